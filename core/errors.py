@@ -1,0 +1,60 @@
+"""Every error Everloop raises on purpose.
+
+EverloopError
+├── ParamsError      params.yaml: all faults of the file, reported together
+├── WorkspaceError   a folder that is not a workspace, or a half-made one
+├── StoreError       the store is locked, unreachable, or of another version
+├── DataError        a table that cannot be read, a column that is not there
+├── LabelError       an annotation that cannot be accepted
+├── DatasetError     a dataset version, DVC or git refuses
+├── ModelError       weights missing, altered, or of another shape
+└── RolloutError     a promotion or rollback that makes no sense now
+"""
+
+from __future__ import annotations
+
+
+class EverloopError(Exception):
+    """What went wrong, where, the value seen, what was expected, and the next command to run."""
+
+    def __init__(
+        self, what: str, *, where: str = "", got: str = "", expected: str = "", do: str = ""
+    ) -> None:
+        parts = [what]
+        for name, text in (("where", where), ("got", got), ("expected", expected), ("do", do)):
+            if text:
+                parts.append(f"  {name + ':':<9} {text}")
+        super().__init__("\n".join(parts))
+        self.what, self.where, self.got, self.expected, self.do = what, where, got, expected, do
+
+
+class ParamsError(EverloopError):
+    """params.yaml does not describe a strategy."""
+
+
+class WorkspaceError(EverloopError):
+    """The folder is not a workspace, or not a whole one."""
+
+
+class StoreError(EverloopError):
+    """The store did not take or give a record."""
+
+
+class DataError(EverloopError):
+    """A table of rows cannot be used."""
+
+
+class LabelError(EverloopError):
+    """An annotation cannot be accepted."""
+
+
+class DatasetError(EverloopError):
+    """A dataset version cannot be made or found."""
+
+
+class ModelError(EverloopError):
+    """A model cannot be loaded, saved or trusted."""
+
+
+class RolloutError(EverloopError):
+    """A rollout cannot take this step."""

@@ -1,0 +1,257 @@
+"""What passes between rooms: small frozen records, all times UTC, all shares in 0..1.
+
+A request becomes a `Prediction`; some predictions become an `AnnotationTask`, then an
+`Annotation`; annotations become reservoir rows, rows a `DatasetVersion`, that a `Candidate`, that a
+`TestReport`, that a `Rollout`, and the rollout decides who serves the next request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[Any]
+Variant = Literal["champion", "canary", "shadow"]
+Severity = Literal["info", "warning", "critical"]
+Stage = Literal["shadow", "canary", "promoted", "rolled_back"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One text to classify, as it came through the door."""
+
+    request_id: str
+    timestamp: datetime
+    text: str
+    user_key: str = ""  # hashed, see hash_user
+    segments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer of one model. `shadow` answers are stored and never sent."""
+
+    prediction_id: str  # uuid7; the same request and variant always give the same id
+    request_id: str
+    timestamp: datetime
+    model_version: str
+    variant: Variant
+    text: str
+    label: str
+    score: float  # probability of `label`
+    probabilities: Array  # (n_labels,) float16, in the model's label order
+    embedding: Array | None  # (dim,) float16; None on a shadow row: the answering row has it
+    encoder: str  # identity of the encoder that made the embedding
+    segments: dict[str, str]
+    user_key: str
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a user said of an answer: a `label`, a `correction`, or `thumbs` (up | down)."""
+
+    feedback_id: str
+    prediction_id: str
+    timestamp: datetime
+    kind: Literal["label", "correction", "thumbs"]
+    value: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class AnnotationTask:
+    """A prediction chosen for a label, with the chance it had of being chosen."""
+
+    prediction_id: str
+    timestamp: datetime  # when it was picked
+    round: str  # the curation round, e.g. 2026-01-08
+    policy: str
+    propensity: float  # inclusion probability in (0, 1]
+    audit: bool  # drawn uniformly; grows the evaluation set, never trains
+    text: str = ""
+    predicted: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The truth about one prediction, as somebody saw it."""
+
+    prediction_id: str
+    label: str
+    annotator: str
+    timestamp: datetime
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One number about one window. A `value` of None was not enough to say; `note` says why."""
+
+    name: str
+    window_start: datetime
+    window_end: datetime
+    value: float | None
+    unit: str
+    baseline: float | None = None
+    low: float | None = None  # 95 % interval, where one is known
+    high: float | None = None
+    segment: str = ""  # "" is the whole window, else "column=value"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict with its reason in words and the numbers behind it. Alerts are decisions too."""
+
+    key: str  # idempotency key: deciding again replaces, never adds
+    stage: str  # triggers | curation | testing | rollout | monitoring ...
+    timestamp: datetime
+    verdict: str
+    reason: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+    severity: Severity = "info"
+
+
+@dataclass(frozen=True)
+class DatasetVersion:
+    """One tagged state of the reservoir and the rows formed from it."""
+
+    id: str  # v0007; its git tag is dataset/v0007
+    as_of: datetime
+    policy: str
+    seed: int
+    parent: str  # "" for the first
+    revision: str  # DVC hash of data/dataset, "<md5>.dir"
+    commit: str  # git commit of the tag
+    rows: dict[str, int]  # split -> rows
+    labels: int
+    schema_hash: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model that has not earned anything yet."""
+
+    version: str  # registry version
+    run_id: str  # MLflow run
+    dataset: str  # DatasetVersion.id
+    recipe: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class TestReport:
+    """Candidate against champion on every evaluation set, and would everybody sign it off?"""
+
+    __test__ = False  # not a pytest class
+
+    candidate: str
+    champion: str
+    passed: bool
+    reasons: list[str]
+    metrics: dict[str, float]
+    slices: list[dict[str, Any]]  # set, segment, rows, champion, candidate
+    expectations: list[dict[str, Any]]  # name, kind (MFT|INV|DIR), rows, failed, passed, examples
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A candidate on its way to real users."""
+
+    rollout_id: str
+    candidate: str
+    champion: str
+    stage: Stage
+    share: float  # of users who are answered by the candidate
+    started: datetime
+    stage_started: datetime
+    reason: str = ""
+
+    @property
+    def live(self) -> bool:
+        return self.stage in ("shadow", "canary")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Answered requests of [start, end): rows and the arrays that travel with them.
+
+    rows: prediction_id, request_id, timestamp, model_version, variant, text, label, score,
+    encoder, user_key, truth (None where unknown), audit (bool), propensity (NaN where not picked),
+    and one `segment.<name>` column for each segment seen.
+    """
+
+    start: datetime
+    end: datetime
+    rows: pd.DataFrame
+    embeddings: Array  # (n, dim) float32
+    probabilities: list[Array]  # n arrays of (n_labels of that row's model,) float32
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, keep: Array) -> Window:
+        """The rows at these positions, or where this boolean mask is true."""
+        where = np.flatnonzero(keep) if keep.dtype == bool else keep
+        rows = self.rows.iloc[where].reset_index(drop=True)
+        return Window(
+            self.start,
+            self.end,
+            rows,
+            self.embeddings[where],
+            [self.probabilities[i] for i in where],
+        )
+
+
+def uuid7(timestamp: datetime, *identity: str) -> str:
+    """RFC 9562 version 7 uuid: milliseconds first, the rest a hash of `identity`, so it repeats.
+
+    >>> uuid7(datetime(2026, 1, 5, tzinfo=UTC), "r1")
+    '019b8b74-1800-75ca-ba2e-f08341255975'
+    """
+    millis = int(timestamp.timestamp() * 1000).to_bytes(6, "big")
+    tail = hashlib.blake2b("\x1f".join(identity).encode(), digest_size=10).digest()
+    raw = bytearray(millis + tail)
+    raw[6] = (raw[6] & 0x0F) | 0x70
+    raw[8] = (raw[8] & 0x3F) | 0x80
+    return str(UUID(bytes=bytes(raw)))
+
+
+def hash_user(user: str) -> str:
+    """What the store keeps of a user: enough to route and group by, not the name.
+
+    >>> hash_user("u0577"), hash_user("")
+    ('cbae851becaadb26', '')
+    """
+    return hashlib.blake2b(user.encode(), digest_size=8).hexdigest() if user else ""
+
+
+def bucket(key: str, salt: str = "") -> float:
+    """A stable place in [0, 1) for a key: who falls into which share of the traffic.
+
+    >>> 0 <= bucket("a", "rollout-1") < 1
+    True
+    """
+    digest = hashlib.blake2b(f"{salt}\x1f{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def utc(when: datetime) -> datetime:
+    """The same instant in UTC; a time without a zone is taken as UTC."""
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as plain JSON values (times in ISO 8601)."""
+    return {
+        k: v.isoformat() if isinstance(v, datetime) else v.tolist() if isinstance(v, np.ndarray) else v
+        for k, v in asdict(record).items()
+    }

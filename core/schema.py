@@ -1,0 +1,160 @@
+"""The tables of the store. Times are UTC, arrays are raw float16 bytes, segments are JSON."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+VERSION = 1
+metadata = MetaData()
+
+
+class Utc(TypeDecorator[datetime]):
+    """A time that is UTC in Python and zoneless in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Any) -> datetime | None:
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, _dialect: Any) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value else None
+
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("timestamp", Utc, nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("variant", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("probabilities", LargeBinary, nullable=False),
+    Column("embedding", LargeBinary),
+    Column("encoder", Text, nullable=False),
+    Column("segments", JSON, nullable=False),
+    Column("user_key", String(32), nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    UniqueConstraint("request_id", "variant"),
+    Index("predictions_by_time", "timestamp"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("feedback_id", Text, primary_key=True),
+    Column("prediction_id", String(36), nullable=False, index=True),
+    Column("timestamp", Utc, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("source", Text, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("timestamp", Utc, nullable=False, index=True),
+    Column("round", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("propensity", Float, nullable=False),
+    Column("audit", Boolean, nullable=False),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("annotator", Text, nullable=False),
+    Column("timestamp", Utc, nullable=False),
+    Column("partition", Text, index=True),  # the reservoir partition that took it, once one did
+)
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("window_end", Utc, primary_key=True),
+    Column("segment", Text, primary_key=True),
+    Column("window_start", Utc, nullable=False),
+    Column("value", Float),
+    Column("unit", Text, nullable=False),
+    Column("baseline", Float),
+    Column("low", Float),
+    Column("high", Float),
+    Column("note", Text, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("timestamp", Utc, nullable=False, index=True),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("severity", Text, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("rollout_id", Text, primary_key=True),
+    Column("candidate", Text, nullable=False),
+    Column("champion", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("share", Float, nullable=False),
+    Column("started", Utc, nullable=False, index=True),
+    Column("stage_started", Utc, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("result", JSON, nullable=False),
+)
+
+state = Table(
+    "state",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("text_hash", String(32), primary_key=True),
+    Column("encoder", Text, primary_key=True),
+    Column("embedding", LargeBinary, nullable=False),
+)

@@ -1,0 +1,14 @@
+"""Tests are offline, quiet, and never touch a user's git configuration."""
+
+from __future__ import annotations
+
+import os
+
+from everloop.__main__ import QUIET
+
+os.environ.update(QUIET)
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
+os.environ["GIT_CONFIG_SYSTEM"] = os.devnull
+for name in ("EVERLOOP_STORE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
+    os.environ.pop(name, None)
