@@ -1,0 +1,35 @@
+"""`drift`: retrain on a drift alert, once some labels of the new traffic are there to learn from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from core.records import Decision
+from pipelines.triggers.policy import Situation, Trigger, days
+
+
+class Drift(Trigger):
+    policy: Literal["drift"]
+    min_labels: int = Field(10, ge=1, description="new labels without which a retrain teaches nothing")
+    cooldown_days: float = Field(1, ge=0, description="days to leave between two retrains")
+
+    def decide(self, situation: Situation) -> Decision:
+        alerts = [a for a in situation.alerts if a.evidence.get("kind") == "drift"]
+        new, age = situation.new_labels, days(situation.age)
+        if not alerts:
+            return self.answer(situation, False, "no drift alert since the last retrain")
+        last = alerts[-1]
+        evidence = {"alert": last.key, "new_labels": new, "age_days": age}
+        if new < self.min_labels:
+            reason = f"drift, but only {new} new labels of {self.min_labels} to learn it from"
+            return self.answer(situation, False, reason, **evidence)
+        if age < self.cooldown_days:
+            reason = (
+                f"drift, but the last retrain was {age:.1f} days ago (cool-down {self.cooldown_days:g})"
+            )
+            return self.answer(situation, False, reason, **evidence)
+        return self.answer(
+            situation, True, f"{last.reason}; {new} new labels to learn it from", **evidence
+        )

@@ -1,0 +1,77 @@
+"""Each trigger says when, and says why, word for word."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import TypeAdapter
+
+from core.records import Decision, Signal
+from pipelines.triggers import TriggerPolicy
+from pipelines.triggers.policy import Situation, Trigger
+
+NOW = datetime(2026, 1, 12, tzinfo=UTC)
+
+
+def trigger(**settings: object) -> Trigger:
+    made: Trigger = TypeAdapter(TriggerPolicy).validate_python(settings)
+    return made
+
+
+def situation(
+    days: float = 3, labels: int = 54, alerts: list[Decision] | None = None, accuracy: float = 0.7
+) -> Situation:
+    seen = Signal(
+        "accuracy.ipw",
+        NOW - timedelta(days=1),
+        NOW,
+        accuracy,
+        "share",
+        None,
+        accuracy - 0.1,
+        accuracy + 0.05,
+    )
+    return Situation(NOW, NOW - timedelta(days=days), labels, alerts or [], [seen])
+
+
+def alert(kind: str = "drift") -> Decision:
+    return Decision("alert/x", "monitoring", NOW, "alert", "MMD 6.2 sd above its null", {"kind": kind})
+
+
+@pytest.mark.parametrize(
+    ("settings", "seen", "verdict", "reason"),
+    [
+        ({"policy": "periodic", "every_days": 3}, situation(), "retrain", "periodic: 3.0 days since the last retrain, due every 3"),
+        ({"policy": "periodic", "every_days": 7}, situation(), "wait", "periodic: 3.0 days since the last retrain, due every 7"),
+        ({"policy": "labels", "at_least": 54}, situation(), "retrain", "labels: 54 new labels, 54 needed"),
+        ({"policy": "labels", "at_least": 55}, situation(), "wait", "labels: 54 new labels, 55 needed"),
+        ({"policy": "drift"}, situation(), "wait", "drift: no drift alert since the last retrain"),
+        ({"policy": "drift"}, situation(alerts=[alert("quality")]), "wait", "drift: no drift alert since the last retrain"),
+        ({"policy": "drift"}, situation(alerts=[alert()]), "retrain", "drift: MMD 6.2 sd above its null; 54 new labels to learn it from"),
+        ({"policy": "drift"}, situation(labels=4, alerts=[alert()]), "wait", "drift: drift, but only 4 new labels of 10 to learn it from"),
+        ({"policy": "drift", "cooldown_days": 5}, situation(alerts=[alert()]), "wait", "drift: drift, but the last retrain was 3.0 days ago (cool-down 5)"),
+        ({"policy": "accuracy", "floor": 0.8}, situation(accuracy=0.7), "retrain", "accuracy: accuracy.ipw 0.70 (95 % CI 0.60..0.75), floor 0.8"),
+        ({"policy": "accuracy", "floor": 0.8}, situation(accuracy=0.78), "wait", "accuracy: accuracy.ipw 0.78 (95 % CI 0.68..0.83), floor 0.8"),
+        ({"policy": "accuracy", "signal": "accuracy.audit"}, situation(), "wait", "accuracy: no accuracy.audit for this window yet"),
+        (
+            {"policy": "any", "of": [{"policy": "drift"}, {"policy": "labels", "at_least": 9}]},
+            situation(),
+            "retrain",
+            "labels: 54 new labels, 9 needed",
+        ),
+        (
+            {"policy": "any", "of": [{"policy": "drift"}, {"policy": "any", "of": [{"policy": "labels"}]}]},
+            situation(),
+            "wait",
+            "any: drift: no drift alert since the last retrain; any: labels: 54 new labels, 72 needed",
+        ),
+    ],
+)  # fmt: skip
+def test_verdict_and_reason(
+    settings: dict[str, object], seen: Situation, verdict: str, reason: str
+) -> None:
+    decision = trigger(**settings).decide(seen)
+    assert (decision.verdict, decision.reason) == (verdict, reason)
+    assert decision == trigger(**settings).decide(seen)
+    assert decision.key == "trigger/2026-01-12T00:00:00+00:00"
