@@ -1,0 +1,20 @@
+"""Who is answered by whom. The same user is answered by the same model for a whole stage."""
+
+from __future__ import annotations
+
+from core.records import Rollout, Variant, bucket
+
+
+def route(user_key: str, request_id: str, rollout: Rollout | None) -> Variant:
+    """`canary` for the rollout's share of users (of requests where no user is named), else `champion`.
+
+    The rollout's id salts the hash, so each rollout tries its candidate on other users; a growing
+    share only ever moves users from the champion to the canary.
+
+    >>> route("cbae851becaadb26", "r1", None)
+    'champion'
+    """
+    if rollout is None or rollout.stage != "canary":
+        return "champion"
+    place = bucket(user_key or request_id, salt=rollout.rollout_id)
+    return "canary" if place < rollout.share else "champion"

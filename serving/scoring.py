@@ -1,0 +1,78 @@
+"""What one model makes of a batch of texts, and the record of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.errors import ModelError
+from core.records import Array, Prediction, Request, Variant, uuid7
+
+if TYPE_CHECKING:
+    from core.models.encoder import Encoder
+    from core.models.head import Head
+
+
+@dataclass(frozen=True)
+class Served:
+    """A loaded model under the version it is known by."""
+
+    version: str
+    encoder: Encoder
+    head: Head
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One model's view of n texts."""
+
+    by: Served
+    embeddings: Array  # (n, dim) float16
+    probabilities: Array  # (n, n_labels) float32
+    embed_ms: float  # for the batch, whoever embedded it
+    head_ms: float  # for the batch
+
+
+def score(served: Served, texts: list[str], shared: Scores | None = None) -> Scores:
+    """Embed and score; embeddings that the same encoder made for `shared` are taken, not made again.
+
+    Raises ModelError when the model gives no probabilities: such a row could not be stored.
+    """
+    start = time.perf_counter()
+    if shared and shared.by.encoder.identity == served.encoder.identity:
+        embeddings, embed_ms = shared.embeddings, shared.embed_ms
+    else:
+        embeddings = served.encoder.encode(texts)
+        embed_ms = (time.perf_counter() - start) * 1000
+    start = time.perf_counter()
+    probabilities = served.head.probabilities(embeddings)
+    head_ms = (time.perf_counter() - start) * 1000
+    if not np.isfinite(probabilities).all():
+        where = f"version {served.version}"
+        raise ModelError("the model gives no probabilities", where=where, got="nan or inf")
+    return Scores(served, embeddings, probabilities, embed_ms, head_ms)
+
+
+def row(request: Request, i: int, scores: Scores, variant: Variant) -> Prediction:
+    """The record of text `i`. Latency is its even share of the batch; a shadow row has no embedding."""
+    probabilities = scores.probabilities[i]
+    best = int(probabilities.argmax())
+    return Prediction(
+        prediction_id=uuid7(request.timestamp, request.request_id, variant),
+        request_id=request.request_id,
+        timestamp=request.timestamp,
+        model_version=scores.by.version,
+        variant=variant,
+        text=request.text,
+        label=scores.by.head.labels[best],
+        score=float(probabilities[best]),
+        probabilities=probabilities.astype(np.float16),
+        embedding=None if variant == "shadow" else scores.embeddings[i],
+        encoder=scores.by.encoder.identity,
+        segments=dict(request.segments),
+        user_key=request.user_key,
+        latency_ms=(scores.embed_ms + scores.head_ms) / len(scores.embeddings),
+    )

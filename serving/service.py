@@ -1,0 +1,158 @@
+"""The serving path: the HTTP server and a replay both answer through `Service.predict`.
+
+A text is read once. In a rollout the candidate's head scores the same embedding, so comparing the two
+models on every request costs a matrix product, not a second pass of the encoder.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from core.errors import DataError, ModelError
+from core.records import Prediction, Request
+from core.store import Store
+from serving.router import route
+from serving.scoring import Scores, row, score
+from serving.traffic import Switch, Traffic
+
+if TYPE_CHECKING:
+    from core.models.classifier import TextClassifier
+
+
+class Service:
+    """Answers requests with the models the store names; stores every answer before giving it."""
+
+    def __init__(
+        self,
+        store: Store,
+        load: Callable[[str], TextClassifier],
+        max_text: int,
+        refresh_seconds: float = 1.0,
+    ) -> None:
+        """`load` turns a version into a model, or raises ModelError. The store is asked who serves
+        every `refresh_seconds` of real time; 0 asks on every call, as a replay wants."""
+        self._store, self._max_text = store, max_text
+        self._switch = Switch(store, load)
+        self._refresh_seconds = refresh_seconds
+        self._asked = float("-inf")
+        self._lock = threading.RLock()
+
+    def predict(self, requests: Sequence[Request]) -> list[Prediction]:
+        """The stored answers, in request order; a request id that has an answer gets the same one.
+
+        Raises DataError for a text that is empty, too long, or another one under a known request id
+        (then nothing is stored), ModelError when there is no model yet, StoreError when an answer
+        could not be stored: what was not committed is never answered.
+        """
+        for i, request in enumerate(requests):
+            where = "text" if len(requests) == 1 else f"inputs[{i}].text"
+            _check_text(request.text, self._max_text, where)
+        if not requests:
+            return []
+        with self._lock:
+            traffic = self._traffic(requests[-1].timestamp)
+            known = self._store.known([r.request_id for r in requests])
+            fresh = _first_of_each(requests, known)
+            if fresh:
+                self._store.log(*self._answer(fresh, traffic))
+                # read back: another server may have answered the same request a moment before
+                known |= self._store.known([r.request_id for r in fresh])
+            return [known[r.request_id] for r in requests]
+
+    def refresh(self, now: datetime) -> Traffic:
+        """Ask the store who serves, and load what it names. Raises as `Switch.turn`."""
+        with self._lock:
+            traffic = self._switch.turn(now)
+            self._asked = time.monotonic()
+            return traffic
+
+    def _traffic(self, now: datetime) -> Traffic:
+        held = self._switch.now
+        fresh = time.monotonic() - self._asked < self._refresh_seconds
+        return held if held and fresh else self.refresh(now)
+
+    def _answer(self, requests: list[Request], traffic: Traffic) -> tuple[list[Prediction], int]:
+        """Rows to store, and how many texts the encoders read for them."""
+        texts = [r.text for r in requests]
+        servers = [s for s in (traffic.champion, traffic.candidate) if s]
+        encoders = {id(s.encoder): s.encoder for s in servers}.values()
+        before = sum(e.reads for e in encoders)
+        champion = score(traffic.champion, texts)
+        candidate = self._second_opinion(texts, traffic, champion, requests[-1].timestamp)
+        passes = sum(e.reads for e in encoders) - before
+        rows: list[Prediction] = []
+        for i, request in enumerate(requests):
+            if candidate is None:
+                rows.append(row(request, i, champion, "champion"))
+                continue
+            variant = route(request.user_key, request.request_id, traffic.rollout)
+            pair = (candidate, champion) if variant == "canary" else (champion, candidate)
+            rows += [row(request, i, pair[0], variant), row(request, i, pair[1], "shadow")]
+        return rows, passes
+
+    def _second_opinion(
+        self, texts: list[str], traffic: Traffic, champion: Scores, now: datetime
+    ) -> Scores | None:
+        if not (traffic.rollout and traffic.candidate):
+            return None
+        try:
+            return score(traffic.candidate, texts, shared=champion)
+        except ModelError as fault:
+            version, why = traffic.candidate.version, traffic.rollout.rollout_id
+            self._switch.refuse(version, why, traffic.champion, fault, now)
+            return None
+
+
+def _check_text(text: str, most: int, where: str) -> None:
+    if len(text) > most:
+        raise DataError(
+            "the text is too long",
+            where=where,
+            got=f"{len(text)} characters: {text[:40]!a}...",
+            expected=f"at most {most} characters",
+            do="send a shorter text, or raise logging.max_text_characters in params.yaml",
+        )
+    fault = "the text is empty" if not text.strip() else not_storable(text)
+    if fault:
+        raise DataError(
+            fault,
+            where=where,
+            got=ascii(text[:60]),
+            expected="some words in Unicode",
+            do="leave this text out, or mend it where it is made",
+        )
+
+
+def not_storable(text: str) -> str:
+    """Why no database would take this text, "" when it would.
+
+    >>> not_storable("grüß dich"), not_storable("a" + chr(0))
+    ('', 'the text holds a NUL character')
+    """
+    if "\x00" in text:
+        return "the text holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "the text is not Unicode: it holds half of a surrogate pair"
+    return ""
+
+
+def _first_of_each(requests: Sequence[Request], known: dict[str, Prediction]) -> list[Request]:
+    """Requests that have no answer yet, each id once. Raises DataError when one id names two texts."""
+    fresh: dict[str, Request] = {}
+    for request in requests:
+        before = known.get(request.request_id) or fresh.setdefault(request.request_id, request)
+        if before.text != request.text:
+            raise DataError(
+                "this request id already belongs to another text",
+                where=f"request_id {request.request_id}",
+                got=ascii(request.text[:60]),
+                expected=ascii(before.text[:60]),
+                do="give each text a request_id of its own",
+            )
+    return list(fresh.values())

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from core.records import Rollout, hash_user
+from serving.router import route
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+CANARY = Rollout("7-ab", "7", "6", "canary", 0.25, NOW, NOW)
+USERS = [hash_user(f"u{i}") for i in range(4000)]
+
+
+def on_canary(rollout: Rollout) -> set[str]:
+    return {u for u in USERS if route(u, "r", rollout) == "canary"}
+
+
+def test_everybody_is_answered_by_the_champion_outside_a_canary() -> None:
+    assert route("u", "r", None) == "champion"
+    for stage in ("shadow", "promoted", "rolled_back"):
+        assert on_canary(replace(CANARY, stage=stage, share=1.0)) == set()
+
+
+def test_the_share_of_users_is_the_share_of_the_rollout() -> None:
+    assert abs(len(on_canary(CANARY)) / len(USERS) - 0.25) < 0.02
+    assert on_canary(replace(CANARY, share=0.0)) == set()
+    assert len(on_canary(replace(CANARY, share=1.0))) == len(USERS)
+
+
+def test_a_user_stays_with_one_model_whatever_the_request() -> None:
+    for user in USERS[:50]:
+        assert len({route(user, f"r{i}", CANARY) for i in range(20)}) == 1
+
+
+def test_without_a_user_the_request_decides() -> None:
+    shares = [route("", f"r{i}", CANARY) == "canary" for i in range(4000)]
+    assert abs(sum(shares) / 4000 - 0.25) < 0.02
+    assert route("", "r1", CANARY) == route("", "r1", CANARY)
+
+
+def test_a_growing_share_moves_users_one_way_only() -> None:
+    steps = [on_canary(replace(CANARY, share=s)) for s in (0.05, 0.25, 0.5, 0.9)]
+    assert all(small < large for small, large in pairwise(steps))
+
+
+def test_another_rollout_tries_other_users() -> None:
+    both = on_canary(CANARY) & on_canary(replace(CANARY, rollout_id="8-cd"))
+    assert abs(len(both) / len(USERS) - 0.25**2) < 0.02

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fake_models import NOW, Shelf, roll_out
+from fastapi.testclient import TestClient
+
+from core.errors import StoreError
+from core.records import Prediction, hash_user
+from core.store import Store
+from serving.app import create_app
+from serving.service import Service
+from serving.settings import Serving
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    store.set("champion", "1")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def service(store: Store, shelf: Shelf) -> Service:
+    return Service(store, shelf.load, max_text=100, refresh_seconds=0)
+
+
+@pytest.fixture
+def client(store: Store, service: Service) -> TestClient:
+    settings = Serving(max_inputs=3)
+    return TestClient(create_app(service, store, lambda: NOW, settings), raise_server_exceptions=False)
+
+
+def test_one_text(client: TestClient, store: Store) -> None:
+    body = {"text": "my card?", "user": "ann", "segments": {"channel": "chat"}, "request_id": "a1"}
+    answer = client.post("/v1/predict", json=body)
+    assert answer.status_code == 200
+    [prediction] = answer.json()["predictions"]
+    assert sorted(prediction) == [
+        "label",
+        "model_version",
+        "prediction_id",
+        "request_id",
+        "score",
+        "variant",
+    ]
+    assert (prediction["request_id"], prediction["variant"]) == ("a1", "champion")
+    stored = store.prediction(prediction["prediction_id"])
+    assert stored is not None
+    assert (stored.user_key, stored.segments, stored.timestamp) == (
+        hash_user("ann"),
+        {"channel": "chat"},
+        NOW,
+    )
+    assert client.post("/v1/predict", json=body).json() == answer.json()
+
+
+def test_many_texts_in_order(client: TestClient) -> None:
+    inputs = ["one", {"text": "two", "request_id": "b"}, "one"]
+    predictions = client.post("/v1/predict", json={"inputs": inputs}).json()["predictions"]
+    assert predictions[1]["request_id"] == "b"
+    assert predictions[0]["label"] == predictions[2]["label"]
+    assert len({p["prediction_id"] for p in predictions}) == 3
+    assert client.post("/v1/predict", json={"inputs": []}).json() == {"predictions": []}
+
+
+def refused(client: TestClient, body: Any) -> dict[str, str]:
+    if isinstance(body, bytes):
+        answer = client.post("/v1/predict", content=body, headers={"content-type": "application/json"})
+    else:
+        answer = client.post("/v1/predict", json=body)
+    assert answer.status_code == 422
+    found: dict[str, str] = answer.json()
+    return found
+
+
+SHAPE = "see /docs for the shape of this call"
+LONGER = "send a shorter text, or raise logging.max_text_characters in params.yaml"
+SEVERAL = "send them in several calls, or raise serving.max_inputs in params.yaml"
+MEND = "leave this text out, or mend it where it is made"
+AN_OBJECT = 'an object such as {"text": "my card?"}'
+NOT_UNICODE = "a valid string, unable to parse raw data as a unicode string"
+TAKEN = "this value cannot be taken"
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ({"text": "  "}, ("the text is empty", "text", "'  '", "some words in Unicode", MEND)),
+        (
+            {"inputs": ["a", "x" * 100_000]},
+            (
+                "the text is too long",
+                "inputs[1].text",
+                f"100000 characters: '{'x' * 40}'...",
+                "at most 100 characters",
+                LONGER,
+            ),
+        ),
+        ({"inputs": ["a"] * 4}, ("too many inputs in one call", "inputs", "4", "at most 3", SEVERAL)),
+        ({}, ("a field is missing", "text", "nothing", "a value for text", SHAPE)),
+        ({"text": 7}, (TAKEN, "text", "7", "a valid string", SHAPE)),
+        ({"inputs": [{"text": "a"}, 7]}, (TAKEN, "inputs[1]", "7", AN_OBJECT, SHAPE)),
+        (
+            {"text": "a", "txt": 1},
+            ("unknown field", "txt", "1", "only the fields named in /docs", SHAPE),
+        ),
+        (
+            {"text": "a", "user": "u" * 201},
+            (TAKEN, "user", "'" + "u" * 76 + "...", "String should have at most 200 characters", SHAPE),
+        ),
+        (
+            {"text": "a", "user": "\x00"},
+            (TAKEN, "user", "'\\x00'", "Unicode without NUL characters", SHAPE),
+        ),
+        (
+            {"text": "\x00"},
+            ("the text holds a NUL character", "text", "'\\x00'", "some words in Unicode", MEND),
+        ),
+        (
+            b'{"text": "\\ud800"}',
+            (
+                "the text is not Unicode: it holds half of a surrogate pair",
+                "text",
+                "'\\ud800'",
+                "some words in Unicode",
+                MEND,
+            ),
+        ),
+        (b'{"text": ', ("the body is not JSON", "body", "Expecting value", "JSON", SHAPE)),
+        (
+            b'{"text": "a", "\\ud800": 1}',
+            (TAKEN, "body", "'\\ud800'", NOT_UNICODE, SHAPE),
+        ),
+        (b'["a"]', (TAKEN, "body", "['a']", AN_OBJECT, SHAPE)),
+    ],
+)
+def test_what_cannot_be_answered_is_said_whole(
+    client: TestClient, store: Store, body: Any, fault: tuple[str, ...]
+) -> None:
+    found = refused(client, body)
+    assert found == dict(zip(["error", "where", "got", "expected", "do"], fault, strict=True))
+    assert store.requests() == 0
+
+
+def test_bytes_that_are_not_utf8_are_refused(client: TestClient) -> None:
+    answer = client.post(
+        "/v1/predict", content=b'{"text": "\xff"}', headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["error"]) == (422, "the body is not UTF-8")
+    assert "byte 0xff in position 10" in answer.json()["got"]
+
+
+def test_feedback_is_stored_once(client: TestClient, store: Store) -> None:
+    said = client.post("/v1/predict", json={"text": "my card?"}).json()["predictions"][0]
+    body = {
+        "prediction_id": said["prediction_id"],
+        "kind": "correction",
+        "value": "loan",
+        "source": "ann",
+    }
+    first, second = (client.post("/v1/feedback", json=body) for _ in range(2))
+    assert (first.status_code, second.json()) == (200, first.json())
+    client.post("/v1/feedback", json=body | {"feedback_id": "f1", "kind": "thumbs", "value": "down"})
+    found = store.feedback(NOW, NOW + timedelta(hours=1))
+    assert sorted((f.kind, f.value, f.source) for f in found) == [
+        ("correction", "loan", "ann"),
+        ("thumbs", "down", "ann"),
+    ]
+    assert "f1" in {f.feedback_id for f in found}
+    assert store.annotations() == 0
+
+
+def test_feedback_that_cannot_be_taken(client: TestClient) -> None:
+    body = {"prediction_id": "nope", "kind": "thumbs", "value": "down"}
+    answer = client.post("/v1/feedback", json=body)
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {
+            "error": "no such prediction",
+            "where": "prediction_id",
+            "got": "nope",
+            "expected": "the prediction_id of an answer of POST /v1/predict",
+            "do": "",
+        },
+    )
+    answer = client.post("/v1/feedback", json=body | {"value": "sideways"})
+    assert (answer.status_code, answer.json()["where"]) == (422, "value")
+    assert answer.json()["expected"] == "up or down, for thumbs"
+    answer = client.post("/v1/feedback", json=body | {"kind": "like"})
+    assert answer.json()["expected"] == "'label', 'correction' or 'thumbs'"
+
+
+def test_health_and_ready(client: TestClient, store: Store) -> None:
+    assert client.get("/health").json() == {"status": "alive"}
+    assert client.get("/ready").json() == {"champion": "1", "rollout": None}
+    roll_out(store, share=0.25)
+    assert client.get("/ready").json()["rollout"] == {
+        "rollout_id": "2-ab",
+        "candidate": "2",
+        "champion": "1",
+        "stage": "canary",
+        "share": 0.25,
+    }
+
+
+def test_not_ready_without_a_champion(tmp_path: Path, shelf: Shelf) -> None:
+    empty = Store(f"sqlite:///{tmp_path / 'empty.db'}")
+    service = Service(empty, shelf.load, max_text=100)
+    client = TestClient(create_app(service, empty, lambda: NOW, Serving()))
+    assert client.get("/health").status_code == 200
+    for answer in (client.get("/ready"), client.post("/v1/predict", json={"text": "a"})):
+        assert answer.status_code == 503
+        assert answer.json()["error"] == "no model serves yet"
+        assert answer.json()["do"].startswith("everloop replay")
+    empty.close()
+
+
+def test_a_wrong_address_is_said_in_the_same_shape(client: TestClient) -> None:
+    answer = client.get("/v2/predict")
+    assert (answer.status_code, answer.json()["where"]) == (404, "GET /v2/predict")
+
+
+def test_the_interface_describes_itself_with_examples(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["Question"]["examples"] == [{"text": "my card?", "user": "u1"}]
+    assert schemas["Questions"]["examples"]
+    assert schemas["FeedbackBody"]["examples"]
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_real_server_answers(store: Store, service: Service) -> None:
+    app = create_app(service, store, lambda: datetime.now(UTC), Serving())
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([door],))
+        thread.start()
+        try:
+            wait_until(lambda: server.started)
+            url = f"http://127.0.0.1:{door.getsockname()[1]}"
+            with httpx.Client(base_url=url, trust_env=False) as client:
+                assert client.get("/ready").json()["champion"] == "1"
+                found = client.post("/v1/predict", json={"text": "my card?"}).json()["predictions"][0]
+        finally:
+            server.should_exit = True
+            thread.join(10)
+    assert store.prediction(found["prediction_id"]) is not None
+
+
+class FullStore(Store):
+    def log(self, predictions: Sequence[Prediction], encoder_passes: int = 0) -> None:
+        raise StoreError("the store cannot be used", got="disk is full")
+
+
+def test_a_store_that_fails_is_503_and_no_answer(tmp_path: Path, shelf: Shelf) -> None:
+    full = FullStore(f"sqlite:///{tmp_path / 'full.db'}")
+    full.set("champion", "1")
+    service = Service(full, shelf.load, max_text=100)
+    answer = TestClient(create_app(service, full, lambda: NOW, Serving())).post(
+        "/v1/predict", json={"text": "hello"}
+    )
+    assert answer.status_code == 503
+    assert (answer.json()["error"], answer.json()["got"]) == (
+        "the store cannot be used",
+        "disk is full",
+    )
+    full.close()
