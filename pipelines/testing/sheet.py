@@ -1,0 +1,80 @@
+"""The evaluation rows with what both models said of them, as a whole and sliced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.records import Array
+from pipelines.testing.compare import Comparison, compare, segments
+from pipelines.testing.expectations import Answers
+
+LARGE = 0.05  # a segment that loses this much, beyond chance, is worth a warning
+SHOWN = 10
+
+
+class Sheet:
+    """The evaluation rows with what both models said of them."""
+
+    def __init__(self, rows: pd.DataFrame, candidate: Answers, champion: Answers | None) -> None:
+        texts, truth = rows["text"], rows["label"].to_numpy(dtype=object)
+        self.rows = rows
+        self.candidate = np.array([candidate.label(t) for t in texts], dtype=object)
+        self.champion = (
+            None if champion is None else np.array([champion.label(t) for t in texts], dtype=object)
+        )
+        self.right = self.candidate == truth
+        self.was_right = self.right if self.champion is None else self.champion == truth
+
+    def compare(self, mask: Array) -> Comparison:
+        return compare(self.was_right[mask], self.right[mask])
+
+    def sets(self) -> dict[str, Array]:
+        names = sorted(set(self.rows["set"]), key=lambda s: (s != "eval", s))
+        return {name: (self.rows["set"] == name).to_numpy() for name in names}
+
+    def changes(self, mask: Array, *, gained: bool) -> list[dict[str, str]]:
+        """The first rows that only one of the two models has right."""
+        if self.champion is None:
+            return []
+        here = mask & (self.right if gained else self.was_right) & (self.right != self.was_right)
+        return [
+            {
+                "text": str(self.rows["text"].iloc[i]),
+                "label": str(self.rows["label"].iloc[i]),
+                "champion": str(self.champion[i]),
+                "candidate": str(self.candidate[i]),
+            }
+            for i in np.flatnonzero(here)[:SHOWN]
+        ]
+
+    def slices(self) -> Iterator[dict[str, Any]]:
+        """Each set as a whole, then its segments."""
+        for name, mask in self.sets().items():
+            yield self._slice(name, "", mask) | {
+                "lost": self.changes(mask, gained=False),
+                "gained": self.changes(mask, gained=True),
+            }
+            where = np.flatnonzero(mask)
+            for segment, inner in segments(self.rows.iloc[where]):
+                part = np.zeros(len(mask), bool)
+                part[where[inner]] = True
+                yield self._slice(name, segment, part)
+
+    def _slice(self, name: str, segment: str, mask: Array) -> dict[str, Any]:
+        c = self.compare(mask)
+        low, high = c.interval
+        return {
+            "set": name,
+            "segment": segment,
+            "rows": c.rows,
+            "champion": None if self.champion is None else c.champion,
+            "candidate": c.candidate,
+            "difference": c.difference,
+            "low": low,
+            "high": high,
+            "warning": c.is_worse(LARGE, 0.05),
+        }
