@@ -508,7 +508,11 @@ def _window(start: datetime, end: datetime, rows: Sequence[Any]) -> Window:
     for name in sorted({k for r in rows for k in r["segments"]}):
         frame[f"segment.{name}"] = [r["segments"].get(name, "") for r in rows]
     raw = [np.frombuffer(r["embedding"], dtype=np.float16) for r in rows]
-    embeddings = np.stack(raw).astype(np.float32) if raw else np.zeros((0, 0), dtype=np.float32)
+    dim = len(raw[-1]) if raw else 0
+    embeddings = np.full((len(raw), dim), np.nan, dtype=np.float32)
+    for i, e in enumerate(raw):
+        if len(e) == dim:  # else it was made by an encoder of another size, before the newest
+            embeddings[i] = e
     probabilities = [
         np.frombuffer(r["probabilities"], dtype=np.float16).astype(np.float32) for r in rows
     ]

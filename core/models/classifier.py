@@ -1,0 +1,101 @@
+"""A text classifier: an encoder and a head that belong together."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import ModelError
+from core.models.encoder import Encoder, load_encoder
+from core.models.head import Head, write
+from core.records import Array
+
+CONFIG = "encoder.json"
+FOLDER = "encoder"  # weights that were fine-tuned here and have no name elsewhere
+KEPT = 3  # encoders a process keeps: champion, candidate, and one more
+
+_encoders: OrderedDict[str, Encoder] = OrderedDict()  # by identity, latest last
+
+
+@dataclass(frozen=True, eq=False)
+class TextClassifier:
+    """`head` is None only before the first training."""
+
+    encoder: Encoder
+    head: Head | None = None
+
+    def embed(self, texts: Sequence[str]) -> Array:
+        """(n, dim) float16. Reads each text once."""
+        return self.encoder.encode(texts)
+
+    def predict(self, texts: Sequence[str]) -> list[tuple[str, float]]:
+        """The likeliest label of each text and its probability. Raises ModelError without a head."""
+        head = self._trained()
+        shares = head.probabilities(self.embed(texts))
+        best = shares.argmax(axis=1)
+        return [(head.labels[k], float(row[k])) for k, row in zip(best, shares, strict=True)]
+
+    def save(self, folder: Path) -> None:
+        """encoder.json, the head, and the encoder itself where it has no public name.
+
+        encoder.json is written last: a folder with it is whole.
+        """
+        head, encoder = self._trained(), self.encoder
+        head.save(folder)
+        if encoder.local:
+            encoder.copy_files(folder / FOLDER)
+        about = {
+            "name": "" if encoder.local else encoder.name,
+            "identity": encoder.identity,
+            "max_tokens": encoder.max_tokens,
+            "sha256": encoder.sha256,
+        }
+        write(folder / CONFIG, (json.dumps(about, indent=1) + "\n").encode())
+        _keep(encoder)
+
+    @staticmethod
+    def load(folder: Path) -> TextClassifier:
+        """The classifier in a folder. Versions that share an encoder share its weights in memory.
+
+        Raises ModelError: a file missing or broken, another encoder than the one it was trained on.
+        """
+        try:
+            about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            name, identity, tokens = about["name"], about["identity"], about["max_tokens"]
+        except (OSError, ValueError, KeyError, TypeError) as fault:
+            raise ModelError("this is not a saved model", where=str(folder), got=str(fault)) from None
+        head = Head.load(folder)
+        encoder = _encoders.get(identity) or load_encoder(name or str(folder / FOLDER), tokens)
+        if (encoder.identity, encoder.sha256) != (identity, about.get("sha256")):
+            raise ModelError(
+                "the encoder is not the one this model was trained on",
+                where=str(folder),
+                got=encoder.identity,
+                expected=identity,
+                do="take the model from the registry again, or retrain",
+            )
+        if head.weight.shape[1] != encoder.dim:
+            raise ModelError(
+                "the head does not fit its encoder",
+                where=str(folder),
+                got=f"a head of {head.weight.shape[1]} numbers",
+                expected=f"{encoder.dim}",
+            )
+        return TextClassifier(_keep(encoder), head)
+
+    def _trained(self) -> Head:
+        if self.head is None:
+            raise ModelError("this model has no head yet", where=self.encoder.name, do="train it first")
+        return self.head
+
+
+def _keep(encoder: Encoder) -> Encoder:
+    """Remember an encoder of this process, and forget the one unused for longest."""
+    _encoders[encoder.identity] = encoder
+    _encoders.move_to_end(encoder.identity)
+    while len(_encoders) > KEPT:
+        _encoders.popitem(last=False)
+    return encoder

@@ -1,0 +1,287 @@
+"""The registry: candidates, their numbers, and who is champion. The only room that imports MLflow.
+
+One candidate is one MLflow run, one logged model and one registered version. MLflow's own notion of a
+current tracking server is never touched: it is global, and a process may serve two workspaces.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from core.errors import ModelError, StoreError
+from core.models.classifier import TextClassifier
+from core.records import Candidate, DatasetVersion
+from core.workspace import Workspace
+
+NAME = "everloop"  # of the experiment and of the registered model
+KEY, RECIPE, DATASET = "everloop.key", "everloop.recipe", "everloop.dataset"
+MODEL = "everloop.model"  # of a version: its logged model, which MLflow itself forgets
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "scikit-learn", "torch", "transformers")
+
+
+class Registry:
+    """Models of one workspace. Raises StoreError when the tracking database does not do its part."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    # -- candidates -----------------------------------------------------------------------
+
+    def log_candidate(
+        self,
+        model_dir: Path,
+        *,
+        key: str,
+        recipe: str,
+        params: dict[str, Any],
+        metrics: dict[str, float],
+        dataset: DatasetVersion,
+    ) -> Candidate:
+        """Log and register the model saved in `model_dir`. The same key gives the same candidate.
+
+        A run of this key that was killed half-way is finished if its version was already
+        registered, and otherwise deleted and made again.
+        """
+        with self._faults():
+            found = self._resumed(key)
+            if found:
+                return found
+            run = self._client.create_run(
+                self._experiment,
+                run_name=f"{dataset.id}-{recipe}",
+                tags={KEY: key, RECIPE: recipe, DATASET: dataset.id},
+            )
+            try:
+                self._log_numbers(run.info.run_id, params, metrics, dataset)
+                version = self._register(run.info.run_id, model_dir, dataset)
+            except BaseException:
+                self._client.set_terminated(run.info.run_id, "FAILED")
+                raise
+            self._client.set_terminated(run.info.run_id, "FINISHED")
+            return _candidate(self._client.get_run(run.info.run_id), version)
+
+    def attach(self, run_id: str, files: list[Path], metrics: dict[str, float]) -> None:
+        """Report files and numbers, kept with a candidate's run. Doing it again replaces them."""
+        with self._faults():
+            for path in files:
+                self._client.log_artifact(run_id, str(path), "reports")
+            for name, value in metrics.items():
+                self._client.log_metric(run_id, name, value)
+
+    def versions(self) -> list[Candidate]:
+        """Every registered version, oldest first."""
+        with self._faults():
+            return [_candidate(self._client.get_run(v.run_id), v) for v in self._versions()]
+
+    # -- models ---------------------------------------------------------------------------
+
+    def load(self, version: str) -> TextClassifier:
+        """The model of a version. Raises ModelError when there is none or its files are broken."""
+        return TextClassifier.load(self.path(version))
+
+    def path(self, version: str) -> Path:
+        """A local folder with the files of a version, fetched once where artifacts are remote."""
+        with self._faults():
+            logged = self._client.get_logged_model(self._version(version).tags[MODEL])
+            folder = self._local(logged.artifact_location, logged.model_id)
+        return next((folder / "data").iterdir())
+
+    # -- aliases --------------------------------------------------------------------------
+
+    def version(self, alias: str) -> str | None:
+        """Who is `champion` or `challenger`; None when nobody is."""
+        with self._faults():
+            found = self._client.search_registered_models(f"name = '{NAME}'")
+            named = found[0].aliases.get(alias) if found else None
+        return None if named is None else str(named)
+
+    def point(self, alias: str, version: str) -> None:
+        """Let `alias` mean `version` from now on."""
+        with self._faults():
+            self._client.set_registered_model_alias(NAME, alias, self._version(version).version)
+
+    # -- inside ---------------------------------------------------------------------------
+
+    @property
+    def _embedded(self) -> bool:
+        """No server: the database and the artifacts are files of this workspace."""
+        return self._workspace.tracking_url.startswith("sqlite:///")
+
+    @cached_property
+    def _client(self) -> Any:
+        url = self._workspace.tracking_url
+        if self._embedded:
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return _mlflow().MlflowClient(tracking_uri=url, registry_uri=url)
+        except Exception as fault:  # MLflow lets the database driver's own errors through here
+            raise self._refused(fault) from fault
+
+    @cached_property
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(NAME)
+        if found:
+            return str(found.experiment_id)
+        place = self._workspace.artifacts.resolve().as_uri() if self._embedded else None
+        return str(self._client.create_experiment(NAME, artifact_location=place))
+
+    def _resumed(self, key: str) -> Candidate | None:
+        runs = self._client.search_runs([self._experiment], f"tags.`{KEY}` = '{key}'")
+        registered = {v.run_id: v for v in self._versions()} if runs else {}
+        whole = [r for r in runs if r.info.run_id in registered]
+        for run in (r for r in runs if r not in whole):
+            made = f"source_run_id = '{run.info.run_id}'"
+            for model in self._client.search_logged_models([self._experiment], made):
+                self._client.delete_logged_model(model.model_id)
+            self._client.delete_run(run.info.run_id)
+        if not whole:
+            return None
+        if whole[0].info.status != "FINISHED":
+            self._client.set_terminated(whole[0].info.run_id, "FINISHED")
+        return _candidate(whole[0], registered[whole[0].info.run_id])
+
+    def _log_numbers(
+        self, run_id: str, params: dict[str, Any], metrics: dict[str, float], dataset: DatasetVersion
+    ) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+        when = int(dataset.as_of.timestamp() * 1000)  # the stream's time, also in a replay
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(k, v, when, 0) for k, v in metrics.items()],
+            params=[Param(k, str(v)) for k, v in params.items()],
+        )
+        source = json.dumps({"tag": f"dataset/{dataset.id}", "commit": dataset.commit})
+        profile = json.dumps({"rows": dataset.rows, "labels": dataset.labels})
+        entity = Dataset("data/dataset", dataset.revision, "dvc", source, profile=profile)
+        tags = [InputTag("mlflow.data.context", "training"), InputTag("id", dataset.id)]
+        self._client.log_inputs(run_id, datasets=[DatasetInput(entity, tags)])
+
+    def _register(self, run_id: str, model_dir: Path, dataset: DatasetVersion) -> Any:
+        from mlflow.entities import LoggedModelOutput
+
+        tags = {DATASET: dataset.id}
+        model = self._client.create_logged_model(
+            self._experiment, name=NAME, source_run_id=run_id, tags=tags, model_type="text-classifier"
+        )
+        with tempfile.TemporaryDirectory() as temporary:
+            _save_pyfunc(Path(temporary) / "model", model_dir, run_id, model.model_id)
+            self._client.log_model_artifacts(model.model_id, str(Path(temporary) / "model"))
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+        if not self._client.search_registered_models(f"name = '{NAME}'"):
+            self._client.create_registered_model(NAME)
+        # a local database resolves models:/ through the global tracking server, which is not ours
+        source = model.artifact_location if self._embedded else f"models:/{model.model_id}"
+        return self._client.create_model_version(
+            NAME, source, run_id, tags={**tags, MODEL: model.model_id}, model_id=model.model_id
+        )
+
+    def _versions(self) -> list[Any]:
+        found, token = [], None
+        while True:
+            page = self._client.search_model_versions(f"name = '{NAME}'", page_token=token)
+            found += list(page)
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda v: int(v.version))
+
+    def _version(self, version: str) -> Any:
+        known = {str(v.version): v for v in self._versions()}
+        if version not in known:
+            raise ModelError(
+                "no such model version",
+                where=self._workspace.tracking_url,
+                got=version,
+                expected=", ".join(known) or "none is registered yet",
+            )
+        return known[version]
+
+    def _local(self, location: str, model_id: str) -> Path:
+        """The folder behind an artifact location; a remote one is downloaded once."""
+        if location.startswith("file:"):
+            return Path(unquote(urlparse(location).path))
+        folder = self._workspace.state / "models" / model_id
+        if not folder.exists():
+            part = folder.with_name(f".{model_id}.part")
+            got = _mlflow().artifacts.download_artifacts(
+                location, dst_path=str(part), tracking_uri=self._workspace.tracking_url
+            )
+            os.replace(got, folder)
+            shutil.rmtree(part)
+        return folder
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        exceptions = _mlflow().exceptions
+        try:
+            yield
+        except exceptions.MlflowException as fault:
+            raise self._refused(fault) from fault
+
+    def _refused(self, fault: Exception) -> StoreError:
+        return StoreError(
+            "the tracking database did not do its part",
+            where=self._workspace.tracking_url,
+            got=str(fault).splitlines()[0],
+            do="look whether it can be reached, is locked, or needs: mlflow db upgrade URL",
+        )
+
+
+def _candidate(run: Any, version: Any) -> Candidate:
+    tags = run.data.tags
+    return Candidate(
+        version=str(version.version),
+        run_id=run.info.run_id,
+        dataset=tags[DATASET],
+        recipe=tags[RECIPE],
+        metrics=dict(run.data.metrics),
+    )
+
+
+def _mlflow() -> Any:
+    """MLflow, imported late, without telemetry, progress bars and chatter."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # would copy the caller's uv.lock
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of its own type hints on import
+        import mlflow
+        import mlflow.artifacts
+        import mlflow.pyfunc
+    return mlflow
+
+
+def _save_pyfunc(folder: Path, model_dir: Path, run_id: str, model_id: str) -> None:
+    """The model as `mlflow models serve` takes it: our files and who loads them. No pickle."""
+    mlflow = _mlflow()
+    text, score = mlflow.types.DataType.string, mlflow.types.DataType.double
+    columns = mlflow.types.ColSpec
+    signature = mlflow.models.ModelSignature(
+        mlflow.types.Schema([columns(text)]),  # unnamed: a column or a list of texts
+        mlflow.types.Schema([columns(text, "label"), columns(score, "score")]),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it asks for an input example, which would load the model
+        mlflow.pyfunc.save_model(
+            folder,
+            loader_module="core.models.pyfunc",
+            data_path=str(model_dir),
+            signature=signature,
+            pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in REQUIREMENTS],
+            mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model_id),
+        )

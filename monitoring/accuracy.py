@@ -1,0 +1,53 @@
+"""How often the model is right, from the few labels there are, however they were chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.records import Array
+
+Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share with its 95 % interval and the number of labels behind it."""
+
+    value: float
+    low: float
+    high: float
+    labels: int
+    effective: float  # labels that a uniform draw would need to say as much
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """95 % interval of a share seen in n independent draws (Wilson 1927).
+
+    >>> [round(x, 3) for x in wilson(0.9, 20)]
+    [0.699, 0.972]
+    """
+    centre = share + Z95**2 / (2 * n)
+    half = Z95 * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
+    low, high = (centre - half) / (1 + Z95**2 / n), (centre + half) / (1 + Z95**2 / n)
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def plain(right: Array) -> Estimate:
+    """Share of True in (n,) uniformly drawn answers."""
+    value = float(right.mean())
+    return Estimate(value, *wilson(value, len(right)), len(right), len(right))
+
+
+def weighted(right: Array, propensity: Array) -> Estimate:
+    """The same from answers drawn with unequal chances (n,) in (0, 1]: each stands for 1 / propensity
+    answers (Hájek 1971). Interval: Wilson at Kish's (1965) effective number of labels.
+
+    >>> weighted(np.array([True, False]), np.array([0.1, 1.0])).value.__round__(3)
+    0.909
+    """
+    weight = 1 / propensity
+    value = min(1.0, float((weight * right).sum() / weight.sum()))
+    effective = float(weight.sum() ** 2 / (weight**2).sum())
+    return Estimate(value, *wilson(value, effective), len(right), effective)

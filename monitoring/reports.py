@@ -1,0 +1,80 @@
+"""A page about a window: Evidently's comparison with the reference, one file, works offline."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.records import Window
+
+COLUMNS = ("predicted label", "confidence", "length")
+MIN_ROWS = 10
+
+
+def window_report(window: Window, reference: Window, path: Path) -> Path:
+    """Write the HTML page of a window to `path` and return it. About a second, 4 MB.
+
+    How many rows; text, label, confidence and text length of the window beside the reference's, with
+    their distances. Without MIN_ROWS reference rows the page describes the window alone; a window with
+    fewer gets a page that says so.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    if len(window) < MIN_ROWS:
+        temporary.write_text(_too_small(window), encoding="utf-8")
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy and pandas deprecations inside Evidently
+            _run(window, reference).save_html(str(temporary))
+    os.replace(temporary, path)
+    return path
+
+
+def _run(window: Window, reference: Window) -> Any:
+    os.environ["DO_NOT_TRACK"] = "1"  # read when it is imported
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import RowCount, ValueDrift
+    from evidently.presets import DataSummaryPreset
+
+    shape = DataDefinition(
+        text_columns=["text"],
+        categorical_columns=["predicted label"],
+        numerical_columns=["confidence", "length"],
+    )
+    ours = Dataset.from_pandas(_frame(window), data_definition=shape)
+    if len(reference) < MIN_ROWS:
+        return Report([RowCount(), DataSummaryPreset()]).run(ours)
+    drift = [ValueDrift(column=c, method=m) for c, m in zip(COLUMNS, _METHODS, strict=True)]
+    theirs = Dataset.from_pandas(_frame(reference), data_definition=shape)
+    return Report([RowCount(), *drift, DataSummaryPreset()]).run(ours, theirs)
+
+
+_METHODS = (
+    "jensenshannon",
+    "wasserstein",
+    "wasserstein",
+)  # distances: a p-value would fall with the rows
+
+
+def _frame(window: Window) -> pd.DataFrame:
+    text = window.rows["text"].fillna("").astype(str)
+    return pd.DataFrame(
+        {
+            "text": text,
+            "predicted label": window.rows["label"].astype(str),
+            "confidence": window.rows["score"].astype(float),
+            "length": text.str.len().astype(int),
+        }
+    )
+
+
+def _too_small(window: Window) -> str:
+    span = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
+    return (
+        "<!doctype html><meta charset='utf-8'><title>Everloop: window</title>"
+        f"<h1>{span}</h1><p>{len(window)} rows, {MIN_ROWS} needed for a report.</p>"
+    )

@@ -1,0 +1,479 @@
+"""Dataset versions: real git, real DVC, and a process that may die at any line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import DatasetError
+from core.records import DatasetVersion
+from core.workspace import Workspace
+from everloop.init import init
+from pipelines.datasets.all import All
+from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.form import form_dataset, normal, read_inputs
+from pipelines.datasets.mixed import Mixed
+from pipelines.datasets.policy import Formation
+from pipelines.datasets.reservoir import first_rows, read
+from pipelines.datasets.versions import (
+    Plan,
+    checkout,
+    diff,
+    list_versions,
+    make_version,
+    rows_of,
+    show,
+    version,
+)
+from pipelines.datasets.window import Window
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+ALL = All(policy="all")
+POLICIES = [
+    ALL,
+    Window(policy="window", days=3),
+    Mixed(policy="mixed", days=3, replay_share=0.5),
+    Mixed(policy="mixed", days=3, replay_share=0.0),
+]
+
+
+def rows(texts: list[str], label: str = "card", kind: str = "train", day: float = 0) -> pd.DataFrame:
+    times = [START + timedelta(days=day, minutes=i) for i in range(len(texts))]
+    table = pd.DataFrame({"text": texts, "label": label, "timestamp": times})
+    return first_rows(table, np.ones((len(texts), 4)), kind, "tiny", START)  # type: ignore[arg-type]  # a str
+
+
+def first() -> pd.DataFrame:
+    train = [rows(["my card", "  WHERE is it? ", "lost card"]), rows(["top up"], "top_up")]
+    return pd.concat([*train, rows(["where is it?"], kind="eval")], ignore_index=True)
+
+
+def second() -> pd.DataFrame:
+    audit = rows(["an audit text"], kind="eval", day=1).assign(set="audit")
+    relabelled = first().iloc[[2]].assign(label="lost_card")
+    return pd.concat([rows(["fee?", "An  audit TEXT"], "fee", day=1), relabelled, audit])
+
+
+def plan(n: int) -> Plan:
+    return Plan(f"v{n:04d}", START + timedelta(days=n), seed=n, parent=f"v{n - 1:04d}" if n > 1 else "")
+
+
+def champion(folder: Path, weights: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "head.json").write_text(weights)
+    return folder
+
+
+def second_version(workspace: Workspace) -> DatasetVersion:
+    model = champion(workspace.state / "model", "one")
+    return make_version(workspace, second(), plan(2), ALL, model)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with v0001; and below `later`, the same with v0002."""
+    folder = tmp_path_factory.mktemp("made")
+    workspace = init(folder / "one")
+    workspace.params.write_text("datasets:\n  policy: all\n")
+    make_version(workspace, first(), plan(1), ALL, None)
+    shutil.copytree(folder / "one", folder / "two", symlinks=True)
+    second_version(Workspace(folder / "two"))
+    return folder
+
+
+@pytest.fixture
+def one(made: Path, tmp_path: Path) -> Workspace:
+    return Workspace(shutil.copytree(made / "one", tmp_path / "one", symlinks=True))
+
+
+@pytest.fixture
+def two(made: Path, tmp_path: Path) -> Workspace:
+    return Workspace(shutil.copytree(made / "two", tmp_path / "two", symlinks=True))
+
+
+def state(workspace: Workspace) -> dict[str, Any]:
+    """All that must be the same however often a version was begun."""
+    folder = workspace.root / "data"
+    tracked = Repository(workspace.root).git("status", "--porcelain").splitlines()
+    return {
+        "versions": [replace(v, commit="") for v in list_versions(workspace.root)],
+        "files": {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()},
+        "remote": sorted(p.name for p in (workspace.state / "remote").rglob("*") if p.is_file()),
+        "uncommitted": tracked,
+        "commits": Repository(workspace.root).git("rev-list", "--count", "HEAD"),
+    }
+
+
+# -- what a version is --------------------------------------------------------------------------
+
+
+def test_a_version_says_what_it_is(two: Workspace) -> None:
+    found = version(two.root, "v0002")
+    assert found.rows == {"train": 4, "eval": 1, "audit": 1}
+    assert (found.labels, found.parent, found.policy, found.seed) == (4, "v0001", "all", 2)
+    assert found.as_of == START + timedelta(days=2)
+    assert found.revision.endswith(".dir")
+    assert len(found.revision) == 36
+    assert [v.id for v in list_versions(two.root)] == ["v0001", "v0002"]
+    assert list_versions(two.root)[1] == found
+
+
+def test_a_version_is_one_clean_commit_at_the_remote(two: Workspace) -> None:
+    repository = Repository(two.root)
+    assert repository.git("status", "--porcelain") == ""
+    assert repository.git("rev-parse", "HEAD").strip() == version(two.root, "v0002").commit
+    stored = {p.name for p in (two.root / ".dvc/cache/files/md5").rglob("*") if p.is_file()}
+    assert {p.name for p in (two.state / "remote/files/md5").rglob("*") if p.is_file()} == stored
+
+
+def test_making_a_version_again_changes_nothing(two: Workspace) -> None:
+    before = state(two)
+    assert second_version(two) == version(two.root, "v0002")
+    assert state(two) == before
+
+
+def test_the_stage_gives_the_same_bytes_again(two: Workspace) -> None:
+    before = {p.name: p.read_bytes() for p in two.dataset.iterdir()}
+    shutil.rmtree(two.dataset)
+    shutil.rmtree(two.metrics)
+    form_dataset(two, ALL)
+    assert {p.name: p.read_bytes() for p in two.dataset.iterdir()} == before
+    assert Repository(two.root).git("status", "--porcelain") == ""
+
+
+def test_no_held_out_text_trains(two: Workspace) -> None:
+    train, held_out = (pd.read_parquet(two.dataset / f"{n}.parquet") for n in ("train", "eval"))
+    assert train["text"].tolist() == ["top up", "my card", "lost card", "fee?"]
+    assert held_out[["text", "set"]].values.tolist() == [
+        ["where is it?", "eval"],
+        ["an audit text", "audit"],
+    ]
+    assert not set(train["text"].map(normal)) & set(held_out["text"].map(normal))
+    assert '"fenced": 2' in (two.metrics / "datasets.json").read_text()
+
+
+def test_rows_after_as_of_stay_out(one: Workspace) -> None:
+    late = rows(["too late"], day=30)
+    made = make_version(one, late, plan(2), ALL, None)
+    assert made.rows == version(one.root, "v0001").rows
+    assert "too late" in read(one.reservoir)["text"].tolist()
+
+
+def test_a_version_without_new_rows_has_no_partition(one: Workspace) -> None:
+    made = make_version(one, None, plan(2), ALL, None)
+    assert read_inputs(one).partitions == ("v0001",)
+    assert made.revision == version(one.root, "v0001").revision
+
+
+def test_other_changes_of_the_user_stay_uncommitted(one: Workspace) -> None:
+    (one.root / "notes.txt").write_text("mine")
+    Repository(one.root).git("add", "notes.txt")
+    second_version(one)
+    assert Repository(one.root).git("status", "--porcelain") == "A  notes.txt\n"
+
+
+# -- reading, comparing, checking out -----------------------------------------------------------
+
+
+def test_two_versions_differ_by_their_rows(two: Workspace) -> None:
+    before = state(two)
+    found = diff(two.root, "v0001", "v0002")
+    assert sorted(found.added["text"]) == ["an audit text", "fee?"]
+    assert found.removed.empty
+    assert found.relabelled[["text", "label_before", "label"]].values.tolist() == [
+        ["lost card", "card", "lost_card"]
+    ]
+    assert found.to_text() == (
+        "v0001 -> v0002\n"
+        "  added train   1\n"
+        "  added eval    1\n"
+        "  removed train 0\n"
+        "  removed eval  0\n"
+        "  relabelled    1\n"
+        "  share of label in training (4 changed)\n"
+        "    card                              66.67% ->  25.00%\n"
+        "    fee                                0.00% ->  25.00%\n"
+        "    lost_card                          0.00% ->  25.00%\n"
+        "    top_up                            33.33% ->  25.00%"
+    )
+    assert state(two) == before
+
+
+def test_a_version_shows_its_rows_by_label(two: Workspace) -> None:
+    shown = show(two.root, "v0002")
+    assert shown.counts.loc["card"].to_dict() == {"train": 1, "eval": 1, "audit": 1}
+    assert "parent    v0001" in shown.to_text()
+    assert "  card              1       1       1" in shown.to_text()
+
+
+def test_checkout_brings_the_data_and_back(two: Workspace) -> None:
+    before = state(two)
+    assert checkout(two.root, "v0001").id == "v0001"
+    assert [p.name for p in two.reservoir.iterdir()] == ["v0001.parquet"]
+    assert not list(two.champion.iterdir())
+    assert read_inputs(two).id == "v0001"
+    checkout(two.root, "v0002")
+    assert state(two) == before
+
+
+def test_checkout_fetches_what_only_the_remote_has(two: Workspace) -> None:
+    shutil.rmtree(two.root / ".dvc" / "cache")
+    shutil.rmtree(two.root / "data" / "reservoir")
+    shutil.rmtree(two.dataset)
+    shutil.rmtree(two.champion)
+    checkout(two.root, "v0001")
+    assert len(read(two.reservoir)) == 5
+    assert len(rows_of(two.root, "v0002")) == 6
+
+
+def test_checkout_refuses_to_lose_anything(two: Workspace) -> None:
+    (two.champion / "precious").write_text("only here")
+    with pytest.raises(DatasetError, match=r"(?s)in no version.*data/champion/precious"):
+        checkout(two.root, "v0001")
+    assert (two.champion / "precious").exists()
+    (two.champion / "precious").unlink()
+    two.version_file.write_text("{}")
+    with pytest.raises(DatasetError, match=r"(?s)in no version.*data/version\.json"):
+        checkout(two.root, "v0001")
+
+
+def test_a_version_is_not_made_on_another_versions_data(two: Workspace) -> None:
+    checkout(two.root, "v0001")
+    with pytest.raises(DatasetError, match=r"(?s)no partition v0002.*everloop data checkout v0002"):
+        make_version(two, rows(["new"]), plan(3), ALL, None)
+
+
+def test_an_unknown_version_is_named_with_its_neighbour(two: Workspace) -> None:
+    with pytest.raises(DatasetError) as fault:
+        show(two.root, "v0012")
+    assert str(fault.value) == (
+        "there is no dataset version v0012\n"
+        f"  where:    {two.root}\n"
+        "  expected: v0002, or one of v0001 .. v0002\n"
+        "  do:       everloop data list"
+    )
+
+
+# -- refusals -----------------------------------------------------------------------------------
+
+
+def test_a_detached_head_is_refused(two: Workspace) -> None:
+    Repository(two.root).git("checkout", "--quiet", "--detach")
+    with pytest.raises(DatasetError, match=r"(?s)made on a branch.*git checkout main"):
+        make_version(two, rows(["new"], day=2), plan(3), ALL, None)
+
+
+def test_another_policy_than_the_files_is_refused(one: Workspace) -> None:
+    with pytest.raises(DatasetError, match=r"(?s)not the one in params\.yaml.*days=3.*All"):
+        make_version(one, None, plan(2), POLICIES[1], None)
+
+
+def test_a_strange_champion_stops_the_stage(two: Workspace) -> None:
+    champion(two.champion, "another")
+    with pytest.raises(DatasetError, match=r"(?s)not the one of version v0002.*dvc checkout"):
+        form_dataset(two, ALL)
+
+
+def test_nothing_to_train_on_is_an_error(one: Workspace) -> None:
+    one.params.write_text("datasets:\n  policy: window\n  days: 1\n")
+    with pytest.raises(DatasetError, match=r"(?s)v0005 would have nothing to train on.*wider"):
+        make_version(one, None, replace(plan(5), parent="v0001"), Window(policy="window", days=1), None)
+
+
+def test_a_foreign_git_lock_is_explained(one: Workspace) -> None:
+    (one.root / ".git" / "index.lock").touch()
+    with pytest.raises(DatasetError, match=r"(?s)git add refuses.*index\.lock.*remove that"):
+        second_version(one)
+
+
+def test_a_remote_that_does_not_take_the_data_leaves_no_version(one: Workspace) -> None:
+    remote = one.state / "remote"
+    shutil.rmtree(remote)
+    remote.write_text("not a folder")
+    with pytest.raises(DatasetError, match="DVC refuses"):
+        second_version(one)
+    assert [v.id for v in list_versions(one.root)] == ["v0001"]
+    remote.unlink()
+    assert second_version(one).id == "v0002"
+
+
+# -- killed and run again -----------------------------------------------------------------------
+
+
+class KilledError(BaseException):
+    """Stands for kill -9: nothing may catch it."""
+
+
+def die_after(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The (n + 1)th step that touches the disk is the last."""
+    left = [n]
+
+    def mortal(step: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KilledError
+            return step(*args, **kwargs)
+
+        return wrapped
+
+    monkeypatch.setattr(os, "replace", mortal(os.replace))
+    monkeypatch.setattr(shutil, "rmtree", mortal(shutil.rmtree))
+    for name in ("git", "track", "push"):
+        monkeypatch.setattr(Repository, name, mortal(getattr(Repository, name)))
+
+
+def killed_then_again(workspace: Workspace, n: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    with monkeypatch.context() as patch:
+        die_after(n, patch)
+        try:
+            second_version(workspace)
+        except KilledError:
+            died = True
+        else:
+            died = False
+    second_version(workspace)
+    return died
+
+
+@pytest.mark.parametrize("n", [5, 12, 15])
+def test_a_killed_version_ends_the_same(
+    one: Workspace, two: Workspace, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert killed_then_again(one, n, monkeypatch)
+    assert state(one) == state(two)
+
+
+@pytest.mark.slow
+def test_a_version_killed_anywhere_ends_the_same(
+    made: Path, two: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = state(two)
+    for n in range(100):
+        copy = Workspace(shutil.copytree(made / "one", tmp_path / str(n), symlinks=True))
+        died = killed_then_again(copy, n, monkeypatch)
+        assert state(copy) == expected, f"killed at step {n}"
+        if not died:
+            break
+    assert n > 15
+
+
+def test_the_rows_of_an_unfinished_version_may_grow(
+    one: Workspace, two: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A late annotation may be claimed between the two runs."""
+    model = champion(one.state / "model", "one")
+    with monkeypatch.context() as patch:
+        die_after(10, patch)
+        with pytest.raises(KilledError):
+            make_version(one, second().iloc[:1], plan(2), ALL, model)
+    second_version(one)
+    assert state(one) == state(two)
+
+
+def test_locks_of_a_killed_run_are_cleared(one: Workspace, two: Workspace) -> None:
+    (one.state / "versions.lock").write_text("4711")  # its holder never wrote that it was done
+    (one.root / ".dvc/tmp/rwlock").write_text('{"read": {')
+    for name in ("index.lock", "HEAD.lock", "refs/heads/main.lock"):
+        (one.root / ".git" / name).touch()
+    second_version(one)
+    assert state(one) == state(two)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_datasets import Workspace, second_version
+print("go", flush=True)
+second_version(Workspace(Path({root!r})))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3])
+def test_kill_minus_nine(one: Workspace, two: Workspace, delay: float) -> None:
+    code = KILLED.format(tests=str(Path(__file__).parent), root=str(one.root))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+    second_version(one)
+    assert state(one) == state(two)
+
+
+# -- laws of the formation policies -------------------------------------------------------------
+
+
+def many(days: int = 9) -> pd.DataFrame:
+    parts = [rows([f"{d} {i}" for i in range(10)], day=d) for d in range(days)]
+    return pd.concat(parts, ignore_index=True)
+
+
+AS_OF = START + timedelta(days=9)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=repr)
+def test_laws_of_formation(policy: Formation) -> None:
+    """A subset, in order, of unchanged rows; the same for the same seed, whatever the order of the
+    rows; empty from empty; the input is left alone; what is newest always trains."""
+    given = many()
+    before = given.copy(deep=True)
+    kept = policy.form(given, AS_OF, 3)
+    pd.testing.assert_frame_equal(given, before)
+    pd.testing.assert_frame_equal(kept, given.loc[kept.index])
+    assert kept.index.is_monotonic_increasing
+    pd.testing.assert_frame_equal(policy.form(given, AS_OF, 3), kept)
+    shuffled = given.sample(frac=1, random_state=0).reset_index(drop=True)
+    assert set(policy.form(shuffled, AS_OF, 3)["row_id"]) == set(kept["row_id"])
+    assert policy.form(given.iloc[:0], AS_OF, 3).empty
+    newest = given.iloc[[-1]]
+    pd.testing.assert_frame_equal(policy.form(newest, AS_OF, 3), newest)
+    assert set(given["row_id"].iloc[-29:]) <= set(kept["row_id"])
+
+
+def test_all_keeps_all() -> None:
+    assert len(ALL.form(many(), AS_OF, 0)) == 90
+
+
+def test_window_forgets() -> None:
+    kept = Window(policy="window", days=3).form(many(), AS_OF, 0)
+    assert kept["text"].iloc[0] == "6 1"  # "6 0", of midnight, is three days old already
+    assert len(kept) == 29
+
+
+@pytest.mark.parametrize(("share", "old"), [(0.0, 0), (0.2, 7), (0.5, 29), (0.99, 61)])
+def test_mixed_replays_a_share_of_the_result(share: float, old: int) -> None:
+    kept = Mixed(policy="mixed", days=3, replay_share=share).form(many(), AS_OF, 0)
+    assert (kept["timestamp"] <= AS_OF - timedelta(days=3)).sum() == old
+    assert len(kept) == 29 + old
+
+
+def test_mixed_draws_anew_with_each_seed_and_uniformly() -> None:
+    policy = Mixed(policy="mixed", days=3, replay_share=0.5)
+    times, given = np.zeros(90), many()
+    for seed in range(100):
+        times[policy.form(given, AS_OF, seed).index] += 1
+    drawn = times[:61] / 100
+    assert abs(drawn.mean() - 29 / 61) < 1e-9
+    assert drawn.min() > 0.25
+    assert drawn.max() < 0.7
+
+
+def test_mixed_without_news_keeps_what_there_is() -> None:
+    kept = Mixed(policy="mixed", days=1, replay_share=0.2).form(many(), AS_OF + timedelta(days=30), 0)
+    assert len(kept) == 90

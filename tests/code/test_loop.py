@@ -1,0 +1,176 @@
+"""The loop goes all the way round, sees no truth it should not see, and survives being killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sqlalchemy import Connection
+
+from core.errors import WorkspaceError
+from core.store import Store
+from everloop.replay import Replay, run
+from flows.home import Home
+from pipelines.datasets.reservoir import read
+from pipelines.datasets.versions import list_versions
+from tests.code.small_loop import job, make_home
+
+TIMES = ("seconds", "seconds_per_stage")
+KEYS = {
+    "days", "requests", "prequential_accuracy", "daily_accuracy", "labels", "retrains", "promotions",
+    "rollbacks", "drift_alerts", "encoder_passes_per_text", "seconds", "seconds_per_stage",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Any]]:
+    home = make_home(tmp_path_factory.mktemp("whole") / "workspace")
+    return home, run(home, job())
+
+
+def outcome(home: Home, result: dict[str, Any]) -> dict[str, Any]:
+    """Everything a replay leaves behind that must not depend on when it was killed."""
+    start, end = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2027-01-01", tz="UTC")
+    answers = home.store.answers(start, end).drop(columns=["latency_ms"])
+    return {
+        "result": {k: v for k, v in result.items() if k not in TIMES},
+        "answers": answers.to_csv(index=False),
+        "decisions": [(d.key, d.verdict) for d in home.store.decisions() if d.stage != "rollout"],
+        "rollouts": [(r.rollout_id, r.stage) for r in home.store.rollouts()],
+        "versions": [(v.id, v.revision, v.rows) for v in list_versions(home.workspace.root)],
+        "models": [(c.version, c.dataset, c.metrics) for c in home.registry.versions()],
+        "champion": (home.store.get("champion"), home.registry.version("champion")),
+        "counters": home.store.counters(),
+    }
+
+
+def test_the_loop_turns(whole: tuple[Home, dict[str, Any]]) -> None:
+    home, result = whole
+    assert set(result) >= KEYS
+    assert (result["days"], result["requests"]) == (3, 120)
+    assert result["labels"] <= 36
+    assert result["most_labels_in_a_day"] <= 12
+    assert result["retrains"] >= 2
+    assert result["promotions"] >= 1
+    assert home.store.get("champion") == home.registry.version("champion") != "1"
+    assert [v.id for v in list_versions(home.workspace.root)] == ["v0001", "v0002", "v0003", "v0004"]
+
+
+def test_every_text_is_read_once(whole: tuple[Home, dict[str, Any]]) -> None:
+    home, result = whole
+    assert result["encoder_passes_per_text"] == 1.0
+    counters = home.store.counters()
+    assert counters["encoder_passes.serving"] == 120
+    encoder = home.registry.load("1").encoder
+    assert encoder.reads >= sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
+
+
+def test_audit_rows_never_train(whole: tuple[Home, dict[str, Any]]) -> None:
+    home, _ = whole
+    rows = read(home.workspace.reservoir)
+    audit, train = rows[rows["set"] == "audit"], rows[rows["set"] == "train"]
+    assert len(audit) >= 3
+    assert not set(audit["row_id"]) & set(pd.read_parquet(home.workspace.dataset / "train.parquet")["row_id"])
+    assert train[train["policy"] != "initial"]["propensity"].between(0, 1, inclusive="right").all()
+
+
+def test_lineage_can_be_walked_from_a_prediction_to_a_model(whole: tuple[Home, dict[str, Any]]) -> None:
+    home, _ = whole
+    rows = read(home.workspace.reservoir)
+    picked = rows[(rows["set"] == "train") & (rows["policy"] == "margin")].iloc[0]
+    prediction = home.store.prediction(picked["row_id"])
+    assert prediction is not None
+    assert prediction.text == picked["text"]
+    candidates = home.registry.versions()
+    assert {c.dataset for c in candidates} == {v.id for v in list_versions(home.workspace.root)}
+    served = home.store.window(pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2027-01-01", tz="UTC"))
+    assert set(served.rows["model_version"]) <= {c.version for c in candidates}
+
+
+def test_truth_is_seen_only_where_a_label_was_asked_for(
+    whole: tuple[Home, dict[str, Any]], tmp_path: Path
+) -> None:
+    home, result = whole
+    start, end = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2027-01-01", tz="UTC")
+    window = home.store.window(start, end).rows
+    asked = set(window[window["propensity"].notna()]["request_id"])
+    lying = job()
+    stream = lying.stream.copy()
+    stream.loc[~stream["request_id"].isin(asked), "label"] = "a lie"
+    other = make_home(tmp_path / "workspace")
+    lied = run(other, replace(lying, stream=stream))
+    ours, theirs = outcome(home, result), outcome(other, lied)
+    assert theirs["answers"] == ours["answers"]
+    assert theirs["versions"] == ours["versions"]
+    assert lied["prequential_accuracy"] < result["prequential_accuracy"]
+
+
+def test_running_a_finished_replay_again_changes_nothing(whole: tuple[Home, dict[str, Any]]) -> None:
+    home, result = whole
+    before = outcome(home, result)
+    assert outcome(home, run(home, job())) == before
+
+
+def test_a_workspace_holds_one_stream(whole: tuple[Home, dict[str, Any]]) -> None:
+    home, _ = whole
+    with pytest.raises(WorkspaceError, match="already holds another stream"):
+        run(home, job(days=2))
+
+
+def test_frozen_never_retrains(tmp_path: Path) -> None:
+    result = run(make_home(tmp_path / "workspace"), job(days=2, frozen=True))
+    assert (result["retrains"], result["labels"], result["promotions"]) == (0, 0, 0)
+    assert result["prequential_accuracy"] == result["frozen_accuracy"]
+
+
+class Killed(BaseException):
+    """What kill -9 looks like from inside: nothing catches it."""
+
+
+@contextmanager
+def killed_at(store: Store, write: int) -> Iterator[None]:
+    """The process dies just after a write was committed."""
+    honest, seen = store._write, 0
+
+    @contextmanager
+    def dying() -> Iterator[Connection]:
+        nonlocal seen
+        with honest() as db:
+            yield db
+        seen += 1
+        if seen == write:
+            raise Killed
+
+    store._write = dying  # type: ignore[method-assign]  # the fault is injected here
+    try:
+        yield
+    finally:
+        store._write = honest  # type: ignore[method-assign]
+
+
+def die_and_go_on(home: Home, work: Replay, write: int) -> dict[str, Any]:
+    with killed_at(home.store, write), pytest.raises(Killed):
+        run(home, work)
+    return run(home, work)
+
+
+@pytest.mark.parametrize("write", [4, 30, 40])
+def test_killed_and_run_again_ends_the_same(
+    whole: tuple[Home, dict[str, Any]], tmp_path: Path, write: int
+) -> None:
+    home = make_home(tmp_path / "workspace")
+    assert outcome(home, die_and_go_on(home, job(), write)) == outcome(*whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("write", range(1, 75, 3))
+def test_killed_anywhere_and_run_again_ends_the_same(
+    whole: tuple[Home, dict[str, Any]], tmp_path: Path, write: int
+) -> None:
+    home = make_home(tmp_path / "workspace")
+    assert outcome(home, die_and_go_on(home, job(), write)) == outcome(*whole)
