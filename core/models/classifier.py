@@ -33,7 +33,7 @@ class TextClassifier:
 
     def predict(self, texts: Sequence[str]) -> list[tuple[str, float]]:
         """The likeliest label of each text and its probability. Raises ModelError without a head."""
-        head = self._trained()
+        head = self.trained
         shares = head.probabilities(self.embed(texts))
         best = shares.argmax(axis=1)
         return [(head.labels[k], float(row[k])) for k, row in zip(best, shares, strict=True)]
@@ -43,7 +43,7 @@ class TextClassifier:
 
         encoder.json is written last: a folder with it is whole.
         """
-        head, encoder = self._trained(), self.encoder
+        head, encoder = self.trained, self.encoder
         head.save(folder)
         if encoder.local:
             encoder.copy_files(folder / FOLDER)
@@ -86,7 +86,9 @@ class TextClassifier:
             )
         return TextClassifier(_keep(encoder), head)
 
-    def _trained(self) -> Head:
+    @property
+    def trained(self) -> Head:
+        """The head. Raises ModelError before the first training."""
         if self.head is None:
             raise ModelError("this model has no head yet", where=self.encoder.name, do="train it first")
         return self.head

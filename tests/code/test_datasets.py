@@ -25,8 +25,6 @@ from everloop.init import init
 from pipelines.datasets.all import All
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.form import form_dataset, normal, read_inputs
-from pipelines.datasets.mixed import Mixed
-from pipelines.datasets.policy import Formation
 from pipelines.datasets.reservoir import first_rows, read
 from pipelines.datasets.versions import (
     Plan,
@@ -42,12 +40,6 @@ from pipelines.datasets.window import Window
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 ALL = All(policy="all")
-POLICIES = [
-    ALL,
-    Window(policy="window", days=3),
-    Mixed(policy="mixed", days=3, replay_share=0.5),
-    Mixed(policy="mixed", days=3, replay_share=0.0),
-]
 
 
 def rows(texts: list[str], label: str = "card", kind: str = "train", day: float = 0) -> pd.DataFrame:
@@ -107,11 +99,12 @@ def two(made: Path, tmp_path: Path) -> Workspace:
 def state(workspace: Workspace) -> dict[str, Any]:
     """All that must be the same however often a version was begun."""
     folder = workspace.root / "data"
+    remote = (workspace.state / "remote").rglob("*")
     tracked = Repository(workspace.root).git("status", "--porcelain").splitlines()
     return {
         "versions": [replace(v, commit="") for v in list_versions(workspace.root)],
         "files": {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()},
-        "remote": sorted(p.name for p in (workspace.state / "remote").rglob("*") if p.is_file()),
+        "remote": sorted(p.name for p in remote if p.is_file() and p.suffix != ".tmp"),
         "uncommitted": tracked,
         "commits": Repository(workspace.root).git("rev-list", "--count", "HEAD"),
     }
@@ -239,6 +232,16 @@ def test_checkout_fetches_what_only_the_remote_has(two: Workspace) -> None:
     assert len(rows_of(two.root, "v0002")) == 6
 
 
+def test_data_that_is_nowhere_is_an_error(two: Workspace) -> None:
+    shutil.rmtree(two.root / ".dvc" / "cache")
+    shutil.rmtree(two.state / "remote")
+    with pytest.raises(DatasetError, match=r"(?s)neither in the DVC cache nor at the remote.*train"):
+        rows_of(two.root, "v0001")
+    shutil.rmtree(two.dataset)
+    with pytest.raises(DatasetError, match="in no version"):
+        checkout(two.root, "v0001")
+
+
 def test_checkout_refuses_to_lose_anything(two: Workspace) -> None:
     (two.champion / "precious").write_text("only here")
     with pytest.raises(DatasetError, match=r"(?s)in no version.*data/champion/precious"):
@@ -278,7 +281,7 @@ def test_a_detached_head_is_refused(two: Workspace) -> None:
 
 def test_another_policy_than_the_files_is_refused(one: Workspace) -> None:
     with pytest.raises(DatasetError, match=r"(?s)not the one in params\.yaml.*days=3.*All"):
-        make_version(one, None, plan(2), POLICIES[1], None)
+        make_version(one, None, plan(2), Window(policy="window", days=3), None)
 
 
 def test_a_strange_champion_stops_the_stage(two: Workspace) -> None:
@@ -404,7 +407,7 @@ second_version(Workspace(Path({root!r})))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3])
+@pytest.mark.parametrize("delay", [0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.8])
 def test_kill_minus_nine(one: Workspace, two: Workspace, delay: float) -> None:
     code = KILLED.format(tests=str(Path(__file__).parent), root=str(one.root))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
@@ -414,66 +417,3 @@ def test_kill_minus_nine(one: Workspace, two: Workspace, delay: float) -> None:
         process.send_signal(signal.SIGKILL)
     second_version(one)
     assert state(one) == state(two)
-
-
-# -- laws of the formation policies -------------------------------------------------------------
-
-
-def many(days: int = 9) -> pd.DataFrame:
-    parts = [rows([f"{d} {i}" for i in range(10)], day=d) for d in range(days)]
-    return pd.concat(parts, ignore_index=True)
-
-
-AS_OF = START + timedelta(days=9)
-
-
-@pytest.mark.parametrize("policy", POLICIES, ids=repr)
-def test_laws_of_formation(policy: Formation) -> None:
-    """A subset, in order, of unchanged rows; the same for the same seed, whatever the order of the
-    rows; empty from empty; the input is left alone; what is newest always trains."""
-    given = many()
-    before = given.copy(deep=True)
-    kept = policy.form(given, AS_OF, 3)
-    pd.testing.assert_frame_equal(given, before)
-    pd.testing.assert_frame_equal(kept, given.loc[kept.index])
-    assert kept.index.is_monotonic_increasing
-    pd.testing.assert_frame_equal(policy.form(given, AS_OF, 3), kept)
-    shuffled = given.sample(frac=1, random_state=0).reset_index(drop=True)
-    assert set(policy.form(shuffled, AS_OF, 3)["row_id"]) == set(kept["row_id"])
-    assert policy.form(given.iloc[:0], AS_OF, 3).empty
-    newest = given.iloc[[-1]]
-    pd.testing.assert_frame_equal(policy.form(newest, AS_OF, 3), newest)
-    assert set(given["row_id"].iloc[-29:]) <= set(kept["row_id"])
-
-
-def test_all_keeps_all() -> None:
-    assert len(ALL.form(many(), AS_OF, 0)) == 90
-
-
-def test_window_forgets() -> None:
-    kept = Window(policy="window", days=3).form(many(), AS_OF, 0)
-    assert kept["text"].iloc[0] == "6 1"  # "6 0", of midnight, is three days old already
-    assert len(kept) == 29
-
-
-@pytest.mark.parametrize(("share", "old"), [(0.0, 0), (0.2, 7), (0.5, 29), (0.99, 61)])
-def test_mixed_replays_a_share_of_the_result(share: float, old: int) -> None:
-    kept = Mixed(policy="mixed", days=3, replay_share=share).form(many(), AS_OF, 0)
-    assert (kept["timestamp"] <= AS_OF - timedelta(days=3)).sum() == old
-    assert len(kept) == 29 + old
-
-
-def test_mixed_draws_anew_with_each_seed_and_uniformly() -> None:
-    policy = Mixed(policy="mixed", days=3, replay_share=0.5)
-    times, given = np.zeros(90), many()
-    for seed in range(100):
-        times[policy.form(given, AS_OF, seed).index] += 1
-    drawn = times[:61] / 100
-    assert abs(drawn.mean() - 29 / 61) < 1e-9
-    assert drawn.min() > 0.25
-    assert drawn.max() < 0.7
-
-
-def test_mixed_without_news_keeps_what_there_is() -> None:
-    kept = Mixed(policy="mixed", days=1, replay_share=0.2).form(many(), AS_OF + timedelta(days=30), 0)
-    assert len(kept) == 90

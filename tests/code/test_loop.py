@@ -75,7 +75,9 @@ def test_audit_rows_never_train(whole: tuple[Home, dict[str, Any]]) -> None:
     rows = read(home.workspace.reservoir)
     audit, train = rows[rows["set"] == "audit"], rows[rows["set"] == "train"]
     assert len(audit) >= 3
-    assert not set(audit["row_id"]) & set(pd.read_parquet(home.workspace.dataset / "train.parquet")["row_id"])
+    assert not set(audit["row_id"]) & set(
+        pd.read_parquet(home.workspace.dataset / "train.parquet")["row_id"]
+    )
     assert train[train["policy"] != "initial"]["propensity"].between(0, 1, inclusive="right").all()
 
 
@@ -88,7 +90,9 @@ def test_lineage_can_be_walked_from_a_prediction_to_a_model(whole: tuple[Home, d
     assert prediction.text == picked["text"]
     candidates = home.registry.versions()
     assert {c.dataset for c in candidates} == {v.id for v in list_versions(home.workspace.root)}
-    served = home.store.window(pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2027-01-01", tz="UTC"))
+    served = home.store.window(
+        pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2027-01-01", tz="UTC")
+    )
     assert set(served.rows["model_version"]) <= {c.version for c in candidates}
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from fake_models import NOW, Shelf, roll_out
 from fastapi.testclient import TestClient
 
 from core.errors import StoreError
@@ -20,6 +19,7 @@ from core.store import Store
 from serving.app import create_app
 from serving.service import Service
 from serving.settings import Serving
+from tests.code.fake_models import NOW, Shelf, roll_out
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_models import NOW, BrokenHead, HashEncoder, LinearHead, Model, Shelf, requests, roll_out
 
 from core.errors import DataError, ModelError, StoreError
 from core.records import Prediction, Request, Rollout, hash_user
@@ -15,6 +14,16 @@ from core.store import Store
 from pipelines.rollout import ShadowCanary
 from serving.router import route
 from serving.service import Service
+from tests.code.fake_models import (
+    NOW,
+    BrokenHead,
+    HashEncoder,
+    LinearHead,
+    Model,
+    Shelf,
+    requests,
+    roll_out,
+)
 
 
 @pytest.fixture

@@ -106,7 +106,8 @@ def test_a_text_is_read_once_for_each_encoder(store: Store) -> None:
     store.embed(["b", "c"], "e", encode, "testing")
     assert read == ["a", "b", "c"]
     assert store.counters() == {
-        "encoder_passes.initial": 2, "texts.initial": 2, "encoder_passes.testing": 1, "texts.testing": 1,
+        "encoder_passes.initial": 2, "texts.initial": 2,
+        "encoder_passes.testing": 1, "texts.testing": 1,
     }  # fmt: skip
     store.embed(["a"], "another encoder", encode, "initial")
     assert read == ["a", "b", "c", "a"]

@@ -1,0 +1,49 @@
+# make demo    the whole loop on the bundled sample, after installing what it needs into .venv
+# make test    the tests          make check   format, lint, types, import contracts, tests (what CI runs)
+# make test-all  the slow ones and Postgres too          make bench   the benchmarks, beside their bars
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test test-all check lint format bench docs lock
+
+demo: $(INSTALLED)
+	$(BIN)/everloop demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest -m ""
+
+check: $(INSTALLED) lint test
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)
+	$(BIN)/python bench/replay.py --json bench/out/replay.json
+
+docs: $(INSTALLED)
+	$(BIN)/python -m everloop.reference docs
+
+# The newest versions that pyproject.toml allows, written down.
+lock:
+	rm -rf .venv && $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -e ".[dev]"
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	touch $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps -e .
+	touch $@

@@ -1,0 +1,145 @@
+"""The default strategy on real requests, with the frozen model and the label-everything line beside it.
+
+    python bench/replay.py --quick                        the bundled sample, within a minute
+    python bench/replay.py --json bench/out/replay.json   60 days of CLINC150 and of Banking77
+
+The full bench reads clinc_stream.csv (six marked drifts) and banking77_stationary_stream.csv (none),
+with their *_initial_train.csv and *_initial_eval.csv, from --data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from everloop.demo import write_pages
+from everloop.sample import bundled
+from flows.home import open_home
+
+from form import Row, report  # isort: skip  # the bench's own folder
+
+HERE = Path(__file__).parent
+STREAMS = {"clinc": "clinc_stream", "banking77": "banking77_stationary_stream"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="the bundled sample only")
+    parser.add_argument("--oracle", action="store_true", help="also label everything and retrain daily")
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder with the streams"
+    )
+    args = parser.parse_args()
+    rows = quick() if args.quick else full(args.data, args.oracle)
+    report("replay", rows, args.json)
+    sys.exit(any(r.holds is False for r in rows))
+
+
+def quick() -> list[Row]:
+    folder = bundled()
+    r = replay("sample", folder / "stream.csv", folder / "train.csv", folder / "eval.csv")
+    return [
+        Row("sample: prequential accuracy", r["prequential_accuracy"], "share", peer=_frozen(r)),
+        Row("sample: encoder passes per text", r["encoder_passes_per_text"], "passes", "== 1"),
+        Row("sample: wall time", r["wall_seconds"], "s", "<= 180"),
+    ]
+
+
+def full(data: Path, oracle: bool) -> list[Row]:
+    if not (data / "clinc_stream.csv").exists():
+        sys.exit(f"no clinc_stream.csv in {data}: give its folder with --data, or run --quick")
+    clinc = replay_real("clinc", data)
+    rows = [
+        Row(
+            "clinc: prequential accuracy",
+            clinc["prequential_accuracy"],
+            "share",
+            ">= 0.88",
+            peer=_frozen(clinc),
+        ),
+        Row("clinc: most labels in a day", clinc["most_labels_in_a_day"], "labels", "<= 20"),
+        Row("clinc: retrains", clinc["retrains"], "", "<= 20"),
+        Row("clinc: rollbacks", clinc["rollbacks"], ""),
+        Row("clinc: drift alerts", clinc["drift_alerts"], ""),
+        Row("clinc: encoder passes per text", clinc["encoder_passes_per_text"], "passes", "== 1"),
+        Row("clinc: wall time", clinc["wall_seconds"], "s", "<= 240"),
+    ]
+    if oracle:
+        line = replay_real("clinc", data, "--oracle")
+        rows.append(Row("clinc: label everything, daily", line["prequential_accuracy"], "share"))
+    banking = replay_real("banking77", data)
+    return [
+        *rows,
+        Row(
+            "banking77: prequential accuracy",
+            banking["prequential_accuracy"],
+            "share",
+            peer=_frozen(banking),
+        ),
+        Row("banking77: drift alerts", banking["drift_alerts"], "", "<= 3"),
+        Row("banking77: rollbacks", banking["rollbacks"], "", "<= 1"),
+        Row("banking77: retrains", banking["retrains"], ""),
+        Row("banking77: wall time", banking["wall_seconds"], "s"),
+    ]
+
+
+def replay_real(name: str, data: Path, *flags: str) -> dict[str, Any]:
+    stream, train, evaluation = (
+        data / f"{n}.csv" for n in (STREAMS[name], f"{name}_initial_train", f"{name}_initial_eval")
+    )
+    return replay(name + "".join(flags), stream, train, evaluation, *flags)
+
+
+def replay(name: str, stream: Path, train: Path, evaluation: Path, *flags: str) -> dict[str, Any]:
+    """One replay as a user runs it, in a process of its own; leaves a picture in bench/out."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / name
+        result, wall = _command(place, stream, train, evaluation, *flags)
+        home = open_home(place)
+        picture, page = write_pages(place / "reports", home.store, result)
+        home.store.close()
+        out = HERE / "out"
+        out.mkdir(exist_ok=True)
+        shutil.copy(picture, out / f"{name}.png")
+        shutil.copy(page, out / f"{name}.html")
+    return {**result, "wall_seconds": wall}
+
+
+def _command(place: Path, *arguments: Path | str) -> tuple[dict[str, Any], float]:
+    import time
+
+    stream, train, evaluation, *flags = (str(a) for a in arguments)
+    out = place.parent / "result.json"
+    command = [
+        sys.executable,
+        "-m",
+        "everloop",
+        "replay",
+        stream,
+        "--initial",
+        train,
+        "--eval",
+        evaluation,
+    ]
+    start = time.perf_counter()
+    subprocess.run([*command, "-w", str(place), "--json", str(out), *flags], check=True)
+    wall = time.perf_counter() - start
+    result: dict[str, Any] = json.loads(out.read_text())
+    return result, wall
+
+
+def _frozen(result: dict[str, Any]) -> str:
+    return f"frozen: {result['frozen_accuracy']:.3f}"
+
+
+if __name__ == "__main__":
+    main()

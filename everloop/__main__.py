@@ -1,0 +1,43 @@
+"""The command line: `everloop` or `python -m everloop`.
+
+A user's mistake is one clear error on stderr and exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+QUIET = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: three times the speed on busy cores
+    # every dependency's telemetry off, and its chatter:
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def main() -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from core.errors import EverloopError
+    from everloop.commands import app
+
+    try:
+        app()
+    except EverloopError as fault:
+        sys.stderr.write(f"error: {fault}\n")
+        sys.exit(2)
+    except BrokenPipeError:  # `everloop ... | head` is not a fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

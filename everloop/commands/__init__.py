@@ -1,0 +1,21 @@
+"""Every command, grouped by the noun it works on. Heavy imports stand inside the commands."""
+
+from __future__ import annotations
+
+import typer
+
+from everloop.commands import data, label, replay, rollout, turn, workspace
+
+app = typer.Typer(
+    name="everloop",
+    help="Keep a deployed language model from going stale.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+for module in (workspace, replay, turn):
+    module.add_to(app)
+app.add_typer(data.app, name="data")
+app.add_typer(label.app, name="label")
+app.add_typer(rollout.app, name="rollout")

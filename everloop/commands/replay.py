@@ -1,0 +1,75 @@
+"""Commands that run the whole loop on a stream of the past."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from everloop.commands.options import LabelColumn, TextColumn
+
+
+def replay(
+    stream: Annotated[Path, typer.Argument(help="Requests with their truth: CSV, JSONL or Parquet.")],
+    initial: Annotated[Path, typer.Option(help="Labelled rows the first model is trained on.")],
+    evaluation: Annotated[Path, typer.Option("--eval", help="Labelled rows to evaluate on.")],
+    workspace: Annotated[
+        Path | None, typer.Option("--workspace", "-w", help="Default: replays/STREAM, made if missing.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Never retrain: the lower line.")] = False,
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="Label everything, retrain daily: the upper line.")
+    ] = False,
+    label_delay: Annotated[float, typer.Option(help="Hours until the oracle answers a task.")] = 0.0,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    time_column: Annotated[str, typer.Option(help="Column with the time.")] = "timestamp",
+) -> None:
+    """Drive the real serving path and every stage over a stream, on a simulated clock.
+
+    Killed and run again, it goes on where it stopped.
+
+    Example: everloop replay stream.csv --initial train.csv --eval eval.csv --json result.json
+    """
+    from everloop.show import Files, show_replay
+
+    files = Files(stream, initial, evaluation, text_column, label_column, time_column)
+    place = workspace or Path("replays") / f"{stream.stem}{'-frozen' * frozen}{'-oracle' * oracle}"
+    show_replay(
+        files, place, frozen=frozen, oracle=oracle, delay_hours=label_delay, json_file=json_file
+    )
+
+
+def demo(
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", help="Where; an earlier demo there is replaced.")
+    ] = Path("demo"),
+) -> None:
+    """The whole loop on the bundled sample stream: 30 days of requests in about two minutes.
+
+    Example: everloop demo
+    """
+    from everloop.demo import run_demo
+
+    run_demo(workspace)
+
+
+def sample(
+    directory: Annotated[Path, typer.Argument(help="Folder for train, eval and stream.csv.")],
+    seed: Annotated[int, typer.Option(help="Another seed makes another stream.")] = 7,
+) -> None:
+    """Write the sample stream that the demo replays.
+
+    Example: everloop sample data/shop
+    """
+    from everloop.sample import make_sample
+
+    make_sample(directory, seed=seed)
+    typer.echo(f"train.csv, eval.csv, stream.csv and events.json in {directory}")
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (demo, replay, sample):
+        app.command()(command)

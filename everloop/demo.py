@@ -1,0 +1,87 @@
+"""`everloop demo`: the whole loop on the bundled sample, with a picture and a report at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from core.errors import WorkspaceError
+from core.records import Decision
+from core.store import Store
+from everloop.picture import accuracy_picture
+from everloop.report import run_report
+from everloop.sample import bundled
+from everloop.show import Files, show_replay
+
+
+def run_demo(place: Path) -> None:
+    """Replay the bundled stream in a fresh workspace at `place` and show what came of it."""
+    _clear(place)
+    folder = bundled()
+    files = Files(folder / "stream.csv", folder / "train.csv", folder / "eval.csv")
+    home, result = show_replay(files, place, json_file=place / "reports" / "replay.json")
+    shown = Path(os.path.relpath(place))
+    picture, report = write_pages(home.workspace.reports, home.store, result, commands(shown))
+    typer.echo(f"\npicture:  {os.path.relpath(picture)}\nreport:   {os.path.relpath(report)}")
+    typer.echo("\nlook further:")
+    for command in commands(shown):
+        typer.echo(f"  {command}")
+
+
+def write_pages(
+    folder: Path, store: Store, result: dict[str, Any], further: Sequence[str] = ()
+) -> tuple[Path, Path]:
+    """The picture of accuracy over time and the report of the run; returns both paths."""
+    decisions = store.decisions()
+    picture = accuracy_picture(
+        result["daily_accuracy"],
+        result["frozen_daily_accuracy"],
+        [e for d in decisions if (e := _event(d))],
+        folder / "accuracy.png",
+        note=f"{result['labels']} of {result['requests']} requests labelled",
+    )
+    return picture, run_report(result, decisions, picture, folder / "run.html", further)
+
+
+def commands(place: Path) -> list[str]:
+    """What to run next, ready to paste."""
+    return [
+        f"mlflow ui --workers 1 --backend-store-uri sqlite:///{place}/.everloop/mlflow.db",
+        f"everloop data list -w {place}",
+        f"everloop data diff v0001 v0002 -w {place}",
+        f"everloop rollout status -w {place}",
+        f"everloop serve -w {place}",
+    ]
+
+
+def _event(decision: Decision) -> dict[str, str] | None:
+    kinds = {
+        ("monitoring", "alert"): "drift",
+        ("triggers", "retrain"): "retrain",
+        ("rollout", "promote"): "promotion",
+        ("rollout", "rollback"): "rollback",
+    }
+    kind = kinds.get((decision.stage, decision.verdict))
+    if kind is None or (kind == "drift" and decision.evidence.get("kind") != "drift"):
+        return None
+    return {"timestamp": decision.timestamp.isoformat(), "kind": kind, "text": decision.reason}
+
+
+def _clear(place: Path) -> None:
+    """Remove an earlier demo; anything else that lies there stays, and is an error."""
+    mark = place / ".everloop" / "demo"
+    if place.exists() and any(place.iterdir()) and not mark.exists():
+        raise WorkspaceError(
+            "this folder is not an earlier demo",
+            where=str(place),
+            expected="an empty or missing folder",
+            do="everloop demo --workspace ANOTHER",
+        )
+    shutil.rmtree(place, ignore_errors=True)
+    mark.parent.mkdir(parents=True)
+    mark.touch()

@@ -1,0 +1,156 @@
+"""`everloop init DIR`: a git + DVC workspace, one model's home."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from core.errors import WorkspaceError
+from core.workspace import Workspace
+from pipelines.datasets.dvc_git import Repository
+
+TEMPLATES = Path(__file__).parent / "templates"
+DVC_CONFIG = """\
+[core]
+    analytics = false
+    check_update = false
+    autostage = true
+    remote = local
+['remote "local"']
+    url = ../.everloop/remote
+"""
+# DVC would else share a folder below /var/tmp with every user of the machine
+DVC_LOCAL = "[core]\n    site_cache_dir = {}\n"
+# `dvc repro` takes the data that lies there for the data that is meant, so the data follows the commit
+HOOK = """\
+#!/bin/sh
+# Everloop: the data of the commit comes along, when a whole commit is checked out
+[ "$3" = 1 ] && [ -e data/reservoir.dvc ] && [ ! -d .git/rebase-merge ] || exit 0
+command -v dvc >/dev/null || { echo "no dvc on the PATH; later: dvc checkout" >&2; exit 0; }
+exec dvc checkout --quiet data/reservoir.dvc data/champion.dvc datasets
+"""
+IGNORED = {
+    ".gitignore": (".everloop/", "/reports/"),
+    ".dvc/.gitignore": ("/config.local", "/tmp", "/cache"),
+    ".dvcignore": (".venv/", ".everloop/"),
+    "data/.gitignore": ("/reservoir", "/dataset", "/champion", "/candidate"),
+}
+OURS = ("params.yaml", "dvc.yaml", ".dvc/config", *IGNORED)
+
+
+def init(directory: Path, say: Callable[[str], None] = lambda _: None) -> Workspace:
+    """Make the folder a workspace, adding only what is missing; `say` is told each thing done.
+
+    A new repository gets its first commit; in one that has commits the user is told what to commit.
+    Raises WorkspaceError, before anything is written, when the folder has other files by these names.
+    """
+    root = directory.expanduser().absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _check_free(root)
+        repository = Repository(root)
+        repository.start()
+        with repository.exclusive():
+            made = _write_missing(root) + _write_hook(repository)
+            for name in made:
+                say(f"made {name}")
+            _commit(repository, bool(made), say)
+    except OSError as fault:
+        raise WorkspaceError(
+            "a workspace cannot be made here",
+            where=str(root),
+            got=str(fault),
+            expected="a writable folder",
+        ) from None
+    return Workspace(root.resolve())
+
+
+def _check_free(root: Path) -> None:
+    """This is a workspace, or what is there is as init would write it."""
+    if _is_ours(root / "dvc.yaml"):
+        return
+    taken = [
+        n for n in ("params.yaml", "dvc.yaml") if (root / n).exists() and not _is_template(root / n)
+    ]
+    if taken:
+        raise WorkspaceError(
+            "the folder is not a workspace and has files of these names",
+            where=str(root),
+            got=", ".join(taken),
+            expected="an empty folder, or one without them",
+            do="move them away, or choose another folder",
+        )
+
+
+def _is_ours(dvc_yaml: Path) -> bool:
+    try:
+        stages = yaml.safe_load(dvc_yaml.read_text(encoding="utf-8"))["stages"]
+        return all(
+            "everloop stage" in str(stages[n]["cmd"]) for n in ("datasets", "training", "testing")
+        )
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
+        return False
+
+
+def _is_template(path: Path) -> bool:
+    return path.read_bytes() == (TEMPLATES / path.name).read_bytes()
+
+
+def _write_missing(root: Path) -> list[str]:
+    """Write what is not there; the names of it."""
+    wanted = {".dvc/config": DVC_CONFIG}
+    wanted |= {n: (TEMPLATES / n).read_text(encoding="utf-8") for n in ("params.yaml", "dvc.yaml")}
+    wanted = {n: text for n, text in wanted.items() if not (root / n).exists()}
+    for name, lines in IGNORED.items():
+        text = _read(root / name)
+        missing = [x for x in lines if x not in text.splitlines()]
+        if missing:
+            gap = "" if text.endswith("\n") or not text else "\n"
+            wanted[name] = text + gap + "".join(f"{x}\n" for x in missing)
+    local = _read(root / ".dvc/config.local") or DVC_LOCAL.format("")
+    here = re.sub(
+        r"(?m)^(\s*site_cache_dir\s*=).*$", lambda m: f"{m[1]} {root / '.dvc/tmp/site'}", local
+    )
+    if here != _read(root / ".dvc/config.local"):
+        wanted[".dvc/config.local"] = here
+    for name, text in wanted.items():
+        _write(root / name, text)
+    return list(wanted)
+
+
+def _write_hook(repository: Repository) -> list[str]:
+    folder = repository.hooks()
+    if folder is None or (folder / "post-checkout").exists():
+        return []
+    _write(folder / "post-checkout", HOOK, mode=0o755)
+    return [".git/hooks/post-checkout"]
+
+
+def _commit(repository: Repository, made: bool, say: Callable[[str], None]) -> None:
+    if not repository.has_commits():
+        repository.commit(OURS, "An Everloop workspace")
+        say("made the first commit")
+        return
+    uncommitted = repository.uncommitted(OURS)
+    if uncommitted:
+        names = " ".join(shlex.quote(n) for n in uncommitted)
+        say(f"commit it: git add {names} && git commit -m 'An Everloop workspace' -- {names}")
+    elif not made:
+        say(f"{repository.root} is a workspace already; nothing to do")
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.half")
+    half.write_text(text, encoding="utf-8")
+    half.chmod(mode)
+    os.replace(half, path)

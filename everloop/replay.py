@@ -1,0 +1,199 @@
+"""A stream of past requests through the real serving path, logger and stages, on a simulated clock.
+
+    everloop replay STREAM.csv --initial TRAIN.csv --eval EVAL.csv --json result.json
+
+The truth in the stream scores the model that served each request and answers annotation tasks;
+nothing else sees it. Killed and run again, a replay goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from core.errors import WorkspaceError
+from core.records import Request
+from flows.first import first_model
+from flows.home import Home
+from flows.stages import loop, roll_out
+from flows.strategy import Strategy
+from pipelines.labeling import Oracle
+from pipelines.logging import requests
+from pipelines.rollout import ShadowCanary
+from pipelines.triggers.periodic import Periodic
+from serving.service import Service
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What to replay. Frames have request_id, timestamp, user, text, label, segments."""
+
+    stream: pd.DataFrame
+    train: pd.DataFrame
+    evaluation: pd.DataFrame
+    label_delay: timedelta = timedelta(0)
+    frozen: bool = False  # never retrain
+
+    def name(self) -> str:
+        """The same inputs have the same name: what a workspace remembers it is replaying."""
+        digest = hashlib.blake2b(digest_size=8)
+        for frame in (self.stream, self.train, self.evaluation):
+            digest.update(
+                pd.util.hash_pandas_object(frame[["text", "label"]], index=False).to_numpy().tobytes()
+            )
+        digest.update(f"{self.label_delay}{self.frozen}{len(self.stream)}".encode())
+        return digest.hexdigest()
+
+
+def label_everything(strategy: Strategy) -> Strategy:
+    """The upper line: every request labelled, retrained daily, promoted at once."""
+    everything = {"policy": "random", "labels_per_day": 10**9, "audit_share": 0.0}
+    return strategy.model_copy(
+        update={
+            "curation": type(strategy)
+            .model_validate({**strategy.model_dump(), "curation": everything})
+            .curation,
+            "triggers": Periodic(policy="periodic", every_days=1),
+            "testing": strategy.testing.model_copy(
+                update={"max_drop": 1.0, "max_failed": 1.0, "max_more_failed": 1.0}
+            ),
+            "rollout": ShadowCanary(policy="shadow-canary", shares=[], min_requests=1),
+        }
+    )
+
+
+def run(
+    home: Home, job: Replay, advance: Callable[[datetime, int], None] | None = None
+) -> dict[str, Any]:
+    """Replay a job in a workspace and return its result. `advance(time, requests)` follows progress."""
+    _claim(home, job)
+    step = timedelta(hours=home.strategy.schedule.rollout_hours)
+    day_start = job.stream["timestamp"].min().to_pydatetime().replace(hour=0, minute=0, second=0)
+    start = day_start.replace(microsecond=0)
+    first_model(home, job.train, job.evaluation, start)
+    service = Service(
+        home.store, home.registry.load, home.strategy.logging.max_text_characters, refresh_seconds=0
+    )
+    truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
+    oracle = Oracle(truth, job.label_delay)
+    for number, chunk in enumerate(_chunks(requests(job.stream), start, step)):
+        end = start + (number + 1) * step
+        if number >= (home.store.get("replay") or {}).get("position", 0):
+            _turn(home, service, oracle, chunk, end, job, start)
+            home.store.set("replay", {"name": job.name(), "position": number + 1})
+        if advance:
+            advance(end, len(chunk))
+    return result(home, job, start)
+
+
+def _turn(
+    home: Home,
+    service: Service,
+    oracle: Oracle,
+    chunk: list[Request],
+    end: datetime,
+    job: Replay,
+    start: datetime,
+) -> None:
+    with home.timed("serving"):
+        service.predict(chunk)
+    if job.frozen:
+        return
+    roll_out(home, end)
+    hours = home.strategy.schedule.loop_hours
+    if (end - start) % timedelta(hours=hours) == timedelta(0):
+        loop(home, end, lambda tasks, now: oracle.answer(tasks, now))
+
+
+def _chunks(stream: list[Request], start: datetime, step: timedelta) -> list[list[Request]]:
+    """Requests by the clock step they fall into, empty steps included."""
+    steps = int((stream[-1].timestamp - start) / step) + 1
+    steps += -steps % max(1, int(timedelta(days=1) / step))  # the last day ends too
+    chunks: list[list[Request]] = [[] for _ in range(steps)]
+    for request in stream:
+        chunks[int((request.timestamp - start) / step)].append(request)
+    return chunks
+
+
+def _claim(home: Home, job: Replay) -> None:
+    """Make the workspace this job's, or refuse because it is another's."""
+    known = home.store.get("replay")
+    if known is None and home.store.get("champion") is not None:
+        known = {"name": "a workspace in use"}
+    if known and known["name"] != job.name():
+        raise WorkspaceError(
+            "this workspace already holds another stream",
+            where=str(home.workspace.root),
+            got=known["name"],
+            expected=f"a fresh workspace, or replay {job.name()}",
+            do="choose another --workspace",
+        )
+    if not known:
+        home.store.set("replay", {"name": job.name(), "position": 0})
+
+
+def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
+    """What a replay reports; every key but the two of time is the same on every run."""
+    truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
+    days = int((job.stream["timestamp"].max().to_pydatetime() - start) / timedelta(days=1)) + 1
+    looped = [_day(home, start + timedelta(days=d), truth) for d in range(days)]
+    rollouts = home.store.rollouts()
+    alerts = [d for d in home.store.decisions("monitoring") if d.evidence.get("kind") == "drift"]
+    counters = home.store.counters()
+    passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
+    texts = sum(v for k, v in counters.items() if k.startswith("texts."))
+    asked = sum(d["requests"] for d in looped)
+    return {
+        "days": days,
+        "requests": asked,
+        "prequential_accuracy": sum(d["right"] for d in looped) / max(asked, 1),
+        "frozen_accuracy": sum(d["frozen_right"] for d in looped) / max(asked, 1),
+        "daily_accuracy": [
+            {"day": d["day"], "accuracy": d["right"] / d["requests"], "requests": d["requests"]}
+            for d in looped
+            if d["requests"]
+        ],
+        "frozen_daily_accuracy": [
+            {"day": d["day"], "accuracy": d["frozen_right"] / d["requests"], "requests": d["requests"]}
+            for d in looped
+            if d["requests"]
+        ],
+        "labels": home.store.annotations(),
+        "most_labels_in_a_day": max(
+            (
+                home.store.picked(start + timedelta(days=d), start + timedelta(days=d + 1))
+                for d in range(days + 1)
+            ),
+            default=0,
+        ),
+        "retrains": (home.store.get("retrains") or {"done": 1})["done"] - 1,
+        "promotions": sum(r.stage == "promoted" for r in rollouts),
+        "rollbacks": sum(r.stage == "rolled_back" for r in rollouts),
+        "drift_alerts": len(alerts),
+        "encoder_passes_per_text": passes / max(texts, 1),
+        "seconds": sum(home.seconds.values()),
+        "seconds_per_stage": dict(home.seconds),
+    }
+
+
+def _day(home: Home, day: datetime, truth: dict[str, str]) -> dict[str, Any]:
+    """One day scored by who served it, and by the first model from the same embeddings."""
+    window = home.store.window(day, day + timedelta(days=1))
+    expected = [truth.get(r) for r in window.rows["request_id"]]
+    right = sum(a == b for a, b in zip(window.rows["label"], expected, strict=True))
+    first = home.registry.load("1")
+    frozen = 0
+    if len(window) and first.head and set(window.rows["encoder"]) == {first.encoder.identity}:
+        guesses = first.head.probabilities(window.embeddings).argmax(axis=1)
+        frozen = sum(first.head.labels[g] == t for g, t in zip(guesses, expected, strict=True))
+    return {
+        "day": f"{day:%Y-%m-%d}",
+        "requests": len(window),
+        "right": right,
+        "frozen_right": frozen,
+    }

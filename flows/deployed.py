@@ -1,0 +1,69 @@
+"""The loop as Prefect flows: schedules, runs and retries; the work itself is in `flows/stages.py`.
+
+everloop schedule        serves these flows on the schedule of params.yaml
+everloop flow retrain    runs one now
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prefect import flow, serve
+from prefect.events import emit_event
+
+from flows import stages
+from flows.home import open_home
+
+
+@flow(name="monitor")
+def monitor(workspace: str = ".", now: datetime | None = None) -> dict[str, float | None]:
+    """Signals of the newest window, by name; alerts are also Prefect events `everloop.alert`."""
+    home, when = open_home(Path(workspace)), now or datetime.now(UTC)
+    signals = stages.monitor(home, when)
+    for alert in home.store.decisions("monitoring", since=when):
+        emit_event(
+            "everloop.alert",
+            resource={"prefect.resource.id": f"everloop.workspace.{home.workspace.root.name}"},
+            payload={"key": alert.key, "reason": alert.reason, **alert.evidence},
+        )
+    return {s.name: s.value for s in signals if not s.segment}
+
+
+@flow(name="retrain")
+def retrain(workspace: str = ".", reason: str = "asked for", now: datetime | None = None) -> None:
+    """A dataset version, a candidate, its tests, and the start of its rollout."""
+    stages.retrain(open_home(Path(workspace)), now or datetime.now(UTC), reason)
+
+
+@flow(name="rollout")
+def rollout(workspace: str = ".", now: datetime | None = None) -> str:
+    """The next step of the rollout under way; returns its verdict."""
+    decision = stages.roll_out(open_home(Path(workspace)), now or datetime.now(UTC))
+    return decision.verdict if decision else "no rollout under way"
+
+
+@flow(name="loop")
+def loop(workspace: str = ".", now: datetime | None = None) -> None:
+    """One turn of the loop: monitor, pick labels, retrain if it is time."""
+    stages.loop(open_home(Path(workspace)), now or datetime.now(UTC))
+
+
+FLOWS = {"monitor": monitor, "retrain": retrain, "rollout": rollout, "loop": loop}
+
+
+def schedule(workspace: Path) -> None:
+    """Serve the flows until stopped: loop and rollout on their schedules, all four on demand."""
+    hours = open_home(workspace).strategy.schedule
+    every = {"loop": hours.loop_hours, "rollout": hours.rollout_hours}
+    parameters = {"workspace": str(workspace.resolve())}
+    serve(
+        *(
+            made.to_deployment(
+                name="everloop",
+                parameters=parameters,
+                interval=timedelta(hours=every[name]) if name in every else None,
+            )
+            for name, made in FLOWS.items()
+        )
+    )

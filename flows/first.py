@@ -1,0 +1,67 @@
+"""The first model of a workspace: everything later has a champion to start from and to beat."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Literal
+
+import pandas as pd
+
+from core.records import Candidate, DatasetVersion, Decision, to_json
+from flows.home import Home
+from flows.model_stages import train_candidate
+from flows.stages import crown
+from pipelines.datasets.reservoir import first_rows
+from pipelines.datasets.versions import Plan, make_version
+
+
+def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
+    """Train and crown version v0001 from labelled rows (text, label, segments); returns its version."""
+    with home.timed("first model"):
+        made = home.store.once("datasets/v0001", lambda: _dataset(home, train, evaluation, now))
+        version = DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
+        candidate = Candidate(**home.store.once("training/v0001", lambda: _train(home, version)))
+        if home.store.get("champion") is None:
+            home.store.set("retrains", {"done": 1, "last": version.as_of.isoformat(), "plan": None})
+            crown(home, candidate.version)
+            home.record(
+                Decision(
+                    key="training/v0001",
+                    stage="training",
+                    timestamp=version.as_of,
+                    verdict=f"first model {candidate.version}",
+                    reason=f"{candidate.recipe} on v0001: {version.rows['train']} rows, "
+                    f"{version.labels} labels, "
+                    f"evaluation accuracy {candidate.metrics['eval_accuracy']:.3f}",
+                    evidence=dict(candidate.metrics),
+                )
+            )
+    return candidate.version
+
+
+def _dataset(
+    home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime
+) -> dict[str, Any]:
+    encoder = home.encoder()
+
+    def rows(table: pd.DataFrame, kind: Literal["train", "eval"]) -> pd.DataFrame:
+        read = home.store.embed(table["text"].tolist(), encoder.identity, encoder.encode, "initial")
+        return first_rows(table[["text", "label", "segments"]], read, kind, encoder.identity, now)
+
+    first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
+    plan = Plan("v0001", now, seed=1, parent="")
+    return to_json(make_version(home.workspace, first, plan, home.strategy.datasets, None))
+
+
+def _train(home: Home, version: DatasetVersion) -> dict[str, Any]:
+    trained = train_candidate(home)
+    candidate = home.registry.log_candidate(
+        home.workspace.candidate,
+        key=f"{version.id}/{version.revision}",
+        recipe=home.strategy.training.policy,
+        params={"reason": "first model"},
+        metrics=trained.metrics,
+        dataset=version,
+    )
+    return asdict(candidate)

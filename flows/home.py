@@ -1,0 +1,57 @@
+"""A workspace in use: its strategy, its store, its registry, and who listens to decisions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core import params, workspace
+from core.records import Decision
+from core.registry import Registry
+from core.store import Store
+from core.workspace import Workspace
+from flows.strategy import Strategy
+
+if TYPE_CHECKING:
+    from core.models.encoder import Encoder
+
+
+@dataclass
+class Home:
+    workspace: Workspace
+    strategy: Strategy
+    store: Store
+    registry: Registry
+    listen: Callable[[Decision], None] = lambda _: None
+    seconds: dict[str, float] = field(default_factory=dict)  # spent, by stage
+
+    def record(self, *decisions: Decision) -> None:
+        """Store decisions, then tell whoever listens."""
+        self.store.decide(decisions)
+        for decision in decisions:
+            self.listen(decision)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def encoder(self) -> Encoder:
+        """The base encoder that params.yaml names."""
+        from core.models.encoder import load_encoder
+
+        return load_encoder(self.strategy.model.encoder, self.strategy.model.max_tokens)
+
+
+def open_home(root: Path, strategy: Strategy | None = None) -> Home:
+    """The workspace at `root`, checked. Raises WorkspaceError, ParamsError or StoreError."""
+    place = workspace.find(root)
+    chosen = strategy or params.load(place.params, Strategy)
+    return Home(place, chosen, Store(place.store_url), Registry(place))

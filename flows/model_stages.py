@@ -1,0 +1,122 @@
+"""The stages of dvc.yaml that make and judge a model: the loop and `dvc repro` both run these.
+
+They read data/dataset and data/champion, write data/candidate, metrics/*.json and a report, and
+depend on nothing else, so a tagged dataset version always gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.records import Array, TestReport
+from flows.home import Home
+from pipelines.testing import Contender, run_tests
+from pipelines.testing.memorization import memorizes
+from pipelines.testing.report import write_report
+
+if TYPE_CHECKING:
+    from core.models.classifier import TextClassifier
+    from core.models.head import Head
+    from pipelines.training import Trained
+
+
+def train_candidate(home: Home) -> Trained:
+    """Stage `training`: data/dataset, data/champion in; data/candidate, metrics/training.json out."""
+    from pipelines.training import TrainingData
+
+    place = home.workspace
+    start = champion(home)
+    train, evaluation = _table(place.dataset, "train"), _table(place.dataset, "eval")
+    data = TrainingData(
+        train["text"].tolist(),
+        train["label"].tolist(),
+        embeddings(home, start, train),
+        evaluation["text"].tolist(),
+        evaluation["label"].tolist(),
+        embeddings(home, start, evaluation),
+    )
+    trained = home.strategy.training.train(data, start)
+    trained.model.save(place.candidate)
+    _write(place.metrics / "training.json", trained.metrics)
+    return trained
+
+
+def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport:
+    """Stage `testing`: data/dataset, data/candidate and data/champion in; metrics/testing.json out.
+
+    `names` are the versions of candidate and champion; `page` is where the HTML report goes.
+    """
+    from core.models.classifier import TextClassifier
+    from core.models.head import fit_head
+
+    place = home.workspace
+    settings = home.strategy.testing
+    candidate, before = TextClassifier.load(place.candidate), champion(home)
+    train, evaluation = _table(place.dataset, "train"), _table(place.dataset, "eval")
+    learnt = memorizes(
+        lambda rows, labels: fit_head(rows, labels),
+        embeddings(home, candidate, train),
+        train["label"].tolist(),
+        settings.seed,
+    )
+    report = run_tests(
+        _contender(home, names[0], candidate, evaluation),
+        _contender(home, names[1], before, evaluation) if before.head else None,
+        evaluation,
+        settings,
+        [learnt],
+    )
+    write_report(report, page)
+    _write(place.metrics / "testing.json", report.metrics)
+    return report
+
+
+def champion(home: Home) -> TextClassifier:
+    """The champion of the dataset version; before there is one, the base encoder without a head."""
+    from core.models.classifier import TextClassifier
+
+    folder = home.workspace.champion
+    if any(folder.iterdir()):
+        return TextClassifier.load(folder)
+    return TextClassifier(home.encoder(), None)
+
+
+def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:
+    """Embeddings (n, dim) float32 of reservoir rows under a model's encoder.
+
+    Rows that travelled with an embedding of this encoder reuse it; after a fine-tuned encoder the
+    others are read again, once.
+    """
+    identity = model.encoder.identity
+    if len(rows) and (rows["encoder"] == identity).all():
+        return np.stack([np.frombuffer(e, np.float16) for e in rows["embedding"]]).astype(np.float32)
+    return home.store.embed(rows["text"].tolist(), identity, model.encoder.encode, "reread")
+
+
+def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFrame) -> Contender:
+    head: Head | None = model.head
+    if head is None:
+        raise AssertionError("only a model with a head is tested")
+    encoder = model.encoder
+
+    def embed(texts: list[str]) -> Array:
+        return home.store.embed(texts, encoder.identity, encoder.encode, "testing")
+
+    return Contender(version, head, embeddings(home, model, rows), embed)
+
+
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / f"{name}.parquet")
+
+
+def _write(path: Path, values: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,52 @@
+"""The retraining strategy: the shape of params.yaml, one section per stage."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from core.params import Section
+from monitoring import Monitoring
+from pipelines.curation import CurationPolicy
+from pipelines.datasets import Datasets
+from pipelines.labeling import Labeling
+from pipelines.logging import Logging
+from pipelines.rollout import RolloutPolicy
+from pipelines.testing import Testing
+from pipelines.training import Training
+from pipelines.triggers import TriggerPolicy
+from serving.settings import Serving
+
+
+class Model(Section):
+    """The base model."""
+
+    encoder: str = Field(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        min_length=1,
+        description="a Hugging Face name, or a local folder",
+    )
+    max_tokens: int = Field(128, ge=8, le=8192, description="tokens of a text that the encoder reads")
+
+
+class Schedule(Section):
+    """How often the loop turns, in production and in a replay."""
+
+    loop_hours: int = Field(24, ge=1, description="monitor, pick labels, decide whether to retrain")
+    rollout_hours: int = Field(4, ge=1, description="look at a rollout under way")
+
+
+class Strategy(Section):
+    """All of params.yaml."""
+
+    model: Model
+    serving: Serving
+    logging: Logging
+    monitoring: Monitoring
+    curation: CurationPolicy
+    labeling: Labeling
+    triggers: TriggerPolicy
+    datasets: Datasets
+    training: Training
+    testing: Testing
+    rollout: RolloutPolicy
+    schedule: Schedule

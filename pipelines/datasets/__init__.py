@@ -1,0 +1,13 @@
+"""What exactly do we train and test on?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pipelines.datasets.all import All
+from pipelines.datasets.mixed import Mixed
+from pipelines.datasets.window import Window
+
+Datasets = Annotated[All | Window | Mixed, Field(discriminator="policy")]

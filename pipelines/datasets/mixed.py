@@ -1,0 +1,31 @@
+"""`mixed`: the newest days, and a replay share of what came before so that it is not forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from core.records import bucket
+from pipelines.datasets.policy import Formation, newer
+
+
+class Mixed(Formation):
+    policy: Literal["mixed"]
+    days: int = Field(ge=1, description="rows of the last days all train")
+    replay_share: float = Field(
+        ge=0, lt=1, description="share of the training rows drawn uniformly from older ones"
+    )
+
+    def form(self, rows: pd.DataFrame, as_of: datetime, seed: int, /) -> pd.DataFrame:
+        """Where nothing is new, the older rows are all there is, and all of them stay."""
+        new = newer(rows, as_of, self.days)
+        if not new.any():
+            return rows.copy()
+        wanted = round(int(new.sum()) * self.replay_share / (1 - self.replay_share))
+        # each row's place in a seeded shuffle hangs on its id alone, not on its position
+        places = rows.loc[~new, "row_id"].map(lambda row_id: bucket(row_id, f"replay/{seed}"))
+        replayed = places.sort_values(kind="stable").index[:wanted]
+        return rows[new | rows.index.isin(replayed)].copy()

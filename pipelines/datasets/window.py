@@ -1,0 +1,19 @@
+"""`window`: only the newest days. Forgets on purpose what a label used to mean."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from pipelines.datasets.policy import Formation, newer
+
+
+class Window(Formation):
+    policy: Literal["window"]
+    days: int = Field(ge=1, description="rows older than this many days do not train")
+
+    def form(self, rows: pd.DataFrame, as_of: datetime, _seed: int, /) -> pd.DataFrame:
+        return rows[newer(rows, as_of, self.days)].copy()

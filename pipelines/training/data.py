@@ -1,0 +1,67 @@
+"""What every recipe gets and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.errors import ModelError
+from core.models.classifier import TextClassifier
+from core.models.head import Head
+from core.records import Array
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The rows of one dataset version. Embeddings are of the encoder the training starts from."""
+
+    texts: list[str]
+    labels: list[str]
+    embeddings: Array  # (n, dim)
+    eval_texts: list[str]
+    eval_labels: list[str]
+    eval_embeddings: Array  # (m, dim)
+
+    def __post_init__(self) -> None:
+        train = {len(self.texts), len(self.labels), len(self.embeddings)}
+        evaluation = {len(self.eval_texts), len(self.eval_labels), len(self.eval_embeddings)}
+        if len(train) > 1 or len(evaluation) > 1 or not self.texts:
+            raise ModelError(
+                "these rows cannot be trained on",
+                got=f"texts, labels, embeddings: {sorted(train)}, for evaluation: {sorted(evaluation)}",
+                expected="equal counts, and at least one row to train on",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What came of it. Metrics depend on data, settings and seed alone, never on a clock."""
+
+    model: TextClassifier
+    metrics: dict[str, float]
+    notes: list[str] = field(default_factory=list)  # for people: what was not as hoped, with numbers
+
+
+def accuracy(head: Head, embeddings: Array, labels: list[str]) -> float:
+    """Share of rows whose likeliest label is the true one; a label the head does not know is wrong.
+
+    >>> head = Head(["no", "yes"], np.array([[-1.0], [1.0]], np.float32), np.zeros(2, np.float32))
+    >>> accuracy(head, np.array([[1.0], [-1.0]]), ["yes", "perhaps"])
+    0.5
+    """
+    best = head.probabilities(embeddings).argmax(axis=1)
+    return float(np.mean(np.asarray(head.labels)[best] == np.asarray(labels)))
+
+
+def measured(head: Head, data: TrainingData) -> dict[str, float]:
+    """The metrics every recipe reports. Without evaluation rows there is no `eval_accuracy`."""
+    metrics = {
+        "train_rows": float(len(data.labels)),
+        "train_labels": float(len(set(data.labels))),
+        "train_accuracy": accuracy(head, data.embeddings, data.labels),
+        "eval_rows": float(len(data.eval_labels)),
+    }
+    if data.eval_labels:
+        metrics["eval_accuracy"] = accuracy(head, data.eval_embeddings, data.eval_labels)
+    return metrics

@@ -1,0 +1,82 @@
+"""Recipe `finetune`: the encoder's weights move too. Minutes, and every stored embedding is outdated.
+
+The only recipe that reads texts again. It costs more than `head`, so it has to be no worse than it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from core.models.classifier import TextClassifier
+from core.models.finetune import Tuning, finetune
+from core.models.head import Head, fit_head
+from core.params import Section
+from pipelines.training.data import Trained, TrainingData, measured
+from pipelines.training.head import HeadRecipe
+
+log = logging.getLogger(__name__)
+
+
+class FinetuneRecipe(Section):
+    """The head first, then all layers, then the head once more on the new embeddings."""
+
+    policy: Literal["finetune"]
+    epochs: int = Field(2, ge=1, description="passes over the training rows")
+    learning_rate: float = Field(2e-5, gt=0, description="AdamW's first step size, falling to zero")
+    batch_size: int = Field(16, ge=1, description="rows a step")
+    regularization: float = Field(1 / 30, gt=0, description="L2 penalty of the head")
+    seed: int = Field(0, ge=0, description="order of the rows and dropout")
+
+    def train(self, data: TrainingData, start: TextClassifier) -> Trained:
+        """The tuned model, or the `head` model with a note where tuning made it worse."""
+        recipe = HeadRecipe(policy="head", regularization=self.regularization, seed=self.seed)
+        plain = recipe.train(data, start)
+        assert plain.model.head is not None  # a recipe always gives one
+        tuned = self._tuned(data, start, plain.model.head)
+        return _better(plain, tuned)
+
+    def _tuned(self, data: TrainingData, start: TextClassifier, head: Head) -> Trained | None:
+        """None where training diverged."""
+        tuning = Tuning(self.epochs, self.learning_rate, self.batch_size, self.seed)
+        encoder = finetune(start.encoder, head, data.texts, data.labels, tuning)
+        fresh = replace(
+            data,
+            embeddings=encoder.encode(data.texts),
+            eval_embeddings=encoder.encode(data.eval_texts),
+        )
+        if not (np.isfinite(fresh.embeddings).all() and np.isfinite(fresh.eval_embeddings).all()):
+            return None
+        head = fit_head(
+            fresh.embeddings,
+            fresh.labels,
+            start=head,
+            regularization=self.regularization,
+            seed=self.seed,
+        )
+        return Trained(TextClassifier(encoder, head), measured(head, fresh))
+
+
+def _better(plain: Trained, tuned: Trained | None) -> Trained:
+    """`tuned` where it is no worse on the evaluation rows, else `plain` and the reason."""
+    before = plain.metrics.get("eval_accuracy")
+    after = tuned.metrics.get("eval_accuracy") if tuned else None
+    if tuned is None:
+        note = "finetune diverged, try a smaller learning_rate: the head model is kept"
+    elif before is None or after is None:
+        note = "finetune has no evaluation rows to prove itself on: the head model is kept"
+    elif after < before:
+        note = (
+            f"finetune is worse than head on {plain.metrics['eval_rows']:.0f} evaluation rows"
+            f" ({after:.4f} against {before:.4f}): the head model is kept"
+        )
+    else:
+        metrics = {**tuned.metrics, "head_eval_accuracy": before}
+        return Trained(tuned.model, metrics, [f"finetune {after:.4f}, head alone {before:.4f}"])
+    log.warning(note)
+    rejected = {} if after is None else {"finetune_eval_accuracy": after}
+    return Trained(plain.model, {**plain.metrics, **rejected}, [note])

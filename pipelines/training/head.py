@@ -1,0 +1,31 @@
+"""Recipe `head`: a new head on the stored embeddings. No text is read; a second is enough."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from core.models.classifier import TextClassifier
+from core.models.head import fit_head
+from core.params import Section
+from pipelines.training.data import Trained, TrainingData, measured
+
+
+class HeadRecipe(Section):
+    """Logistic regression from where the champion's head stands."""
+
+    policy: Literal["head"]
+    regularization: float = Field(1 / 30, gt=0, description="L2 penalty; larger holds the head back")
+    seed: int = Field(0, ge=0, description="seed of whatever is drawn")
+
+    def train(self, data: TrainingData, start: TextClassifier) -> Trained:
+        """The encoder of `start` under a new head. Labels of `start` are never forgotten."""
+        head = fit_head(
+            data.embeddings,
+            data.labels,
+            start=start.head,
+            regularization=self.regularization,
+            seed=self.seed,
+        )
+        return Trained(TextClassifier(start.encoder, head), measured(head, data))
