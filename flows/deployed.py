@@ -39,8 +39,7 @@ def retrain(workspace: str = ".", reason: str = "asked for", now: datetime | Non
 @flow(name="rollout")
 def rollout(workspace: str = ".", now: datetime | None = None) -> str:
     """The next step of the rollout under way; returns its verdict."""
-    decision = stages.roll_out(open_home(Path(workspace)), now or datetime.now(UTC))
-    return decision.verdict if decision else "no rollout under way"
+    return stages.roll_out(open_home(Path(workspace)), now or datetime.now(UTC))
 
 
 @flow(name="loop")

@@ -43,7 +43,7 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
 def _dataset(
     home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime
 ) -> dict[str, Any]:
-    encoder = home.encoder()
+    encoder = home.encoder
 
     def rows(table: pd.DataFrame, kind: Literal["train", "eval"]) -> pd.DataFrame:
         read = home.store.embed(table["text"].tolist(), encoder.identity, encoder.encode, "initial")

@@ -84,7 +84,7 @@ def champion(home: Home) -> TextClassifier:
     folder = home.workspace.champion
     if any(folder.iterdir()):
         return TextClassifier.load(folder)
-    return TextClassifier(home.encoder(), None)
+    return TextClassifier(home.encoder, None)
 
 
 def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:

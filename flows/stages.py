@@ -40,15 +40,17 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     """One turn: look, pick, take what labels there are, and retrain if it is time.
 
     `answer` labels open tasks at once, as a replay's oracle does; without it people do, in their time.
+    Each step is done once for each `now`: what it saw the first time is what it decided on.
     """
-    monitor(home, now)
+    done = home.store.once
+    done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)
     if answer:
         with home.timed("labeling"):
             home.store.annotate(answer(home.store.open_tasks(), now))
-    decision = decide(home, now)
-    if decision.verdict == "retrain":
-        retrain(home, now, decision.reason)
+    decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(home, now)))
+    if decision["verdict"] == "retrain":
+        done(f"retrain/{now.isoformat()}", lambda: retrain(home, now, decision["reason"]))
 
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
@@ -147,7 +149,7 @@ def decide(home: Home, now: datetime) -> Decision:
     return decision
 
 
-def retrain(home: Home, now: datetime, reason: str) -> None:
+def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
     """Dataset version -> candidate -> test report -> rollout, under the plan that is stored first."""
     progress = _progress(home)
     plan = progress["plan"] or {
@@ -163,21 +165,27 @@ def retrain(home: Home, now: datetime, reason: str) -> None:
     if passed:
         _start_rollout(home, candidate, plan)
     home.store.set("retrains", {"done": progress["done"] + 1, "last": plan["as_of"], "plan": None})
+    return {"dataset": version.id, "candidate": candidate.version, "passed": passed}
 
 
-def roll_out(home: Home, now: datetime) -> Decision | None:
-    """Take the rollout under way one step further, if there is one and it has seen enough."""
+def roll_out(home: Home, now: datetime) -> str:
+    """Take the rollout under way one step further, if it has seen enough; returns the verdict."""
     rollout = home.store.live_rollout()
     if rollout is None or rollout.stage_started >= now:
-        return None
-    with home.timed("rollout"):
+        return "no rollout to step"
+
+    def step() -> dict[str, Any]:
         answers = home.store.answers(rollout.stage_started, now)
         moved, decision = home.strategy.rollout.advance(rollout, answers, now)
         if moved.stage == "promoted":
             crown(home, moved.candidate)
-        home.store.put_rollout(moved)
         home.record(decision)
-    return decision
+        home.store.put_rollout(moved)
+        return {"verdict": decision.verdict}
+
+    with home.timed("rollout"):
+        key = f"rollout/{rollout.rollout_id}/{now.isoformat()}"
+        return str(home.store.once(key, step)["verdict"])
 
 
 def end_rollout(
