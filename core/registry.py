@@ -6,6 +6,7 @@ current tracking server is never touched: it is global, and a process may serve 
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -121,9 +122,9 @@ class Registry:
     @cached_property
     def _client(self) -> Any:
         url = self._workspace.tracking_url
-        if self._embedded:
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         try:
+            if self._embedded:
+                _make_database(Path(url.removeprefix("sqlite:///")))
             return _mlflow().MlflowClient(tracking_uri=url, registry_uri=url)
         except Exception as fault:  # MLflow lets the database driver's own errors through here
             raise self._refused(fault) from fault
@@ -264,6 +265,25 @@ def _mlflow() -> Any:
         import mlflow.artifacts
         import mlflow.pyfunc
     return mlflow
+
+
+def _make_database(path: Path) -> None:
+    """A new tracking database, whole or not at all: MLflow makes its tables in a hundred committed
+    steps, and cannot open what a kill between two of them leaves."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.half")
+    with path.with_name(f"{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir()
+        url = f"sqlite:///{half / 'made.db'}"
+        _mlflow().MlflowClient(tracking_uri=url, registry_uri=url)
+        # a copy: MLflow keeps the file it made open
+        shutil.copyfile(half / "made.db", half / "whole.db")
+        os.replace(half / "whole.db", path)
+        shutil.rmtree(half)
 
 
 def _save_pyfunc(folder: Path, model_dir: Path, run_id: str, model_id: str) -> None:

@@ -30,13 +30,17 @@ def main() -> None:
     from everloop.commands import app
 
     try:
-        app()
+        app(prog_name="everloop")
     except EverloopError as fault:
-        sys.stderr.write(f"error: {fault}\n")
-        sys.exit(2)
-    except BrokenPipeError:  # `everloop ... | head` is not a fault
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _fail(fault)
+    except OSError as fault:  # a full disk, a folder that is a file, no right to write
+        reason = fault.strerror or str(fault)
+        _fail(EverloopError("the system refuses", where=str(fault.filename or ""), got=reason))
+
+
+def _fail(fault: Exception) -> None:
+    sys.stderr.write(f"error: {fault}\n")
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -9,30 +9,39 @@ import pandas as pd
 
 from core.errors import DataError
 from core.tables import Columns, read_rows, write_quarantine
-from flows.home import Home
+from flows.strategy import Strategy
 
 
-def rows(home: Home, path: Path, columns: Columns) -> pd.DataFrame:
-    """The usable rows of a file. Raises DataError when there are none."""
-    settings = home.strategy
+def rows(path: Path, columns: Columns, strategy: Strategy, quarantine: Path) -> pd.DataFrame:
+    """The usable rows of a file; `quarantine` is the CSV file for the others.
+
+    Raises DataError when there is no usable row.
+    """
     table = read_rows(
         path,
         columns,
-        labels=settings.labeling.closed,
-        max_text_characters=settings.logging.max_text_characters,
+        labels=strategy.labeling.closed,
+        max_text_characters=strategy.logging.max_text_characters,
     )
-    if table.refused:
-        page = write_quarantine(table.refused, home.workspace.quarantine / f"{path.stem}.csv")
-        first = table.refused[0]
-        sys.stderr.write(
-            f"warning: {path.name}: {len(table.refused)} rows refused "
-            f"(row {first.row}: {first.reason}); all of them with reasons in {page}\n"
-        )
+    if not table.refused:
+        return table.frame
+    page = write_quarantine(table.refused, quarantine)
+    first, count = table.refused[0], len(table.refused)
     if table.frame.empty:
-        raise DataError("no usable rows", where=str(path), do="see the quarantine file named above")
+        raise DataError(
+            "no row of this file can be used",
+            where=str(path),
+            got=f"row {first.row}: {first.reason}",
+            expected="at least one good row",
+            do=f"see the reasons in {page}",
+        )
+    sys.stderr.write(
+        f"warning: {path.name}: {count} row{'s' * (count > 1)} refused, {len(table.frame)} taken "
+        f"(row {first.row}: {first.reason}); the reasons are in {page}\n"
+    )
     return table.frame
 
 
-def labelled(home: Home, path: Path, text: str, label: str) -> pd.DataFrame:
+def labelled(path: Path, text: str, label: str, strategy: Strategy, quarantine: Path) -> pd.DataFrame:
     """Rows to train or evaluate on: text, label, segments."""
-    return rows(home, path, Columns(text=text, label=label))
+    return rows(path, Columns(text=text, label=label), strategy, quarantine)

@@ -80,10 +80,13 @@ def _image(picture: Path) -> str:
     return f'<figure><img alt="Accuracy day by day" src="data:image/{kind};base64,{data}"></figure>'
 
 
+TURN = "serving rollout monitoring curation triggers training testing"  # the order of a turn
+
+
 def _decisions(decisions: Sequence[Decision]) -> Iterator[str]:
     """Everything that was decided, in order of time; what only went on as before is folded away."""
     yield "<h2>What was decided, and why</h2>"
-    ordered = sorted(decisions, key=lambda d: d.timestamp)
+    ordered = sorted(decisions, key=lambda d: (d.timestamp, TURN.find(d.stage)))
     loud = sum(not _quiet(d) for d in ordered)
     yield f'<p class="soft">{loud} decisions that changed or flagged something, of {len(ordered)}.</p>'
     yield '<ol class="time">'

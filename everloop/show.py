@@ -8,12 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from core import params
 from core import workspace as places
 from core.errors import EverloopError
 from core.records import Decision
 from core.tables import Columns
+from everloop.init import TEMPLATES, init
 from everloop.inputs import labelled, rows
 from flows.home import Home, open_home
+from flows.strategy import Strategy
 
 TOLD = ("training", "testing", "rollout", "monitoring", "serving")
 COLOUR = {"critical": "red", "warning": "yellow", "info": "default"}
@@ -41,29 +44,60 @@ def show_replay(
     """Replay files in a workspace, made if it is not there, and say what happens."""
     from rich.console import Console
 
-    from everloop.init import init
     from everloop.replay import Replay, label_everything
 
     if frozen and oracle:
         raise EverloopError("--frozen and --oracle exclude each other", do="choose one")
-    if not (place / "params.yaml").exists():
-        init(place)
-    home = open_home(place)
-    home = open_home(place, label_everything(home.strategy)) if oracle else home
+    if json_file:
+        _check_file(json_file)
+    strategy = _strategy(place)
+    page = places.Workspace(place).quarantine
+    columns = Columns(text=files.text, label=files.label, time=files.time)
     job = Replay(
-        rows(home, files.stream, Columns(text=files.text, label=files.label, time=files.time)),
-        labelled(home, files.initial, files.text, files.label),
-        labelled(home, files.evaluation, files.text, files.label),
+        rows(files.stream, columns, strategy, page / f"stream-{files.stream.stem}.csv"),
+        labelled(
+            files.initial, files.text, files.label, strategy, page / f"initial-{files.initial.stem}.csv"
+        ),
+        labelled(
+            files.evaluation,
+            files.text,
+            files.label,
+            strategy,
+            page / f"eval-{files.evaluation.stem}.csv",
+        ),
         timedelta(hours=delay_hours),
         frozen,
     )
+    if _fresh(place):
+        init(place)
+    home = open_home(place, label_everything(strategy) if oracle else strategy)
     console = Console(stderr=True, highlight=False)
     result = _run(home, job, console)
     if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     _summary(console, home, result)
     return home, result
+
+
+def _fresh(place: Path) -> bool:
+    """Nothing but what `init` makes is there, and perhaps not all of that: it may have been killed."""
+    found = {p.name for p in place.iterdir()} if place.is_dir() else set()
+    return all(n.startswith(".") or n in ("params.yaml", "dvc.yaml", "data") for n in found)
+
+
+def _strategy(place: Path) -> Strategy:
+    """The strategy of a workspace, or of the one that will be made there."""
+    if not _fresh(place):
+        places.find(place)
+    written = place / "params.yaml"
+    return params.load(written if written.exists() else TEMPLATES / "params.yaml", Strategy)
+
+
+def _check_file(path: Path) -> None:
+    """Better now than after the work. Raises EverloopError when a file cannot be written here."""
+    if path.is_dir():
+        raise EverloopError("this is a folder", where=str(path), expected="a file to write the result to")
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _run(home: Home, job: Any, console: Any) -> dict[str, Any]:
@@ -95,8 +129,11 @@ def _tell(console: Any, decision: Decision) -> None:
     if (decision.stage in TOLD and not waits) or (decision.stage == "triggers" and not waits):
         from rich.text import Text
 
+        said = decision.reason
+        if decision.stage != "rollout":  # whose reason starts with the verdict
+            said = f"{decision.verdict}: {said}"
         when = f"{decision.timestamp:%m-%d %H:%M}"
-        line = f"{when}  {decision.stage:<10} {decision.verdict}: {decision.reason}"
+        line = f"{when}  {decision.stage:<10} {said}"
         console.print(Text(line, style=COLOUR[decision.severity]), soft_wrap=True)
 
 

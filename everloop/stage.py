@@ -4,27 +4,48 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
-from core.errors import EverloopError
+from core.errors import DatasetError
+from core.workspace import Workspace
 from flows.home import open_home
 
+StageName = Literal["datasets", "training", "testing"]
 
-def run_stage(root: Path, name: str) -> str:
-    """Run stage `datasets`, `training` or `testing` and say in a line what came out."""
+
+def run_stage(root: Path, name: StageName) -> str:
+    """Run a stage and say in a line what came out. Raises DatasetError when its inputs are not there."""
     home = open_home(root)
+    _check_inputs(home.workspace, name)
     if name == "datasets":
         from pipelines.datasets.form import form_dataset
 
-        return f"datasets: {form_dataset(home.workspace, home.strategy.datasets)}"
+        formed = form_dataset(home.workspace, home.strategy.datasets)
+        return f"datasets: {json.dumps(formed)}"
     if name == "training":
         from flows.model_stages import train_candidate
 
         return f"training: {json.dumps(train_candidate(home).metrics)}"
-    if name == "testing":
-        from flows.model_stages import test_candidate
+    from flows.model_stages import test_candidate
 
-        version = json.loads(home.workspace.version_file.read_text())["id"]
-        page = home.workspace.reports / f"testing-{version}.html"
-        report = test_candidate(home, ("candidate", "champion"), page)
-        return f"testing: {'pass' if report.passed else 'fail'}: {'; '.join(report.reasons)}"
-    raise EverloopError("no such stage", got=name, expected="datasets, training or testing")
+    version = json.loads(home.workspace.version_file.read_text(encoding="utf-8"))["id"]
+    page = home.workspace.reports / f"testing-{version}.html"
+    report = test_candidate(home, ("candidate", "champion"), page)
+    return f"testing: {'pass' if report.passed else 'fail'}: {'; '.join(report.reasons)}"
+
+
+def _check_inputs(place: Workspace, name: StageName) -> None:
+    inputs = {
+        "datasets": (place.version_file, place.reservoir),
+        "training": (place.dataset, place.champion),
+        "testing": (place.version_file, place.dataset, place.champion, place.candidate),
+    }
+    missing = [p for p in inputs[name] if not p.exists()]
+    if missing:
+        raise DatasetError(
+            f"stage {name} has nothing to work on",
+            where=str(place.root),
+            got=f"no {', no '.join(str(p.relative_to(place.root)) for p in missing)}",
+            expected="the data of a dataset version",
+            do="everloop data checkout VERSION, then: dvc repro",
+        )

@@ -23,8 +23,6 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
         version = DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
         candidate = Candidate(**home.store.once("training/v0001", lambda: _train(home, version)))
         if home.store.get("champion") is None:
-            home.store.set("retrains", {"done": 1, "last": version.as_of.isoformat(), "plan": None})
-            crown(home, candidate.version)
             home.record(
                 Decision(
                     key="training/v0001",
@@ -37,6 +35,10 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
                     evidence=dict(candidate.metrics),
                 )
             )
+            result = {"dataset": version.id, "candidate": candidate.version, "passed": True}
+            progress = {"done": 1, "last": version.as_of.isoformat(), "plan": None, "result": result}
+            home.store.set("retrains", progress)
+            crown(home, candidate.version)
     return candidate.version
 
 

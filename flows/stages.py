@@ -150,8 +150,13 @@ def decide(home: Home, now: datetime) -> Decision:
 
 
 def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
-    """Dataset version -> candidate -> test report -> rollout, under the plan that is stored first."""
+    """Dataset version -> candidate -> test report -> rollout, under the plan that is stored first.
+
+    One retrain for each `now`; a plan that was left unfinished is finished before another is made.
+    """
     progress = _progress(home)
+    if progress["last"] == now.isoformat() and not progress["plan"]:
+        return dict(progress["result"])
     plan = progress["plan"] or {
         "id": f"v{progress['done'] + 1:04d}",
         "as_of": now.isoformat(),
@@ -164,8 +169,10 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
     passed = _test(home, version, candidate, plan)
     if passed:
         _start_rollout(home, candidate, plan)
-    home.store.set("retrains", {"done": progress["done"] + 1, "last": plan["as_of"], "plan": None})
-    return {"dataset": version.id, "candidate": candidate.version, "passed": passed}
+    result = {"dataset": version.id, "candidate": candidate.version, "passed": passed}
+    done = progress["done"] + 1
+    home.store.set("retrains", {"done": done, "last": plan["as_of"], "plan": None, "result": result})
+    return result
 
 
 def roll_out(home: Home, now: datetime) -> str:
@@ -303,7 +310,7 @@ def _champion(home: Home) -> str:
 
 def _progress(home: Home) -> dict[str, Any]:
     """How many dataset versions are done, when the last was asked for, and the plan under way."""
-    return dict(home.store.get("retrains") or {"done": 0, "last": None, "plan": None})
+    return dict(home.store.get("retrains") or {"done": 0, "last": None, "plan": None, "result": {}})
 
 
 def _wait(now: datetime, verdict: str, reason: str) -> Decision:

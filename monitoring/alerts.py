@@ -29,7 +29,7 @@ WORDS = {
     "accuracy.audit": f"accuracy on audit labels: {_SHARE}",
     "accuracy.ipw": f"accuracy on all labels, weighted: {_SHARE}",
 }
-NEXT = "see it with: everloop monitor"
+NEXT = "everloop monitor --report"
 
 
 def broken(signal: Signal) -> bool:
@@ -64,13 +64,14 @@ def _alert(signal: Signal, settings: Monitoring, now: datetime) -> Decision:
         "window_start": signal.window_start.isoformat(),
         "window_end": signal.window_end.isoformat(),
         **_numbers(signal),
+        "next": NEXT,
     }
     return Decision(
         key=f"alert/{signal.name}/{signal.window_end:%Y-%m-%dT%H}",
         stage="monitoring",
         timestamp=now,
         verdict="alert",
-        reason="; ".join(part for part in (what, signal.note, NEXT) if part),
+        reason="; ".join(part for part in (what, signal.note) if part),
         evidence=evidence,
         severity=_severity(signal, settings),
     )

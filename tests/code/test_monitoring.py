@@ -277,53 +277,50 @@ def signal(name: str, value: float | None, **more: object) -> Signal:
             "drift",
             "warning",
             "drift of embeddings: MMD^2 0.0310, more than 0.0172; 6.1 sd above what this traffic "
-            "does by itself (0.004 ± 0.002, 98 reference rows); see it with: everloop monitor",
+            "does by itself (0.004 ± 0.002, 98 reference rows)",
         ),
         (
             signal("drift.labels", 1.4, baseline=0.6),
             "drift",
             "critical",
-            "drift of predicted labels: L1 1.40, more than 0.60; see it with: everloop monitor",
+            "drift of predicted labels: L1 1.40, more than 0.60",
         ),
         (
             signal("expectations.failed", 0.015, baseline=0.01, note="text.empty 3"),
             "quality",
             "warning",
-            "data quality: 1.5% of rows fail a check, more than 1.0%; text.empty 3; "
-            "see it with: everloop monitor",
+            "data quality: 1.5% of rows fail a check, more than 1.0%; text.empty 3",
         ),
         (
             signal("expectations.broken", 1.0, baseline=0.0, note="score.range: no number"),
             "quality",
             "critical",
-            "data quality: 1 checks could not run on this data; score.range: no number; "
-            "see it with: everloop monitor",
+            "data quality: 1 checks could not run on this data; score.range: no number",
         ),
         (
             signal("rows", 0.0, baseline=40.0, note="200 rows in a usual window"),
             "quality",
             "critical",
-            "traffic: 0 rows, fewer than 40; 200 rows in a usual window; see it with: everloop monitor",
+            "traffic: 0 rows, fewer than 40; 200 rows in a usual window",
         ),
         (
             signal("confidence", 0.71, baseline=0.8, note="0.850 ± 0.010 over 1,400 reference rows"),
             "confidence",
             "warning",
-            "confidence: mean 0.710, less than 0.800; 0.850 ± 0.010 over 1,400 reference rows; "
-            "see it with: everloop monitor",
+            "confidence: mean 0.710, less than 0.800; 0.850 ± 0.010 over 1,400 reference rows",
         ),
         (
             signal("accuracy.audit", 0.6, baseline=0.8, low=0.45, high=0.73, note="40 labels"),
             "accuracy",
             "critical",
-            "accuracy on audit labels: 0.600 (95 % interval 0.450..0.730), less than 0.800; 40 labels; "
-            "see it with: everloop monitor",
+            "accuracy on audit labels: 0.600 (95 % interval 0.450..0.730), less than 0.800; 40 labels",
         ),
     ],
 )
 def test_a_broken_rule_says_what_and_what_next(broken, kind, severity, reason):
     (alert,) = alerts([broken], SETTINGS, NOW)
     assert alert.reason == reason
+    assert alert.evidence["next"] == "everloop monitor --report"
     assert (alert.key, alert.stage, alert.verdict, alert.severity, alert.timestamp) == (
         f"alert/{broken.name}/2026-01-13T00",
         "monitoring",
@@ -359,10 +356,7 @@ def test_bad_rows_of_a_window_end_in_an_alert():
     texts = ["" if i < 4 else t for i, t in enumerate(window.rows["text"])]
     signals = observe(today(text=texts), before(), set(LABELS), SETTINGS)
     (alert,) = alerts(signals, SETTINGS, NOW)
-    assert alert.reason == (
-        "data quality: 5.0% of rows fail a check, more than 1.0%; text.empty 4; "
-        "see it with: everloop monitor"
-    )
+    assert alert.reason == ("data quality: 5.0% of rows fail a check, more than 1.0%; text.empty 4")
 
 
 def test_the_report_is_one_file_that_works_offline(tmp_path):
