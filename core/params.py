@@ -23,6 +23,7 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+MEND = "mend the file, then: everloop check"
 
 
 def load(path: Path, shape: type[S]) -> S:
@@ -34,18 +35,13 @@ def load(path: Path, shape: type[S]) -> S:
             "there is no params.yaml here", where=str(path), do="everloop init DIR makes a workspace"
         ) from None
     except (OSError, UnicodeDecodeError) as fault:
-        raise ParamsError("params.yaml cannot be read", where=str(path), got=str(fault)) from None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as fault:
         raise ParamsError(
-            "params.yaml is not YAML", where=str(path), got=str(fault).replace("\n", " ")
+            "params.yaml cannot be read", where=str(path), got=str(fault), do=MEND
         ) from None
+    node, raw = _parsed(path, text)
     if not isinstance(raw, dict):
-        raise ParamsError(
-            "params.yaml must be a mapping of stages", where=str(path), got=type(raw).__name__
-        )
+        got = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ParamsError("params.yaml must be a mapping of stages", where=str(path), got=got, do=MEND)
     try:
         return shape.model_validate(raw)
     except ValidationError as fault:
@@ -58,6 +54,39 @@ def load(path: Path, shape: type[S]) -> S:
         ) from None
 
 
+def _parsed(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
+    """The file's nodes, that know their lines, and its values. Raises ParamsError when it is not YAML."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_keys(node, set())
+        return node, yaml.safe_load(text)
+    except yaml.MarkedYAMLError as fault:
+        line = f", line {fault.problem_mark.line + 1}" if fault.problem_mark else ""
+        raise ParamsError(
+            "params.yaml is not YAML", where=f"{path}{line}", got=fault.problem or "", do=MEND
+        ) from None
+    except yaml.YAMLError as fault:
+        got = " ".join(str(fault).split())
+        raise ParamsError("params.yaml is not YAML", where=str(path), got=got, do=MEND) from None
+
+
+def _check_keys(node: yaml.Node | None, seen: set[int]) -> None:
+    """YAML forbids a key to be there twice; PyYAML takes the last one and says nothing."""
+    if id(node) in seen or not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
+        return
+    seen.add(id(node))
+    keys: set[str] = set()
+    for part in node.value:
+        if isinstance(part, tuple):
+            key, part = part
+            if key.value in keys and isinstance(key.value, str):
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key '{key.value}' is there twice", problem_mark=key.start_mark
+                )
+            keys.add(str(key.value))
+        _check_keys(part, seen)
+
+
 def _fault(error: Any, raw: Any, node: yaml.Node | None, shape: type[Section]) -> str:
     """One fault as `line 7, triggers.every_days: got 'x', expected a whole number`."""
     location = _real(error["loc"], raw)
@@ -65,18 +94,21 @@ def _fault(error: Any, raw: Any, node: yaml.Node | None, shape: type[Section]) -
     where = f"line {_line(node, location)}, {name}"
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _known_keys(shape, raw, location[:-1])
+        known = sorted(_shapes_at(shape, raw, location[:-1])[0].model_fields)
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
         return f"{where}: unknown key{hint}"
     if kind == "missing":
         return f"{where}: missing"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        expected = str(context.get("expected_tags", "a policy")).replace("'", "")
-        got = context.get("tag", "no `policy:`")
-        near = difflib.get_close_matches(str(got), expected.split(", "), n=1)
+        policies = [str(p) for m in _shapes_at(shape, raw, location) for p in _policies(m)]
+        expected = ", ".join(policies)
+        if "tag" not in context:
+            return f"{where}: no `policy:`, expected one of {expected}"
+        where = f"line {_line(node, [*location, 'policy'])}, {name}.policy"
+        near = difflib.get_close_matches(str(context["tag"]), policies, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        return f"{where}: got {got!r}, expected one of {expected}{hint}"
+        return f"{where}: got {context['tag']!r}, expected one of {expected}{hint}"
     message = str(error["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{where}: got {error['input']!r}, expected {message}"
 
@@ -108,19 +140,17 @@ def _line(node: yaml.Node | None, path: list[int | str]) -> int:
     return line
 
 
-def _known_keys(shape: type[Section], raw: Any, path: list[int | str]) -> list[str]:
-    """The field names allowed at a path of the file."""
-    model: type[BaseModel] | None = shape
+def _shapes_at(shape: type[Section], raw: Any, path: list[int | str]) -> list[type[BaseModel]]:
+    """The sections that a path of the file may hold: one, or one for each policy it could choose."""
+    found: list[type[BaseModel]] = [shape]
     for part in path:
         raw = raw[part]
-        if isinstance(part, int) or model is None:
-            continue
-        models = _models(model.model_fields[part].annotation)
-        models += [m for x in model.model_fields[part].metadata for m in _models(x)]
+        if isinstance(part, str):
+            field = found[0].model_fields[part]
+            found = _models(field.annotation) + [m for x in field.metadata for m in _models(x)]
         policy = raw.get("policy") if isinstance(raw, dict) else None
-        by_policy = [m for m in models if policy in _policies(m)]
-        model = (by_policy or models or [None])[0]  # type: ignore[list-item]  # no model: no keys
-    return sorted(model.model_fields) if model else []
+        found = [m for m in found if policy in _policies(m)] or found
+    return found
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,14 @@ def write_pages(
 
 def commands(place: Path) -> list[str]:
     """What to run next, ready to paste."""
+    beside = Path(sys.executable).parent
+    at = "" if shutil.which("everloop") else f"{os.path.relpath(beside)}/"
     return [
-        f"mlflow ui --workers 1 --backend-store-uri sqlite:///{place}/.everloop/mlflow.db",
-        f"everloop data list -w {place}",
-        f"everloop data diff v0001 v0002 -w {place}",
-        f"everloop rollout status -w {place}",
-        f"everloop serve -w {place}",
+        f"{at}mlflow ui --workers 1 --backend-store-uri sqlite:///{place}/.everloop/mlflow.db",
+        f"{at}everloop data list -w {place}",
+        f"{at}everloop data diff v0001 v0002 -w {place}",
+        f"{at}everloop rollout status -w {place}",
+        f"{at}everloop serve -w {place}",
     ]
 
 

@@ -12,8 +12,8 @@ from core.tables import Columns, read_rows, write_quarantine
 from flows.strategy import Strategy
 
 
-def rows(path: Path, columns: Columns, strategy: Strategy, quarantine: Path) -> pd.DataFrame:
-    """The usable rows of a file; `quarantine` is the CSV file for the others.
+def rows(path: Path, role: str, columns: Columns, strategy: Strategy, quarantine: Path) -> pd.DataFrame:
+    """The usable rows of a file; the others go to `<role>-<file>.csv` in the folder `quarantine`.
 
     Raises DataError when there is no usable row.
     """
@@ -25,7 +25,7 @@ def rows(path: Path, columns: Columns, strategy: Strategy, quarantine: Path) -> 
     )
     if not table.refused:
         return table.frame
-    page = write_quarantine(table.refused, quarantine)
+    page = write_quarantine(table.refused, quarantine / f"{role}-{path.stem}.csv")
     first, count = table.refused[0], len(table.refused)
     if table.frame.empty:
         raise DataError(
@@ -40,8 +40,3 @@ def rows(path: Path, columns: Columns, strategy: Strategy, quarantine: Path) -> 
         f"(row {first.row}: {first.reason}); the reasons are in {page}\n"
     )
     return table.frame
-
-
-def labelled(path: Path, text: str, label: str, strategy: Strategy, quarantine: Path) -> pd.DataFrame:
-    """Rows to train or evaluate on: text, label, segments."""
-    return rows(path, Columns(text=text, label=label), strategy, quarantine)

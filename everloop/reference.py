@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -46,7 +48,8 @@ def settings() -> str:
             policy = _policy(shape)
             parts.append(f"### {stage}, `policy: {policy}`\n" if policy else "")
             parts.append((shape.__doc__ or "").strip().splitlines()[0] + "\n" if shape.__doc__ else "")
-            parts.append("\n".join(_table(shape)) + "\n")
+            rows = list(_table(shape))
+            parts.append("\n".join(rows) + "\n" if len(rows) > 1 else "It has no settings.\n")
     return "\n".join(p for p in parts if p)
 
 
@@ -66,8 +69,39 @@ def _table(shape: type[BaseModel]) -> Iterator[str]:
     for name, field in shape.model_fields.items():
         if name == "policy":
             continue
-        default = "required" if field.default is PydanticUndefined else f"`{field.default}`"
-        yield f"| `{name}` | {default} | {field.description or ''} |"
+        default = field.get_default(call_default_factory=True)
+        shown = "required" if default is PydanticUndefined else f"`{_yaml(default)}`"
+        yield f"| `{name}` | {shown} | {field.description or ''} |"
+
+
+def explained(strategy: BaseModel) -> str:
+    """A strategy as params.yaml writes it, its defaults filled in, each key with its meaning."""
+    return "\n".join(_lines(strategy, ""))
+
+
+def _lines(section: BaseModel, indent: str) -> Iterator[str]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        parts = value if isinstance(value, list | tuple) else []
+        if isinstance(value, BaseModel):
+            yield f"{indent}{name}:"
+            yield from _lines(value, indent + "  ")
+        elif parts and all(isinstance(p, BaseModel) for p in parts):
+            yield f"{indent}{name}:"
+            for part in parts:
+                first, *rest = _lines(part, "")
+                yield f"{indent}  - {first}"
+                yield from (f"{indent}    {line}" for line in rest)
+        else:
+            meaning = f"  # {field.description}" if field.description else ""
+            yield f"{indent}{name}: {_yaml(value)}{meaning}"
+
+
+def _yaml(value: Any) -> str:
+    """A value on one line, as params.yaml may have it."""
+    plain = list(value) if isinstance(value, tuple) else value
+    written = yaml.safe_dump(plain, default_flow_style=True, width=math.inf, allow_unicode=True)
+    return written.removesuffix("\n").removesuffix("\n...")
 
 
 def write(folder: Path) -> None:

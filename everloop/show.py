@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from core.errors import EverloopError
 from core.records import Decision
 from core.tables import Columns
 from everloop.init import TEMPLATES, init
-from everloop.inputs import labelled, rows
+from everloop.inputs import rows
 from flows.home import Home, open_home
 from flows.strategy import Strategy
 
@@ -51,20 +51,12 @@ def show_replay(
     if json_file:
         _check_file(json_file)
     strategy = _strategy(place)
-    page = places.Workspace(place).quarantine
-    columns = Columns(text=files.text, label=files.label, time=files.time)
+    quarantine = places.Workspace(place).quarantine
+    labelled = Columns(text=files.text, label=files.label)
     job = Replay(
-        rows(files.stream, columns, strategy, page / f"stream-{files.stream.stem}.csv"),
-        labelled(
-            files.initial, files.text, files.label, strategy, page / f"initial-{files.initial.stem}.csv"
-        ),
-        labelled(
-            files.evaluation,
-            files.text,
-            files.label,
-            strategy,
-            page / f"eval-{files.evaluation.stem}.csv",
-        ),
+        rows(files.stream, "stream", replace(labelled, time=files.time), strategy, quarantine),
+        rows(files.initial, "initial", labelled, strategy, quarantine),
+        rows(files.evaluation, "eval", labelled, strategy, quarantine),
         timedelta(hours=delay_hours),
         frozen,
     )
@@ -96,7 +88,9 @@ def _strategy(place: Path) -> Strategy:
 def _check_file(path: Path) -> None:
     """Better now than after the work. Raises EverloopError when a file cannot be written here."""
     if path.is_dir():
-        raise EverloopError("this is a folder", where=str(path), expected="a file to write the result to")
+        raise EverloopError(
+            "this is a folder", where=str(path), expected="a file to write the result to"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
 
 

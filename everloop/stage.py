@@ -14,7 +14,7 @@ StageName = Literal["datasets", "training", "testing"]
 
 
 def run_stage(root: Path, name: StageName) -> str:
-    """Run a stage and say in a line what came out. Raises DatasetError when its inputs are not there."""
+    """Run a stage and say in a line what came out. Raises DatasetError when there is no data for it."""
     home = open_home(root)
     _check_inputs(home.workspace, name)
     if name == "datasets":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ def train_candidate(home: Home) -> Trained:
         embeddings(home, start, evaluation),
     )
     trained = home.strategy.training.train(data, start)
+    shutil.rmtree(place.candidate, ignore_errors=True)  # what an earlier recipe left is not ours
     trained.model.save(place.candidate)
     _write(place.metrics / "training.json", trained.metrics)
     return trained

@@ -84,6 +84,8 @@ class TextClassifier:
                 got=f"a head of {head.weight.shape[1]} numbers",
                 expected=f"{encoder.dim}",
             )
+        if encoder.local and not name:
+            encoder.folder = folder / FOLDER  # where it was read from may hold another one by now
         return TextClassifier(_keep(encoder), head)
 
     @property

@@ -90,7 +90,9 @@ class Encoder:
         """Everything `load_encoder` needs of this encoder, into the folder `to`."""
         to.mkdir(parents=True, exist_ok=True)
         for path in (p for pattern in FILES for p in sorted(self.folder.glob(pattern))):
-            shutil.copyfile(path, to / path.name)
+            half = to / f".{path.name}.half"
+            shutil.copyfile(path, half)
+            os.replace(half, to / path.name)  # a new file: the old one may be mapped into memory
         if digest(to) != self.sha256:
             raise ModelError(
                 "the encoder's files changed since it was loaded",

@@ -8,7 +8,7 @@ from everloop.commands import data, label, replay, rollout, turn, workspace
 
 app = typer.Typer(
     name="everloop",
-    help="Keep a deployed language model from going stale.",
+    help="Keep a deployed language model from going stale.\n\nExample: everloop demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -20,11 +20,19 @@ def list_(workspace: WorkspaceOption = Path()) -> None:
     Example: everloop data list
     """
     from core import workspace as places
+    from everloop.table import table
     from pipelines.datasets.versions import list_versions
 
-    for v in list_versions(places.find(workspace).root):
-        rows = ", ".join(f"{n} {kind}" for kind, n in v.rows.items())
-        typer.echo(f"{v.id}  {v.as_of:%Y-%m-%d %H:%M}  {v.policy:<7} {v.labels:>4} labels  {rows}")
+    versions = list_versions(places.find(workspace).root)
+    if not versions:
+        typer.echo("no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv")
+        return
+    splits = list(dict.fromkeys(split for v in versions for split in v.rows))
+    rows = [
+        [v.id, f"{v.as_of:%Y-%m-%d %H:%M}", v.policy, v.labels, *(v.rows.get(s, 0) for s in splits)]
+        for v in versions
+    ]
+    typer.echo(table(["version", "as of (UTC)", "policy", "labels", *splits], rows))
 
 
 @app.command()
@@ -53,7 +61,9 @@ def diff(a: Version, b: Version, workspace: WorkspaceOption = Path()) -> None:
 
 @app.command()
 def checkout(version: Version, workspace: WorkspaceOption = Path()) -> None:
-    """Bring the data of a version into the workspace; `dvc repro` then gives its metrics again.
+    """Bring the data of a version into data/.
+
+    `dvc repro` then gives its metrics again.
 
     Example: everloop data checkout v0003
     """

@@ -25,8 +25,13 @@ def export(
     from pipelines.labeling import export_tasks
 
     home = open_home(workspace)
-    count = export_tasks(home.store.open_tasks(), file)
-    typer.echo(f"{count} tasks in {file}; fill in `label`, then: everloop label import {file}")
+    tasks = home.store.open_tasks()
+    export_tasks(tasks, file)
+    if tasks:
+        how = f"fill in `label`, then: everloop label import {file}"
+        typer.echo(f"{_count(len(tasks), 'task')} in {file}; {how}")
+    else:
+        typer.echo(f"no open task; {file} has only its header")
 
 
 @app.command("import")
@@ -36,7 +41,9 @@ def import_(
     annotator: Annotated[str, typer.Option(help="Who labelled.")] = "file",
     now: NowOption = None,
 ) -> None:
-    """Take annotations in; rows that cannot be taken go to a quarantine file with their reasons.
+    """Take annotations in.
+
+    Rows that cannot be taken go to a quarantine file with their reasons, and the exit code is 1.
 
     Example: everloop label import tasks.csv --annotator ana
     """
@@ -46,8 +53,21 @@ def import_(
 
     home = open_home(workspace)
     done = import_annotations(file, home.store, home.strategy.labeling, at(now), annotator)
-    typer.echo(f"{done.accepted} new, {done.already} known already, {done.unlabelled} not labelled yet")
+    typer.echo(
+        f"{_count(done.accepted, 'new label')}, {done.already} known already, "
+        f"{done.unlabelled} not filled in"
+    )
     if done.refused:
-        page = write_quarantine(done.refused, home.workspace.quarantine / f"{file.stem}.csv")
-        typer.echo(f"{len(done.refused)} refused, with reasons in {page}", err=True)
+        page = home.workspace.quarantine / f"annotations-{file.stem}.csv"
+        first = done.refused[0]
+        typer.echo(
+            f"warning: {file.name}: {_count(len(done.refused), 'row')} refused "
+            f"(row {first.row}: {first.reason}); the reasons are in "
+            f"{write_quarantine(done.refused, page)}",
+            err=True,
+        )
         raise typer.Exit(1)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -27,7 +27,7 @@ def at(now: str | None) -> datetime:
         return datetime.now(UTC)
     try:
         return utc(datetime.fromisoformat(now))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise DataError(
             "not a time", where="--now", got=now, expected="ISO 8601, as 2026-01-05T00:00"
         ) from None

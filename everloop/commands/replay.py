@@ -9,6 +9,8 @@ import typer
 
 from everloop.commands.options import LabelColumn, TextColumn
 
+INTERRUPTED = 130  # what a shell gives a command that Ctrl-C ended
+
 
 def replay(
     stream: Annotated[Path, typer.Argument(help="Requests with their truth: CSV, JSONL or Parquet.")],
@@ -22,24 +24,31 @@ def replay(
     oracle: Annotated[
         bool, typer.Option("--oracle", help="Label everything, retrain daily: the upper line.")
     ] = False,
-    label_delay: Annotated[float, typer.Option(help="Hours until the oracle answers a task.")] = 0.0,
+    label_delay: Annotated[
+        float, typer.Option(min=0, max=24 * 365, help="Hours until the oracle answers a task.")
+    ] = 0.0,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     time_column: Annotated[str, typer.Option(help="Column with the time.")] = "timestamp",
 ) -> None:
-    """Drive the real serving path and every stage over a stream, on a simulated clock.
+    """Drive every stage over a stream of the past.
 
-    Killed and run again, it goes on where it stopped.
+    The real serving path and all stages, on a simulated clock. Killed and run again, it goes on where
+    it stopped.
 
-    Example: everloop replay stream.csv --initial train.csv --eval eval.csv --json result.json
+    Example: everloop replay stream.csv --initial train.csv --eval eval.csv
     """
     from everloop.show import Files, show_replay
 
     files = Files(stream, initial, evaluation, text_column, label_column, time_column)
     place = workspace or Path("replays") / f"{stream.stem}{'-frozen' * frozen}{'-oracle' * oracle}"
-    show_replay(
-        files, place, frozen=frozen, oracle=oracle, delay_hours=label_delay, json_file=json_file
-    )
+    try:
+        show_replay(
+            files, place, frozen=frozen, oracle=oracle, delay_hours=label_delay, json_file=json_file
+        )
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing is lost, the same command again goes on from here", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def demo(
@@ -47,7 +56,9 @@ def demo(
         Path, typer.Option("--workspace", "-w", help="Where; an earlier demo there is replaced.")
     ] = Path("demo"),
 ) -> None:
-    """The whole loop on the bundled sample stream: 30 days of requests in about two minutes.
+    """The whole loop on the bundled sample stream.
+
+    30 days of requests in about two minutes.
 
     Example: everloop demo
     """
@@ -58,7 +69,7 @@ def demo(
 
 def sample(
     directory: Annotated[Path, typer.Argument(help="Folder for train, eval and stream.csv.")],
-    seed: Annotated[int, typer.Option(help="Another seed makes another stream.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another stream.")] = 7,
 ) -> None:
     """Write the sample stream that the demo replays.
 

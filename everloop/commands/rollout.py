@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,23 +11,28 @@ from everloop.commands.options import NowOption, WorkspaceOption, at
 
 app = typer.Typer(help="Look at a rollout, promote it, or roll it back.", no_args_is_help=True)
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+SHOWN = 10
 
 
 @app.command()
 def status(workspace: WorkspaceOption = Path()) -> None:
-    """The champion, the rollout under way, and the last ones with their reasons.
+    """The champion, the rollout under way, and the last ones.
 
     Example: everloop rollout status
     """
+    from everloop.table import table
     from flows.home import open_home
 
-    home = open_home(workspace)
-    typer.echo(f"champion: {home.store.get('champion') or 'none yet'}")
-    for r in home.store.rollouts()[:10]:
-        typer.echo(
-            f"{r.started:%Y-%m-%d %H:%M}  {r.rollout_id}  {r.champion} -> {r.candidate}  "
-            f"{r.stage} {r.share:.0%}  {r.reason}".rstrip()
-        )
+    store = open_home(workspace).store
+    champion, live = store.get("champion"), store.live_rollout()
+    typer.echo(f"champion: {f'version {champion}' if champion else 'none yet'}")
+    typer.echo(f"under way: {f'version {live.candidate}, {live.stage}' if live else 'nothing'}")
+    rows = [
+        [f"{r.started:%Y-%m-%d %H:%M}", r.champion, r.candidate, r.stage, f"{r.share:.0%}", r.reason]
+        for r in store.rollouts()[:SHOWN]
+    ]
+    if rows:
+        typer.echo(f"\n{table(['started (UTC)', 'from', 'to', 'stage', 'share', 'why'], rows)}")
 
 
 @app.command()
@@ -38,10 +43,7 @@ def promote(
 
     Example: everloop rollout promote --reason "checked by hand"
     """
-    from flows.home import open_home
-    from flows.stages import end_rollout
-
-    typer.echo(end_rollout(open_home(workspace), at(now), "promoted", reason).reason)
+    _end(workspace, now, "promoted", reason)
 
 
 @app.command()
@@ -52,7 +54,15 @@ def rollback(
 
     Example: everloop rollout rollback --reason "complaints from support"
     """
+    _end(workspace, now, "rolled_back", reason)
+
+
+def _end(
+    workspace: Path, now: str | None, stage: Literal["promoted", "rolled_back"], reason: str
+) -> None:
     from flows.home import open_home
     from flows.stages import end_rollout
 
-    typer.echo(end_rollout(open_home(workspace), at(now), "rolled_back", reason).reason)
+    home = open_home(workspace)
+    typer.echo(end_rollout(home, at(now), stage, reason).reason)
+    typer.echo(f"champion: version {home.store.get('champion')}")

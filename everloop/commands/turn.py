@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from everloop.commands.options import NowOption, WorkspaceOption, at
+
+if TYPE_CHECKING:
+    from core.records import Signal
+    from flows.home import Home
 
 
 def monitor(
@@ -26,27 +32,58 @@ def monitor(
     from flows.home import open_home
 
     home, when = open_home(workspace), at(now)
-    signals = stages.monitor(home, when, report)
+    modelled = home.store.get("champion") is not None
+    signals = stages.monitor(home, when, report) if modelled else []
     raised = [d for d in home.store.decisions("monitoring", since=when) if d.timestamp == when]
     if as_json:
         picture = {"signals": [to_json(s) for s in signals], "alerts": [to_json(d) for d in raised]}
         typer.echo(json.dumps(picture, indent=2))
         return
-    for s in signals:
-        value = "-" if s.value is None else f"{s.value:.4g}"
-        interval = f"  ({s.low:.3g}..{s.high:.3g})" if s.low is not None and s.high is not None else ""
-        baseline = f"  limit {s.baseline:.4g}" if s.baseline is not None else ""
-        typer.echo(
-            f"{s.name:<24} {s.segment:<20} {value:>9} {s.unit}{interval}{baseline}  {s.note}".rstrip()
-        )
+    if not modelled:
+        typer.echo("not enough to say anything: no model serves yet")
+        typer.echo("the first: everloop train TRAIN.csv --eval EVAL.csv")
+        return
+    typer.echo(_window(home, signals))
     for alert in raised:
         typer.echo(f"{alert.severity}: {alert.reason}")
     if report:
-        typer.echo(str(home.workspace.reports / f"window-{when:%Y-%m-%dT%H}.html"))
+        typer.echo(f"report: {home.workspace.reports / f'window-{when:%Y-%m-%dT%H}.html'}")
+
+
+def _window(home: Home, signals: Sequence[Signal]) -> str:
+    """The signals as a table, or what to do when the window is empty."""
+    from everloop.table import table
+
+    first = signals[0]
+    lines = [f"window: {first.window_start:%Y-%m-%d %H:%M} to {first.window_end:%Y-%m-%d %H:%M} UTC"]
+    turned = home.store.get("curated_until")
+    if not first.value and turned:
+        when = f"{datetime.fromisoformat(turned):%Y-%m-%dT%H:%M}"
+        lines.append(f"no traffic in it; the loop last turned at: everloop monitor --now {when}")
+    header = ["signal", "segment", "value", "unit", "95 % interval", "limit", "note"]
+    return "\n".join([*lines, "", table(header, [_row(s) for s in signals])])
+
+
+def _row(s: Signal) -> list[Any]:
+    interval = f"{s.low:.3f}..{s.high:.3f}" if s.low is not None and s.high is not None else ""
+    limit = "" if s.baseline is None else _number(s.baseline)
+    return [
+        s.name,
+        s.segment,
+        "-" if s.value is None else _number(s.value),
+        s.unit,
+        interval,
+        limit,
+        s.note,
+    ]
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if x == int(x) else f"{x:.4g}"
 
 
 def loop(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
-    """One turn of the loop: monitor, pick labels, retrain if it is time, step the rollout.
+    """One turn: step the rollout, monitor, pick labels, retrain if due.
 
     Example: everloop loop -w shop
     """
@@ -64,7 +101,7 @@ def retrain(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "asked for",
     now: NowOption = None,
 ) -> None:
-    """Make a dataset version, train a candidate, test it, and start its rollout.
+    """Make a dataset version, train, test, and start a rollout.
 
     Example: everloop retrain --reason "new product line"
     """
@@ -77,7 +114,9 @@ def retrain(
 
 
 def flow(
-    name: Annotated[str, typer.Argument(help="monitor, retrain, rollout or loop.")],
+    name: Annotated[
+        Literal["monitor", "retrain", "rollout", "loop"], typer.Argument(help="Which of the four.")
+    ],
     workspace: WorkspaceOption = Path(),
     now: NowOption = None,
 ) -> None:
@@ -85,15 +124,13 @@ def flow(
 
     Example: everloop flow loop -w shop
     """
-    from core.errors import EverloopError
     from everloop.stack import prefect_settings
 
-    prefect_settings(workspace)
+    when = at(now)
+    prefect_settings(workspace, "CRITICAL")  # a failed run raises; Prefect would show it twice
     from flows.deployed import FLOWS
 
-    if name not in FLOWS:
-        raise EverloopError("no such flow", got=name, expected=", ".join(FLOWS))
-    result = FLOWS[name](workspace=str(workspace.resolve()), now=at(now))
+    result = FLOWS[name](workspace=str(workspace.resolve()), now=when)
     typer.echo(f"{name}: {json.dumps(result) if result is not None else 'done'}")
 
 

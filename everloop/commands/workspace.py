@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,7 +12,7 @@ from everloop.commands.options import LabelColumn, NowOption, TextColumn, Worksp
 
 
 def init(directory: Annotated[Path, typer.Argument(help="Folder to make the workspace in.")]) -> None:
-    """Make a workspace: a git + DVC repository with params.yaml, dvc.yaml and a store.
+    """Make a workspace: git, DVC, params.yaml and dvc.yaml.
 
     Example: everloop init shop
     """
@@ -21,21 +22,20 @@ def init(directory: Annotated[Path, typer.Argument(help="Folder to make the work
 
 
 def check(workspace: WorkspaceOption = Path()) -> None:
-    """Validate params.yaml and report all faults together. Does no work.
+    """Validate params.yaml and report all faults together.
+
+    Prints the whole strategy with its defaults and what each key means. Does no work.
 
     Example: everloop check -w shop
     """
     from core import params
     from core import workspace as places
+    from everloop.reference import explained
     from flows.strategy import Strategy
 
     place = places.find(workspace)
-    strategy = params.load(place.params, Strategy)
-    for name, section in strategy:
-        policy = getattr(section, "policy", None)
-        settings = {k: v for k, v in section.model_dump().items() if k != "policy"}
-        typer.echo(f"{name + ':':<12} {policy or ''}{' ' if policy else ''}{settings}")
-    typer.echo(f"{place.params} is a strategy")
+    typer.echo(explained(params.load(place.params, Strategy)))
+    typer.echo(f"# {place.params} has no fault")
 
 
 def train(
@@ -46,30 +46,41 @@ def train(
     label_column: LabelColumn = "label",
     now: NowOption = None,
 ) -> None:
-    """Train the first model of a workspace and make it the champion.
+    """Train the first model of a workspace; it is the champion.
 
     Example: everloop train train.csv --eval eval.csv -w shop
     """
-    from everloop.inputs import labelled
+    from core.errors import ModelError
+    from core.tables import Columns
+    from everloop.inputs import rows
     from flows.first import first_model
     from flows.home import open_home
 
-    home = open_home(workspace)
+    home, when = open_home(workspace), at(now)
+    champion = home.store.get("champion")
+    if champion is not None:
+        raise ModelError(
+            "this workspace has its first model already",
+            where=str(home.workspace.root),
+            got=f"version {champion} is champion",
+            do="everloop retrain makes the next, or choose another workspace",
+        )
     home.listen = lambda d: typer.echo(f"{d.verdict}: {d.reason}")
-    first_model(
-        home,
-        labelled(home, table, text_column, label_column),
-        labelled(home, evaluation, text_column, label_column),
-        at(now),
-    )
+    columns, quarantine = Columns(text=text_column, label=label_column), home.workspace.quarantine
+    initial = rows(table, "initial", columns, home.strategy, quarantine)
+    first_model(home, initial, rows(evaluation, "eval", columns, home.strategy, quarantine), when)
 
 
 def serve(
     workspace: WorkspaceOption = Path(),
     host: Annotated[str | None, typer.Option(help="Instead of serving.host of params.yaml.")] = None,
-    port: Annotated[int | None, typer.Option(help="Instead of serving.port of params.yaml.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Instead of serving.port of params.yaml.")
+    ] = None,
 ) -> None:
-    """Serve the champion over HTTP: /v1/predict, /v1/feedback, /health, /ready.
+    """Serve the champion over HTTP.
+
+    /v1/predict, /v1/feedback, /health, /ready, and /docs that explains them.
 
     Example: everloop serve -w shop --port 8000
     """
@@ -83,18 +94,39 @@ def serve(
 
     home = open_home(workspace)
     settings = home.strategy.serving
-    service = Service(home.store, home.registry.load, home.strategy.logging.max_text_characters)
-    app = create_app(service, home.store, lambda: datetime.now(UTC), settings)
-    uvicorn.run(app, host=host or settings.host, port=port or settings.port, log_level="info")
+    with _listening(host or settings.host, settings.port if port is None else port) as door:
+        service = Service(home.store, home.registry.load, home.strategy.logging.max_text_characters)
+        service.refresh(datetime.now(UTC))  # no model is better known now than at the first request
+        app = create_app(service, home.store, lambda: datetime.now(UTC), settings)
+        uvicorn.Server(uvicorn.Config(app, log_level="info")).run(sockets=[door])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """An open port. Raises EverloopError when it cannot be had."""
+    from core.errors import EverloopError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as fault:
+        raise EverloopError(
+            "the server cannot listen here",
+            where=f"{host}:{port}",
+            got=(fault.strerror or str(fault)).lower(),
+            expected="a free port on an address of this machine",
+            do="everloop serve --port ANOTHER",
+        ) from None
 
 
 def stage(
-    name: Annotated[str, typer.Argument(help="datasets, training or testing.")],
+    name: Annotated[
+        Literal["datasets", "training", "testing"], typer.Argument(help="Which of the three.")
+    ],
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Run one stage of dvc.yaml; `dvc repro` calls this.
 
-    Example: dvc repro
+    Example: everloop stage training
     """
     from everloop.stage import run_stage
 
