@@ -135,7 +135,8 @@ class Registry:
         if found:
             return str(found.experiment_id)
         place = self._workspace.artifacts.resolve().as_uri() if self._embedded else None
-        return str(self._client.create_experiment(NAME, artifact_location=place))
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on training runs
+        return str(self._client.create_experiment(NAME, artifact_location=place, tags=kind))
 
     def _resumed(self, key: str) -> Candidate | None:
         runs = self._client.search_runs([self._experiment], f"tags.`{KEY}` = '{key}'")
