@@ -138,7 +138,8 @@ def _command(place: Path, *arguments: Path | str) -> tuple[dict[str, Any], float
 
 
 def _frozen(result: dict[str, Any]) -> str:
-    return f"frozen: {result['frozen_accuracy']:.3f}"
+    frozen = result["frozen_accuracy"]
+    return "" if frozen is None else f"frozen: {frozen:.3f}"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from core import schema
 from core.errors import LabelError, StoreError
@@ -44,12 +44,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
-            _use_wal(self._engine)
-        else:
-            self._engine = create_engine(url, pool_pre_ping=True)
+        self._engine = _engine(url)
         self._dialect: Any = sqlite if self._engine.dialect.name == "sqlite" else postgresql
         with self._faults():
             schema.metadata.create_all(self._engine)
@@ -57,6 +52,7 @@ class Store:
         if found is None:
             self.set("schema", schema.VERSION)
         elif found != schema.VERSION:
+            self.close()
             raise StoreError(
                 "the store was made by another version of Everloop",
                 where=self._where(),
@@ -186,39 +182,26 @@ class Store:
 
     def labels_of(self, prediction_ids: Sequence[str]) -> dict[str, str]:
         """The labels that are known: prediction id -> label."""
-        t = schema.annotations
-        found: dict[str, str] = {}
         with self._read() as db:
-            for part in _parts(prediction_ids):
-                query = select(t.c.prediction_id, t.c.label).where(t.c.prediction_id.in_(part))
-                found.update({r[0]: r[1] for r in db.execute(query)})
-        return found
+            return _labels(db, prediction_ids)
 
     def annotate(self, annotations: Sequence[Annotation]) -> int:
         """Store annotations; returns how many are new. The same one again is harmless; another
         label for an annotated prediction raises LabelError and stores nothing."""
-        t = schema.annotations
+        ids = [a.prediction_id for a in annotations]
         with self._write() as db:
-            known: dict[str, str] = {}
-            for part in _parts([a.prediction_id for a in annotations]):
-                found = db.execute(
-                    select(t.c.prediction_id, t.c.label).where(t.c.prediction_id.in_(part))
-                )
-                known.update({r[0]: r[1] for r in found})
-            fresh: dict[str, Annotation] = {}
+            before = _labels(db, ids)
+            self._insert(db, schema.annotations, [asdict(a) for a in annotations])
+            after = _labels(db, ids)  # where two write at once, the first one's
             for a in annotations:
-                seen = known.setdefault(a.prediction_id, a.label)
-                if seen != a.label:
+                if after[a.prediction_id] != a.label:
                     raise LabelError(
                         "two labels for one prediction",
                         where=a.prediction_id,
                         got=a.label,
-                        expected=seen,
+                        expected=after[a.prediction_id],
                     )
-                fresh[a.prediction_id] = a
-            before = db.execute(select(func.count()).select_from(t)).scalar_one()
-            self._insert(db, t, [asdict(a) for a in fresh.values()])
-            return int(db.execute(select(func.count()).select_from(t)).scalar_one() - before)
+        return len(after) - len(before)
 
     def annotations(self) -> int:
         with self._read() as db:
@@ -234,8 +217,9 @@ class Store:
             .group_by(k.c.audit)
         )
         with self._read() as db:
-            counts = {bool(r[0]): int(r[1]) for r in db.execute(query)}
-        return counts.get(False, 0), counts.get(True, 0)
+            counts = db.execute(query).all()
+        audit = sum(int(n) for drawn, n in counts if drawn)
+        return sum(int(n) for _, n in counts) - audit, audit
 
     def claim(self, partition: str, as_of: datetime) -> pd.DataFrame:
         """Give every unclaimed annotation up to `as_of` to a reservoir partition, and return the
@@ -456,6 +440,44 @@ def text_hash(text: str) -> str:
     '46fb7408d4f285228f4af516ea25851b'
     """
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+            _use_wal(engine)
+            return engine
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": BUSY_SECONDS})
+        _wait_so_long(engine)
+        return engine
+    except (ArgumentError, ImportError, TypeError) as fault:
+        raise StoreError(
+            "this is not the address of a store",
+            where="EVERLOOP_STORE",
+            got=str(fault).splitlines()[0],
+            expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
+            do="pip install 'everloop[postgres]'" if isinstance(fault, ImportError) else "",
+        ) from None
+
+
+def _wait_so_long(engine: Engine) -> None:
+    """On Postgres too nobody waits for a lock for ever."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        connection.commit()
+
+
+def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
+    t = schema.annotations
+    found: dict[str, str] = {}
+    for part in _parts(prediction_ids):
+        query = select(t.c.prediction_id, t.c.label).where(t.c.prediction_id.in_(part))
+        found.update({r[0]: r[1] for r in db.execute(query)})
+    return found
 
 
 def _use_wal(engine: Engine) -> None:

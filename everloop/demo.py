@@ -14,6 +14,7 @@ import typer
 from core.errors import WorkspaceError
 from core.records import Decision
 from core.store import Store
+from everloop.init import init
 from everloop.picture import accuracy_picture
 from everloop.report import run_report
 from everloop.sample import bundled
@@ -23,6 +24,7 @@ from everloop.show import Files, show_replay
 def run_demo(place: Path) -> None:
     """Replay the bundled stream in a fresh workspace at `place` and show what came of it."""
     _clear(place)
+    init(place)
     folder = bundled()
     files = Files(folder / "stream.csv", folder / "train.csv", folder / "eval.csv")
     home, result = show_replay(files, place, json_file=place / "reports" / "replay.json")

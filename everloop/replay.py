@@ -19,6 +19,7 @@ import pandas as pd
 
 from core.errors import WorkspaceError
 from core.records import Request
+from everloop.score import accuracies, score_days
 from flows.first import first_model
 from flows.home import Home
 from flows.stages import loop, roll_out
@@ -73,7 +74,7 @@ def run(
 ) -> dict[str, Any]:
     """Replay a job in a workspace and return its result. `advance(time, requests)` follows progress."""
     began = time.perf_counter()
-    _claim(home, job)
+    claim(home, job)
     step = timedelta(hours=home.strategy.schedule.rollout_hours)
     day_start = job.stream["timestamp"].min().to_pydatetime().replace(hour=0, minute=0, second=0)
     start = day_start.replace(microsecond=0)
@@ -122,79 +123,41 @@ def _chunks(stream: list[Request], start: datetime, step: timedelta) -> list[lis
     return chunks
 
 
-def _claim(home: Home, job: Replay) -> None:
-    """Make the workspace this job's, or refuse because it is another's."""
+def claim(home: Home, job: Replay) -> None:
+    """Make the workspace this job's, or refuse because it is another's. Again does nothing."""
     known = home.store.get("replay")
-    if known is None and home.store.get("champion") is not None:
-        known = {"name": "a workspace in use"}
-    if known and known["name"] != job.name():
+    if known is None and home.store.get("champion") is None:
+        home.store.set("replay", {"name": job.name(), "position": 0})
+    elif known is None or known["name"] != job.name():
         raise WorkspaceError(
             "this workspace already holds another stream",
             where=str(home.workspace.root),
-            got=known["name"],
-            expected=f"a fresh workspace, or replay {job.name()}",
+            got=f"replay {known['name']}" if known else "a workspace in use",
+            expected=f"replay {job.name()}, of the same files and options",
             do="choose another --workspace",
         )
-    if not known:
-        home.store.set("replay", {"name": job.name(), "position": 0})
 
 
 def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
     """What a replay reports; all but the seconds is the same on every run."""
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
-    days = int((job.stream["timestamp"].max().to_pydatetime() - start) / timedelta(days=1)) + 1
-    looped = [_day(home, start + timedelta(days=d), truth) for d in range(days)]
-    rollouts = home.store.rollouts()
+    day = timedelta(days=1)
+    days = int((job.stream["timestamp"].max().to_pydatetime() - start) / day) + 1
+    picked = [home.store.picked(start + d * day, start + (d + 1) * day) for d in range(days + 1)]
+    stages = [r.stage for r in home.store.rollouts()]
     alerts = [d for d in home.store.decisions("monitoring") if d.evidence.get("kind") == "drift"]
     counters = home.store.counters()
     passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
     texts = sum(v for k, v in counters.items() if k.startswith("texts."))
-    asked = sum(d["requests"] for d in looped)
     return {
         "days": days,
-        "requests": asked,
-        "prequential_accuracy": sum(d["right"] for d in looped) / max(asked, 1),
-        "frozen_accuracy": sum(d["frozen_right"] for d in looped) / max(asked, 1),
-        "daily_accuracy": [
-            {"day": d["day"], "accuracy": d["right"] / d["requests"], "requests": d["requests"]}
-            for d in looped
-            if d["requests"]
-        ],
-        "frozen_daily_accuracy": [
-            {"day": d["day"], "accuracy": d["frozen_right"] / d["requests"], "requests": d["requests"]}
-            for d in looped
-            if d["requests"]
-        ],
+        **accuracies(score_days(home, truth, start, days)),
         "labels": home.store.annotations(),
-        "most_labels_in_a_day": max(
-            (
-                home.store.picked(start + timedelta(days=d), start + timedelta(days=d + 1))
-                for d in range(days + 1)
-            ),
-            default=0,
-        ),
-        "retrains": (home.store.get("retrains") or {"done": 1})["done"] - 1,
-        "promotions": sum(r.stage == "promoted" for r in rollouts),
-        "rollbacks": sum(r.stage == "rolled_back" for r in rollouts),
+        "most_labels_in_a_day": max(picked),
+        "retrains": home.store.get("retrains")["done"] - 1,
+        "promotions": stages.count("promoted"),
+        "rollbacks": stages.count("rolled_back"),
         "drift_alerts": len(alerts),
         "encoder_passes_per_text": passes / max(texts, 1),
         "seconds_per_stage": dict(home.seconds),
-    }
-
-
-def _day(home: Home, day: datetime, truth: dict[str, str]) -> dict[str, Any]:
-    """One day scored by who served it, and by the first model from the same embeddings."""
-    window = home.store.window(day, day + timedelta(days=1))
-    expected = [truth.get(r) for r in window.rows["request_id"]]
-    right = sum(a == b for a, b in zip(window.rows["label"], expected, strict=True))
-    first = home.registry.load("1")
-    frozen = 0
-    if len(window) and first.head and set(window.rows["encoder"]) == {first.encoder.identity}:
-        guesses = first.head.probabilities(window.embeddings).argmax(axis=1)
-        frozen = sum(first.head.labels[g] == t for g, t in zip(guesses, expected, strict=True))
-    return {
-        "day": f"{day:%Y-%m-%d}",
-        "requests": len(window),
-        "right": right,
-        "frozen_right": frozen,
     }

@@ -44,7 +44,7 @@ def show_replay(
     """Replay files in a workspace, made if it is not there, and say what happens."""
     from rich.console import Console
 
-    from everloop.replay import Replay, label_everything
+    from everloop.replay import Replay, claim, label_everything
 
     if frozen and oracle:
         raise EverloopError("--frozen and --oracle exclude each other", do="choose one")
@@ -63,6 +63,7 @@ def show_replay(
     if _fresh(place):
         init(place)
     home = open_home(place, label_everything(strategy) if oracle else strategy)
+    claim(home, job)  # before there is any progress to show
     console = Console(stderr=True, highlight=False)
     result = _run(home, job, console)
     if json_file:
@@ -133,11 +134,13 @@ def _tell(console: Any, decision: Decision) -> None:
 
 def _summary(console: Any, home: Home, result: dict[str, Any]) -> None:
     r = result
+    frozen = "" if r["frozen_accuracy"] is None else f" (frozen {r['frozen_accuracy']:.3f})"
     console.print(
-        f"\n{r['requests']} requests in {r['days']} days: prequential accuracy "
-        f"{r['prequential_accuracy']:.3f} (frozen {r['frozen_accuracy']:.3f}); {r['labels']} labels, "
-        f"{r['retrains']} retrains, {r['promotions']} promotions, {r['rollbacks']} rollbacks, "
-        f"{r['drift_alerts']} drift alerts; "
-        f"{r['encoder_passes_per_text']:.2f} encoder passes per text; {r['seconds']:.0f} s"
+        f"\n{r['requests']} requests in {r['days']} days, {r['seconds']:.0f} s: prequential accuracy "
+        f"{r['prequential_accuracy']:.3f}{frozen}\n"
+        f"{r['labels']} labels, {r['retrains']} retrains, {r['promotions']} promotions, "
+        f"{r['rollbacks']} rollbacks, {r['drift_alerts']} drift alerts, "
+        f"{r['encoder_passes_per_text']:.2f} encoder passes per text\n"
+        f"workspace: {home.workspace.root}",
+        soft_wrap=True,
     )
-    console.print(f"workspace: {places.find(home.workspace.root).root}")

@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prefect import flow, serve
+from prefect.deployments.runner import EntrypointType
 from prefect.events import emit_event
+from prefect.schedules import Interval
 
 from flows import stages
 from flows.home import open_home
@@ -48,11 +50,15 @@ def loop(workspace: str = ".", now: datetime | None = None) -> None:
     stages.loop(open_home(Path(workspace)), now or datetime.now(UTC))
 
 
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 FLOWS = {"monitor": monitor, "retrain": retrain, "rollout": rollout, "loop": loop}
 
 
 def schedule(workspace: Path) -> None:
-    """Serve the flows until stopped: loop and rollout on their schedules, all four on demand."""
+    """Serve the flows until stopped: loop and rollout on their schedules, all four on demand.
+
+    One run at a time, and at the same hours whenever this is started: counted from midnight UTC.
+    """
     hours = open_home(workspace).strategy.schedule
     every = {"loop": hours.loop_hours, "rollout": hours.rollout_hours}
     parameters = {"workspace": str(workspace.resolve())}
@@ -61,8 +67,13 @@ def schedule(workspace: Path) -> None:
             made.to_deployment(
                 name="everloop",
                 parameters=parameters,
-                interval=timedelta(hours=every[name]) if name in every else None,
+                schedule=Interval(timedelta(hours=every[name]), anchor_date=MIDNIGHT, timezone="UTC")
+                if name in every
+                else None,
+                entrypoint_type=EntrypointType.MODULE_PATH,  # a path would hang on the folder we are in
             )
             for name, made in FLOWS.items()
-        )
+        ),
+        limit=1,
+        print_starting_message=False,  # it names a command that needs another set-up
     )

@@ -45,7 +45,7 @@ class Switch:
                 where="state 'champion' of the store",
                 got="nothing",
                 expected="the version of a trained model",
-                do="everloop replay STREAM.csv --initial TRAIN.csv --eval EVAL.csv trains one",
+                do="everloop train TRAIN.csv --eval EVAL.csv",
             )
         new = Traffic(self._champion(version, time))
         if rollout and rollout.candidate != new.champion.version:

@@ -45,9 +45,9 @@ def monitor(
         return
     typer.echo(_window(home, signals))
     for alert in raised:
-        typer.echo(f"{alert.severity}: {alert.reason}")
+        typer.echo(f"\n{alert.severity}: {alert.reason}")
     if report:
-        typer.echo(f"report: {home.workspace.reports / f'window-{when:%Y-%m-%dT%H}.html'}")
+        typer.echo(f"\nreport: {home.workspace.reports / f'window-{when:%Y-%m-%dT%H}.html'}")
 
 
 def _window(home: Home, signals: Sequence[Signal]) -> str:
@@ -83,7 +83,7 @@ def _number(x: float) -> str:
 
 
 def loop(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
-    """One turn: step the rollout, monitor, pick labels, retrain if due.
+    """One turn: rollout, monitor, pick labels, retrain if due.
 
     Example: everloop loop -w shop
     """
@@ -139,12 +139,13 @@ def schedule(workspace: WorkspaceOption = Path()) -> None:
 
     Example: everloop schedule -w shop
     """
-    from everloop.stack import prefect_settings
+    from everloop.stack import prefect_server
 
-    prefect_settings(workspace)
-    from flows.deployed import schedule as serve_flows
+    with prefect_server(workspace) as url:
+        typer.echo(f"scheduled; Ctrl-C stops. For other Prefect commands: PREFECT_API_URL={url}")
+        from flows.deployed import schedule as serve_flows
 
-    serve_flows(workspace)
+        serve_flows(workspace)
 
 
 def add_to(app: typer.Typer) -> None:

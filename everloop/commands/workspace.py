@@ -112,7 +112,7 @@ def _listening(host: str, port: int) -> socket.socket:
         raise EverloopError(
             "the server cannot listen here",
             where=f"{host}:{port}",
-            got=(fault.strerror or str(fault)).lower(),
+            got=(fault.strerror or str(fault)).partition(" (while")[0].lower(),
             expected="a free port on an address of this machine",
             do="everloop serve --port ANOTHER",
         ) from None

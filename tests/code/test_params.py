@@ -21,7 +21,9 @@ TEMPLATE = (TEMPLATES / "params.yaml").read_text(encoding="utf-8")
 
 
 def shipped(name: str) -> list[Path]:
-    found = [p for p in ROOT.rglob(name) if not any(x.startswith(".") for x in p.relative_to(ROOT).parts)]
+    found = [
+        p for p in ROOT.rglob(name) if not any(x.startswith(".") for x in p.relative_to(ROOT).parts)
+    ]
     assert found
     return sorted(found)
 
@@ -129,7 +131,9 @@ def test_no_policy(faults: Any) -> None:
 
 
 def test_a_fault_inside_a_list_of_policies(faults: Any) -> None:
-    assert faults(("at_least: 72", "at_leest: 72"), ("cooldown_days: 1", "cooldown_days: soon")) == whole(
+    assert faults(
+        ("at_least: 72", "at_leest: 72"), ("cooldown_days: 1", "cooldown_days: soon")
+    ) == whole(
         f"line {line('cooldown_days')}, triggers.of.0.cooldown_days: got 'soon', "
         "expected a valid number",
         f"line {line('at_least')}, triggers.of.1.at_leest: unknown key; did you mean 'at_least'?",
@@ -143,7 +147,11 @@ def test_a_missing_section(tmp_path: Path) -> None:
 
 
 def test_several_faults_in_the_order_of_the_file(faults: Any) -> None:
-    changes = (("encoder:", "encodr:"), ("port: 8000", "port: high"), ("min_requests: 25", "min_requests: 0"))
+    changes = (
+        ("encoder:", "encodr:"),
+        ("port: 8000", "port: high"),
+        ("min_requests: 25", "min_requests: 0"),
+    )
     assert faults(*changes) == whole(
         f"line {line('encoder:')}, model.encodr: unknown key; did you mean 'encoder'?",
         f"line {line('port:')}, serving.port: got 'high', expected a valid integer",

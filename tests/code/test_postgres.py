@@ -1,0 +1,173 @@
+"""Postgres in place of SQLite: the store behaves the same, and so does the whole loop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from core import store as module
+from core.errors import LabelError, StoreError
+from core.records import Annotation
+from core.store import Store
+from everloop.replay import run
+from tests.code.small_loop import job, make_home
+from tests.code.test_loop import outcome
+from tests.code.test_store import (
+    NOW,
+    prediction,
+    test_a_label_reaches_the_window_the_answers_and_one_partition,
+    test_a_store_of_another_version_is_refused,
+    test_a_text_is_read_once_for_each_encoder,
+    test_logging_again_is_harmless,
+    test_once_runs_a_step_once_and_a_killed_step_again,
+    test_records_come_back_as_they_went_in,
+    test_two_labels_for_one_prediction_store_nothing,
+    test_window_is_half_open_ordered_and_leaves_shadows_out,
+)
+
+__all__ = [  # run here too, with this file's `store`
+    "test_a_label_reaches_the_window_the_answers_and_one_partition",
+    "test_a_store_of_another_version_is_refused",
+    "test_a_text_is_read_once_for_each_encoder",
+    "test_logging_again_is_harmless",
+    "test_once_runs_a_step_once_and_a_killed_step_again",
+    "test_records_come_back_as_they_went_in",
+    "test_two_labels_for_one_prediction_store_nothing",
+    "test_window_is_half_open_ordered_and_leaves_shadows_out",
+]
+pytestmark = pytest.mark.postgres
+
+
+def binary(name: str) -> str:
+    """Where Debian keeps it, or the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    where = str(found[-1]) if found else shutil.which(name)
+    if where is None:
+        pytest.skip(f"no {name}: apt-get install postgresql")
+    return where
+
+
+def call(*command: str) -> None:
+    """As somebody whom initdb accepts: it refuses root."""
+    someone: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        someone = {"user": "postgres", "group": "postgres", "extra_groups": []}
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, **someone)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A server of our own behind a socket in a short folder, and no TCP."""
+    initdb, pg_ctl = binary("initdb"), binary("pg_ctl")
+    folder = Path(tempfile.mkdtemp(prefix="everloop-pg-", dir="/tmp"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    data, log = str(folder / "data"), str(folder / "log")
+    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    try:
+        call(initdb, "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-sync")
+        call(pg_ctl, "-D", data, "-l", log, "-w", "-o", options, "start")
+        try:
+            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        finally:
+            call(pg_ctl, "-D", data, "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    """A database of this test's own."""
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as db:
+        db.execute(text("DROP DATABASE IF EXISTS everloop WITH (FORCE)"))
+        db.execute(text("CREATE DATABASE everloop"))
+    admin.dispose()
+    return server.replace("@/postgres", "@/everloop")
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    made = Store(url)
+    yield made
+    made.close()
+
+
+def test_a_locked_store_says_so_and_loses_nothing(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.log([prediction(0)])
+    monkeypatch.setattr(module, "BUSY_SECONDS", 1)
+    impatient, other = Store(url), create_engine(url)
+    with other.connect() as db:
+        db.execute(text("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(StoreError) as fault:
+            impatient.log([prediction(1)])
+    assert str(fault.value) == (
+        "the store is locked by another process\n"
+        f"  where:    {url.replace('/tmp/', '%2Ftmp%2F')}\n"
+        "  got:      canceling statement due to lock timeout\n"
+        "  expected: a free store within 1 s\n"
+        "  do:       stop the other process or wait for it, then run this again; nothing was lost"
+    )
+    impatient.log([prediction(1)])
+    assert impatient.requests() == 2
+    other.dispose()
+    impatient.close()
+
+
+def test_an_unreachable_server_is_one_clear_error_without_the_password(server: str) -> None:
+    with pytest.raises(StoreError, match="the store cannot be used") as fault:
+        Store(server.replace("postgres@", "ana:secret@").replace("everloop-pg-", "nowhere-"))
+    assert "ana:***@" in str(fault.value)
+    assert "secret" not in str(fault.value)
+
+
+def test_a_text_that_postgres_cannot_hold_is_a_store_error(store: Store) -> None:
+    with pytest.raises(StoreError, match="NUL"):
+        store.log([prediction(0, label="a\x00")])
+    assert store.requests() == 0
+
+
+def test_of_two_labels_at_the_same_time_one_is_refused(store: Store, url: str) -> None:
+    store.log([prediction(i) for i in range(40)])
+    stores, refused = [Store(url), Store(url)], []
+
+    def annotate(mine: Store, label: str) -> None:
+        for i in range(40):
+            try:
+                mine.annotate([Annotation(prediction(i).prediction_id, label, label, NOW)])
+            except LabelError:
+                refused.append(i)
+
+    threads = [Thread(target=annotate, args=(s, x)) for s, x in zip(stores, "ab", strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in stores:
+        one.close()
+    assert sorted(refused) == list(range(40))
+    assert store.annotations() == 40
+
+
+def test_the_loop_ends_as_it_does_on_sqlite(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_sqlite = make_home(tmp_path / "sqlite" / "workspace")
+    expected = outcome(on_sqlite, run(on_sqlite, job()))
+    monkeypatch.setenv("EVERLOOP_STORE", url)
+    on_postgres = make_home(tmp_path / "postgres" / "workspace")
+    assert on_postgres.store.url == url
+    assert outcome(on_postgres, run(on_postgres, job())) == expected
+    on_postgres.store.close()
