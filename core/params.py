@@ -55,7 +55,7 @@ def load(path: Path, shape: type[S]) -> S:
 
 
 def _parsed(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
-    """The file's nodes, that know their lines, and its values. Raises ParamsError when it is not YAML."""
+    """The file's nodes, which know their lines, and its values. Raises ParamsError when not YAML."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         _check_keys(node, set())

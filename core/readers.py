@@ -98,7 +98,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("utterence", ["utterance", "intent"])
     'utterance'
     """
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), "")
 
 
 def _csv(path: Path) -> Table:

@@ -337,8 +337,8 @@ class Store:
     ) -> Array:
         """Embeddings (n, dim) float32 of texts, each read by the encoder once in the store's life.
 
-        `purpose` names who asked, in the counters of encoder passes: initial and testing bring new
-        texts, `reread` reads texts again that another encoder has read before.
+        `purpose` names who asked, in the counters of encoder passes: initial and testing bring texts,
+        new ones unless another encoder has read them; `reread` reads served and first texts again.
         """
         hashes = [text_hash(t) for t in texts]
         found = self._embeddings(hashes, encoder)
@@ -349,10 +349,15 @@ class Store:
                 {"text_hash": h, "encoder": encoder, "embedding": e.tobytes()}
                 for h, e in zip(missing, fresh, strict=True)
             ]
+            t = schema.embeddings.c.text_hash
             with self._write() as db:
+                known = {
+                    h for part in _parts(missing) for h in db.scalars(select(t).where(t.in_(part)))
+                }
                 self._insert(db, schema.embeddings, rows)
                 self._count(db, f"encoder_passes.{purpose}", len(rows))
-                self._count(db, f"texts.{purpose}", len(rows) if purpose != "reread" else 0)
+                new = len(rows) - len(known) if purpose != "reread" else 0
+                self._count(db, f"texts.{purpose}", new)
             found.update(zip(missing, fresh, strict=True))
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
@@ -385,7 +390,7 @@ class Store:
         try:
             yield
         except DBAPIError as fault:
-            text = str(fault.orig).strip()
+            text = next(iter(str(fault.orig).strip().splitlines()), "")
             locked = "locked" in text or "lock timeout" in text
             raise StoreError(
                 "the store is locked by another process" if locked else "the store cannot be used",
@@ -445,7 +450,7 @@ def text_hash(text: str) -> str:
 def _engine(url: str) -> Engine:
     try:
         if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(url.removeprefix("sqlite:///")).parent)
             engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
             _use_wal(engine)
             return engine
@@ -478,6 +483,18 @@ def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
         query = select(t.c.prediction_id, t.c.label).where(t.c.prediction_id.in_(part))
         found.update({r[0]: r[1] for r in db.execute(query)})
     return found
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise StoreError(
+            "the store cannot be made here",
+            where=str(folder),
+            got=fault.strerror or str(fault),
+            expected="a folder that can be written",
+        ) from None
 
 
 def _use_wal(engine: Engine) -> None:

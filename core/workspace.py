@@ -83,6 +83,7 @@ class Workspace:
 def find(start: Path) -> Workspace:
     """The workspace at `start`, a folder. Raises WorkspaceError saying what is missing."""
     root = start.resolve()
+    check_name(root)
     if not root.is_dir():
         raise WorkspaceError(
             "no such workspace", where=str(root), expected="a folder", do=f"everloop init {start}"
@@ -97,3 +98,13 @@ def find(start: Path) -> Workspace:
             do=f"everloop init {start}",
         )
     return Workspace(root)
+
+
+def check_name(root: Path) -> None:
+    """In the address of a database a question mark ends the file's name. Raises WorkspaceError."""
+    if "?" in str(root):
+        raise WorkspaceError(
+            "a workspace cannot have a question mark in its path",
+            where=str(root),
+            do="rename the folder, or choose another",
+        )

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from core.errors import WorkspaceError
-from core.workspace import Workspace
+from core.workspace import Workspace, check_name
 from pipelines.datasets.dvc_git import Repository
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,6 +50,7 @@ def init(directory: Path, say: Callable[[str], None] = lambda _: None) -> Worksp
     Raises WorkspaceError, before anything is written, when the folder has other files by these names.
     """
     root = directory.expanduser().absolute()
+    check_name(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
         _check_free(root)

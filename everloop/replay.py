@@ -148,6 +148,7 @@ def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
     alerts = [d for d in home.store.decisions("monitoring") if d.evidence.get("kind") == "drift"]
     counters = home.store.counters()
     passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
+    passes += sum(int(c.metrics.get("texts_read", 0)) for c in home.registry.versions())  # in training
     texts = sum(v for k, v in counters.items() if k.startswith("texts."))
     return {
         "days": days,

@@ -98,6 +98,10 @@ def serve(
         service = Service(home.store, home.registry.load, home.strategy.logging.max_text_characters)
         service.refresh(datetime.now(UTC))  # no model is better known now than at the first request
         app = create_app(service, home.store, lambda: datetime.now(UTC), settings)
+        where = "{}:{}".format(*door.getsockname()[:2])
+        typer.echo(
+            f"serving on http://{where}, explained at http://{where}/docs; Ctrl-C stops", err=True
+        )
         uvicorn.Server(uvicorn.Config(app, log_level="info")).run(sockets=[door])
 
 

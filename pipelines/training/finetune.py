@@ -38,7 +38,9 @@ class FinetuneRecipe(Section):
         plain = recipe.train(data, start)
         assert plain.model.head is not None  # a recipe always gives one
         tuned = self._tuned(data, start, plain.model.head)
-        return _better(plain, tuned)
+        better = _better(plain, tuned)
+        read = (self.epochs + 1) * len(data.texts) + len(data.eval_texts)  # once more for the new head
+        return replace(better, metrics={**better.metrics, "texts_read": float(read)})
 
     def _tuned(self, data: TrainingData, start: TextClassifier, head: Head) -> Trained | None:
         """None where training diverged."""

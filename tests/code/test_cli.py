@@ -180,6 +180,22 @@ def test_a_workspace_that_is_not_there(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("command", [("init",), ("check", "-w")])
+def test_a_path_that_no_database_takes(tmp_path: Path, command: tuple[str, ...]) -> None:
+    assert refused(*command, tmp_path / "what?") == (
+        "error: a workspace cannot have a question mark in its path\n"
+        f"  where:    {tmp_path / 'what?'}\n"
+        "  do:       rename the folder, or choose another\n"
+    )
+
+
+def test_a_workspace_with_spaces_and_signs(tmp_path: Path) -> None:
+    place = init(tmp_path / "my shop #1 100%20é").root
+    nothing = "champion: none yet\nunder way: nothing\n"
+    assert everloop("rollout", "status", "-w", place).out == nothing
+    assert (place / ".everloop" / "store.db").exists()
+
+
 def test_the_first_model_is_trained_once(shop: Path) -> None:
     assert refused("train", "rows.csv", "--eval", "rows.csv", "-w", shop) == (
         "error: this workspace has its first model already\n"

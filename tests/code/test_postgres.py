@@ -109,7 +109,7 @@ def test_a_locked_store_says_so_and_loses_nothing(
     store.log([prediction(0)])
     monkeypatch.setattr(module, "BUSY_SECONDS", 1)
     impatient, other = Store(url), create_engine(url)
-    with other.connect() as db:
+    with other.connect() as db:  # rolled back at its end
         db.execute(text("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(StoreError) as fault:
             impatient.log([prediction(1)])

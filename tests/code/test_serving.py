@@ -214,7 +214,7 @@ def test_a_candidate_that_gives_no_probabilities_is_refused(
 
 def test_no_model_yet_says_what_to_run(tmp_path: Path, shelf: Shelf) -> None:
     empty = Store(f"sqlite:///{tmp_path / 'empty.db'}")
-    with pytest.raises(ModelError, match=r"no model serves yet\n[^$]*do: +everloop replay"):
+    with pytest.raises(ModelError, match=r"no model serves yet\n[^$]*do: +everloop train"):
         Service(empty, shelf.load, max_text=100).predict(requests(1))
     empty.close()
 

@@ -1,0 +1,115 @@
+"""The loop with recipe `finetune`: every promotion brings an encoder that read nothing before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from core.models.encoder import Encoder
+from everloop.replay import run
+from flows.home import Home
+from flows.stages import curate, monitor
+from pipelines.datasets.reservoir import embeddings, read
+from tests.code.small_loop import job, make_home
+
+pytestmark = pytest.mark.slow
+START, END = pd.Timestamp("2026-01-05", tz="UTC"), pd.Timestamp("2026-01-08", tz="UTC")
+FINETUNE = {"policy": "finetune", "epochs": 1, "learning_rate": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def finetuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Any], int]:
+    """A replayed workspace, its result, and the texts that encoders read outside of training."""
+    home = make_home(
+        tmp_path_factory.mktemp("finetune") / "workspace", training=FINETUNE, monitoring=SENSITIVE
+    )
+    reads, honest = [0], Encoder.encode
+    with pytest.MonkeyPatch.context() as patch:
+
+        def counted(self: Encoder, texts: Any) -> Any:
+            reads[0] += len(texts)
+            return honest(self, texts)
+
+        patch.setattr(Encoder, "encode", counted)
+        result = run(home, job())
+    return home, result, reads[0]
+
+
+SENSITIVE = {"window_hours": 24, "reference_days": 7, "min_rows": 10}
+
+
+def encoders(home: Home) -> dict[str, str]:
+    """Version -> the encoder it answers with."""
+    return {c.version: home.registry.load(c.version).encoder.identity for c in home.registry.versions()}
+
+
+def test_a_promotion_changes_the_encoder_and_serving_goes_on(
+    finetuned: tuple[Home, dict[str, Any], int],
+) -> None:
+    home, result, _ = finetuned
+    assert result["promotions"] >= 1
+    assert result["requests"] == home.store.requests() == 120
+    by_version = encoders(home)
+    assert len(set(by_version.values())) > 2
+    rows = home.store.window(START, END).rows
+    assert rows["model_version"].nunique() > 1
+    assert (rows["encoder"] == rows["model_version"].map(by_version)).all()
+    assert home.store.get("champion") == home.registry.version("champion") != "1"
+
+
+def test_monitoring_says_that_encoders_are_not_comparable(
+    finetuned: tuple[Home, dict[str, Any], int],
+) -> None:
+    home, _, _ = finetuned
+    last = {s.name: s for s in monitor(home, END.to_pydatetime()) if not s.segment}
+    assert last["drift.embeddings"].value is None
+    assert last["drift.embeddings"].note.startswith("not comparable: encoder local@")
+    assert last["drift.labels"].value is None
+    assert last["drift.labels"].note.startswith("not comparable: model_version")
+
+
+def test_every_read_is_counted_and_there_is_more_than_one_a_text(
+    finetuned: tuple[Home, dict[str, Any], int],
+) -> None:
+    home, result, encoded = finetuned
+    counters = home.store.counters()
+    trained = home.registry.versions()
+    rows = [c.metrics["train_rows"] for c in trained]
+    training = sum(c.metrics["texts_read"] for c in trained)
+    evaluation = sum(c.metrics.get("all_rows", c.metrics["eval_rows"]) for c in trained)
+    assert training == 2 * sum(rows) + evaluation  # an epoch, and the new head's embeddings
+    passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
+    assert passes + training == encoded + sum(rows)  # the Trainer reads past `encode`
+    texts = sum(v for k, v in counters.items() if k.startswith("texts."))
+    assert result["encoder_passes_per_text"] == (passes + training) / texts > 2
+    assert counters["texts.serving"] == 120 < counters["encoder_passes.serving"]
+
+
+def test_curation_and_the_reservoir_hold_embeddings_of_several_encoders(
+    finetuned: tuple[Home, dict[str, Any], int],
+) -> None:
+    home, _, _ = finetuned
+    rows = read(home.workspace.reservoir)
+    assert rows["encoder"].nunique() > 2
+    assert set(rows["encoder"]) <= {home.encoder.identity, *encoders(home).values()}
+    assert embeddings(rows).shape == (len(rows), home.encoder.dim)
+    before = home.store.picked(START, END + pd.Timedelta(days=9))
+    curate(home, (END + pd.Timedelta(hours=12)).to_pydatetime())
+    assert home.store.picked(START, END + pd.Timedelta(days=9)) == before  # nothing new was served
+
+
+def test_a_candidate_is_no_worse_than_the_head_alone_or_says_so(
+    finetuned: tuple[Home, dict[str, Any], int],
+) -> None:
+    home, _, _ = finetuned
+    notes = {d.key: d.reason for d in home.store.decisions("training")}
+    for candidate in home.registry.versions()[1:]:
+        metrics, note = candidate.metrics, notes[f"training/{candidate.dataset}"]
+        if "head_eval_accuracy" in metrics:
+            assert metrics["all_accuracy"] >= metrics["head_eval_accuracy"]
+            assert "head alone" in note
+        else:
+            assert metrics["finetune_eval_accuracy"] < metrics["all_accuracy"]
+            assert "the head model is kept" in note

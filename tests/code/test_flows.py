@@ -1,0 +1,232 @@
+"""The Prefect flows are there, hold no logic, and run: by hand, and on the schedule of params.yaml."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import EverloopError, ModelError
+from everloop import stack
+from everloop.init import init
+from everloop.replay import run
+from flows import stages
+from flows.home import Home, open_home
+from tests.code.small_loop import job, make_home
+from tests.code.test_loop import outcome
+
+ROOT = Path(__file__).parents[2]
+EVENING = datetime(2026, 1, 6, 20, tzinfo=UTC)
+NEXT_DAY = datetime(2026, 1, 7, tzinfo=UTC)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    return init(tmp_path / "empty").root
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Prefect's settings leave in os.environ goes again."""
+    for name in [n for n in os.environ if n.startswith("PREFECT_")]:
+        monkeypatch.setenv(name, os.environ[name])
+    for name in ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_LOGGING_LEVEL"):
+        monkeypatch.setenv(name, "x")
+        monkeypatch.delenv(name)
+
+
+def test_the_four_flows_have_their_names_and_take_a_workspace_and_a_time() -> None:
+    from flows.deployed import FLOWS
+
+    assert {name: made.name for name, made in FLOWS.items()} == {
+        n: n for n in ("monitor", "retrain", "rollout", "loop")
+    }
+    for made in FLOWS.values():
+        parameters = inspect.signature(made.fn).parameters
+        assert set(parameters) - {"reason"} == {"workspace", "now"}
+        assert all(p.default is not inspect.Parameter.empty for p in parameters.values())
+
+
+def test_without_its_decorator_a_flow_is_the_stage_and_needs_no_server(empty: Path) -> None:
+    from flows.deployed import FLOWS
+
+    for name in ("monitor", "retrain", "loop"):
+        with pytest.raises(ModelError, match="this workspace has no model yet"):
+            FLOWS[name].fn(str(empty), now=EVENING)
+    assert FLOWS["rollout"].fn(str(empty), now=EVENING) == stages.roll_out(open_home(empty), EVENING)
+
+
+def test_settings_stay_inside_the_workspace_and_yield_to_the_user(
+    empty: Path, environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "DEBUG")
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
+    with stack.prefect_server(empty) as url:
+        assert url == os.environ["PREFECT_API_URL"] == "http://prefect.example/api"
+    assert os.environ["PREFECT_LOGGING_LEVEL"] == "DEBUG"
+    assert Path(os.environ["PREFECT_HOME"]) == empty / ".everloop" / "prefect"
+    assert (empty / ".everloop" / "prefect").is_dir()
+
+
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Home]:
+    """Two workspaces that are alike: two days replayed, nothing labelled since."""
+    made = []
+    for name in ("plain", "flows"):
+        home = make_home(
+            tmp_path_factory.mktemp(name) / "workspace", triggers={"policy": "labels", "at_least": 20}
+        )
+        run(home, job(days=2))
+        made.append(home)
+    return made[0], made[1]
+
+
+@pytest.mark.slow
+def test_flows_end_as_the_plain_functions_do(alike: tuple[Home, Home]) -> None:
+    plain, flowing = alike
+    with prefect():
+        from flows.deployed import FLOWS
+
+        root = str(flowing.workspace.root)
+        signals = FLOWS["monitor"](workspace=root, now=NEXT_DAY)
+        FLOWS["retrain"](workspace=root, reason="why not", now=NEXT_DAY)
+        verdict = FLOWS["rollout"](workspace=root, now=NEXT_DAY)
+        FLOWS["loop"](workspace=root, now=NEXT_DAY)
+        FLOWS["loop"](workspace=root, now=NEXT_DAY)  # a retry, or a second worker
+        with pytest.raises(EverloopError, match="no such workspace"):
+            FLOWS["loop"](workspace=root + "x")
+    expected = stages.monitor(plain, NEXT_DAY)
+    stages.retrain(plain, NEXT_DAY, "why not")
+    assert verdict == stages.roll_out(plain, NEXT_DAY)
+    stages.loop(plain, NEXT_DAY)
+    assert signals == {s.name: s.value for s in expected if not s.segment}
+    assert outcome(flowing, {}) == outcome(plain, {})
+    assert len(plain.registry.versions()) >= 2
+
+
+def prefect() -> Any:
+    """Prefect's own harness: a server of the test's own, quiet, and without waiting for heartbeats."""
+    from contextlib import ExitStack
+
+    from prefect.settings import (
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOGGING_LEVEL,
+        PREFECT_SERVER_ANALYTICS_ENABLED,
+        PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS,
+        temporary_settings,
+    )
+    from prefect.testing.utilities import prefect_test_harness
+
+    context = ExitStack()
+    context.enter_context(
+        temporary_settings(
+            {
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                PREFECT_LOGGING_LEVEL: "CRITICAL",
+                PREFECT_SERVER_ANALYTICS_ENABLED: False,
+                PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS: False,
+            }
+        )
+    )
+    context.enter_context(prefect_test_harness(server_startup_timeout=120))
+    return context
+
+
+def ask(url: str, what: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        f"{url}/{what}", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def wait_for(found: Any, seconds: float = 90) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            value = found()
+        except OSError:  # busy starting
+            value = None
+        if value:
+            return value
+        time.sleep(0.2)
+    raise AssertionError(f"not within {seconds} s")
+
+
+@pytest.fixture
+def scheduled(empty: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`everloop schedule` at work, and the address it says."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "everloop", "schedule", "-w", str(empty)],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    yield process, process.stdout.readline().strip().rpartition("=")[2]
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_the_schedule_makes_runs_and_stops_cleanly(
+    scheduled: tuple[subprocess.Popen[str], str], empty: Path, environment: None
+) -> None:
+    process, url = scheduled
+    deployments = wait_for(lambda: (d := ask(url, "deployments/filter", {})) and len(d) == 4 and d)
+    hours = {
+        d["entrypoint"]: [s["schedule"]["interval"] / 3600 for s in d["schedules"]] for d in deployments
+    }
+    flows = [f"flows.deployed.{n}" for n in ("monitor", "retrain", "rollout", "loop")]
+    assert hours == dict(zip(flows, [[], [], [4.0], [24.0]], strict=True))
+    assert {d["parameters"]["workspace"] for d in deployments} == {str(empty)}
+
+    runs = wait_for(lambda: ask(url, "flow_runs/filter", {}))
+    assert {datetime.fromisoformat(r["expected_start_time"]).hour % 4 for r in runs} == {0}
+
+    rollout = next(d["id"] for d in deployments if d["entrypoint"].endswith("rollout"))
+    now = wait_for(lambda: ask(url, f"deployments/{rollout}/create_flow_run", {}))["id"]
+    only = {"flow_runs": {"id": {"any_": [now]}, "state": {"type": {"any_": ["COMPLETED"]}}}}
+    assert wait_for(lambda: ask(url, "flow_runs/filter", only))
+
+    with pytest.raises(EverloopError, match="being scheduled already"), stack.prefect_server(empty):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    with pytest.raises(OSError, match="refused"):
+        ask(url, "deployments/filter", {})
+
+
+@pytest.mark.slow
+def test_a_killed_schedule_leaves_no_server_behind(
+    scheduled: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, url = scheduled
+    assert ask(url, "deployments/filter", {}) is not None
+    process.kill()
+
+    def gone() -> bool:
+        try:
+            ask(url, "deployments/filter", {})
+        except ConnectionRefusedError:
+            return True
+        except OSError as fault:
+            return "refused" in str(fault)
+        return False
+
+    wait_for(gone, seconds=20)

@@ -1,0 +1,97 @@
+"""A dataset version and the numbers of its model can be made again, as a person would type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everloop.replay import run
+from flows.home import Home, open_home
+from tests.code.small_loop import job, make_home
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+VERSION = "v0003"
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = make_home(tmp_path_factory.mktemp("repro") / "workspace")
+    run(home, job())
+    return home
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A PATH with `dvc` and this checkout's `everloop`."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m everloop "$@"\n'
+    (folder / "everloop").write_text(script)
+    (folder / "everloop").chmod(0o755)
+    return f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def typed(commands: str, folder: Path, path: str) -> str:
+    done = subprocess.run(
+        ["sh", "-ec", commands],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def numbers(folder: Path) -> dict[str, Any]:
+    read = [json.loads((folder / "metrics" / f"{n}.json").read_text()) for n in ("training", "testing")]
+    return {**read[0], **read[1]}
+
+
+def logged(home: Home) -> dict[str, Any]:
+    """What MLflow has of the version's run."""
+    (candidate,) = (c for c in home.registry.versions() if c.dataset == VERSION)
+    return candidate.metrics
+
+
+def test_a_version_checked_out_and_run_again_gives_its_numbers(replayed: Home, path: str) -> None:
+    root = replayed.workspace.root
+    newest = numbers(root)
+    said = typed(f"git checkout dataset/{VERSION} && dvc repro", root, path)
+    assert "Running stage 'training'" in said
+    assert "Running stage 'testing'" in said
+    assert numbers(root) == logged(replayed) != newest
+    typed("git checkout -f main", root, path)
+    tracked = "dvc status data/reservoir.dvc data/champion.dvc datasets"
+    assert typed(tracked, root, path).strip() == "Data and pipelines are up to date."
+    assert typed("git status --porcelain -uno", root, path) == ""
+
+
+def test_the_whole_chain_run_again_gives_the_same_bytes(replayed: Home, path: str) -> None:
+    root = replayed.workspace.root
+    locks = []
+    for _ in range(2):
+        typed(f"git checkout -f dataset/{VERSION} && dvc repro --force", root, path)
+        assert numbers(root) == logged(replayed)
+        locks.append((root / "dvc.lock").read_text())
+    assert locks[0] == locks[1]
+    typed("git checkout -f main", root, path)
+
+
+def test_a_clone_gives_the_same_numbers(replayed: Home, path: str, tmp_path: Path) -> None:
+    root = replayed.workspace.root
+    typed(f"git clone --quiet {root} clone", tmp_path, path)
+    clone = tmp_path / "clone"
+    remote = f"dvc remote modify --local local url {root}/.everloop/remote"
+    pull = "dvc pull data/reservoir.dvc data/champion.dvc datasets"
+    typed(f"{remote} && git checkout dataset/{VERSION} && {pull} && dvc repro", clone, path)
+    assert numbers(clone) == logged(replayed)
+    assert open_home(clone).registry.versions() == []
