@@ -7,20 +7,17 @@ writing it again harmless.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection, Table, func, select, update
 
 from core import schema
+from core.database import Database, parts
 from core.errors import LabelError, StoreError
 from core.records import (
     Annotation,
@@ -34,20 +31,14 @@ from core.records import (
     Window,
 )
 
-R = TypeVar("R")
 ANSWERED = ("champion", "canary")
-BUSY_SECONDS = 10
 
 
-class Store:
+class Store(Database):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self._engine = _engine(url)
-        self._dialect: Any = sqlite if self._engine.dialect.name == "sqlite" else postgresql
-        with self._faults():
-            schema.metadata.create_all(self._engine)
+        super().__init__(url, schema.metadata)
         found = self.get("schema")
         if found is None:
             self.set("schema", schema.VERSION)
@@ -59,9 +50,6 @@ class Store:
                 got=f"schema {found}",
                 expected=f"schema {schema.VERSION}",
             )
-
-    def close(self) -> None:
-        self._engine.dispose()
 
     # -- the prediction log ---------------------------------------------------------------
 
@@ -77,7 +65,7 @@ class Store:
         t = schema.predictions
         rows: list[Any] = []
         with self._read() as db:
-            for part in _parts(request_ids):
+            for part in parts(request_ids):
                 query = select(t).where(t.c.request_id.in_(part), t.c.variant.in_(ANSWERED))
                 rows += db.execute(query).mappings().all()
         return {r["request_id"]: _prediction(r) for r in rows}
@@ -176,7 +164,7 @@ class Store:
         t = schema.tasks.c.prediction_id
         found: set[str] = set()
         with self._read() as db:
-            for part in _parts(prediction_ids):
+            for part in parts(prediction_ids):
                 found.update(db.execute(select(t).where(t.in_(part))).scalars())
         return found
 
@@ -351,9 +339,7 @@ class Store:
             ]
             t = schema.embeddings.c.text_hash
             with self._write() as db:
-                known = {
-                    h for part in _parts(missing) for h in db.scalars(select(t).where(t.in_(part)))
-                }
+                known = {h for part in parts(missing) for h in db.scalars(select(t).where(t.in_(part)))}
                 self._insert(db, schema.embeddings, rows)
                 self._count(db, f"encoder_passes.{purpose}", len(rows))
                 new = len(rows) - len(known) if purpose != "reread" else 0
@@ -367,55 +353,11 @@ class Store:
         t = schema.embeddings
         found: dict[str, Array] = {}
         with self._read() as db:
-            for part in _parts(hashes):
+            for part in parts(hashes):
                 query = select(t.c.text_hash, t.c.embedding)
                 rows = db.execute(query.where(t.c.encoder == encoder, t.c.text_hash.in_(part)))
                 found.update({r[0]: np.frombuffer(r[1], dtype=np.float16) for r in rows})
         return found
-
-    # -- how it talks to the database -----------------------------------------------------
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self._faults(), self._engine.connect() as db:
-            yield db
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._faults(), self._engine.connect().execution_options(write=True) as db, db.begin():
-            yield db
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as fault:
-            text = next(iter(str(fault.orig).strip().splitlines()), "")
-            locked = "locked" in text or "lock timeout" in text
-            raise StoreError(
-                "the store is locked by another process" if locked else "the store cannot be used",
-                where=self._where(),
-                got=text,
-                expected=f"a free store within {BUSY_SECONDS} s" if locked else "",
-                do="stop the other process or wait for it, then run this again; nothing was lost"
-                if locked
-                else "check that it exists and can be written, then run this again",
-            ) from fault
-
-    def _where(self) -> str:
-        return self._engine.url.render_as_string(hide_password=True)
-
-    def _insert(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            db.execute(self._dialect.insert(table).on_conflict_do_nothing(), rows)
-
-    def _replace(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        query = self._dialect.insert(table)
-        keys = [c.name for c in table.primary_key]
-        new = {c.name: query.excluded[c.name] for c in table.columns if c.name not in keys}
-        db.execute(query.on_conflict_do_update(index_elements=keys, set_=new), rows)
 
     def _count(self, db: Connection, name: str, by: int) -> None:
         if by:
@@ -432,11 +374,6 @@ class Store:
         query = select(*columns).join(p, _same(k, p))
         return query.order_by(k.c.timestamp, k.c.prediction_id)
 
-    def _records(self, query: Any, shape: type[R]) -> list[R]:
-        names = [f.name for f in fields(shape)]  # type: ignore[arg-type]  # every R is a dataclass
-        with self._read() as db:
-            return [shape(**{n: r[n] for n in names}) for r in db.execute(query).mappings()]
-
 
 def text_hash(text: str) -> str:
     """The 128-bit name of a text in caches and fences.
@@ -447,78 +384,17 @@ def text_hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _engine(url: str) -> Engine:
-    try:
-        if url.startswith("sqlite:///"):
-            _make_folder(Path(url.removeprefix("sqlite:///")).parent)
-            engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
-            _use_wal(engine)
-            return engine
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": BUSY_SECONDS})
-        _wait_so_long(engine)
-        return engine
-    except (ArgumentError, ImportError, TypeError) as fault:
-        raise StoreError(
-            "this is not the address of a store",
-            where="EVERLOOP_STORE",
-            got=str(fault).splitlines()[0],
-            expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
-            do="pip install 'everloop[postgres]'" if isinstance(fault, ImportError) else "",
-        ) from None
-
-
-def _wait_so_long(engine: Engine) -> None:
-    """On Postgres too nobody waits for a lock for ever."""
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
-        connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
-        connection.commit()
-
-
 def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
     t = schema.annotations
     found: dict[str, str] = {}
-    for part in _parts(prediction_ids):
+    for part in parts(prediction_ids):
         query = select(t.c.prediction_id, t.c.label).where(t.c.prediction_id.in_(part))
         found.update({r[0]: r[1] for r in db.execute(query)})
     return found
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise StoreError(
-            "the store cannot be made here",
-            where=str(folder),
-            got=fault.strerror or str(fault),
-            expected="a folder that can be written",
-        ) from None
-
-
-def _use_wal(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
 def _same(left: Table, right: Table) -> Any:
     return left.c.prediction_id == right.c.prediction_id
-
-
-def _parts(items: Iterable[str], size: int = 500) -> Iterator[list[str]]:
-    """Databases bound how many values one query may carry."""
-    whole = list(items)
-    for i in range(0, len(whole), size):
-        yield whole[i : i + size]
 
 
 def _prediction_row(p: Prediction) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
                     verdict=f"first model {candidate.version}",
                     reason=f"{candidate.recipe} on v0001: {version.rows['train']} rows, "
                     f"{version.labels} labels, "
-                    f"evaluation accuracy {candidate.metrics['eval_accuracy']:.3f}",
+                    f"evaluation accuracy {candidate.metrics['all_accuracy']:.3f}",
                     evidence=dict(candidate.metrics),
                 )
             )

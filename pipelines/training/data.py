@@ -55,13 +55,13 @@ def accuracy(head: Head, embeddings: Array, labels: list[str]) -> float:
 
 
 def measured(head: Head, data: TrainingData) -> dict[str, float]:
-    """The metrics every recipe reports. Without evaluation rows there is no `eval_accuracy`."""
+    """The metrics every recipe reports. Without evaluation rows there is no `all_accuracy`."""
     metrics = {
         "train_rows": float(len(data.labels)),
         "train_labels": float(len(set(data.labels))),
         "train_accuracy": accuracy(head, data.embeddings, data.labels),
-        "eval_rows": float(len(data.eval_labels)),
+        "all_rows": float(len(data.eval_labels)),
     }
     if data.eval_labels:
-        metrics["eval_accuracy"] = accuracy(head, data.eval_embeddings, data.eval_labels)
+        metrics["all_accuracy"] = accuracy(head, data.eval_embeddings, data.eval_labels)
     return metrics

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-import core.store
+import core.database
 from core.store import Store
 from everloop.init import init
 from everloop.sample import bundled
@@ -298,7 +298,7 @@ def test_an_encoder_that_is_not_there(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_locked_store(data: Path, replayed: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(core.store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(core.database, "BUSY_SECONDS", 0.05)
     place = Path(shutil.copytree(replayed, tmp_path / "shop", symlinks=True))
     file = place / ".everloop" / "store.db"
     before = counts(place)

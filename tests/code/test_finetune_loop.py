@@ -78,7 +78,7 @@ def test_every_read_is_counted_and_there_is_more_than_one_a_text(
     trained = home.registry.versions()
     rows = [c.metrics["train_rows"] for c in trained]
     training = sum(c.metrics["texts_read"] for c in trained)
-    evaluation = sum(c.metrics.get("all_rows", c.metrics["eval_rows"]) for c in trained)
+    evaluation = sum(c.metrics["all_rows"] for c in trained)
     assert training == 2 * sum(rows) + evaluation  # an epoch, and the new head's embeddings
     passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
     assert passes + training == encoded + sum(rows)  # the Trainer reads past `encode`
@@ -107,9 +107,9 @@ def test_a_candidate_is_no_worse_than_the_head_alone_or_says_so(
     notes = {d.key: d.reason for d in home.store.decisions("training")}
     for candidate in home.registry.versions()[1:]:
         metrics, note = candidate.metrics, notes[f"training/{candidate.dataset}"]
-        if "head_eval_accuracy" in metrics:
-            assert metrics["all_accuracy"] >= metrics["head_eval_accuracy"]
+        if "head_all_accuracy" in metrics:
+            assert metrics["all_accuracy"] >= metrics["head_all_accuracy"]
             assert "head alone" in note
         else:
-            assert metrics["finetune_eval_accuracy"] < metrics["all_accuracy"]
+            assert metrics["finetune_all_accuracy"] < metrics["all_accuracy"]
             assert "the head model is kept" in note

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from core import store as module
+from core import database as module
 from core.errors import LabelError, StoreError
 from core.records import Annotation
 from core.store import Store

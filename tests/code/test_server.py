@@ -227,7 +227,7 @@ def test_not_ready_without_a_champion(tmp_path: Path, shelf: Shelf) -> None:
     for answer in (client.get("/ready"), client.post("/v1/predict", json={"text": "a"})):
         assert answer.status_code == 503
         assert answer.json()["error"] == "no model serves yet"
-        assert answer.json()["do"].startswith("everloop replay")
+        assert answer.json()["do"].startswith("everloop train")
     empty.close()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import store as module
+from core import database as module
 from core.errors import LabelError, StoreError
 from core.records import Annotation, AnnotationTask, Decision, Prediction, Rollout, Signal, uuid7
 from core.store import Store
