@@ -11,7 +11,7 @@ import pandas as pd
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows.home import Home
 from flows.model_stages import train_candidate
-from flows.stages import crown
+from flows.state import crown
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
 

@@ -7,31 +7,21 @@ Every function may be killed anywhere and called again with the same `now`: it g
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from core.errors import ModelError, RolloutError
-from core.records import (
-    Annotation,
-    AnnotationTask,
-    Array,
-    Candidate,
-    DatasetVersion,
-    Decision,
-    Signal,
-    to_json,
-)
+from core.errors import RolloutError
+from core.records import Annotation, AnnotationTask, Array, Decision, Signal, to_json
 from flows.home import Home
-from flows.model_stages import test_candidate, train_candidate
+from flows.retrain import retrain
+from flows.state import champion_of, crown, progress_of
 from monitoring.alerts import alerts
 from monitoring.monitor import observe
-from pipelines.datasets.reservoir import from_claim
-from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import promote, roll_back
 from pipelines.triggers.policy import Situation
+
+__all__ = ["crown", "curate", "decide", "end_rollout", "loop", "monitor", "retrain", "roll_out"]
 
 Answer = Callable[[list[AnnotationTask], datetime], list[Annotation]]
 
@@ -60,7 +50,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
     with home.timed("monitoring"):
         window = home.store.window(start, now)
         reference = home.store.window(start - timedelta(days=settings.reference_days), start)
-        champion = home.registry.load(_champion(home))
+        champion = home.registry.load(champion_of(home))
         head, encoder = champion.trained, champion.encoder.identity
         comparable = set(window.rows["encoder"]) | set(reference.rows["encoder"]) <= {encoder}
         rollout = home.store.live_rollout()
@@ -98,8 +88,8 @@ def curate(home: Home, now: datetime) -> None:
         start = max(datetime.fromisoformat(since), now - 7 * day) if since else now - day
         window = home.store.window(start, now)
         share = min(1.0, (now - start) / day)
-        left = policy.labels_per_day - home.store.picked(now - day + timedelta(microseconds=1), now)
-        budget = min(left, int(policy.labels_per_day * share + 0.5))
+        spent = home.store.picked(now - day + timedelta(microseconds=1), now)
+        budget = min(policy.labels_per_day - spent, int(policy.labels_per_day * share + 0.5))
         tasks = policy.pick(window, budget, f"{now:%Y-%m-%dT%H:%M}", now)
         home.store.add_tasks(tasks)
         home.record(
@@ -123,8 +113,8 @@ def curate(home: Home, now: datetime) -> None:
 def decide(home: Home, now: datetime) -> Decision:
     """Is it time to retrain? Stored whatever the answer."""
     with home.timed("triggers"):
-        unfinished = _progress(home)["plan"]
-        last = datetime.fromisoformat(_progress(home)["last"])
+        unfinished = progress_of(home)["plan"]
+        last = datetime.fromisoformat(progress_of(home)["last"])
         if unfinished:
             decision = _wait(now, "retrain", f"finishing what was started: {unfinished['reason']}")
         elif home.store.live_rollout():
@@ -147,32 +137,6 @@ def decide(home: Home, now: datetime) -> Decision:
                 decision = _wait(now, "wait", f"no new label to learn from ({decision.reason})")
         home.record(decision)
     return decision
-
-
-def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
-    """Dataset version -> candidate -> test report -> rollout, under the plan that is stored first.
-
-    One retrain for each `now`; a plan that was left unfinished is finished before another is made.
-    """
-    progress = _progress(home)
-    if progress["last"] == now.isoformat() and not progress["plan"]:
-        return dict(progress["result"])
-    plan = progress["plan"] or {
-        "id": f"v{progress['done'] + 1:04d}",
-        "as_of": now.isoformat(),
-        "reason": reason,
-        "champion": _champion(home),
-    }
-    home.store.set("retrains", {**progress, "plan": plan})
-    version = _dataset(home, plan)
-    candidate = _train(home, version, plan)
-    passed = _test(home, version, candidate, plan)
-    if passed:
-        _start_rollout(home, candidate, plan)
-    result = {"dataset": version.id, "candidate": candidate.version, "passed": passed}
-    done = progress["done"] + 1
-    home.store.set("retrains", {"done": done, "last": plan["as_of"], "plan": None, "result": result})
-    return result
 
 
 def roll_out(home: Home, now: datetime) -> str:
@@ -211,117 +175,5 @@ def end_rollout(
     return decision
 
 
-def crown(home: Home, version: str) -> None:
-    """Make a version the champion: for the registry first, then for whoever serves."""
-    home.registry.point("champion", version)
-    home.store.set("champion", version)
-
-
-def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
-    as_of = datetime.fromisoformat(plan["as_of"])
-    number = int(plan["id"][1:])
-
-    def make() -> dict[str, Any]:
-        rows = from_claim(home.store.claim(plan["id"], as_of))
-        asked = Plan(plan["id"], as_of, seed=number, parent=f"v{number - 1:04d}")
-        champion = home.registry.path(plan["champion"])
-        return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
-
-    with home.timed("datasets"):
-        made = home.store.once(f"datasets/{plan['id']}", make)
-    return DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
-
-
-def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candidate:
-    def make() -> dict[str, Any]:
-        trained = train_candidate(home)
-        candidate = home.registry.log_candidate(
-            home.workspace.candidate,
-            key=f"{version.id}/{version.revision}",
-            recipe=home.strategy.training.policy,
-            params={"reason": plan["reason"], "champion": plan["champion"], **_flat(home)},
-            metrics=trained.metrics,
-            dataset=version,
-        )
-        notes = f"; {'; '.join(trained.notes)}" if trained.notes else ""
-        home.record(
-            Decision(
-                key=f"training/{version.id}",
-                stage="training",
-                timestamp=datetime.fromisoformat(plan["as_of"]),
-                verdict=f"candidate {candidate.version}",
-                reason=f"{candidate.recipe} on {version.id}: {version.rows.get('train', 0)} rows, "
-                f"{version.labels} labels{notes}",
-                evidence={"run_id": candidate.run_id, **trained.metrics},
-            )
-        )
-        return asdict(candidate)
-
-    with home.timed("training"):
-        return Candidate(**home.store.once(f"training/{version.id}", make))
-
-
-def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: dict[str, Any]) -> bool:
-    def make() -> dict[str, Any]:
-        names = (candidate.version, plan["champion"])
-        page = home.workspace.reports / f"testing-{version.id}.html"
-        report = test_candidate(home, names, page)
-        home.registry.attach(candidate.run_id, [page], report.metrics)
-        home.registry.point("challenger", candidate.version)
-        home.record(
-            Decision(
-                key=f"testing/{version.id}",
-                stage="testing",
-                timestamp=datetime.fromisoformat(plan["as_of"]),
-                verdict="pass" if report.passed else "fail",
-                reason="; ".join(report.reasons),
-                evidence={"candidate": candidate.version, "report": page.name, **report.metrics},
-                severity="info" if report.passed else "warning",
-            )
-        )
-        return {"passed": report.passed}
-
-    with home.timed("testing"):
-        return bool(home.store.once(f"testing/{version.id}", make)["passed"])
-
-
-def _start_rollout(home: Home, candidate: Candidate, plan: dict[str, Any]) -> None:
-    def start() -> dict[str, Any]:
-        rollout = home.strategy.rollout.start(
-            candidate.version, plan["champion"], datetime.fromisoformat(plan["as_of"]), plan["id"]
-        )
-        home.store.put_rollout(rollout)
-        return {"rollout": rollout.rollout_id}
-
-    with home.timed("rollout"):
-        home.store.once(f"rollout/{plan['id']}", start)
-
-
-def _champion(home: Home) -> str:
-    version = home.store.get("champion")
-    if version is None:
-        raise ModelError(
-            "this workspace has no model yet",
-            where=str(home.workspace.root),
-            do="everloop train TRAIN.csv --eval EVAL.csv",
-        )
-    return str(version)
-
-
-def _progress(home: Home) -> dict[str, Any]:
-    """How many dataset versions are done, when the last was asked for, and the plan under way."""
-    return dict(home.store.get("retrains") or {"done": 0, "last": None, "plan": None, "result": {}})
-
-
 def _wait(now: datetime, verdict: str, reason: str) -> Decision:
     return Decision(f"trigger/{now.isoformat()}", "triggers", now, verdict, reason)
-
-
-def _flat(home: Home) -> dict[str, str]:
-    """The strategy as MLflow parameters: training.policy -> head."""
-    dumped = home.strategy.model_dump(include={"model", "curation", "datasets", "training", "triggers"})
-    return {
-        f"{stage}.{key}": json.dumps(value) if isinstance(value, list | dict) else str(value)
-        for stage, section in dumped.items()
-        for key, value in section.items()
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from core.records import Array
 from core.store import Store
 from everloop.replay import Replay, run
 from flows.home import Home
+from flows.retrain import retrain
 from pipelines.datasets.reservoir import read
 from pipelines.datasets.versions import list_versions
 from tests.code.small_loop import job, make_home
@@ -152,6 +154,19 @@ def test_frozen_never_retrains(tmp_path: Path) -> None:
     result = run(make_home(tmp_path / "workspace"), job(days=2, frozen=True))
     assert (result["retrains"], result["labels"], result["promotions"]) == (0, 0, 0)
     assert result["prequential_accuracy"] == result["frozen_accuracy"]
+
+
+def test_a_newer_candidate_ends_the_rollout_under_way(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "workspace")
+    run(home, job(days=2))
+    under_way = home.store.live_rollout()
+    assert under_way is not None
+    for _ in range(2):  # asked twice for the same time, it is done once
+        retrain(home, datetime(2026, 1, 7, 1, tzinfo=UTC), "asked for")
+    newest, before, *_ = home.store.rollouts()
+    assert (newest.stage, before.stage) == ("shadow", "rolled_back")
+    assert before.rollout_id == under_way.rollout_id
+    assert f"candidate {newest.candidate} is newer" in before.reason
 
 
 class Killed(BaseException):

@@ -1,0 +1,139 @@
+"""A retrain: dataset version -> candidate -> test report -> rollout, each step done once.
+
+Killed anywhere and called again, it goes on under the plan it stored first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from core.records import Candidate, DatasetVersion, Decision, to_json
+from flows.home import Home
+from flows.model_stages import test_candidate, train_candidate
+from flows.state import champion_of, progress_of
+from pipelines.datasets.reservoir import from_claim
+from pipelines.datasets.versions import Plan, make_version
+from pipelines.rollout import roll_back
+
+
+def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
+    """Dataset version -> candidate -> test report -> rollout, under the plan that is stored first.
+
+    One retrain for each `now`; a plan that was left unfinished is finished before another is made.
+    """
+    progress = progress_of(home)
+    if progress["last"] == now.isoformat() and not progress["plan"]:
+        return dict(progress["result"])
+    plan = progress["plan"] or {
+        "id": f"v{progress['done'] + 1:04d}",
+        "as_of": now.isoformat(),
+        "reason": reason,
+        "champion": champion_of(home),
+    }
+    home.store.set("retrains", {**progress, "plan": plan})
+    version = _dataset(home, plan)
+    candidate = _train(home, version, plan)
+    passed = _test(home, version, candidate, plan)
+    if passed:
+        _start_rollout(home, candidate, plan)
+    result = {"dataset": version.id, "candidate": candidate.version, "passed": passed}
+    done = progress["done"] + 1
+    home.store.set("retrains", {"done": done, "last": plan["as_of"], "plan": None, "result": result})
+    return result
+
+
+def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
+    as_of = datetime.fromisoformat(plan["as_of"])
+    number = int(plan["id"][1:])
+
+    def make() -> dict[str, Any]:
+        rows = from_claim(home.store.claim(plan["id"], as_of))
+        asked = Plan(plan["id"], as_of, seed=number, parent=f"v{number - 1:04d}")
+        champion = home.registry.path(plan["champion"])
+        return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
+
+    with home.timed("datasets"):
+        made = home.store.once(f"datasets/{plan['id']}", make)
+    return DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
+
+
+def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candidate:
+    def make() -> dict[str, Any]:
+        trained = train_candidate(home)
+        candidate = home.registry.log_candidate(
+            home.workspace.candidate,
+            key=f"{version.id}/{version.revision}",
+            recipe=home.strategy.training.policy,
+            params={"reason": plan["reason"], "champion": plan["champion"], **_flat(home)},
+            metrics=trained.metrics,
+            dataset=version,
+        )
+        notes = f"; {'; '.join(trained.notes)}" if trained.notes else ""
+        home.record(
+            Decision(
+                key=f"training/{version.id}",
+                stage="training",
+                timestamp=datetime.fromisoformat(plan["as_of"]),
+                verdict=f"candidate {candidate.version}",
+                reason=f"{candidate.recipe} on {version.id}: {version.rows.get('train', 0)} rows, "
+                f"{version.labels} labels{notes}",
+                evidence={"run_id": candidate.run_id, **trained.metrics},
+            )
+        )
+        return asdict(candidate)
+
+    with home.timed("training"):
+        return Candidate(**home.store.once(f"training/{version.id}", make))
+
+
+def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: dict[str, Any]) -> bool:
+    def make() -> dict[str, Any]:
+        names = (candidate.version, plan["champion"])
+        page = home.workspace.reports / f"testing-{version.id}.html"
+        report = test_candidate(home, names, page)
+        home.registry.attach(candidate.run_id, [page], report.metrics)
+        home.registry.point("challenger", candidate.version)
+        home.record(
+            Decision(
+                key=f"testing/{version.id}",
+                stage="testing",
+                timestamp=datetime.fromisoformat(plan["as_of"]),
+                verdict="pass" if report.passed else "fail",
+                reason="; ".join(report.reasons),
+                evidence={"candidate": candidate.version, "report": page.name, **report.metrics},
+                severity="info" if report.passed else "warning",
+            )
+        )
+        return {"passed": report.passed}
+
+    with home.timed("testing"):
+        return bool(home.store.once(f"testing/{version.id}", make)["passed"])
+
+
+def _start_rollout(home: Home, candidate: Candidate, plan: dict[str, Any]) -> None:
+    def start() -> dict[str, Any]:
+        now = datetime.fromisoformat(plan["as_of"])
+        rollout = home.strategy.rollout.start(candidate.version, plan["champion"], now, plan["id"])
+        under_way = home.store.live_rollout()
+        if under_way and under_way.rollout_id != rollout.rollout_id:
+            ended, decision = roll_back(under_way, now, f"candidate {candidate.version} is newer")
+            home.record(decision)
+            home.store.put_rollout(ended)
+        home.store.put_rollout(rollout)
+        return {"rollout": rollout.rollout_id}
+
+    with home.timed("rollout"):
+        home.store.once(f"rollout/{plan['id']}", start)
+
+
+def _flat(home: Home) -> dict[str, str]:
+    """The strategy as MLflow parameters: training.policy -> head."""
+    dumped = home.strategy.model_dump(include={"model", "curation", "datasets", "training", "triggers"})
+    return {
+        f"{stage}.{key}": json.dumps(value) if isinstance(value, list | dict) else str(value)
+        for stage, section in dumped.items()
+        for key, value in section.items()
+    }

@@ -1,0 +1,30 @@
+"""What a workspace knows of itself: who is champion, and how far its retrains have come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.errors import ModelError
+from flows.home import Home
+
+
+def champion_of(home: Home) -> str:
+    version = home.store.get("champion")
+    if version is None:
+        raise ModelError(
+            "this workspace has no model yet",
+            where=str(home.workspace.root),
+            do="everloop train TRAIN.csv --eval EVAL.csv",
+        )
+    return str(version)
+
+
+def crown(home: Home, version: str) -> None:
+    """Make a version the champion: for the registry first, then for whoever serves."""
+    home.registry.point("champion", version)
+    home.store.set("champion", version)
+
+
+def progress_of(home: Home) -> dict[str, Any]:
+    """How many dataset versions are done, when the last was asked for, and the plan under way."""
+    return dict(home.store.get("retrains") or {"done": 0, "last": None, "plan": None, "result": {}})
