@@ -84,11 +84,12 @@ def run(
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
     oracle = Oracle(truth, job.label_delay)
+    progress = home.store.get("replay")
     for number, chunk in enumerate(_chunks(requests(job.stream), start, step)):
         end = start + (number + 1) * step
-        if number >= (home.store.get("replay") or {}).get("position", 0):
+        if number >= progress["position"]:
             _turn(home, service, oracle, chunk, end, job, start)
-            home.store.set("replay", {"name": job.name(), "position": number + 1})
+            home.store.set("replay", {**progress, "position": number + 1})
         if advance:
             advance(end, len(chunk))
     return {**result(home, job, start), "seconds": time.perf_counter() - began}
