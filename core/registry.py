@@ -66,7 +66,7 @@ class Registry:
             try:
                 self._log_numbers(run.info.run_id, params, metrics, dataset)
                 version = self._register(run.info.run_id, model_dir, dataset)
-            except BaseException:
+            except BaseException:  # Ctrl-C too: a run that stopped half-way must not look alive
                 self._client.set_terminated(run.info.run_id, "FAILED")
                 raise
             self._client.set_terminated(run.info.run_id, "FINISHED")
@@ -200,15 +200,18 @@ class Registry:
                 return sorted(found, key=lambda v: int(v.version))
 
     def _version(self, version: str) -> Any:
-        known = {str(v.version): v for v in self._versions()}
-        if version not in known:
+        try:
+            return self._client.get_model_version(NAME, version)
+        except _mlflow().exceptions.MlflowException:
+            known = [str(v.version) for v in self._versions()]
+            if version in known:
+                raise  # it is there: the database is at fault
             raise ModelError(
                 "no such model version",
                 where=self._workspace.tracking_url,
                 got=version,
                 expected=", ".join(known) or "none is registered yet",
-            )
-        return known[version]
+            ) from None
 
     def _local(self, location: str, model_id: str) -> Path:
         """The folder behind an artifact location; a remote one is downloaded once."""

@@ -49,7 +49,7 @@ def finetune(
         network.body.save_pretrained(folder)
         encoder.tokenizer.save_pretrained(folder)
         tuned = load_encoder(str(folder), encoder.max_tokens)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: nobody else knows of the folder
         shutil.rmtree(folder, ignore_errors=True)
         raise
     weakref.finalize(tuned, shutil.rmtree, folder, ignore_errors=True)

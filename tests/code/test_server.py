@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,6 @@ from serving.app import create_app
 from serving.service import Service
 from serving.settings import Serving
 from tests.code.fake_models import NOW, Shelf, roll_out
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    store.set("champion", "1")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture
-def service(store: Store, shelf: Shelf) -> Service:
-    return Service(store, shelf.load, max_text=100, refresh_seconds=0)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -24,24 +24,6 @@ from tests.code.fake_models import (
     requests,
     roll_out,
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    store.set("champion", "1")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture
-def service(store: Store, shelf: Shelf) -> Service:
-    return Service(store, shelf.load, max_text=100, refresh_seconds=0)
 
 
 def test_answers_in_order_and_stores_what_a_replay_needs(
