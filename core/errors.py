@@ -8,7 +8,9 @@ EverloopError
 ├── LabelError       an annotation that cannot be accepted
 ├── DatasetError     a dataset version, DVC or git refuses
 ├── ModelError       weights missing, altered, or of another shape
-└── RolloutError     a promotion or rollback that makes no sense now
+├── RolloutError     a promotion or rollback that makes no sense now
+├── BusyError        the server has as much waiting as it may hold
+└── LateError        the time a caller gave for an answer is over
 """
 
 from __future__ import annotations
@@ -58,3 +60,15 @@ class ModelError(EverloopError):
 
 class RolloutError(EverloopError):
     """A rollout cannot take this step."""
+
+
+class BusyError(EverloopError):
+    """Nothing more can wait; ask again in `retry_seconds`."""
+
+    def __init__(self, what: str, *, retry_seconds: float, expected: str = "", do: str = "") -> None:
+        super().__init__(what, expected=expected, do=do)
+        self.retry_seconds = retry_seconds
+
+
+class LateError(EverloopError):
+    """The deadline of a request passed before it was answered."""

@@ -32,6 +32,7 @@ class Request:
     text: str
     user_key: str = ""  # hashed, see hash_user
     segments: dict[str, str] = field(default_factory=dict)
+    fresh: bool = False  # its id was made a moment ago: nobody can have asked under it before
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from starlette.exceptions import HTTPException
 from core.errors import DataError, EverloopError, ModelError, StoreError
 from core.records import Feedback, Request, hash_user, uuid7
 from core.store import Store
+from serving.engine import Engine
 from serving.messages import (
     Answer,
     Answers,
@@ -38,7 +39,6 @@ from serving.messages import (
     Ready,
     inputs_of,
 )
-from serving.service import Service
 from serving.settings import Serving
 
 Clock = Callable[[], datetime]
@@ -46,18 +46,18 @@ GOT_CHARACTERS = 80
 REFUSALS: dict[int | str, dict[str, Any]] = {422: {"model": Fault}, 503: {"model": Fault}}
 
 
-def create_app(service: Service, store: Store, clock: Clock, settings: Serving) -> FastAPI:
-    """The server around a service. `clock` gives the time (UTC) at which a request came."""
+def create_app(engine: Engine, store: Store, clock: Clock, settings: Serving) -> FastAPI:
+    """The server around an engine. `clock` gives the time (UTC) at which a request came."""
     app = FastAPI(title="Everloop", description="A text classifier that is kept fresh.")
     _speak_faults(app)
 
     @app.post("/v1/predict", responses=REFUSALS)
-    def predict(body: PredictBody) -> Answers:
+    async def predict(body: PredictBody) -> Answers:
         """Classify one text or many; always answers a list, in the order of the inputs."""
         questions = inputs_of(body)
         _check_count(len(questions), settings.max_inputs)
         now = clock()
-        found = service.predict([_request(q, now) for q in questions])
+        found = await engine.predict([_request(q, now) for q in questions])
         return Answers(predictions=[Answer.model_validate(p, from_attributes=True) for p in found])
 
     @app.post("/v1/feedback", responses={404: {"model": Fault}, **REFUSALS})
@@ -82,7 +82,10 @@ def create_app(service: Service, store: Store, clock: Clock, settings: Serving) 
     @app.get("/ready", responses={503: {"model": Fault}})
     def ready() -> Ready:
         """A champion is loaded and the store answers."""
-        traffic, rollout = service.refresh(clock()), store.live_rollout()
+        traffic = engine.state().traffic
+        if traffic is None:
+            raise ModelError("no model is loaded yet", do="ask again in a moment")
+        rollout = store.live_rollout()
         live = Live.model_validate(rollout, from_attributes=True) if rollout else None
         return Ready(champion=traffic.champion.version, rollout=live)
 
@@ -100,6 +103,7 @@ def _request(question: Question, now: datetime) -> Request:
         text=question.text,
         user_key=hash_user(question.user),
         segments=question.segments,
+        fresh=not question.request_id,
     )
 
 

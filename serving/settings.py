@@ -8,8 +8,26 @@ from core.params import Section
 
 
 class Serving(Section):
-    """Where the server listens and what it takes. There is no login, so it stays on loopback."""
+    """Where the server listens, what it takes, and how long anything may wait."""
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 opens it to the network")
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes any free one")
     max_inputs: int = Field(1024, ge=1, description="texts in one call at most")
+    max_batch: int = Field(32, ge=1, le=1024, description="texts the model reads together at most")
+    max_wait_ms: float = Field(
+        2.0, ge=0, le=1000, description="a text waits at most so long for others to join its batch"
+    )
+    max_queue: int = Field(
+        2048, ge=1, description="texts that may wait for the model; beyond it callers get 503"
+    )
+    timeout_ms: float = Field(
+        10_000.0,
+        gt=0,
+        description="a request not answered in this time gets 504; a caller may ask less",
+    )
+    cache_entries: int = Field(
+        10_000, ge=0, description="texts whose embedding is kept in memory to answer again; 0 is off"
+    )
+    poll_seconds: float = Field(
+        1.0, gt=0, description="how often the server asks the store and the registry who serves"
+    )

@@ -90,6 +90,8 @@ def serve(
 
     from flows.home import open_home
     from serving.app import create_app
+    from serving.engine import Engine
+    from serving.metrics import Metrics
     from serving.service import Service
 
     home = open_home(workspace)
@@ -97,7 +99,8 @@ def serve(
     with _listening(host or settings.host, settings.port if port is None else port) as door:
         service = Service(home.store, home.registry.load, home.strategy.logging.max_text_characters)
         service.refresh(datetime.now(UTC))  # no model is better known now than at the first request
-        app = create_app(service, home.store, lambda: datetime.now(UTC), settings)
+        clock = lambda: datetime.now(UTC)  # noqa: E731
+        app = create_app(Engine(service, clock, Metrics()), home.store, clock, settings)
         where = "{}:{}".format(*door.getsockname()[:2])
         typer.echo(
             f"serving on http://{where}, explained at http://{where}/docs; Ctrl-C stops", err=True

@@ -17,6 +17,8 @@ from core.errors import StoreError
 from core.records import Prediction, hash_user
 from core.store import Store
 from serving.app import create_app
+from serving.engine import Engine
+from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from tests.code.fake_models import NOW, Shelf, roll_out
@@ -25,7 +27,10 @@ from tests.code.fake_models import NOW, Shelf, roll_out
 @pytest.fixture
 def client(store: Store, service: Service) -> TestClient:
     settings = Serving(max_inputs=3)
-    return TestClient(create_app(service, store, lambda: NOW, settings), raise_server_exceptions=False)
+    return TestClient(
+        create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, settings),
+        raise_server_exceptions=False,
+    )
 
 
 def test_one_text(client: TestClient, store: Store) -> None:
@@ -204,7 +209,9 @@ def test_health_and_ready(client: TestClient, store: Store) -> None:
 def test_not_ready_without_a_champion(tmp_path: Path, shelf: Shelf) -> None:
     empty = Store(f"sqlite:///{tmp_path / 'empty.db'}")
     service = Service(empty, shelf.load, max_text=100)
-    client = TestClient(create_app(service, empty, lambda: NOW, Serving()))
+    client = TestClient(
+        create_app(Engine(service, lambda: NOW, Metrics()), empty, lambda: NOW, Serving())
+    )
     assert client.get("/health").status_code == 200
     for answer in (client.get("/ready"), client.post("/v1/predict", json={"text": "a"})):
         assert answer.status_code == 503
@@ -233,7 +240,12 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def test_a_real_server_answers(store: Store, service: Service) -> None:
-    app = create_app(service, store, lambda: datetime.now(UTC), Serving())
+    app = create_app(
+        Engine(service, lambda: datetime.now(UTC), Metrics()),
+        store,
+        lambda: datetime.now(UTC),
+        Serving(),
+    )
     with socket.create_server(("127.0.0.1", 0)) as door:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, args=([door],))
@@ -259,9 +271,9 @@ def test_a_store_that_fails_is_503_and_no_answer(tmp_path: Path, shelf: Shelf) -
     full = FullStore(f"sqlite:///{tmp_path / 'full.db'}")
     full.set("champion", "1")
     service = Service(full, shelf.load, max_text=100)
-    answer = TestClient(create_app(service, full, lambda: NOW, Serving())).post(
-        "/v1/predict", json={"text": "hello"}
-    )
+    answer = TestClient(
+        create_app(Engine(service, lambda: NOW, Metrics()), full, lambda: NOW, Serving())
+    ).post("/v1/predict", json={"text": "hello"})
     assert answer.status_code == 503
     assert (answer.json()["error"], answer.json()["got"]) == (
         "the store cannot be used",
