@@ -1,22 +1,46 @@
 """The server's inside: calls come in, texts are read in batches, answers are stored, then given.
 
-call -> queue -> lane (encoder, head) -> log writer -> answer
+    call -> queue -> lane (encoder, head) -> log writer -> answer
+
+The event loop never waits for a model, a disk or a database. Who serves is looked up by a thread of
+its own: a new version is loaded and warmed beside the old one, and each batch is answered by one
+moment's whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Protocol
 
-from starlette.concurrency import run_in_threadpool
-
+from core.errors import DataError, EverloopError, ModelError, StoreError
 from core.records import Prediction, Request
+from serving.batcher import Batcher
+from serving.calls import Call, Outcome, Waiting, late
 from serving.metrics import Metrics
-from serving.service import Service
+from serving.service import Service, same_text
+from serving.settings import Serving
 from serving.traffic import Traffic
+from serving.watcher import Watcher
 
+log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
+
+
+class Log(Protocol):
+    """Where answers go before they are given. The future is done when the rows are safe."""
+
+    def put(self, rows: list[Prediction], passes: int) -> Future[None]: ...
+
+    def faults(self) -> tuple[str, ...]: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -31,30 +55,220 @@ class State:
 class Engine:
     """Answers requests while models come and go under it."""
 
-    def __init__(self, service: Service, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        service: Service,
+        clock: Clock,
+        metrics: Metrics,
+        settings: Serving | None = None,
+        *,
+        writer: Log | None = None,
+        alias: Callable[[], str | None] | None = None,
+        lanes: int | None = None,
+    ) -> None:
+        """Without a `writer` each batch commits for itself. `alias`: who is the registry's champion."""
         self._service, self._clock, self.metrics = service, clock, metrics
+        self._settings = settings or Serving()
+        self._writer, self._alias = writer, alias
+        self._named: dict[
+            str, Waiting
+        ] = {}  # by request id: asked under a caller's own id, not stored yet
+        self._watcher: Watcher | None = None
+        self._stopping = False
+        made = self._settings
+        self._batcher = Batcher(
+            self._read,
+            lanes or os.cpu_count() or 1,
+            made.max_batch,
+            made.max_wait_ms / 1000,
+            made.max_queue,
+        )
+        metrics.queue.set_function(lambda: self._batcher.waiting)
+
+    # -- for callers, on their event loop ---------------------------------------------------
 
     async def predict(
-        self,
-        requests: Sequence[Request],
-        deadline: float | None = None,  # noqa: ARG002
+        self, requests: Sequence[Request], deadline: float | None = None
     ) -> list[Prediction]:
         """The stored answers, in request order. `deadline` is a time of `time.monotonic()`.
 
         Raises DataError, ModelError and StoreError as `Service.predict`; BusyError when too much is
         waiting already, LateError when the deadline passes first.
         """
-        return await run_in_threadpool(self._service.predict, requests)
+        self._service.check(requests)
+        if not requests:
+            return []
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        end = min(deadline or float("inf"), now + self._settings.timeout_ms / 1000)
+        call = Call(loop.create_future(), [None] * len(requests), len(requests))
+        self._batcher.put(self._texts(requests, call, end, loop))
+        timer = loop.call_later(end - now, call.late, end - now)
+        try:
+            return await call.answered
+        finally:
+            timer.cancel()
+
+    def _texts(
+        self, requests: Sequence[Request], call: Call, end: float, loop: asyncio.AbstractEventLoop
+    ) -> list[Waiting]:
+        """What must be read for a call: a text asked under the same id a moment ago is shared."""
+        new: list[Waiting] = []
+        shared: list[tuple[Waiting, int]] = []
+        named: dict[str, Waiting] = {}
+        for slot, request in enumerate(requests):
+            key = request.request_id
+            twin = None if request.fresh else named.get(key) or self._named.get(key)
+            if twin is None or twin.loop is not loop:
+                text = Waiting(request, end, loop=loop, callers=[(call, slot)])
+                new.append(text)
+                if not request.fresh:
+                    named[key] = text
+            else:
+                same_text(request, twin.request.text)
+                shared.append((twin, slot))
+        for twin, slot in shared:
+            twin.callers.append((call, slot))
+        self._named |= named
+        return new
+
+    def _give(self, outcomes: list[tuple[Waiting, Outcome]]) -> None:
+        for text, outcome in outcomes:
+            if not text.request.fresh and self._named.get(text.request.request_id) is text:
+                del self._named[text.request.request_id]
+            for call, slot in text.callers:
+                call.give(slot, outcome)
+
+    # -- in the lanes -----------------------------------------------------------------------
+
+    def _read(self, batch: list[Any]) -> None:
+        now = time.monotonic()
+        over = [t for t in batch if t.deadline <= now]
+        self._answer_all((t, late(t.deadline - t.since)) for t in over)
+        texts = [t for t in batch if t.deadline > now]
+        if not texts:
+            return
+        try:
+            self._answer(texts)
+        except EverloopError as fault:
+            self._fail(texts, fault)
+        except Exception as fault:
+            log.exception("a batch of %d texts failed", len(texts))
+            self._fail(texts, ModelError("the model failed on this text", got=type(fault).__name__))
+
+    def _answer(self, texts: list[Waiting]) -> None:
+        """Score what has no answer yet, store it, and give every text its own when it is safe."""
+        traffic = self._traffic()
+        known = self._known(texts)
+        old = [t for t in texts if t.request.request_id in known]
+        self._answer_all((t, _before(t.request, known[t.request.request_id])) for t in old)
+        new = [t for t in texts if t.request.request_id not in known]
+        if not new:
+            return
+        start = time.perf_counter()
+        rows, passes = self._service.answer([t.request for t in new], traffic)
+        self._count(rows, passes, len(new), time.perf_counter() - start)
+        if self._writer is None:
+            self._service.store.log(rows, passes)
+            self._stored(new, rows)
+        else:
+            self._writer.put(rows, passes).add_done_callback(lambda f: self._stored(new, rows, f))
+
+    def _stored(
+        self, texts: list[Waiting], rows: list[Prediction], put: Future[None] | None = None
+    ) -> None:
+        """The rows are safe, or will never be: tell the callers."""
+        fault = put.exception() if put else None
+        if fault:
+            known = isinstance(fault, EverloopError)
+            self._fail(texts, fault if known else StoreError("not stored", got=str(fault)))  # type: ignore[arg-type]
+            return
+        answers = {r.request_id: r for r in rows if r.variant != "shadow"}
+        answers |= self._known(texts)  # another server may have answered the same request first
+        self._answer_all((t, answers[t.request.request_id]) for t in texts)
+
+    def _known(self, texts: list[Waiting]) -> dict[str, Prediction]:
+        """Answers given before to requests that came under an id of their own."""
+        named = [t.request.request_id for t in texts if not t.request.fresh]
+        if not named:
+            return {}
+        try:
+            return self._service.store.known(named)
+        except StoreError as fault:  # it is down: what is asked again is answered again
+            log.warning("earlier answers cannot be looked up: %s", fault.got)
+            return {}
+
+    def _fail(self, texts: list[Waiting], fault: EverloopError) -> None:
+        self.metrics.errors.labels("champion", type(fault).__name__).inc(len(texts))
+        self._answer_all((t, fault) for t in texts)
+
+    def _answer_all(self, outcomes: Iterable[tuple[Waiting, Outcome]]) -> None:
+        """Hand outcomes over to the event loops that wait for them."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiting, Outcome]]] = {}
+        for text, outcome in outcomes:
+            by_loop.setdefault(text.loop, []).append((text, outcome))
+        for loop, some in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._give, some)
+
+    def _count(self, rows: list[Prediction], passes: int, texts: int, seconds: float) -> None:
+        self.metrics.batch.observe(texts)
+        self.metrics.model_seconds.observe(seconds)
+        self.metrics.cache_misses.inc(passes)
+        self.metrics.cache_hits.inc(max(0, texts - passes))
+        counts: dict[tuple[str, str], int] = {}
+        for r in rows:
+            counts[r.variant, r.model_version] = counts.get((r.variant, r.model_version), 0) + 1
+        for which, count in counts.items():
+            self.metrics.predictions.labels(*which).inc(count)
+
+    # -- who serves -------------------------------------------------------------------------
+
+    def _traffic(self) -> Traffic:
+        if self._watcher is None:  # nobody watches: ask when it is due
+            return self._service.current(self._clock())
+        traffic = self._service.switch.now
+        if traffic is None:
+            raise ModelError(
+                "no model is loaded yet", got=self._watcher.fault, do="ask /ready, then again"
+            )
+        return traffic
 
     def refresh(self) -> None:
         """Ask who serves now, and not only at the next poll."""
+        if self._watcher:
+            self._watcher.look()
 
     def state(self) -> State:
-        traffic = self._service.refresh(self._clock())
-        return State(True, traffic)
+        if self._watcher is None:
+            return State(True, self._service.refresh(self._clock()))
+        traffic = self._service.switch.now
+        faults = (
+            "the server is stopping" if self._stopping else "",
+            self._watcher.fault,
+            *(self._writer.faults() if self._writer else ()),
+        )
+        return State(traffic is not None and not self._stopping, traffic, tuple(f for f in faults if f))
 
     def start(self) -> None:
-        """Load what serves and begin to answer."""
+        """Load and warm what serves, and follow every change."""
+        store, switch = self._service.store, self._service.switch
+        self._watcher = Watcher(
+            store, switch, self._clock, self._alias, self.metrics, self._settings.poll_seconds
+        )
 
     def stop(self) -> None:
         """Answer what is waiting, store what is not stored, and end."""
+        self._stopping = True
+        self._batcher.close()
+        if self._writer:
+            self._writer.close()
+        if self._watcher:
+            self._watcher.close()
+
+
+def _before(request: Request, known: Prediction) -> Outcome:
+    try:
+        same_text(request, known.text)
+    except DataError as fault:
+        return fault
+    return known

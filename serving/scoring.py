@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from core.errors import ModelError
 from core.records import Array, Prediction, Request, Variant, uuid7
+from serving.cache import Cache
 
 if TYPE_CHECKING:
     from core.models.encoder import Encoder
@@ -34,18 +36,22 @@ class Scores:
     probabilities: Array  # (n, n_labels) float32
     embed_ms: float  # for the batch, whoever embedded it
     head_ms: float  # for the batch
+    read: int  # texts the encoder read for it
 
 
-def score(served: Served, texts: list[str], shared: Scores | None = None) -> Scores:
-    """Embed and score; embeddings that the same encoder made for `shared` are taken, not made again.
+def score(
+    served: Served, texts: Sequence[str], shared: Scores | None = None, cache: Cache | None = None
+) -> Scores:
+    """Embed and score; embeddings that the same encoder made for `shared`, or that are in the cache,
+    are taken, not made again.
 
     Raises ModelError when the model gives no probabilities: such a row could not be stored.
     """
     start = time.perf_counter()
     if shared and shared.by.encoder.identity == served.encoder.identity:
-        embeddings, embed_ms = shared.embeddings, shared.embed_ms
+        embeddings, read, embed_ms = shared.embeddings, 0, shared.embed_ms
     else:
-        embeddings = served.encoder.encode(texts)
+        embeddings, read = _embed(served.encoder, texts, cache)
         embed_ms = (time.perf_counter() - start) * 1000
     start = time.perf_counter()
     probabilities = served.head.probabilities(embeddings)
@@ -53,7 +59,22 @@ def score(served: Served, texts: list[str], shared: Scores | None = None) -> Sco
     if not np.isfinite(probabilities).all():
         where = f"version {served.version}"
         raise ModelError("the model gives no probabilities", where=where, got="nan or inf")
-    return Scores(served, embeddings, probabilities, embed_ms, head_ms)
+    return Scores(served, embeddings, probabilities, embed_ms, head_ms, read)
+
+
+def _embed(encoder: Encoder, texts: Sequence[str], cache: Cache | None) -> tuple[Array, int]:
+    """(n, dim) float16, and how many texts were read for it."""
+    if cache is None:
+        return encoder.encode(texts), len(texts)
+    rows = cache.get(encoder.identity, texts)
+    unknown = list(dict.fromkeys(t for t, row in zip(texts, rows, strict=True) if row is None))
+    if not unknown:
+        return np.stack([row for row in rows if row is not None]), 0
+    made = encoder.encode(unknown)
+    cache.put(encoder.identity, unknown, made)
+    new = dict(zip(unknown, made, strict=True))
+    whole = [new[t] if row is None else row for t, row in zip(texts, rows, strict=True)]
+    return np.stack(whole), len(unknown)
 
 
 def row(request: Request, i: int, scores: Scores, variant: Variant) -> Prediction:

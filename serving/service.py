@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from core.errors import DataError, ModelError
 from core.records import Prediction, Request
 from core.store import Store
+from serving.cache import Cache
 from serving.router import route
 from serving.scoring import Scores, row, score
 from serving.traffic import Switch, Traffic
@@ -32,11 +33,12 @@ class Service:
         load: Callable[[str], TextClassifier],
         max_text: int,
         refresh_seconds: float = 1.0,
+        cache: Cache | None = None,
     ) -> None:
         """`load` turns a version into a model, or raises ModelError. The store is asked who serves
         every `refresh_seconds` of real time; 0 asks on every call, as a replay wants."""
-        self._store, self._max_text = store, max_text
-        self._switch = Switch(store, load)
+        self.store, self._max_text, self._cache = store, max_text, cache
+        self.switch = Switch(store, load)
         self._refresh_seconds = refresh_seconds
         self._asked = float("-inf")
         self._lock = threading.RLock()
@@ -48,42 +50,43 @@ class Service:
         (then nothing is stored), ModelError when there is no model yet, StoreError when an answer
         could not be stored: what was not committed is never answered.
         """
-        for i, request in enumerate(requests):
-            where = "text" if len(requests) == 1 else f"inputs[{i}].text"
-            _check_text(request.text, self._max_text, where)
+        self.check(requests)
         if not requests:
             return []
         with self._lock:
-            traffic = self._traffic(requests[-1].timestamp)
-            known = self._store.known([r.request_id for r in requests])
-            fresh = _first_of_each(requests, known)
+            traffic = self.current(requests[-1].timestamp)
+            known = self.store.known([r.request_id for r in requests])
+            fresh = first_of_each(requests, known)
             if fresh:
-                self._store.log(*self._answer(fresh, traffic))
+                self.store.log(*self.answer(fresh, traffic))
                 # read back: another server may have answered the same request a moment before
-                known |= self._store.known([r.request_id for r in fresh])
+                known |= self.store.known([r.request_id for r in fresh])
             return [known[r.request_id] for r in requests]
 
-    def refresh(self, now: datetime) -> Traffic:
-        """Ask the store who serves, and load what it names. Raises as `Switch.turn`."""
-        with self._lock:
-            traffic = self._switch.turn(now)
-            self._asked = time.monotonic()
-            return traffic
+    def check(self, requests: Sequence[Request]) -> None:
+        """Raises DataError for a text that is empty, too long or not Unicode."""
+        for i, request in enumerate(requests):
+            where = "text" if len(requests) == 1 else f"inputs[{i}].text"
+            _check_text(request.text, self._max_text, where)
 
-    def _traffic(self, now: datetime) -> Traffic:
-        held = self._switch.now
+    def current(self, now: datetime) -> Traffic:
+        """Who serves, asked again when that is due. Raises as `Switch.turn`."""
+        held = self.switch.now
         fresh = time.monotonic() - self._asked < self._refresh_seconds
         return held if held and fresh else self.refresh(now)
 
-    def _answer(self, requests: list[Request], traffic: Traffic) -> tuple[list[Prediction], int]:
-        """Rows to store, and how many texts the encoders read for them."""
+    def refresh(self, now: datetime) -> Traffic:
+        """Ask the store who serves, and load what it names. Raises as `Switch.turn`."""
+        traffic = self.switch.turn(now)
+        self._asked = time.monotonic()
+        return traffic
+
+    def answer(self, requests: Sequence[Request], traffic: Traffic) -> tuple[list[Prediction], int]:
+        """Rows to store, and how many texts the encoders read for them. Safe for many threads."""
         texts = [r.text for r in requests]
-        servers = [s for s in (traffic.champion, traffic.candidate) if s]
-        encoders = {id(s.encoder): s.encoder for s in servers}.values()
-        before = sum(e.reads for e in encoders)
-        champion = score(traffic.champion, texts)
+        champion = score(traffic.champion, texts, cache=self._cache)
         candidate = self._second_opinion(texts, traffic, champion, requests[-1].timestamp)
-        passes = sum(e.reads for e in encoders) - before
+        passes = champion.read + (candidate.read if candidate else 0)
         rows: list[Prediction] = []
         for i, request in enumerate(requests):
             if candidate is None:
@@ -100,10 +103,10 @@ class Service:
         if not (traffic.rollout and traffic.candidate):
             return None
         try:
-            return score(traffic.candidate, texts, shared=champion)
+            return score(traffic.candidate, texts, shared=champion, cache=self._cache)
         except ModelError as fault:
             version, why = traffic.candidate.version, traffic.rollout.rollout_id
-            self._switch.refuse(version, why, traffic.champion, fault, now)
+            self.switch.refuse(version, why, traffic.champion, fault, now)
             return None
 
 
@@ -142,17 +145,22 @@ def not_storable(text: str) -> str:
     return ""
 
 
-def _first_of_each(requests: Sequence[Request], known: dict[str, Prediction]) -> list[Request]:
+def first_of_each(requests: Sequence[Request], known: dict[str, Prediction]) -> list[Request]:
     """Requests that have no answer yet, each id once. Raises DataError when one id names two texts."""
     fresh: dict[str, Request] = {}
     for request in requests:
         before = known.get(request.request_id) or fresh.setdefault(request.request_id, request)
-        if before.text != request.text:
-            raise DataError(
-                "this request id already belongs to another text",
-                where=f"request_id {request.request_id}",
-                got=ascii(request.text[:60]),
-                expected=ascii(before.text[:60]),
-                do="give each text a request_id of its own",
-            )
+        same_text(request, before.text)
     return list(fresh.values())
+
+
+def same_text(request: Request, before: str) -> None:
+    """Raises DataError when a request id that stood for `before` now comes with another text."""
+    if before != request.text:
+        raise DataError(
+            "this request id already belongs to another text",
+            where=f"request_id {request.request_id}",
+            got=ascii(request.text[:60]),
+            expected=ascii(before[:60]),
+            do="give each text a request_id of its own",
+        )

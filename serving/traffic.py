@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from core.errors import ModelError
 from core.records import Decision, Rollout
 from core.store import Store
-from serving.scoring import Served
+from serving.scoring import Served, score
 
 if TYPE_CHECKING:
     from core.models.classifier import TextClassifier
@@ -25,12 +26,17 @@ class Traffic:
     candidate: Served | None = None
 
 
+WARMING = ["warm", "a few words to warm a model that has not read anything yet"]
+
+
 class Switch:
-    """Loads beside what serves, and swaps only when all is loaded. Not thread-safe: its owner locks."""
+    """Loads beside what serves, warms it, and swaps when all is ready. `now` is one moment's whole."""
 
     def __init__(self, store: Store, load: Callable[[str], TextClassifier]) -> None:
         self._store, self._load = store, load
+        self.warm = False  # let a new model read a few texts before it serves: its first ones are slow
         self._refused: set[tuple[str, str]] = set()  # (rollout id or "champion", version)
+        self._turn = threading.RLock()
         self.now: Traffic | None = None
 
     def turn(self, time: datetime) -> Traffic:
@@ -38,6 +44,24 @@ class Switch:
 
         Raises ModelError when no champion is named, or when the very first does not load.
         """
+        with self._turn:
+            self.now = self._named(time)
+            return self.now
+
+    def adopt(self, version: str, time: datetime) -> bool:
+        """Make a version the champion that somebody chose in the registry, if it can serve."""
+        with self._turn:
+            if self.now is None or not self._take(version, "champion", self.now.champion, time):
+                return False
+            before = self.now.champion.version
+            reason = f"the registry's alias moved from version {before} to {version}"
+            evidence = {"version": version, "before": before}
+            key = f"serving/adopted/{version}/{time.isoformat()}"
+            self._store.decide([Decision(key, "serving", time, "adopt", reason, evidence)])
+            self._store.set("champion", version)
+            return True
+
+    def _named(self, time: datetime) -> Traffic:
         version, rollout = self._store.get("champion"), self._store.live_rollout()
         if version is None:
             raise ModelError(
@@ -51,7 +75,6 @@ class Switch:
         if rollout and rollout.candidate != new.champion.version:
             candidate = self._take(rollout.candidate, rollout.rollout_id, new.champion, time)
             new = replace(new, rollout=rollout, candidate=candidate) if candidate else new
-        self.now = new
         return new
 
     def refuse(
@@ -62,8 +85,10 @@ class Switch:
         evidence = {"version": version, "champion": champion.version, "for": why, "fault": str(fault)}
         key = f"serving/refused/{why}/{version}"
         self._store.decide([Decision(key, "serving", time, "refuse", reason, evidence, "critical")])
-        self._refused.add((why, version))
-        self.now = Traffic(champion)
+        with self._turn:
+            self._refused.add((why, version))
+            if self.now and why != "champion":
+                self.now = Traffic(self.now.champion)
 
     def _champion(self, version: str, time: datetime) -> Served:
         if self.now is None:
@@ -87,4 +112,7 @@ class Switch:
         model = self._load(version)
         if model.head is None:
             raise ModelError("this model has no head", where=f"version {version}", do="train it first")
-        return Served(version, model.encoder, model.head)
+        served = Served(version, model.encoder, model.head)
+        if self.warm:
+            score(served, WARMING)
+        return served

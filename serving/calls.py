@@ -1,0 +1,52 @@
+"""Callers and the texts they wait for: a call may bring many texts, a text may have many callers."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from core.errors import EverloopError, LateError
+from core.records import Prediction
+from serving.batcher import Text
+
+Outcome = Prediction | EverloopError
+
+
+@dataclass(eq=False)
+class Call:
+    """A caller who waits for n answers."""
+
+    answered: asyncio.Future[list[Prediction]]
+    found: list[Prediction | None]
+    left: int
+
+    def give(self, slot: int, outcome: Outcome) -> None:
+        if self.answered.done():  # it was late, or another of its texts failed
+            return
+        if isinstance(outcome, EverloopError):
+            self.answered.set_exception(outcome)
+            return
+        self.found[slot] = outcome
+        self.left -= 1
+        if not self.left:
+            self.answered.set_result([p for p in self.found if p is not None])
+
+    def late(self, seconds: float) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(late(seconds))
+
+
+@dataclass(eq=False)
+class Waiting(Text):
+    """A text in the engine: who waits for it, and on which loop."""
+
+    loop: asyncio.AbstractEventLoop = field(kw_only=True)
+    callers: list[tuple[Call, int]] = field(kw_only=True)
+
+
+def late(seconds: float) -> LateError:
+    return LateError(
+        "the answer was not ready in time",
+        got=f"{seconds * 1000:.0f} ms are over",
+        do="give it more time, or ask again when the server has less to do",
+    )
