@@ -1,14 +1,15 @@
-"""What the HTTP calls take and give. Strict: a field that is not named here is a fault."""
+"""What the calls of our own protocol take and give. Strict: a field not named here is a fault."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -17,6 +18,8 @@ from pydantic import (
 )
 
 from core.params import Section
+from core.records import Prediction
+from serving.messages import shown
 from serving.service import not_storable
 
 
@@ -29,14 +32,19 @@ def _storable(text: str) -> str:
 Short = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
 
 
-class Question(Section):
-    """One text to classify."""
+class Asker(Section):
+    """Who asks, and where."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "my card?", "user": "u1"}]})
-
-    text: str = Field(description="what to classify")
     user: Short = Field("", description="who asks; only a hash of it is kept")
     segments: dict[Short, Short] = Field({}, max_length=32, description="e.g. {'channel': 'chat'}")
+
+
+class Question(Asker):
+    """One text to classify."""
+
+    model_config = shown({"text": "my card?", "user": "u1"})
+
+    text: str = Field(description="what to classify")
     request_id: Short = Field("", description="asking again under the same id gives the same answer")
 
 
@@ -50,9 +58,7 @@ Loose = Annotated[Question, BeforeValidator(_as_question, json_schema_input_type
 class Questions(Section):
     """Many texts to classify: plain strings, or objects as for one text."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"inputs": ["my card?", {"text": "hi", "user": "u1"}]}]}
-    )
+    model_config = shown({"inputs": ["my card?", {"text": "hi", "user": "u1"}]})
 
     inputs: list[Loose]
 
@@ -81,7 +87,7 @@ THUMBS_DOWN: dict[str, Any] = {
 class FeedbackBody(Section):
     """What a user, a reviewer or a later system said of an answer."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [THUMBS_DOWN]})
+    model_config = shown(THUMBS_DOWN)
 
     prediction_id: Short
     kind: Literal["label", "correction", "thumbs"]
@@ -99,21 +105,65 @@ class FeedbackBody(Section):
         return value
 
 
+AN_ANSWER: dict[str, Any] = {
+    "prediction_id": "019b8b74-1800-75ca-ba2e-f08341255975",
+    "request_id": "019b8b74-1800-7c2f-9f0e-5d1c5b6f8a31",
+    "label": "card_arrival",
+    "score": 0.91,
+    "model_version": "3",
+    "variant": "champion",
+}
+
+
 class Answer(BaseModel):
+    """The stored answer to one text: which version of the model gave it, and in which role."""
+
     prediction_id: str
     request_id: str
     label: str
     score: float
     model_version: str
-    variant: Literal["champion", "canary"]
+    variant: str
 
 
 class Answers(BaseModel):
+    """One answer a text, in the order of the texts."""
+
+    model_config = shown({"predictions": [AN_ANSWER]})
+
     predictions: list[Answer]
 
 
+def answers(found: Sequence[Prediction]) -> bytes:
+    """`Answers` as JSON."""
+    rows = [
+        {
+            "prediction_id": p.prediction_id,
+            "request_id": p.request_id,
+            "label": p.label,
+            "score": p.score,
+            "model_version": p.model_version,
+            "variant": p.variant,
+        }
+        for p in found
+    ]
+    return orjson.dumps({"predictions": rows})
+
+
 class FeedbackStored(BaseModel):
+    """The feedback is in the store."""
+
+    model_config = shown({"feedback_id": "5f0c2d8e4a7b4c1d"})
+
     feedback_id: str
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    model_config = shown({"status": "alive"})
+
+    status: Literal["alive"]
 
 
 class Live(BaseModel):
@@ -127,15 +177,10 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
+    """Who serves; `faults` are what is wrong although the server answers."""
+
+    model_config = shown({"champion": "3", "rollout": None, "faults": []})
+
     champion: str
     rollout: Live | None
-
-
-class Fault(BaseModel):
-    """Which thing, the value it got, what was expected, and what to do now."""
-
-    error: str
-    where: str = ""
-    got: str = ""
-    expected: str = ""
-    do: str = ""
+    faults: list[str]

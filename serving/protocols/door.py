@@ -1,0 +1,166 @@
+"""What every protocol does with a call: read it, put its texts to the engine, describe itself.
+
+A route here is a plain `async` function from a call to a response. FastAPI still routes to it and
+describes it; what is left out is its generic reading and checking, half the cost of a call.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request as Call
+from fastapi import Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from core.errors import DataError, EverloopError, ModelError
+from core.records import Prediction, Request, hash_user, uuid7
+from serving.engine import Engine, State
+from serving.protocols.faults import not_taken
+from serving.settings import Serving
+from serving.traffic import Traffic
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+TIMEOUT = "X-Timeout-Ms"
+
+
+class Door:
+    """The way to one engine. `clock` gives the time (UTC) at which a request came."""
+
+    def __init__(self, engine: Engine, clock: Clock, settings: Serving) -> None:
+        self._engine, self._settings = engine, settings
+        self.clock = clock
+
+    async def answers(
+        self, requests: Sequence[Request], call: Call, timeout_ms: float | None = None
+    ) -> list[Prediction]:
+        """The stored answers, in order. Raises as `Engine.predict`, and for too many texts."""
+        if len(requests) > self._settings.max_inputs:
+            raise DataError(
+                "too many inputs in one call",
+                where="inputs",
+                got=str(len(requests)),
+                expected=f"at most {self._settings.max_inputs}",
+                do="send them in several calls, or raise serving.max_inputs in params.yaml",
+            )
+        asked = _timeout(call.headers.get(TIMEOUT)) if timeout_ms is None else timeout_ms
+        wait_ms = min(asked, self._settings.timeout_ms)
+        return await self._engine.predict(requests, deadline=time.monotonic() + wait_ms / 1000)
+
+    def requests(
+        self, texts: Iterable[str], user: str = "", segments: dict[str, str] | None = None
+    ) -> list[Request]:
+        """Texts of one caller, asked now for the first time."""
+        now, user_key = self.clock(), hash_user(user)
+        return [Request(new_id(now), now, t, user_key, segments or {}, fresh=True) for t in texts]
+
+    async def state(self) -> State:
+        return await run_in_threadpool(self._engine.state)
+
+    async def traffic(self) -> Traffic:
+        """Who serves now. Raises ModelError when the server cannot answer, and says why."""
+        state = await self.state()
+        if state.ready and state.traffic is not None:
+            return state.traffic
+        what = "the server is not ready" if state.traffic else "no model is loaded yet"
+        raise ModelError(what, got="; ".join(state.faults), do="ask again in a moment")
+
+
+def new_id(now: datetime) -> str:
+    return uuid7(now, os.urandom(16).hex())
+
+
+def _timeout(asked: str | None) -> float:
+    """Milliseconds; no limit where none is named. Raises DataError for what is not a time."""
+    if asked is None:
+        return math.inf
+    try:
+        found = float(asked)
+    except ValueError:
+        found = math.nan
+    if found > 0:
+        return found
+    raise DataError(
+        "this header cannot be read",
+        where=TIMEOUT,
+        got=ascii(asked),
+        expected="milliseconds, a number above 0",
+    )
+
+
+def read(shape: TypeAdapter[T], body: bytes) -> T:
+    """The body of a call. Raises DataError that names the first fault in it."""
+    try:
+        return shape.validate_json(body)
+    except ValidationError as fault:
+        raise not_taken(fault) from None
+
+
+class Direct(APIRoute):
+    """A route whose function takes the call and makes the response; its faults become `refuse`'s.
+
+    FastAPI's `Depends` does not reach it: what must come first is middleware.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def refuse(fault: EverloopError) -> Response: ...
+
+    def get_route_handler(self) -> Callable[[Call], Coroutine[Any, Any, Response]]:
+        answer, refuse = self.endpoint, self.refuse
+
+        async def handler(call: Call) -> Response:
+            try:
+                response: Response = await answer(call)
+            except EverloopError as fault:
+                return refuse(fault)
+            return response
+
+        return handler
+
+
+def json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, "application/json")
+
+
+def described(
+    gives: type[BaseModel] | None,
+    faults: Mapping[int, type[BaseModel]],
+    asks: Mapping[str, dict[str, Any]] | None = None,
+    parameters: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """What /docs says of a route, as keywords of `router.get` and `router.post`.
+
+    `asks` maps a content type to the schema of such a body, often a `reference`.
+    """
+    responses: dict[int | str, dict[str, Any]] = {code: {"model": m} for code, m in faults.items()}
+    if gives:
+        responses[200] = {"model": gives}
+    extra: dict[str, Any] = {"parameters": list(parameters)} if parameters else {}
+    if asks:
+        content = {kind: {"schema": schema} for kind, schema in asks.items()}
+        extra["requestBody"] = {"required": True, "content": content}
+    return {"responses": responses, "openapi_extra": extra}
+
+
+def reference(model: type[BaseModel]) -> dict[str, Any]:
+    """A schema by its name; the app puts every model of a body into the document."""
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def parameter(place: str, name: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    """One parameter for `described`; `place` is path or header."""
+    required = place == "path"
+    return {"name": name, "in": place, "required": required, "schema": schema, "example": example}
+
+
+WAIT = parameter("header", TIMEOUT, {"type": "number", "exclusiveMinimum": 0}, 500)

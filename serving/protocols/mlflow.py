@@ -1,0 +1,189 @@
+"""The scoring protocol of `mlflow models serve`, for MLflow's own clients and all that speak it.
+
+    curl -s localhost:8000/invocations -H 'content-type: application/json' -d '{"inputs": ["my card?"]}'
+    {"predictions": [{"label": "card_arrival", "score": 0.91, "prediction_id": "019b8b74-...", ...}]}
+
+A row's text is its column `text`, or its first column where none is called so. Faults are MLflow's
+{"error_code", "message"}.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi import Request as Call
+from pydantic import BaseModel, TypeAdapter
+
+from core.errors import DataError, EverloopError
+from serving.messages.mlflow import NAME, Endpoint, Endpoints, Invocation, MlflowFault, Split
+from serving.messages.own import Answers, Asker, answers
+from serving.protocols import faults
+from serving.protocols.door import WAIT, Direct, Door, described, json, parameter, read, reference
+from serving.protocols.faults import MediaTypeError, NotFoundError
+
+COLUMN = "text"
+JSON, CSV = "application/json", "text/csv"
+CODES = {404: "RESOURCE_DOES_NOT_EXIST", 500: "INTERNAL_ERROR"} | {
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+BODIES = (Invocation,)
+INVOCATION = TypeAdapter(Invocation)
+
+
+def routes(door: Door) -> APIRouter:
+    router = APIRouter(route_class=_Route, tags=["MLflow"])
+    spoken = version("mlflow")  # whose protocol this is; clients compare
+
+    @router.post("/invocations", **_INVOCATIONS)
+    async def invocations(call: Call) -> Response:
+        """Classify the rows of a table, or a list of texts."""
+        texts, asker = await _asked(call)
+        found = await door.answers(door.requests(texts, asker.user, asker.segments), call)
+        return Response(answers(found), media_type=JSON)
+
+    @router.post("/endpoints/{name}/invocations", **_NAMED)
+    async def named(call: Call) -> Response:
+        """The same, as `mlflow.deployments` asks: by the name of an endpoint."""
+        _check_name(call)
+        return await invocations(call)
+
+    @router.get("/api/2.0/endpoints/", **described(Endpoints, {}))
+    async def endpoints(_: Call) -> Response:
+        """The one endpoint there is, as a list."""
+        return json(Endpoints(endpoints=[Endpoint()]).model_dump())
+
+    @router.get("/api/2.0/endpoints/{name}", **described(Endpoint, {404: MlflowFault}, None, [_NAME]))
+    async def endpoint(call: Call) -> Response:
+        """One endpoint by its name."""
+        _check_name(call)
+        return json(Endpoint().model_dump())
+
+    @router.get("/ping", **_text("a model is loaded", "\n", {503: MlflowFault}))
+    async def ping(_: Call) -> Response:
+        """200 when a model is loaded and can answer."""
+        await door.traffic()
+        return Response("\n", media_type="text/plain")
+
+    @router.get("/version", **_text("the version of MLflow", "3.17.2", {}))
+    async def mlflow_version(_: Call) -> Response:
+        """The version of MLflow whose protocol this is."""
+        return Response(spoken, media_type="text/plain")
+
+    return router
+
+
+class _Route(Direct):
+    @staticmethod
+    def refuse(fault: EverloopError) -> Response:
+        status = faults.status(fault, mend=400)
+        body = {"error_code": CODES.get(status, "BAD_REQUEST"), "message": faults.sentence(fault)}
+        return json(body, status, faults.headers(fault))
+
+
+async def _asked(call: Call) -> tuple[list[str], Asker]:
+    """The texts of a call and who asks."""
+    kind, _, more = call.headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
+    if kind not in (JSON, CSV) or ("charset" in more and "utf-8" not in more.lower()):
+        raise MediaTypeError(
+            "this content type is not read here",
+            where="header content-type",
+            got=ascii(call.headers.get("content-type", "")),
+            expected=f"{JSON} or {CSV}, in UTF-8",
+        )
+    if kind == CSV:
+        return _rows(_csv(await call.body()), "row"), Asker()
+    body = read(INVOCATION, await call.body())
+    return _texts(body), body.params or Asker()
+
+
+def _check_name(call: Call) -> None:
+    name = call.path_params["name"]
+    if name != NAME:
+        raise NotFoundError("no such endpoint", where="the URL", got=ascii(name), expected=NAME)
+
+
+def _texts(body: Invocation) -> list[str]:
+    """The text of every row, whichever of the four forms they came in."""
+    forms = ("dataframe_split", "dataframe_records", "instances", "inputs")
+    given = [name for name in forms if getattr(body, name) is not None]
+    if len(given) != 1:
+        raise DataError(
+            "one form of input is needed",
+            where="body",
+            got=", ".join(given) or "none",
+            expected=f"exactly one of {', '.join(forms)}",
+        )
+    value = getattr(body, given[0])
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):  # columns, each a list of values
+        value = _of_first(value)
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list):
+            expected = "a list of texts"
+            raise DataError("no texts here", where=given[0], got=ascii(value), expected=expected)
+    if isinstance(value, Split):
+        names = value.columns or []
+        place = names.index(COLUMN) if COLUMN in names else 0
+        value = [row[place : place + 1] for row in value.data]
+    return _rows(value, given[0])
+
+
+def _rows(rows: Sequence[Any], where: str) -> list[str]:
+    """One text a row: the row itself, its column `text`, or its first cell."""
+    texts = []
+    for i, row in enumerate(rows):
+        cell = row
+        if isinstance(row, dict):
+            cell = _of_first(row)
+        elif isinstance(row, list):
+            cell = row[0] if row else None
+        if not isinstance(cell, str):
+            place = f"{where}[{i}]"
+            raise DataError("this row has no text", where=place, got=ascii(row), expected="a text")
+        texts.append(cell)
+    return texts
+
+
+def _of_first(columns: dict[str, Any]) -> Any:
+    return columns[COLUMN] if COLUMN in columns else next(iter(columns.values()), None)
+
+
+def _csv(body: bytes) -> list[str | None]:
+    """One cell a row; the first line names the columns."""
+    try:
+        found = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        names = found.fieldnames or []
+        column = COLUMN if COLUMN in names else next(iter(names), COLUMN)
+        return [row[column] for row in found]
+    except (csv.Error, UnicodeDecodeError) as fault:
+        expected = "CSV in UTF-8 whose first line names the columns"
+        raise DataError(
+            "the body is not CSV", where="body", got=str(fault), expected=expected
+        ) from None
+
+
+def _text(meaning: str, example: str, refused: dict[int, type[BaseModel]]) -> dict[str, Any]:
+    told = described(None, refused)
+    content = {"text/plain": {"schema": {"type": "string"}, "example": example}}
+    told["responses"][200] = {"description": meaning, "content": content}
+    return told | {"response_class": Response}
+
+
+_NAME = parameter("path", "name", {"type": "string"}, NAME)
+_REFUSED = {400: MlflowFault, 415: MlflowFault, 503: MlflowFault, 504: MlflowFault}
+_ASKS = {
+    JSON: reference(Invocation),
+    CSV: {"type": "string", "examples": ["text\nmy card?\nwhere is it?\n"]},
+}
+_INVOCATIONS = described(Answers, _REFUSED, _ASKS, [WAIT])
+_NAMED = described(Answers, _REFUSED | {404: MlflowFault}, _ASKS, [_NAME, WAIT])

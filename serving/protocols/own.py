@@ -1,0 +1,147 @@
+"""Everloop's own protocol.
+
+    curl -s localhost:8000/v1/predict -H 'content-type: application/json' -d '{"text": "my card?"}'
+    {"predictions": [{"prediction_id": "019b8b74-...", "request_id": "019b8b74-...",
+                      "label": "card_arrival", "score": 0.91, "model_version": "3",
+                      "variant": "champion"}]}
+
+What cannot be answered is {"error", "where", "got", "expected", "do"}: 422 mend the request, 404 no
+such prediction, 503 the store or the model is not there or too much is waiting, 504 not in time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi import Request as Call
+from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
+
+from core.errors import EverloopError
+from core.records import Feedback, Request, hash_user
+from core.store import Store
+from serving.messages import Fault
+from serving.messages.own import (
+    Alive,
+    Answers,
+    FeedbackBody,
+    FeedbackStored,
+    Live,
+    PredictBody,
+    Question,
+    Questions,
+    Ready,
+    answers,
+    inputs_of,
+)
+from serving.protocols import faults
+from serving.protocols.door import WAIT, Direct, Door, described, json, new_id, read, reference
+from serving.protocols.faults import MediaTypeError, NotFoundError
+
+BODIES = (Question, Questions, FeedbackBody)
+PREDICT: TypeAdapter[Question | Questions] = TypeAdapter(PredictBody)
+FEEDBACK = TypeAdapter(FeedbackBody)
+JSON = "application/json"
+
+
+def routes(door: Door, store: Store) -> APIRouter:
+    router = APIRouter(route_class=_Route, tags=["Everloop"])
+
+    @router.post("/v1/predict", **_PREDICT)
+    async def predict(call: Call) -> Response:
+        """Classify one text or many; always answers a list, in the order of the inputs."""
+        questions = inputs_of(read(PREDICT, await _json(call)))
+        now = door.clock()
+        found = await door.answers([_request(q, now) for q in questions], call)
+        return Response(answers(found), media_type=JSON)
+
+    @router.post("/v1/feedback", **_FEEDBACK)
+    async def feedback(call: Call) -> Response:
+        """Say what was right. Sending the same feedback again changes nothing."""
+        item = _feedback(read(FEEDBACK, await _json(call)), door.clock())
+        await run_in_threadpool(_give, store, item)
+        return json({"feedback_id": item.feedback_id})
+
+    @router.get("/health", **described(Alive, {}))
+    async def health(_: Call) -> Response:
+        """The process is alive; says nothing of the model (see /ready)."""
+        return json({"status": "alive"})
+
+    @router.get("/ready", **described(Ready, {503: Fault}))
+    async def ready(_: Call) -> Response:
+        """A model is loaded and answers can be stored."""
+        traffic, state = await door.traffic(), await door.state()
+        live = Live.model_validate(traffic.rollout, from_attributes=True) if traffic.rollout else None
+        found = Ready(champion=traffic.champion.version, rollout=live, faults=list(state.faults))
+        return json(found.model_dump())
+
+    return router
+
+
+def refuse(fault: EverloopError) -> Response:
+    body = Fault(
+        error=fault.what,
+        where=faults.short(fault.where),
+        got=faults.short(fault.got),
+        expected=fault.expected,
+        do=fault.do,
+    )
+    return json(body.model_dump(), faults.status(fault, mend=422), faults.headers(fault))
+
+
+class _Route(Direct):
+    refuse = staticmethod(refuse)
+
+
+async def _json(call: Call) -> bytes:
+    """The body of a call. A browser may not send JSON to a server that is not its page's own: what
+    is not called JSON is refused, or any page could feed a server on its reader's machine."""
+    kind = call.headers.get("content-type", "")
+    if kind != JSON and kind.partition(";")[0].strip().lower() != JSON:
+        raise MediaTypeError(
+            "this content type is not read here",
+            where="header content-type",
+            got=ascii(kind),
+            expected=JSON,
+            do=f"send the header content-type: {JSON}",
+        )
+    return await call.body()
+
+
+def _request(question: Question, now: datetime) -> Request:
+    return Request(
+        request_id=question.request_id or new_id(now),
+        timestamp=now,
+        text=question.text,
+        user_key=hash_user(question.user),
+        segments=question.segments,
+        fresh=not question.request_id,
+    )
+
+
+def _feedback(body: FeedbackBody, now: datetime) -> Feedback:
+    content = "\x1f".join((body.prediction_id, body.kind, body.value, body.source))
+    made = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    return Feedback(
+        body.feedback_id or made, body.prediction_id, now, body.kind, body.value, body.source
+    )
+
+
+def _give(store: Store, item: Feedback) -> None:
+    if store.prediction(item.prediction_id) is None:
+        raise NotFoundError(
+            "no such prediction",
+            where="prediction_id",
+            got=item.prediction_id,
+            expected="the prediction_id of an answer of POST /v1/predict",
+        )
+    store.give_feedback([item])
+
+
+_REFUSED = {415: Fault, 422: Fault, 503: Fault}
+_QUESTION: dict[str, Any] = {"anyOf": [reference(Question), reference(Questions)]}
+_PREDICT = described(Answers, _REFUSED | {504: Fault}, {JSON: _QUESTION}, [WAIT])
+_FEEDBACK = described(FeedbackStored, _REFUSED | {404: Fault}, {JSON: reference(FeedbackBody)})
