@@ -40,7 +40,8 @@ def _calls(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
 def _call(call: dict[str, Any], document: dict[str, Any]) -> Iterator[str]:
     yield f"<p>{_text(call.get('description', ''))}</p>"
     for given in call.get("parameters", []):
-        yield f"<p>{given['in']} <code>{given['name']}</code>, e.g. {_text(given.get('example', ''))}</p>"
+        example = _text(given.get("example", ""))
+        yield f"<p>{given['in']} <code>{given['name']}</code>, e.g. {example}</p>"
     yield from _bodies("takes", call.get("requestBody", {}), document)
     for code, answer in sorted(call["responses"].items()):
         yield from _bodies(code, answer, document)

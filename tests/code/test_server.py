@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import socket
-import threading
-import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from core.errors import StoreError
@@ -22,6 +18,7 @@ from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from tests.code.fake_models import NOW, Shelf, roll_out
+from tests.code.real_server import running
 
 
 @pytest.fixture
@@ -231,40 +228,10 @@ def test_a_wrong_address_is_said_in_the_same_shape(client: TestClient) -> None:
     assert (answer.status_code, answer.json()["where"]) == (404, "GET /v2/predict")
 
 
-def test_the_interface_describes_itself_with_examples(client: TestClient) -> None:
-    schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    assert schemas["Question"]["examples"] == [{"text": "my card?", "user": "u1"}]
-    assert schemas["Questions"]["examples"]
-    assert schemas["FeedbackBody"]["examples"]
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
-
-
 def test_a_real_server_answers(store: Store, service: Service) -> None:
-    app = create_app(
-        Engine(service, lambda: datetime.now(UTC), Metrics()),
-        store,
-        lambda: datetime.now(UTC),
-        Serving(),
-    )
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([door],))
-        thread.start()
-        try:
-            wait_until(lambda: server.started)
-            url = f"http://127.0.0.1:{door.getsockname()[1]}"
-            with httpx.Client(base_url=url, trust_env=False) as client:
-                assert client.get("/ready").json()["champion"] == "1"
-                found = client.post("/v1/predict", json={"text": "my card?"}).json()["predictions"][0]
-        finally:
-            server.should_exit = True
-            thread.join(10)
+    with running(service, store) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        assert client.get("/ready").json()["champion"] == "1"
+        found = client.post("/v1/predict", json={"text": "my card?"}).json()["predictions"][0]
     assert store.prediction(found["prediction_id"]) is not None
 
 
