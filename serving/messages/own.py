@@ -44,7 +44,7 @@ class Question(Asker):
 
     model_config = shown({"text": "my card?", "user": "u1"})
 
-    text: str = Field(description="what to classify")
+    text: str = Field(description="what to classify", json_schema_extra={"minLength": 1})
     request_id: Short = Field("", description="asking again under the same id gives the same answer")
 
 

@@ -132,9 +132,7 @@ def _texts(body: Invocation) -> list[str]:
             expected = "a list of texts"
             raise DataError("no texts here", where=given[0], got=ascii(value), expected=expected)
     if isinstance(value, Split):
-        names = value.columns or []
-        place = names.index(COLUMN) if COLUMN in names else 0
-        value = [row[place : place + 1] for row in value.data]
+        value = _column(value.columns or [], value.data)
     return _rows(value, given[0])
 
 
@@ -158,18 +156,23 @@ def _of_first(columns: dict[str, Any]) -> Any:
     return columns[COLUMN] if COLUMN in columns else next(iter(columns.values()), None)
 
 
-def _csv(body: bytes) -> list[str | None]:
-    """One cell a row; the first line names the columns."""
+def _csv(body: bytes) -> list[list[str]]:
+    """One cell a row; the first line names the columns, empty lines are left out."""
     try:
-        found = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        names = found.fieldnames or []
-        column = COLUMN if COLUMN in names else next(iter(names), COLUMN)
-        return [row[column] for row in found]
+        read = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        names, *rows = [row for row in read if row] or [[]]
     except (csv.Error, UnicodeDecodeError) as fault:
         expected = "CSV in UTF-8 whose first line names the columns"
         raise DataError(
             "the body is not CSV", where="body", got=str(fault), expected=expected
         ) from None
+    return _column(names, rows)
+
+
+def _column(names: Sequence[Any], rows: Sequence[list[Any]]) -> list[list[Any]]:
+    """The cell of each row in the column `text`, or in the first; none where the row is too short."""
+    place = names.index(COLUMN) if COLUMN in names else 0
+    return [row[place : place + 1] for row in rows]
 
 
 def _text(meaning: str, example: str, refused: dict[int, type[BaseModel]]) -> dict[str, Any]:

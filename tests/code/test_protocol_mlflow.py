@@ -100,6 +100,12 @@ def test_one_text_and_csv(client: TestClient, store: Store) -> None:
     assert found == ["my card, please?", "NA"]
 
 
+@pytest.mark.parametrize("table", ["", "\n", "text", "\n\n\n"])
+def test_csv_without_rows_has_no_predictions(client: TestClient, table: str) -> None:
+    answer = client.post("/invocations", content=table, headers={"content-type": "text/csv"})
+    assert (answer.status_code, answer.json()) == (200, {"predictions": []})
+
+
 def test_who_asks_may_be_said_in_params(client: TestClient, store: Store) -> None:
     params = {"user": "ann", "segments": {"channel": "chat"}}
     body = {"inputs": ["my card?"], "params": params}
@@ -150,7 +156,7 @@ def test_faults_are_told_as_mlflow_tells_them(client: TestClient, body: Any, mes
         ("application/json", b"{", 400, "the body is not JSON; at body; got EOF while parsing"),
         ("text/csv", b'text\n"a\n', 400, "the body is not CSV; at body; got unexpected end of data"),
         ("text/csv", b"text\n\xff\n", 400, "the body is not CSV; at body; got 'utf-8' codec"),
-        ("text/csv", b"id,text\n1\n", 400, "this row has no text; at row[0]; got None"),
+        ("text/csv", b"id,text\n1\n", 400, "this row has no text; at row[0]; got []"),
         ("text/plain", b"my card?", 415, "this content type is not read here; at header content-type"),
         ("text/csv; charset=latin-1", b"text\na\n", 415, "this content type is not read here"),
     ],
