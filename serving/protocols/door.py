@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 
 from core.errors import DataError, EverloopError, ModelError
 from core.records import Prediction, Request, hash_user, uuid7
-from serving.engine import Engine, State
+from serving.engine import Engine
 from serving.protocols.faults import not_taken
 from serving.settings import Serving
 from serving.traffic import Traffic
@@ -63,14 +63,11 @@ class Door:
         now, user_key = self.clock(), hash_user(user)
         return [Request(new_id(now), now, t, user_key, segments or {}, fresh=True) for t in texts]
 
-    async def state(self) -> State:
-        return await run_in_threadpool(self._engine.state)
-
-    async def traffic(self) -> Traffic:
-        """Who serves now. Raises ModelError when the server cannot answer, and says why."""
-        state = await self.state()
+    async def serving(self) -> tuple[Traffic, tuple[str, ...]]:
+        """Who serves now, and what is wrong although they do. Raises ModelError when nothing does."""
+        state = await run_in_threadpool(self._engine.state)
         if state.ready and state.traffic is not None:
-            return state.traffic
+            return state.traffic, state.faults
         what = "the server is not ready" if state.traffic else "no model is loaded yet"
         raise ModelError(what, got="; ".join(state.faults), do="ask again in a moment")
 

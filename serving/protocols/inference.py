@@ -87,7 +87,7 @@ def routes(door: Door) -> APIRouter:
     @router.get("/v2/health/ready", **described(ReadyNow, {503: InferFault}))
     async def ready(_: Call) -> Response:
         """200 when the model answers."""
-        await door.traffic()
+        await door.serving()
         return json(ReadyNow().model_dump())
 
     @router.get("/v2", **described(ServerMetadata, {}))
@@ -114,7 +114,7 @@ def _check_model(call: Call) -> None:
 async def _versions(door: Door, call: Call) -> list[str]:
     """The versions that serve now, the one of the URL among them. Raises NotFoundError if it is not."""
     _check_model(call)
-    traffic = await door.traffic()
+    traffic, _ = await door.serving()
     serving = [s.version for s in (traffic.champion, traffic.candidate) if s]
     asked = call.path_params.get("version")
     if asked is None or asked in serving:

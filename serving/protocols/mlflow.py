@@ -69,7 +69,7 @@ def routes(door: Door) -> APIRouter:
     @router.get("/ping", **_text("a model is loaded", "\n", {503: MlflowFault}))
     async def ping(_: Call) -> Response:
         """200 when a model is loaded and can answer."""
-        await door.traffic()
+        await door.serving()
         return Response("\n", media_type="text/plain")
 
     @router.get("/version", **_text("the version of MLflow", "3.17.2", {}))

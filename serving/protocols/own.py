@@ -73,9 +73,9 @@ def routes(door: Door, store: Store) -> APIRouter:
     @router.get("/ready", **described(Ready, {503: Fault}))
     async def ready(_: Call) -> Response:
         """A model is loaded and answers can be stored."""
-        traffic, state = await door.traffic(), await door.state()
+        traffic, wrong = await door.serving()
         live = Live.model_validate(traffic.rollout, from_attributes=True) if traffic.rollout else None
-        found = Ready(champion=traffic.champion.version, rollout=live, faults=list(state.faults))
+        found = Ready(champion=traffic.champion.version, rollout=live, faults=list(wrong))
         return json(found.model_dump())
 
     return router

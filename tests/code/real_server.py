@@ -33,7 +33,9 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
 @contextmanager
 def running(service: Service, store: Store) -> Iterator[str]:
     """The address of a server that answers until the block ends."""
-    app = create_app(Engine(service, now, Metrics()), store, now, Serving(max_inputs=100))
+    settings = Serving(max_inputs=100)
+    engine = Engine(service, now, Metrics(), settings)
+    app = create_app(engine, store, now, settings)
     with socket.create_server(("127.0.0.1", 0)) as door:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, args=([door],))
@@ -44,3 +46,4 @@ def running(service: Service, store: Store) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(10)
+            engine.stop()
