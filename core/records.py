@@ -33,6 +33,7 @@ class Request:
     user_key: str = ""  # hashed, see hash_user
     segments: dict[str, str] = field(default_factory=dict)
     fresh: bool = False  # its id was made a moment ago: nobody can have asked under it before
+    version: str = ""  # who shall answer, if one that serves now was named; "" leaves it to the router
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from core.errors import DataError, ModelError
-from core.records import Prediction, Request
+from core.records import Prediction, Request, Variant
 from core.store import Store
 from serving.cache import Cache
 from serving.router import route
@@ -92,7 +92,7 @@ class Service:
             if candidate is None:
                 rows.append(row(request, i, champion, "champion"))
                 continue
-            variant = route(request.user_key, request.request_id, traffic.rollout)
+            variant = _variant(request, traffic)
             pair = (candidate, champion) if variant == "canary" else (champion, candidate)
             rows += [row(request, i, pair[0], variant), row(request, i, pair[1], "shadow")]
         return rows, passes
@@ -108,6 +108,15 @@ class Service:
             version, why = traffic.candidate.version, traffic.rollout.rollout_id
             self.switch.refuse(version, why, traffic.champion, fault, now)
             return None
+
+
+def _variant(request: Request, traffic: Traffic) -> Variant:
+    """Who answers: the version a caller named, if it serves, else whom the router says."""
+    if traffic.candidate and request.version == traffic.candidate.version:
+        return "canary"
+    if request.version == traffic.champion.version:
+        return "champion"
+    return route(request.user_key, request.request_id, traffic.rollout)
 
 
 def _check_text(text: str, most: int, where: str) -> None:

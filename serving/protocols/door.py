@@ -57,11 +57,15 @@ class Door:
         return await self._engine.predict(requests, deadline=time.monotonic() + wait_ms / 1000)
 
     def requests(
-        self, texts: Iterable[str], user: str = "", segments: dict[str, str] | None = None
+        self,
+        texts: Iterable[str],
+        user: str = "",
+        segments: dict[str, str] | None = None,
+        version: str = "",
     ) -> list[Request]:
-        """Texts of one caller, asked now for the first time."""
-        now, user_key = self.clock(), hash_user(user)
-        return [Request(new_id(now), now, t, user_key, segments or {}, fresh=True) for t in texts]
+        """Texts of one caller, asked now for the first time, of one version if he names it."""
+        now, user_key, more = self.clock(), hash_user(user), segments or {}
+        return [Request(new_id(now), now, t, user_key, more, True, version) for t in texts]
 
     async def serving(self) -> tuple[Traffic, tuple[str, ...]]:
         """Who serves now, and what is wrong although they do. Raises ModelError when nothing does."""

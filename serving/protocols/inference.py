@@ -60,7 +60,7 @@ def routes(door: Door) -> APIRouter:
             await _versions(door, call)
         asked, texts = await _read(call)
         who = asked.parameters or NOBODY
-        requests = door.requests(texts, who.user, who.segments)
+        requests = door.requests(texts, who.user, who.segments, pinned or "")
         found = await door.answers(requests, call, who.timeout / 1000 or None)
         if pinned is not None:
             _check_answered(found, pinned)
@@ -129,12 +129,11 @@ def _check_answered(found: Sequence[Prediction], asked: str) -> None:
     """Who names a version gets its answer or none."""
     others = {p.model_version for p in found} - {asked}
     if others:
-        raise DataError(
-            "another version answered: in a rollout the router decides by the user",
+        raise NotFoundError(
+            "this version stopped serving a moment ago",
             where="the URL",
             got=f"version {asked}",
-            expected=f"version {others.pop()}, or none named",
-            do="leave the version out; the output model_version says who answered",
+            expected=others.pop(),
         )
 
 
