@@ -18,9 +18,11 @@ import numpy.typing as npt
 import pandas as pd
 
 Array = npt.NDArray[Any]
-Variant = Literal["champion", "canary", "shadow"]
+Variant = Literal["champion", "canary", "challenger", "shadow"]
 Severity = Literal["info", "warning", "critical"]
-Stage = Literal["shadow", "canary", "promoted", "rolled_back"]
+Stage = Literal["shadow", "canary", "ab_test", "promoted", "rolled_back"]
+ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
+LIVE: tuple[Stage, ...] = ("shadow", "canary", "ab_test")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer of one model. `shadow` answers are stored and never sent."""
+    """One answer of one model: `canary` or, in an A/B test, `challenger` where it is the candidate's.
+    `shadow` answers are stored and never sent."""
 
     prediction_id: str  # uuid7; the same request and variant always give the same id
     request_id: str
@@ -179,7 +182,7 @@ class Rollout:
 
     @property
     def live(self) -> bool:
-        return self.stage in ("shadow", "canary")
+        return self.stage in LIVE
 
 
 @dataclass(frozen=True)

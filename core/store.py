@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Table, and_, func, or_, select, update
 
 from core import schema
 from core.database import Database, parts
 from core.errors import LabelError, StoreError
 from core.records import (
+    ANSWERED,
+    LIVE,
     Annotation,
     AnnotationTask,
     Array,
@@ -30,8 +32,6 @@ from core.records import (
     Signal,
     Window,
 )
-
-ANSWERED = ("champion", "canary")
 
 
 class Store(Database):
@@ -93,7 +93,8 @@ class Store(Database):
 
     def answers(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Answers and shadow answers of [start, end): request_id, model_version, variant, label,
-        score, latency_ms, truth (of the request, whoever answered it)."""
+        score, latency_ms, user_key, truth (of the request, whoever answered it), complained (the user
+        did, of this answer, before `end`: thumbs down, or a correction to another label)."""
         p, a = schema.predictions, schema.annotations
         answered = p.alias("answered")
         truth = (
@@ -110,7 +111,9 @@ class Store(Database):
                 p.c.label,
                 p.c.score,
                 p.c.latency_ms,
+                p.c.user_key,
                 truth.c.truth,
+                _complained(end).label("complained"),
             )
             .select_from(p.outerjoin(truth, truth.c.request_id == p.c.request_id))
             .where(p.c.timestamp >= start, p.c.timestamp < end)
@@ -282,7 +285,7 @@ class Store(Database):
         """The rollout under way, if one is."""
         t = schema.rollouts
         found: list[Rollout] = self._records(
-            select(t).where(t.c.stage.in_(("shadow", "canary"))).order_by(t.c.started.desc()).limit(1),
+            select(t).where(t.c.stage.in_(LIVE)).order_by(t.c.started.desc()).limit(1),
             Rollout,
         )
         return found[0] if found else None
@@ -391,6 +394,13 @@ def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
         query = select(t.c.prediction_id, t.c.label).where(t.c.prediction_id.in_(part))
         found.update({r[0]: r[1] for r in db.execute(query)})
     return found
+
+
+def _complained(end: datetime) -> Any:
+    f, p = schema.feedback, schema.predictions
+    down = and_(f.c.kind == "thumbs", f.c.value == "down")
+    corrected = and_(f.c.kind == "correction", f.c.value != p.c.label)
+    return select(f).where(_same(f, p), f.c.timestamp < end, or_(down, corrected)).exists()
 
 
 def _same(left: Table, right: Table) -> Any:

@@ -93,7 +93,7 @@ class Service:
                 rows.append(row(request, i, champion, "champion"))
                 continue
             variant = _variant(request, traffic)
-            pair = (candidate, champion) if variant == "canary" else (champion, candidate)
+            pair = (champion, candidate) if variant == "champion" else (candidate, champion)
             rows += [row(request, i, pair[0], variant), row(request, i, pair[1], "shadow")]
         return rows, passes
 

@@ -401,10 +401,15 @@ def rolling(own: Path) -> Path:
 
 
 def test_rollout_status(rolling: Path, empty: Path) -> None:
-    lines = everloop("rollout", "status", "-w", rolling).out.splitlines()
-    assert lines[:5] == [
+    now = ("--now", "2026-01-07T09:00")
+    lines = everloop("rollout", "status", "-w", rolling, *now).out.splitlines()
+    assert lines[:9] == [
         "champion: version 1",
-        "under way: version 2, canary",
+        "under way: version 2, canary 50 %",
+        "",
+        "answered by  version  requests  users  complained",
+        "champion     1               0      0           0",
+        "candidate    2               0      0           0",
         "",
         "started (UTC)     from  to  stage        share  why",
         "2026-01-07 01:00  1     2   canary       50%    against 1",

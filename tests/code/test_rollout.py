@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from core.errors import RolloutError
 from core.records import Rollout
-from pipelines.rollout import ShadowCanary, compare, paired_difference, promote, roll_back
+from pipelines.rollout import ShadowCanary, promote, roll_back
+from pipelines.rollout.compare import compare, paired_difference
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=3)

@@ -1,0 +1,108 @@
+"""What every rollout policy begins, ends and says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.errors import RolloutError
+from core.records import Decision, Rollout, Stage
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Verdict = Literal["wait", "advance", "promote", "rollback"]
+
+
+def begin(names: tuple[str, str], now: datetime, key: str, stage: Stage, share: float = 0.0) -> Rollout:
+    """A rollout of (candidate, champion). The same key and names give the same `rollout_id`."""
+    candidate, champion = names
+    if candidate == champion:
+        raise RolloutError(
+            "the candidate is the champion already",
+            got=f"version {candidate}",
+            expected="another version",
+        )
+    name = "\x1f".join((key, candidate, champion)).encode()
+    rollout_id = f"{candidate}-{hashlib.blake2b(name, digest_size=4).hexdigest()}"
+    return Rollout(rollout_id, candidate, champion, stage, share, now, now, f"against {champion}")
+
+
+def promote(rollout: Rollout, now: datetime, reason: str) -> tuple[Rollout, Decision]:
+    """End a rollout by hand for the candidate. Raises RolloutError when it is over."""
+    return _by_hand(rollout, "promote", reason, now)
+
+
+def roll_back(rollout: Rollout, now: datetime, reason: str) -> tuple[Rollout, Decision]:
+    """End a rollout by hand for the champion. Raises RolloutError when it is over."""
+    return _by_hand(rollout, "rollback", reason, now)
+
+
+def decision(
+    rollout: Rollout,
+    verdict: Verdict,
+    reason: str,
+    now: datetime,
+    seen: DataclassInstance | None = None,
+) -> Decision:
+    """A verdict on the stage a rollout is in; the numbers of `seen` are its evidence."""
+    evidence = {
+        "rollout": rollout.rollout_id,
+        "candidate": rollout.candidate,
+        "champion": rollout.champion,
+    }
+    return Decision(
+        key=f"rollout/{rollout.rollout_id}/{rollout.stage}/{rollout.share:g}",
+        stage="rollout",
+        timestamp=now,
+        verdict=verdict,
+        reason=f"{stage_name(rollout)} -> {verdict}: {reason}",
+        evidence=evidence | (_numbers(seen) if seen else {}),
+        severity="warning" if verdict == "rollback" else "info",
+    )
+
+
+def stage_name(rollout: Rollout) -> str:
+    """The stage for people: `canary 25 %`."""
+    share = f" {rollout.share * 100:g} %"
+    return {"shadow": "shadow", "canary": f"canary{share}", "ab_test": f"A/B test{share}"}.get(
+        rollout.stage, rollout.stage
+    )
+
+
+def end(rollout: Rollout, verdict: Decision) -> Rollout:
+    """The rollout as a final verdict leaves it; as it is, while it waits."""
+    if verdict.verdict == "wait":
+        return rollout
+    done = replace(rollout, stage_started=verdict.timestamp, reason=verdict.reason)
+    if verdict.verdict == "promote":
+        return replace(done, stage="promoted", share=1.0)
+    return replace(done, stage="rolled_back", share=0.0)
+
+
+def must_be_live(rollout: Rollout) -> None:
+    if not rollout.live:
+        raise RolloutError(
+            "this rollout is over",
+            where=f"rollout {rollout.rollout_id} of version {rollout.candidate}",
+            got=f"{rollout.stage}: {rollout.reason}",
+            expected="a rollout under way",
+            do="everloop rollout status",
+        )
+
+
+def _numbers(seen: DataclassInstance) -> dict[str, Any]:
+    """The evidence as JSON takes it: lists for tuples, null for NaN."""
+    found: dict[str, Any] = json.loads(json.dumps(asdict(seen)).replace("NaN", "null"))
+    return found
+
+
+def _by_hand(
+    rollout: Rollout, verdict: Verdict, reason: str, now: datetime
+) -> tuple[Rollout, Decision]:
+    must_be_live(rollout)
+    said = decision(rollout, verdict, f"by hand, {reason}", now)
+    return end(rollout, said), said
