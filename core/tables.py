@@ -24,7 +24,16 @@ from core.errors import DataError
 from core.readers import Refused, excerpt, nearest, read_table
 from core.records import utc
 
-__all__ = ["Columns", "Refused", "Rows", "read_rows", "write_quarantine"]
+__all__ = [
+    "Columns",
+    "Refused",
+    "Rows",
+    "as_string",
+    "read_rows",
+    "resolve",
+    "text_fault",
+    "write_quarantine",
+]
 
 MAX_TEXT_CHARACTERS = 10_000
 NAMES = ["request_id", "timestamp", "user", "text", "label", "segments"]
@@ -73,8 +82,8 @@ def read_rows(
     Raises DataError when the file cannot be used: not there, not a table, a column missing, no rows.
     """
     table = read_table(path)
-    _require(path, table.columns, columns)
-    gate = _Gate(path.stem, _resolved(columns, table.columns), labels, max_text_characters)
+    columns = resolve(path, table.columns, columns)
+    gate = _Gate(path.stem, columns, labels, max_text_characters)
     taken: list[tuple[Any, ...]] = []
     refused: list[Refused] = []
     for record in table.records:
@@ -122,7 +131,7 @@ class _Gate:
         c = self._columns
         text = values.get(c.text)
         label = as_string(values.get(c.label)).strip() if c.label else None
-        fault = self._text_fault(text) or (None if label is None else self._label_fault(label))
+        fault = text_fault(text, self._max) or (None if label is None else self._label_fault(label))
         if fault:
             return Refused(row, *fault)
         when = _time(values.get(c.time)) if c.time else None
@@ -136,15 +145,6 @@ class _Gate:
         rest = ((k, as_string(v)) for k, v in values.items() if k not in self._roles)
         segments = {k: v for k, v in rest if v}
         return key, when, as_string(values.get(c.user)) if c.user else "", text, label, segments
-
-    def _text_fault(self, text: Any) -> tuple[str, str] | None:
-        if text is None:
-            return "no text", ""
-        if not isinstance(text, str):
-            return f"the text is of type {type(text).__name__}, expected a string", excerpt(text)
-        if len(text) > self._max:
-            return f"the text has {len(text)} characters, at most {self._max} are taken", excerpt(text)
-        return None if text and not text.isspace() else ("an empty text", excerpt(text))
 
     def _label_fault(self, label: str) -> tuple[str, str] | None:
         if not label:
@@ -173,6 +173,17 @@ class _Gate:
         return None if first is None else (f"the request id is already in row {first}", excerpt(key))
 
 
+def text_fault(text: Any, most: int) -> tuple[str, str] | None:
+    """Why this is no text to classify, and how it begins; None when it is one."""
+    if text is None:
+        return "no text", ""
+    if not isinstance(text, str):
+        return f"the text is of type {type(text).__name__}, expected a string", excerpt(text)
+    if len(text) > most:
+        return f"the text has {len(text)} characters, at most {most} are taken", excerpt(text)
+    return None if text and not text.isspace() else ("an empty text", excerpt(text))
+
+
 def as_string(value: Any) -> str:
     """A cell as text; nothing (None, NaN) is "".
 
@@ -197,7 +208,9 @@ def _time(value: Any) -> datetime | None:
     return when if when >= EPOCH else None
 
 
-def _resolved(columns: Columns, found: Sequence[str]) -> Columns:
+def resolve(path: Path, found: Sequence[str], columns: Columns) -> Columns:
+    """The columns a file plays its roles with. Raises DataError for one that it does not have."""
+    _require(path, found, columns)
     return Columns(
         columns.text,
         columns.label,

@@ -66,12 +66,19 @@ def _policy(shape: type[BaseModel]) -> str:
 
 def _table(shape: type[BaseModel]) -> Iterator[str]:
     yield "| key | default | meaning |\n|---|---|---|"
+    yield from _keys(shape, "")
+
+
+def _keys(shape: type[BaseModel], before: str) -> Iterator[str]:
     for name, field in shape.model_fields.items():
         if name == "policy":
             continue
         default = field.get_default(call_default_factory=True)
         shown = "required" if default is PydanticUndefined else f"`{_yaml(default)}`"
-        yield f"| `{name}` | {shown} | {field.description or ''} |"
+        yield f"| `{before}{name}` | {shown} | {field.description or ''} |"
+        if default is None:  # a part that may be left out whole
+            for inner in _shapes(field.annotation):
+                yield from _keys(inner, f"{before}{name}.")
 
 
 def explained(strategy: BaseModel) -> str:

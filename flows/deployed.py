@@ -15,6 +15,7 @@ from prefect.events import emit_event
 from prefect.schedules import Interval
 
 from flows import stages
+from flows.batch_predict import predict_file, scheduled_job
 from flows.home import open_home
 
 
@@ -50,17 +51,33 @@ def loop(workspace: str = ".", now: datetime | None = None) -> None:
     stages.loop(open_home(Path(workspace)), now or datetime.now(UTC))
 
 
+@flow(name="batch-predict")
+def batch_predict(workspace: str = ".", now: datetime | None = None) -> dict[str, int]:
+    """Classify the file whose turn it is by `schedule.batch`; returns how many rows were answered."""
+    home, when = open_home(Path(workspace)), now or datetime.now(UTC)
+    done = predict_file(home, scheduled_job(home, when), when)
+    return {"rows": done.rows, "refused": done.refused}
+
+
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
-FLOWS = {"monitor": monitor, "retrain": retrain, "rollout": rollout, "loop": loop}
+FLOWS = {
+    "monitor": monitor,
+    "retrain": retrain,
+    "rollout": rollout,
+    "loop": loop,
+    "batch-predict": batch_predict,
+}
 
 
 def schedule(workspace: Path) -> None:
-    """Serve the flows until stopped: loop and rollout on their schedules, all four on demand.
+    """Serve the flows until stopped: loop, rollout and batch-predict on their schedules, all on demand.
 
     One run at a time, and at the same hours whenever this is started: counted from midnight UTC.
     """
     hours = open_home(workspace).strategy.schedule
     every = {"loop": hours.loop_hours, "rollout": hours.rollout_hours}
+    if hours.batch:
+        every["batch-predict"] = hours.batch.hours
     parameters = {"workspace": str(workspace.resolve())}
     serve(
         *(

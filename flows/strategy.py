@@ -28,11 +28,21 @@ class Model(Section):
     max_tokens: int = Field(128, ge=8, le=8192, description="tokens of a text that the encoder reads")
 
 
+class BatchPredict(Section):
+    """A file to classify regularly. Paths are in the workspace; {date} is the day, as 2026-01-05."""
+
+    input: str = Field(min_length=1, description="CSV, JSONL or Parquet: inbox/{date}.csv")
+    output: str = Field(min_length=1, description="where the answers go: answers/{date}.parquet")
+    hours: int = Field(24, ge=1, description="how often")
+    text_column: str = Field("text", min_length=1, description="column with the text")
+
+
 class Schedule(Section):
     """How often the loop turns, in production and in a replay."""
 
     loop_hours: int = Field(24, ge=1, description="monitor, pick labels, decide whether to retrain")
     rollout_hours: int = Field(4, ge=1, description="look at a rollout under way")
+    batch: BatchPredict | None = Field(None, description="a file to classify regularly")
 
 
 class Strategy(Section):

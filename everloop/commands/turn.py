@@ -115,7 +115,8 @@ def retrain(
 
 def flow(
     name: Annotated[
-        Literal["monitor", "retrain", "rollout", "loop"], typer.Argument(help="Which of the four.")
+        Literal["monitor", "retrain", "rollout", "loop", "batch-predict"],
+        typer.Argument(help="Which one."),
     ],
     workspace: WorkspaceOption = Path(),
     now: NowOption = None,

@@ -97,6 +97,7 @@ Commands:
   train     Train the first model of a workspace; it is the champion.
   serve     Serve the champion over HTTP.
   stage     Run one stage of dvc.yaml; `dvc repro` calls this.
+  predict   Classify every row of a file.
   demo      The whole loop on the bundled sample stream.
   replay    Drive every stage over a stream of the past.
   sample    Write the sample stream that the demo replays.

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import EverloopError, ModelError
+from core.errors import EverloopError, ModelError, ParamsError
 from everloop import stack
 from everloop.init import init
 from everloop.replay import run
@@ -46,11 +46,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_the_four_flows_have_their_names_and_take_a_workspace_and_a_time() -> None:
+def test_the_flows_have_their_names_and_take_a_workspace_and_a_time() -> None:
     from flows.deployed import FLOWS
 
     assert {name: made.name for name, made in FLOWS.items()} == {
-        n: n for n in ("monitor", "retrain", "rollout", "loop")
+        n: n for n in ("monitor", "retrain", "rollout", "loop", "batch-predict")
     }
     for made in FLOWS.values():
         parameters = inspect.signature(made.fn).parameters
@@ -64,6 +64,8 @@ def test_without_its_decorator_a_flow_is_the_stage_and_needs_no_server(empty: Pa
     for name in ("monitor", "retrain", "loop"):
         with pytest.raises(ModelError, match="this workspace has no model yet"):
             FLOWS[name].fn(str(empty), now=EVENING)
+    with pytest.raises(ParamsError, match="no batch prediction is scheduled"):
+        FLOWS["batch-predict"].fn(str(empty), now=EVENING)
     assert FLOWS["rollout"].fn(str(empty), now=EVENING) == stages.roll_out(open_home(empty), EVENING)
 
 
@@ -187,12 +189,13 @@ def test_the_schedule_makes_runs_and_stops_cleanly(
     scheduled: tuple[subprocess.Popen[str], str], empty: Path, environment: None
 ) -> None:
     process, url = scheduled
-    deployments = wait_for(lambda: (d := ask(url, "deployments/filter", {})) and len(d) == 4 and d)
+    deployments = wait_for(lambda: (d := ask(url, "deployments/filter", {})) and len(d) == 5 and d)
     hours = {
         d["entrypoint"]: [s["schedule"]["interval"] / 3600 for s in d["schedules"]] for d in deployments
     }
-    flows = [f"flows.deployed.{n}" for n in ("monitor", "retrain", "rollout", "loop")]
-    assert hours == dict(zip(flows, [[], [], [4.0], [24.0]], strict=True))
+    names = ("monitor", "retrain", "rollout", "loop", "batch_predict")
+    flows = [f"flows.deployed.{n}" for n in names]
+    assert hours == dict(zip(flows, [[], [], [4.0], [24.0], []], strict=True))
     assert {d["parameters"]["workspace"] for d in deployments} == {str(empty)}
 
     runs = wait_for(lambda: ask(url, "flow_runs/filter", {}))

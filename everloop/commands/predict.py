@@ -1,0 +1,86 @@
+"""everloop predict: a whole file through the serving path."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from everloop.commands.options import NowOption, TextColumn, WorkspaceOption, at
+
+if TYPE_CHECKING:
+    from serving.batch import Done, Job
+
+
+def predict(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Texts to classify: CSV, JSONL or Parquet.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The same rows with answers.")],
+    workspace: WorkspaceOption = Path(),
+    text_column: TextColumn = "text",
+    now: NowOption = None,
+) -> None:
+    """Classify every row of a file.
+
+    OUT has the columns of IN and label, score, model_version, variant and prediction_id
+    (predicted_label where IN has a label already); its suffix says the format. The answers are logged
+    as those of the server are. Killed and run again, it goes on where it stopped.
+
+    Example: everloop predict tickets.csv answers.parquet -w shop
+    """
+    from flows.batch_predict import predict_file, quarantine_of
+    from flows.home import open_home
+    from serving.batch import Job
+
+    home, job = open_home(workspace), Job(source, out, text_column)
+    began, answered = time.perf_counter(), 0
+    with _bar(source) as show:
+
+        def advance(rows: int, new: int) -> None:
+            nonlocal answered, began
+            began = began if rows else time.perf_counter()
+            answered += new
+            show(rows)
+
+        done = predict_file(home, job, at(now), advance)
+    _tell(job, done, answered, time.perf_counter() - began, quarantine_of(home, job))
+
+
+@contextmanager
+def _bar(source: Path) -> Iterator[Callable[[int], None]]:
+    """A progress bar that is told how many rows are through; nothing where there is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from core.readers import about_rows
+
+    shown = (BarColumn(), MofNCompleteColumn(), TextColumn("rows"), TimeRemainingColumn())
+    with Progress(*shown, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=about_rows(source) if source.is_file() else None)
+        yield lambda rows: bar.update(task, completed=rows)
+
+
+def _tell(job: Job, done: Done, answered: int, seconds: float, quarantine: Path) -> None:
+    if done.refused:
+        count = f"{done.refused} row{'s' * (done.refused > 1)}"
+        typer.echo(
+            f"warning: {job.source.name}: {count} refused; the reasons are in {quarantine}", err=True
+        )
+    said = f"{job.out}: {done.rows} rows, {done.refused} refused"
+    if answered:
+        typer.echo(f"{said}, {seconds:.1f} s, {answered / seconds:.0f} texts/s")
+    else:
+        typer.echo(f"{said}, done already")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(predict)

@@ -1,0 +1,48 @@
+"""Batch prediction in a workspace: of the file somebody names, or of the one whose turn it is.
+
+schedule:
+  batch: {input: "inbox/{date}.csv", output: "answers/{date}.csv", hours: 24}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from core.errors import ParamsError
+from flows.home import Home
+from serving.batch import Batch, Done, Job
+from serving.service import Service
+
+
+def predict_file(
+    home: Home, job: Job, now: datetime, tell: Callable[[int, int], None] = lambda *_: None
+) -> Done:
+    """Answer every row of a file with the models that serve. Raises as `Batch.run`."""
+    max_text = home.strategy.logging.max_text_characters
+    service = Service(home.store, home.registry.load, max_text)
+    return Batch(home.store, service, max_text, quarantine_of(home, job)).run(job, now, tell)
+
+
+def quarantine_of(home: Home, job: Job) -> Path:
+    """Where the refused rows of a file go."""
+    return home.workspace.quarantine / f"predict-{job.out.stem}.csv"
+
+
+def scheduled_job(home: Home, now: datetime) -> Job:
+    """The file of `schedule.batch` at this time. Raises ParamsError when there is none."""
+    batch = home.strategy.schedule.batch
+    if batch is None:
+        raise ParamsError(
+            "no batch prediction is scheduled",
+            where=f"{home.workspace.params}, schedule.batch",
+            got="nothing",
+            expected="batch: {input: 'inbox/{date}.csv', output: 'answers/{date}.csv'}",
+            do="add it, or name a file: everloop predict IN OUT",
+        )
+    source, out = (
+        home.workspace.root / pattern.replace("{date}", f"{now:%Y-%m-%d}")
+        for pattern in (batch.input, batch.output)
+    )
+    return Job(source, out, batch.text_column)

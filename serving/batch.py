@@ -1,0 +1,283 @@
+"""All rows of a file through the serving path, in parts that a kill cannot take back.
+
+    OUT.parts/000001.jsonl    what became of rows 1 to 512, written whole or not at all
+    OUT.parts/joined          all of it beside the columns of the input, renamed to OUT at the end
+
+The store remembers when a batch began and of which file. Ids of requests come from that and the row's
+number, so a batch that goes on after a kill asks for the answers it was given before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from core.errors import DataError
+from core.readers import Record, Refused, read_table
+from core.records import Request, hash_user
+from core.store import Store
+from core.tables import Columns, as_string, resolve, text_fault, write_quarantine
+from core.writers import check_writable, groups, json_line, write_table
+from serving.service import Service
+
+CHUNK = 512  # rows answered together, in one transaction
+ADDED: dict[str, type] = {
+    "label": str,
+    "score": float,
+    "model_version": str,
+    "variant": str,
+    "prediction_id": str,
+}
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Which file to read, where its answers go, and in which column its texts are."""
+
+    source: Path
+    out: Path
+    text: str = "text"
+
+    @property
+    def parts(self) -> Path:
+        return self.out.with_name(f"{self.out.name}.parts")
+
+    @property
+    def joined(self) -> Path:
+        return self.parts / "joined"
+
+    def part(self, number: int) -> Path:
+        return self.parts / f"{number:06d}.jsonl"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a batch."""
+
+    rows: int  # answered
+    refused: int
+    bytes: int  # of OUT
+
+
+class Batch:
+    """Answers a file with a service; the rows that are refused go to the file `quarantine`."""
+
+    def __init__(self, store: Store, service: Service, max_text: int, quarantine: Path) -> None:
+        self._store, self._service, self._max_text = store, service, max_text
+        self._quarantine = quarantine
+
+    def run(self, job: Job, now: datetime, tell: Tell = lambda *_: None) -> Done:
+        """Answer every row of the file; a finished batch is not done again.
+
+        `tell` hears how many rows are through and how many of them just now, first that it is none of
+        them: the model is loaded. Raises DataError when the
+        file cannot be used, has changed since the batch began, or would replace one that is not its
+        own; ModelError and StoreError as the service does.
+        """
+        columns = self._check(job)
+        digest = _digest(job.source)
+        described = {"input": digest, "text": job.text}
+        known = self._known(job, described)
+        if known and known["done"] and not job.joined.exists():
+            shutil.rmtree(job.parts, ignore_errors=True)
+            return Done(**known["done"])
+        self._service.refresh(now)  # no model, no work
+        state = known or {**described, "now": now.isoformat(), "done": None}
+        if not known:
+            self._begin(job, state)
+        with _alone(job):
+            if not job.joined.exists() or not state["done"]:
+                tell(0, 0)
+                rows = self._answer(job, columns, state, tell)
+                if _digest(job.source) != digest:
+                    raise _changed(job)
+                state["done"] = asdict(self._join(job, rows))
+                self._store.set(_key(job), state)
+            os.replace(job.joined, job.out)
+            _sync(job.out.parent)
+        shutil.rmtree(job.parts)
+        return Done(**state["done"])
+
+    def _check(self, job: Job) -> Columns:
+        check_writable(job.out)
+        found = read_table(job.source).columns
+        _added(job.source, found)
+        return resolve(job.source, found, Columns(text=job.text))
+
+    def _known(self, job: Job, described: dict[str, str]) -> dict[str, Any] | None:
+        """The batch that was begun here and is to go on, or is done; None when this is a new one."""
+        state: dict[str, Any] | None = self._store.get(_key(job))
+        same = state is not None and described.items() <= state.items()
+        if job.out.exists():
+            if state and same and state["done"] and state["done"]["bytes"] == job.out.stat().st_size:
+                return state
+            raise DataError(
+                "the output is there already",
+                where=str(job.out),
+                got="a file that is not the finished answer to this input",
+                expected="a name that is free",
+                do="choose another name, or remove the file",
+            )
+        if not job.parts.exists():
+            return None
+        if not same:
+            raise _changed(job)
+        if state and state["done"] and not job.joined.exists():
+            return None  # done once, and its output taken away since
+        return state
+
+    def _begin(self, job: Job, state: dict[str, Any]) -> None:
+        shutil.rmtree(job.parts, ignore_errors=True)
+        self._store.set(_key(job), state)
+        try:
+            job.parts.mkdir(parents=True)
+        except OSError as fault:
+            raise DataError(
+                "the output cannot be written here",
+                where=str(job.out.parent),
+                got=fault.strerror or str(fault),
+                expected="a folder that can be written",
+            ) from None
+
+    def _answer(self, job: Job, columns: Columns, state: dict[str, Any], tell: Tell) -> int:
+        """Write the parts that are not there yet; returns how many rows the file has."""
+        now = datetime.fromisoformat(state["now"])
+        identity = "\x1f".join((state["input"], state["text"], state["now"]))
+        name = f"batch-{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
+        rows = 0
+        for number, records in enumerate(groups(read_table(job.source).records, CHUNK), 1):
+            new = not job.part(number).exists()
+            if new:
+                asked = [_request(r, columns, self._max_text, name, now) for r in records]
+                _keep(job.part(number), self._outcomes(asked))
+            rows += len(records)
+            tell(rows, len(records) if new else 0)
+        return rows
+
+    def _outcomes(self, asked: Sequence[Request | Refused]) -> list[dict[str, Any]]:
+        """One line for each row: the columns that are added to it, or why it is refused."""
+        answers = iter(self._service.predict([a for a in asked if isinstance(a, Request)]))
+        rows = (a if isinstance(a, Refused) else next(answers) for a in asked)
+        return [
+            asdict(r) if isinstance(r, Refused) else {c: getattr(r, c) for c in ADDED} for r in rows
+        ]
+
+    def _join(self, job: Job, total: int) -> Done:
+        columns = read_table(job.source).columns
+        names = _added(job.source, columns)
+
+        def answered() -> Iterator[dict[str, Any]]:
+            for record, outcome in _outcomes(job):
+                if not isinstance(record, Refused) and "reason" not in outcome:
+                    yield {**record[1], **{names[c]: outcome[c] for c in ADDED}}
+
+        def refused() -> Iterator[Refused]:
+            return (Refused(**o) for _, o in _outcomes(job) if "reason" in o)
+
+        kept: dict[str, type | None] = {
+            **dict.fromkeys(columns),
+            **{names[c]: kind for c, kind in ADDED.items()},
+        }
+        rows = write_table(job.joined, job.out.suffix, kept, answered, job.source)
+        if rows < total:
+            write_quarantine(refused(), self._quarantine)
+        return Done(rows, total - rows, job.joined.stat().st_size)
+
+
+def _request(
+    record: Record, columns: Columns, max_text: int, name: str, now: datetime
+) -> Request | Refused:
+    if isinstance(record, Refused):
+        return record
+    row, values = record
+    text = values.get(columns.text)
+    fault = text_fault(text, max_text)
+    if fault:
+        return Refused(row, *fault)
+    user = as_string(values.get(columns.user)) if columns.user else ""
+    return Request(f"{name}-{row}", now, str(text), hash_user(user))
+
+
+def _outcomes(job: Job) -> Iterator[tuple[Record, dict[str, Any]]]:
+    """Every record of the input with the line of its part."""
+    for number, records in enumerate(groups(read_table(job.source).records, CHUNK), 1):
+        with job.part(number).open(encoding="utf-8") as lines:
+            yield from zip(records, map(json.loads, lines), strict=True)
+
+
+def _added(path: Path, found: Sequence[str]) -> dict[str, str]:
+    """What the added columns are called beside those the file has."""
+    names = {c: f"predicted_{c}" if c in found else c for c in ADDED}
+    taken = [n for n in names.values() if n in found]
+    if taken:
+        raise DataError(
+            "the input has columns of the names its answers would get",
+            where=str(path),
+            got=", ".join(taken),
+            do="rename them in the file",
+        )
+    return names
+
+
+def _changed(job: Job) -> DataError:
+    return DataError(
+        "the input is not what this batch began with",
+        where=str(job.source),
+        got=f"another content or text column than {job.parts} was begun with",
+        expected="the same file, so that the parts that are done belong to it",
+        do=f"bring it back, or remove {job.parts} and start afresh",
+    )
+
+
+def _key(job: Job) -> str:
+    return f"batch/{job.out.resolve()}"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _keep(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """The file is there whole and on the disk, or not at all."""
+    unfinished = path.with_suffix(".half")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.writelines(map(json_line, rows))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """A rename is on the disk when its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _alone(job: Job) -> Iterator[None]:
+    """Raises DataError while another process writes the same output."""
+    with (job.parts / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(
+                "another process is writing this batch",
+                where=str(job.parts),
+                do="wait for it to end",
+            ) from None
+        yield
