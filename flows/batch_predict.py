@@ -42,7 +42,8 @@ def scheduled_job(home: Home, now: datetime) -> Job:
             do="add it, or name a file: everloop predict IN OUT",
         )
     source, out = (
-        home.workspace.root / pattern.replace("{date}", f"{now:%Y-%m-%d}")
+        home.workspace.root
+        / pattern.replace("{date}", f"{now:%Y-%m-%d}").replace("{hour}", f"{now:%H}")
         for pattern in (batch.input, batch.output)
     )
     return Job(source, out, batch.text_column)

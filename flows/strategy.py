@@ -29,11 +29,12 @@ class Model(Section):
 
 
 class BatchPredict(Section):
-    """A file to classify regularly. Paths are in the workspace; {date} is the day, as 2026-01-05."""
+    """A file to classify regularly. Paths are in the workspace; {date} is the day, as 2026-01-05, and
+    {hour} the hour of the run, as 03, both in UTC."""
 
     input: str = Field(min_length=1, description="CSV, JSONL or Parquet: inbox/{date}.csv")
     output: str = Field(min_length=1, description="where the answers go: answers/{date}.parquet")
-    hours: int = Field(24, ge=1, description="how often")
+    hours: int = Field(24, ge=1, description="how often; below 24 the paths need {hour}, 00 to 23, too")
     text_column: str = Field("text", min_length=1, description="column with the text")
 
 

@@ -174,17 +174,6 @@ def test_over_many_tests_the_better_wins_and_the_equal_ties(policy: AbTest, ties
     assert verdicts().count("tie") == ties  # of 200; 190 on average
 
 
-def test_the_order_of_the_rows_does_not_matter() -> None:
-    frame = answers(5)
-    before = frame.copy()
-    shuffled = frame.sample(frac=1, random_state=0)
-    for policy in (ACCURACY, FEEDBACK):
-        assert policy.advance(start(), frame, NOW + WEEK) == policy.advance(
-            start(), shuffled, NOW + WEEK
-        )
-    pd.testing.assert_frame_equal(frame, before)
-
-
 def test_a_rollout_goes_on_under_the_policy_that_is_chosen_now() -> None:
     canary = ShadowCanary(policy="shadow-canary").start("7", "6", NOW, "k")
     split, decision = ACCURACY.advance(canary, answers(0), NOW + WEEK)

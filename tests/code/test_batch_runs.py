@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from core.readers import about_rows
 from core.store import Store
 from everloop.replay import run
 from everloop.sample import bundled
+from flows.batch_predict import scheduled_job
 from flows.home import Home
+from flows.strategy import BatchPredict
+from serving.batch import Job
 from tests.code.command_line import everloop, refused
 from tests.code.small_loop import job, make_home
 from tests.code.test_flows import prefect
@@ -123,6 +127,15 @@ def test_killed_again_and_again_it_ends_as_one_that_was_not(made: Home, tmp_path
     assert len({s.requests() for s in stores}) == 1
     assert len({s.counters()["encoder_passes.serving"] for s in stores}) == 1
     assert not parts.exists()
+
+
+def test_the_file_of_an_hour(made: Home) -> None:
+    place, strategy = made.workspace.root, made.strategy
+    batch = BatchPredict(input="in/{date}T{hour}.csv", output="/out/{date}/{hour}.csv", hours=1)
+    schedule = strategy.schedule.model_copy(update={"batch": batch})
+    home = replace(made, strategy=strategy.model_copy(update={"schedule": schedule}))
+    found = scheduled_job(home, datetime(2026, 1, 6, 3, 59, tzinfo=UTC))
+    assert found == Job(place / "in/2026-01-06T03.csv", Path("/out/2026-01-06/03.csv"))
 
 
 @pytest.mark.slow

@@ -1,0 +1,71 @@
+"""Laws that hold for every rollout policy; a new policy is tested once it is in the union."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any, get_args
+
+import pandas as pd
+import pytest
+
+from core.errors import RolloutError
+from core.records import LIVE
+from pipelines.rollout import RolloutPolicy, promote, roll_back
+from tests.code.test_ab_test import NOW, answers
+
+POLICIES = [
+    p(policy=get_args(p.model_fields["policy"].annotation)[0])
+    for p in get_args(get_args(RolloutPolicy)[0])
+]
+every_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.policy)
+LONG = timedelta(days=60)
+
+
+@every_policy
+def test_begins_live_under_an_id_that_repeats(policy: Any) -> None:
+    rollout = policy.start("7", "6", NOW, "v0003")
+    assert rollout.stage in LIVE
+    assert policy.start("7", "6", NOW + LONG, "v0003").rollout_id == rollout.rollout_id
+    assert policy.start("7", "6", NOW, "v0004").rollout_id != rollout.rollout_id
+    with pytest.raises(RolloutError, match="the candidate is the champion already"):
+        policy.start("6", "6", NOW, "v0003")
+
+
+@every_policy
+def test_the_same_look_gives_the_same_whatever_the_order_and_changes_nothing(policy: Any) -> None:
+    rollout, frame = policy.start("7", "6", NOW, "k"), answers(0)
+    before = frame.copy()
+    first = policy.advance(rollout, frame, NOW + LONG)
+    assert policy.advance(rollout, frame.sample(frac=1, random_state=0), NOW + LONG) == first
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@every_policy
+@pytest.mark.parametrize("days", [0, 60])
+def test_without_traffic_there_is_a_verdict_and_its_evidence_is_json(policy: Any, days: int) -> None:
+    rollout = policy.start("7", "6", NOW, "k")
+    moved, decision = policy.advance(rollout, answers(0).head(0), NOW + timedelta(days=days))
+    json.dumps(decision.evidence, allow_nan=False)
+    assert decision.reason
+    assert moved == rollout if decision.verdict == "wait" else not moved.live
+
+
+@every_policy
+def test_the_better_candidate_gets_there_and_the_worse_does_not(policy: Any) -> None:
+    for right, end in (((0.95, 0.7), "promoted"), ((0.5, 0.9), "rolled_back")):
+        rollout, now = policy.start("7", "6", NOW, "k"), NOW
+        while rollout.live:
+            now += LONG
+            rollout, decision = policy.advance(rollout, answers(1, right), now)
+        assert (rollout.stage, rollout.stage_started, rollout.reason) == (end, now, decision.reason)
+
+
+@every_policy
+def test_what_is_over_is_over(policy: Any) -> None:
+    for end in (promote, roll_back):
+        rollout, _ = end(policy.start("7", "6", NOW, "k"), NOW, "by me")
+        with pytest.raises(RolloutError, match="this rollout is over"):
+            policy.advance(rollout, answers(0), NOW)
+        with pytest.raises(RolloutError, match="this rollout is over"):
+            end(rollout, NOW, "again")
