@@ -184,6 +184,14 @@ class Rollout:
     def live(self) -> bool:
         return self.stage in LIVE
 
+    def draws(self, key: str) -> bool:
+        """Whether this user (or request, where no user is named) is in the candidate's share.
+
+        The rollout's id salts the hash, so each rollout tries its candidate on other users; a growing
+        share only ever moves users from the champion to the candidate.
+        """
+        return bucket(key, salt=self.rollout_id) < self.share
+
 
 @dataclass(frozen=True)
 class Window:

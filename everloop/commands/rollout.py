@@ -49,7 +49,7 @@ def _arms(live: Rollout, answers: DataFrame) -> str:
     from pipelines.rollout.ab_test import evidence
     from pipelines.rollout.compare import arms
 
-    new, old = arms(answers, live.candidate, live.champion)
+    new, old = arms(answers, live)
     sides = (("champion", live.champion, old), ("candidate", live.candidate, new))
     rows = [[name, version, a.requests, a.users, a.complained] for name, version, a in sides]
     lines = ["", table(["answered by", "version", "requests", "users", "complained"], rows)]

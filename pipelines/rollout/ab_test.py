@@ -122,7 +122,7 @@ def evidence(answers: pd.DataFrame, rollout: Rollout, metric: Metric) -> Evidenc
     seen = compare(answers, rollout.candidate, rollout.champion)
     if metric == "accuracy":
         return Evidence(metric, seen.pairs, seen.labels, "labels", *seen.accuracy, seen.difference)
-    new, old = arms(answers, rollout.candidate, rollout.champion)
+    new, old = arms(answers, rollout)
     gain = unpaired_difference((old.complained, old.users), (new.complained, new.users))
     least = min(new.requests, old.requests)
     return Evidence(metric, seen.pairs, least, "requests of each arm", new.share, old.share, gain)

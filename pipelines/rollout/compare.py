@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from core.records import Rollout
+
 Z95 = 1.959964
 Interval = tuple[float, float, float]  # low, middle, high
 
@@ -63,17 +65,20 @@ def compare(answers: pd.DataFrame, candidate: str, champion: str) -> Comparison:
     )
 
 
-def arms(answers: pd.DataFrame, candidate: str, champion: str) -> tuple[Arm, Arm]:
-    """Who was answered by the candidate and who by the champion, of the requests that both scored.
+def arms(answers: pd.DataFrame, rollout: Rollout) -> tuple[Arm, Arm]:
+    """Who was answered by the candidate and who by the champion, as the rollout drew them.
 
-    A request that only one scored came before its server knew of the rollout: nobody was drawn.
+    Left out: a request that only one model scored (its server did not know of the rollout yet), and
+    one whose caller asked for the other model by its version.
     """
+    names = frozenset((rollout.candidate, rollout.champion))
     versions = answers.groupby("request_id")["model_version"].agg(frozenset)
-    both = versions.index[versions == frozenset((candidate, champion))]
+    both = versions.index[versions == names]
     sent = answers[answers["request_id"].isin(both) & (answers["variant"] != "shadow")]
     user = sent["user_key"].where(sent["user_key"] != "", sent["request_id"])
-    sent = sent.assign(user=user)
-    return _arm(sent, candidate), _arm(sent, champion)
+    drawn = user.map({key: rollout.draws(key) for key in user.unique()})
+    as_drawn = sent.assign(user=user)[(sent["model_version"] == rollout.candidate) == drawn]
+    return _arm(as_drawn, rollout.candidate), _arm(as_drawn, rollout.champion)
 
 
 def _arm(sent: pd.DataFrame, version: str) -> Arm:

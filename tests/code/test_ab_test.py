@@ -134,18 +134,28 @@ def test_at_its_latest_end_it_decides_on_what_there_is() -> None:
 def test_users_are_counted_and_not_their_requests() -> None:
     often = pd.concat([answers(0, users=40, labels=0)] * 5, keys=range(5)).reset_index()
     often["request_id"] += "-" + often["level_0"].astype(str)
-    new, old = arms(often, "7", "6")
+    new, old = arms(often, start())
     assert (new.requests + old.requests, new.users + old.users) == (200, 40)
-    nameless = often.assign(user_key="")
-    new, old = arms(nameless, "7", "6")
-    assert new.users + old.users == 200
+    nameless = answers(0, users=40).assign(user_key="")
+    drawn = nameless["request_id"].map(start().draws)
+    answered = drawn == (nameless["model_version"] == "7")
+    nameless["variant"] = np.where(answered, "champion", "shadow")
+    new, old = arms(nameless, start())
+    assert new.users + old.users == 40
 
 
 def test_requests_from_before_the_split_was_known_are_nobodys() -> None:
     frame = answers(0, users=40)
     early = frame[frame["variant"] == "champion"].assign(complained=True)
     early["request_id"] += "-early"
-    assert arms(pd.concat([frame, early]), "7", "6") == arms(frame, "7", "6")
+    assert arms(pd.concat([frame, early]), start()) == arms(frame, start())
+
+
+def test_who_asks_for_a_model_by_its_version_is_in_no_arm() -> None:
+    frame = answers(0, users=40)
+    asked = frame.assign(variant=np.where(frame["variant"] == "shadow", "canary", "shadow"))
+    asked["request_id"] += "-by-version"
+    assert arms(pd.concat([frame, asked]), start()) == arms(frame, start())
 
 
 def test_an_equal_candidate_is_rarely_proven_anything() -> None:
@@ -207,7 +217,7 @@ def test_the_store_tells_who_complained_of_which_answer(store: Store, service: S
     rows = store.answers(given[0].timestamp, when + timedelta(seconds=1))
     assert sorted(rows[rows["complained"].astype(bool)]["request_id"]) == ["r0", "r2"]
     assert not store.answers(given[0].timestamp, when)["complained"].any()
-    new, old = arms(rows, "2", "1")
+    new, old = arms(rows, rollout)
     assert (new.requests + old.requests, new.users + old.users) == (40, 20)
     assert new.complained + old.complained == 2
     assert rollout.live
