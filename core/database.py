@@ -8,22 +8,30 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, MetaData, Table, create_engine, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.schema import CreateColumn
 
-from core.errors import StoreError
+from core.errors import RowError, StoreError
 
 R = TypeVar("R")
-BUSY_SECONDS = 10
+LOCKED = ("locked", "lock timeout", "statement timeout")
+FULL = ("disk is full", "No space left on device")
+BUSY_SECONDS = 10.0
+CHECKPOINT_PAGES = 4000  # 16 MB of log before SQLite copies it over: fewer and larger writes
 
 
 class Database:
-    """The tables of `metadata` at `url`, made if missing. Raises StoreError when it fails."""
+    """The tables of `metadata` at `url`, made if missing. Raises StoreError when it fails.
 
-    def __init__(self, url: str, metadata: MetaData) -> None:
+    A lock is waited for `busy` seconds, BUSY_SECONDS unless told.
+    """
+
+    def __init__(self, url: str, metadata: MetaData, busy: float | None = None) -> None:
         self.url = url
-        self._engine = _engine(url)
+        self.busy = BUSY_SECONDS if busy is None else busy
+        self._engine = _engine(url, self.busy)
         self._dialect: Any = sqlite if self._engine.dialect.name == "sqlite" else postgresql
         with self._faults():
             metadata.create_all(self._engine)
@@ -47,16 +55,21 @@ class Database:
             yield
         except DBAPIError as fault:
             text = next(iter(str(fault.orig).strip().splitlines()), "")
-            locked = "locked" in text or "lock timeout" in text
-            raise StoreError(
-                "the store is locked by another process" if locked else "the store cannot be used",
-                where=self._where(),
-                got=text,
-                expected=f"a free store within {BUSY_SECONDS} s" if locked else "",
-                do="stop the other process or wait for it, then run this again; nothing was lost"
-                if locked
-                else "check that it exists and can be written, then run this again",
-            ) from fault
+            where = self._where()
+            if any(sign in text for sign in LOCKED):
+                raise StoreError(
+                    "the store is locked by another process",
+                    where=where,
+                    got=text,
+                    expected=f"a free store within {self.busy:g} s",
+                    do="stop the other process or wait for it, then run this again; nothing was lost",
+                ) from fault
+            if any(sign in text for sign in FULL):
+                do = "make room on it; nothing that was acknowledged is lost"
+                raise StoreError("the store's disk is full", where=where, got=text, do=do) from fault
+            do = "check that it exists and can be written, then run this again"
+            kind = RowError if isinstance(fault, DataError | IntegrityError) else StoreError
+            raise kind("the store cannot be used", where=where, got=text, do=do) from fault
 
     def _where(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)
@@ -64,6 +77,31 @@ class Database:
     def _insert(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
         if rows:
             db.execute(self._dialect.insert(table).on_conflict_do_nothing(), rows)
+
+    def _append(self, db: Connection, table: Table, rows: list[tuple[Any, ...]]) -> int:
+        """Insert rows in column order, without SQLAlchemy's work for each; returns how many are new."""
+        if not rows:
+            return 0
+        dialect = self._engine.dialect
+        made = [c.type.dialect_impl(dialect).bind_processor(dialect) for c in table.columns]
+        todo = [(i, change) for i, change in enumerate(made) if change]
+        ready = []
+        for row in rows:
+            values = list(row)
+            for i, change in todo:
+                values[i] = change(values[i])
+            ready.append(tuple(values))
+        return db.exec_driver_sql(_insert_text(table, dialect), ready).rowcount
+
+    def _add_columns(self, table: Table) -> None:
+        """The columns that the table has by now and an older store does not."""
+        with self._write() as db:
+            known = {c["name"] for c in inspect(db).get_columns(table.name)}
+            for column in (c for c in table.columns if c.name not in known):
+                text = CreateColumn(column).compile(dialect=self._engine.dialect)
+                # two may open an old store at once; SQLite lets one write, Postgres must be told
+                again = "IF NOT EXISTS " if self._dialect is postgresql else ""
+                db.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {again}{text}")
 
     def _replace(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -86,15 +124,25 @@ def parts(items: Iterable[str], size: int = 500) -> Iterator[list[str]]:
         yield whole[i : i + size]
 
 
-def _engine(url: str) -> Engine:
+def _insert_text(table: Table, dialect: Dialect) -> str:
+    quote = dialect.identifier_preparer.quote
+    names = ", ".join(quote(c.name) for c in table.columns)
+    mark = "?" if dialect.paramstyle == "qmark" else "%s"
+    marks = ", ".join([mark] * len(table.columns))
+    return f"INSERT INTO {quote(table.name)} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+
+
+def _engine(url: str, busy: float) -> Engine:
     try:
         if url.startswith("sqlite:///"):
             _make_folder(Path(url.removeprefix("sqlite:///")).parent)
-            engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+            engine = create_engine(url, connect_args={"timeout": busy})
             _use_wal(engine)
             return engine
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": BUSY_SECONDS})
-        _wait_so_long(engine)
+        seconds = max(2, round(busy))  # libpq does not obey less
+        wait = {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000}
+        engine = create_engine(url, pool_pre_ping=True, connect_args=wait)
+        _wait_so_long(engine, busy)
         return engine
     except (ArgumentError, ImportError, TypeError) as fault:
         raise StoreError(
@@ -106,12 +154,12 @@ def _engine(url: str) -> Engine:
         ) from None
 
 
-def _wait_so_long(engine: Engine) -> None:
+def _wait_so_long(engine: Engine, busy: float) -> None:
     """On Postgres too nobody waits for a lock for ever."""
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
-        connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        connection.execute(f"SET lock_timeout = '{busy * 1000:.0f}ms'")
         connection.commit()
 
 
@@ -133,6 +181,8 @@ def _use_wal(engine: Engine) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA secure_delete=ON")  # a text that is deleted is not left in the file
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -4,6 +4,7 @@ EverloopError
 ├── ParamsError      params.yaml: all faults of the file, reported together
 ├── WorkspaceError   a folder that is not a workspace, or a half-made one
 ├── StoreError       the store is locked, unreachable, or of another version
+│   └── RowError     the store is well and will never take this record
 ├── DataError        a table that cannot be read, a column that is not there
 ├── LabelError       an annotation that cannot be accepted
 ├── DatasetError     a dataset version, DVC or git refuses
@@ -40,6 +41,10 @@ class WorkspaceError(EverloopError):
 
 class StoreError(EverloopError):
     """The store did not take or give a record."""
+
+
+class RowError(StoreError):
+    """A record that the store refuses, now and later."""
 
 
 class DataError(EverloopError):

@@ -8,6 +8,7 @@ A request becomes a `Prediction`; some predictions become an `AnnotationTask`, t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -57,6 +58,7 @@ class Prediction:
     segments: dict[str, str]
     user_key: str
     latency_ms: float
+    propensity: float = 1.0  # chance that the log keeps such a row; 1 where all are kept
 
 
 @dataclass(frozen=True)
@@ -198,8 +200,9 @@ class Window:
     """Answered requests of [start, end): rows and the arrays that travel with them.
 
     rows: prediction_id, request_id, timestamp, model_version, variant, text, label, score,
-    encoder, user_key, truth (None where unknown), audit (bool), propensity (NaN where not picked),
-    and one `segment.<name>` column for each segment seen.
+    encoder, user_key, truth (None where unknown), audit (bool), kept (chance that the log kept the
+    row), propensity (chance that it was kept and picked, NaN where not picked), and one
+    `segment.<name>` column for each segment seen.
     """
 
     start: datetime
@@ -210,6 +213,17 @@ class Window:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def kept(self) -> Array:
+        """(n,) chance that the log kept each row: it stands for 1 / kept requests."""
+        if "kept" not in self.rows:
+            return np.ones(len(self))
+        return self.rows["kept"].to_numpy(dtype=float)
+
+    def even(self) -> Window:
+        """Rows that look like all traffic: where the log always keeps some kinds, those thinned out."""
+        return self.take(evenly(self.rows["request_id"], self.kept))
 
     def take(self, keep: Array) -> Window:
         """The rows at these positions, or where this boolean mask is true."""
@@ -255,6 +269,19 @@ def bucket(key: str, salt: str = "") -> float:
     """
     digest = hashlib.blake2b(f"{salt}\x1f{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+def log_place(request_id: str) -> float:
+    """A stable place in [0, 1) for a request: a log that keeps a share of all keeps those below it."""
+    return bucket(request_id, salt="log")
+
+
+def evenly(request_ids: Iterable[str], kept: Array) -> Array:
+    """(n,) True for the rows that one uniform draw would have kept, whatever else was kept."""
+    share = float(kept.min()) if len(kept) else 1.0
+    if share >= 1:
+        return np.ones(len(kept), dtype=bool)
+    return np.array([log_place(r) < share for r in request_ids])
 
 
 def utc(when: datetime) -> datetime:

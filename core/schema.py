@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-VERSION = 1
+VERSION = 2
 metadata = MetaData()
 
 
@@ -54,8 +54,29 @@ predictions = Table(
     Column("segments", JSON, nullable=False),
     Column("user_key", String(32), nullable=False),
     Column("latency_ms", Float, nullable=False),
+    Column("propensity", Float, nullable=False, server_default="1.0"),  # new in 2
     UniqueConstraint("request_id", "variant"),
     Index("predictions_by_time", "timestamp"),
+)
+
+profiles = Table(  # new in 2
+    "profiles",
+    metadata,
+    Column("writer", String(36), primary_key=True),
+    Column("hour", Utc, primary_key=True),
+    Column("model_version", String(64), primary_key=True),
+    Column("variant", String(16), primary_key=True),
+    Column("encoder", Text, primary_key=True),
+    Column("counts", JSON, nullable=False),
+    Column("sums", LargeBinary, nullable=False),
+    Column("squares", LargeBinary, nullable=False),
+)
+
+writers = Table(  # new in 2: how far each writer's groups are in the store
+    "writers",
+    metadata,
+    Column("writer", String(36), primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )
 
 feedback = Table(

@@ -12,17 +12,29 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from core.errors import RolloutError
-from core.records import Annotation, AnnotationTask, Array, Decision, Signal, to_json
+from core.records import Annotation, AnnotationTask, Array, Decision, Signal, evenly, to_json
 from flows.home import Home
 from flows.retrain import retrain
 from flows.state import champion_of, crown, progress_of
 from monitoring.alerts import alerts
 from monitoring.monitor import observe
+from monitoring.profiles import observe_profiles
 from pipelines.rollout import promote, roll_back
 from pipelines.triggers.policy import Situation
 
-__all__ = ["crown", "curate", "decide", "end_rollout", "loop", "monitor", "retrain", "roll_out"]
+__all__ = [
+    "crown",
+    "curate",
+    "decide",
+    "end_rollout",
+    "forget",
+    "loop",
+    "monitor",
+    "retrain",
+    "roll_out",
+]
 
+NO_TEXTS = "logging.policy is profile: no text is kept, so nothing can be picked for labels"
 Answer = Callable[[list[AnnotationTask], datetime], list[Annotation]]
 
 
@@ -41,12 +53,15 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(home, now)))
     if decision["verdict"] == "retrain":
         done(f"retrain/{now.isoformat()}", lambda: retrain(home, now, decision["reason"]))
+    forget(home, now)
 
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
     """Signals and alerts of the window that ends now; an Evidently page when asked or alarmed."""
     settings = home.strategy.monitoring
     start = now - timedelta(hours=settings.window_hours)
+    if not home.strategy.logging.texts:
+        return _monitor_profiles(home, start, now)
     with home.timed("monitoring"):
         window = home.store.window(start, now)
         reference = home.store.window(start - timedelta(days=settings.reference_days), start)
@@ -78,8 +93,23 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
     return signals
 
 
+def _monitor_profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
+    """What counts can say, where no text is kept."""
+    settings = home.strategy.monitoring
+    with home.timed("monitoring"):
+        before = home.store.profiles(start - timedelta(days=settings.reference_days), start)
+        window = home.store.profiles(start, now)
+        signals = observe_profiles(window, before, start, now, settings)
+        home.store.put_signals(signals)
+        home.record(*alerts(signals, settings, now))
+    return signals
+
+
 def curate(home: Home, now: datetime) -> None:
     """Pick this round's labels from the requests since the last round, within the daily budget."""
+    if not home.strategy.logging.texts:
+        home.record(Decision(f"curation/{now.isoformat()}", "curation", now, "0 picked", NO_TEXTS))
+        return
     policy = home.strategy.curation
     day = timedelta(days=1)
 
@@ -108,6 +138,25 @@ def curate(home: Home, now: datetime) -> None:
     with home.timed("curation"):
         home.store.once(f"curation/{now.isoformat()}", pick)
         home.store.set("curated_until", now.isoformat())
+
+
+def forget(home: Home, now: datetime) -> None:
+    """Delete what was logged longer ago than `logging.retention_days`."""
+    days = home.strategy.logging.retention_days
+    if days is None:
+        return
+
+    def clear() -> dict[str, Any]:
+        deleted = home.store.forget(now - timedelta(days=days), now.isoformat())
+        if deleted:
+            reason = f"{deleted} predictions are older than {days} days"
+            evidence = {"deleted": deleted, "days": days}
+            key = f"retention/{now.isoformat()}"
+            home.record(Decision(key, "logging", now, f"{deleted} deleted", reason, evidence))
+        return {"deleted": deleted}
+
+    with home.timed("retention"):
+        home.store.once(f"retention/{now.isoformat()}", clear)
 
 
 def decide(home: Home, now: datetime) -> Decision:
@@ -147,6 +196,7 @@ def roll_out(home: Home, now: datetime) -> str:
 
     def step() -> dict[str, Any]:
         answers = home.store.answers(rollout.stage_started, now)
+        answers = answers[evenly(answers["request_id"], answers["kept"].to_numpy(dtype=float))]
         moved, decision = home.strategy.rollout.advance(rollout, answers, now)
         if moved.stage == "promoted":
             crown(home, moved.candidate)

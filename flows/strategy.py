@@ -9,7 +9,7 @@ from monitoring import Monitoring
 from pipelines.curation import CurationPolicy
 from pipelines.datasets import Datasets
 from pipelines.labeling import Labeling
-from pipelines.logging import Logging
+from pipelines.logging import LoggingPolicy
 from pipelines.rollout import RolloutPolicy
 from pipelines.testing import Testing
 from pipelines.training import Training
@@ -51,7 +51,7 @@ class Strategy(Section):
 
     model: Model
     serving: Serving
-    logging: Logging
+    logging: LoggingPolicy
     monitoring: Monitoring
     curation: CurationPolicy
     labeling: Labeling

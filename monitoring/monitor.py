@@ -60,8 +60,13 @@ def observe(
     `classify` labels embeddings (n, dim) with the model that serves now. With it
     both sides of `drift.labels` are one model's view; without it only rows that the window's own model
     answered are compared, since a new model with new labels is not new traffic.
+
+    Of a log that keeps some kinds of requests more often, `rows` counts what the kept ones stand for,
+    accuracy weighs by their chances, and all else looks at the part that was drawn evenly.
     """
-    first = [_rows(window, reference, settings), *_quality(window, known_labels, settings)]
+    whole, whole_reference = window, reference
+    window, reference = window.even(), reference.even()
+    first = [_rows(whole, whole_reference, settings), *_quality(window, known_labels, settings)]
     missing = _missing(window, reference)
     if missing:
         note = f"not comparable: no column {', '.join(missing)}"
@@ -71,7 +76,7 @@ def observe(
         _embeddings(window, reference, settings, seed),
         _labels(window, reference, settings, seed, classify),
         _confidence(window, reference, settings),
-        *_accuracy(window, reference, settings),
+        *_accuracy(whole, whole_reference, settings),
         *_segments(window, settings),
     ]
 
@@ -86,11 +91,11 @@ def _signal(window: Window, name: str, value: float | None, unit: str, note: str
 
 
 def _rows(window: Window, reference: Window, settings: Monitoring) -> Signal:
-    signal = _signal(window, "rows", float(len(window)), "rows")
+    signal = _signal(window, "rows", float((1 / window.kept).sum()), "rows")
     days = np.unique(_days(window, reference))
     if len(days) == 0:
         return replace(signal, note="not comparable: no reference")
-    usual = len(reference) / len(days)
+    usual = float((1 / reference.kept).sum()) / len(days)
     note = f"{usual:,.0f} rows in a usual window"
     return replace(signal, baseline=usual * settings.traffic_share, note=note)
 

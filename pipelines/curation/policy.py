@@ -31,7 +31,8 @@ class Curation(Section):
 
         The audit slice and the policy draw independently from all rows, so a row's chance of a label
         is exactly 1 - (1 - audit chance)(1 - policy chance); that is its stored propensity. A row
-        that both draw is an audit row.
+        that both draw is an audit row. A row of a log that keeps one in ten stands for ten requests and
+        weighs ten times, so the draw is one from all traffic.
         """
         budget = min(budget, len(window))
         if budget <= 0:
@@ -39,8 +40,8 @@ class Curation(Section):
         digest = hashlib.blake2b(f"{self.policy}/{round}".encode(), digest_size=8).digest()
         rng = np.random.default_rng(int.from_bytes(digest, "big"))
         for_audit = round_half_up(budget * self.audit_share)
-        by_audit = inclusion(np.ones(len(window)), for_audit)
-        by_policy = inclusion(self.weights(window), budget - for_audit)
+        by_audit = inclusion(1 / window.kept, for_audit)
+        by_policy = inclusion(self.weights(window) / window.kept, budget - for_audit)
         audit = set(systematic(by_audit, rng).tolist())
         chosen = sorted(audit | set(systematic(by_policy, rng).tolist()))
         propensity = 1 - (1 - by_audit) * (1 - by_policy)

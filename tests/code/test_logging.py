@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from core.records import Request, hash_user
 from core.tables import Columns, read_rows
-from pipelines.logging import Logging, requests
+from pipelines.logging import requests
+from pipelines.logging.all import All
 
 
 def test_requests_carry_everything_but_the_truth_and_the_user(tmp_path: Path) -> None:
@@ -38,6 +39,6 @@ def test_no_row_is_no_request(tmp_path: Path) -> None:
 
 
 def test_the_text_limit_is_a_setting() -> None:
-    assert Logging(policy="all").max_text_characters == 10_000
+    assert All(policy="all").max_text_characters == 10_000
     with pytest.raises(ValidationError, match="greater than 0"):
-        Logging(policy="all", max_text_characters=0)
+        All(policy="all", max_text_characters=0)

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from core import database as module
 from core.errors import LabelError, StoreError
 from core.records import Annotation
 from core.store import Store
@@ -103,12 +102,9 @@ def store(url: str) -> Iterator[Store]:
     made.close()
 
 
-def test_a_locked_store_says_so_and_loses_nothing(
-    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_store_says_so_and_loses_nothing(store: Store, url: str) -> None:
     store.log([prediction(0)])
-    monkeypatch.setattr(module, "BUSY_SECONDS", 1)
-    impatient, other = Store(url), create_engine(url)
+    impatient, other = Store(url, busy=1), create_engine(url)
     with other.connect() as db:  # rolled back at its end
         db.execute(text("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(StoreError) as fault:

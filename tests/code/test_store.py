@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import database as module
 from core.errors import LabelError, StoreError
 from core.records import Annotation, AnnotationTask, Decision, Prediction, Rollout, Signal, uuid7
 from core.store import Store
@@ -130,12 +129,9 @@ def test_records_come_back_as_they_went_in(store: Store) -> None:
     assert store.get("nothing") is None
 
 
-def test_a_locked_store_says_so_and_loses_nothing(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_store_says_so_and_loses_nothing(store: Store, tmp_path: Path) -> None:
     store.log([prediction(0)])
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0)
-    impatient = Store(store.url)
+    impatient = Store(store.url, busy=0)
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError) as fault:

@@ -31,6 +31,7 @@ def window(rows: int, labels: int = 4, dim: int = 8, seed: int = 0) -> Window:
             "user_key": "u",
             "truth": pd.Series([None] * rows, dtype=object),
             "audit": False,
+            "kept": 1.0,
             "propensity": np.full(rows, np.nan),
             "segment.plan": [("free", "paid")[i % 10 == 0] for i in range(rows)],
         }

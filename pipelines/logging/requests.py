@@ -1,23 +1,10 @@
-"""Logging: which data do we keep? Every request whose text is not too long, users hashed."""
+"""What a logged request is made of: rows of a table, users hashed, the truth left behind."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pandas as pd
-from pydantic import Field
 
-from core.params import Section
 from core.records import Request, hash_user
-
-
-class Logging(Section):
-    """Keep every request."""
-
-    policy: Literal["all"] = Field(description="all: every request that was answered is kept")
-    max_text_characters: int = Field(
-        default=10_000, gt=0, le=1_000_000, description="a longer text is refused, never cut"
-    )
 
 
 def requests(frame: pd.DataFrame) -> list[Request]:

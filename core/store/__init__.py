@@ -1,0 +1,45 @@
+"""The store: every record of a workspace, in SQLite (WAL) or Postgres. The only room that speaks SQL.
+
+Everything is written in one committed transaction before it is acknowledged, under a key that makes
+writing it again harmless.
+"""
+
+from __future__ import annotations
+
+from core import schema
+from core.errors import StoreError
+from core.store.decisions import Decisions
+from core.store.embeddings import Embeddings, text_hash
+from core.store.labels import Labels
+from core.store.predictions import ANSWERED, Predictions
+from core.store.retention import Retention
+from core.store.windows import Windows
+
+__all__ = ["ANSWERED", "Store", "text_hash"]
+
+
+class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention):
+    """All records of one workspace. Raises StoreError when the database does not do its part."""
+
+    def __init__(self, url: str, busy: float | None = None) -> None:
+        """`busy`: seconds that a locked store is waited for; 10 unless told."""
+        super().__init__(url, schema.metadata, busy)
+        try:
+            self._check_version(self.get("schema"))
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_version(self, found: int | None) -> None:
+        if found == 1:  # all that is new since are tables, made already, and a column
+            self._add_columns(schema.predictions)
+        if found in (None, 1):
+            self.set("schema", schema.VERSION)
+        elif found != schema.VERSION:
+            raise StoreError(
+                "the store was made by another version of Everloop",
+                where=self._where(),
+                got=f"schema {found}",
+                expected=f"schema {schema.VERSION}",
+                do="open it with the Everloop that made it",
+            )

@@ -1,0 +1,57 @@
+"""What was seen and what was decided: signals, decisions, rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import select
+
+from core import schema
+from core.database import Database
+from core.records import Decision, Rollout, Signal
+
+
+class Decisions(Database):
+    """Signals, decisions and rollouts, each under a key of its own: writing again replaces."""
+
+    def put_signals(self, signals: Sequence[Signal]) -> None:
+        with self._write() as db:
+            self._replace(db, schema.signals, [asdict(s) for s in signals])
+
+    def signals(self, since: datetime | None = None, name: str | None = None) -> list[Signal]:
+        t = schema.signals
+        query = select(t).order_by(t.c.window_end, t.c.name, t.c.segment)
+        query = query.where(t.c.window_end >= since) if since else query
+        query = query.where(t.c.name == name) if name else query
+        return self._records(query, Signal)
+
+    def decide(self, decisions: Sequence[Decision]) -> None:
+        with self._write() as db:
+            self._replace(db, schema.decisions, [asdict(d) for d in decisions])
+
+    def decisions(self, stage: str | None = None, since: datetime | None = None) -> list[Decision]:
+        t = schema.decisions
+        query = select(t).order_by(t.c.timestamp, t.c.key)
+        query = query.where(t.c.stage == stage) if stage else query
+        query = query.where(t.c.timestamp >= since) if since else query
+        return self._records(query, Decision)
+
+    def put_rollout(self, rollout: Rollout) -> None:
+        with self._write() as db:
+            self._replace(db, schema.rollouts, [asdict(rollout)])
+
+    def rollouts(self) -> list[Rollout]:
+        """Every rollout, newest first."""
+        t = schema.rollouts
+        return self._records(select(t).order_by(t.c.started.desc(), t.c.rollout_id.desc()), Rollout)
+
+    def live_rollout(self) -> Rollout | None:
+        """The rollout under way, if one is."""
+        t = schema.rollouts
+        found: list[Rollout] = self._records(
+            select(t).where(t.c.stage.in_(("shadow", "canary"))).order_by(t.c.started.desc()).limit(1),
+            Rollout,
+        )
+        return found[0] if found else None

@@ -1,0 +1,108 @@
+"""The prediction log: every group of answers in one transaction, each group once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, delete, select
+
+from core import schema
+from core.database import parts
+from core.kept import Kept
+from core.records import Feedback, Prediction
+from core.store.profiles import Profiles
+from core.store.state import State
+
+ANSWERED = ("champion", "canary")
+
+
+class Predictions(Profiles, State):
+    """Answers and what was said of them."""
+
+    def log(self, predictions: Sequence[Prediction], encoder_passes: int = 0) -> None:
+        """Write answers, and count what the encoder read for them, in one transaction."""
+        texts = sum(p.variant in ANSWERED for p in predictions)
+        self.append([Kept(predictions, texts, passes=encoder_passes)])
+
+    def append(self, groups: Sequence[Kept], writer: str = "") -> None:
+        """Write groups in one transaction. Under a writer's name a group that is in already, by its
+        number, changes nothing; without one only its rows are safe to be written again."""
+        with self._write() as db:
+            last = self._last(db, writer) if writer else -1
+            fresh = [g for g in groups if g.number > last]
+            rows = [p for g in fresh for p in g.rows]
+            answers = [_row(p) for p in rows if p.variant in ANSWERED]
+            known = len(answers) - self._append(db, schema.predictions, answers)
+            self._append(db, schema.predictions, [_row(p) for p in rows if p.variant not in ANSWERED])
+            self._add_profiles(db, writer, [p for g in fresh for p in g.profiles])
+            self._count(db, "encoder_passes.serving", sum(g.passes for g in fresh))
+            self._count(db, "texts.serving", sum(g.texts for g in fresh) - known)
+            if writer and fresh:
+                row = {"writer": writer, "number": max(g.number for g in fresh)}
+                self._replace(db, schema.writers, [row])
+
+    def forget_writer(self, writer: str) -> None:
+        """A writer that will never write again needs no place."""
+        with self._write() as db:
+            db.execute(delete(schema.writers).where(schema.writers.c.writer == writer))
+
+    def _last(self, db: Connection, writer: str) -> int:
+        """The newest group of a writer that is in. Its row is locked: a commit whose outcome nobody
+        knows, because the line broke, is over before we look."""
+        t = schema.writers
+        self._insert(db, t, [{"writer": writer, "number": 0}])
+        query = select(t.c.number).where(t.c.writer == writer).with_for_update()
+        return int(db.execute(query).scalar_one())
+
+    def known(self, request_ids: Sequence[str]) -> dict[str, Prediction]:
+        """The answers already given to these requests: request id -> prediction (no arrays)."""
+        t = schema.predictions
+        rows: list[Any] = []
+        with self._read() as db:
+            for part in parts(request_ids):
+                query = select(t).where(t.c.request_id.in_(part), t.c.variant.in_(ANSWERED))
+                rows += db.execute(query).mappings().all()
+        return {r["request_id"]: _prediction(r) for r in rows}
+
+    def prediction(self, prediction_id: str) -> Prediction | None:
+        t = schema.predictions
+        with self._read() as db:
+            row = db.execute(select(t).where(t.c.prediction_id == prediction_id)).mappings().first()
+        return _prediction(row) if row else None
+
+    def give_feedback(self, items: Sequence[Feedback]) -> None:
+        with self._write() as db:
+            self._insert(db, schema.feedback, [asdict(f) for f in items])
+
+    def feedback(self, start: datetime, end: datetime) -> list[Feedback]:
+        t = schema.feedback
+        query = select(t).where(t.c.timestamp >= start, t.c.timestamp < end)
+        return self._records(query.order_by(t.c.timestamp, t.c.feedback_id), Feedback)
+
+
+_NAMES = [f.name for f in fields(Prediction)]
+_ORDER = [_NAMES.index(c.name) for c in schema.predictions.columns]
+
+
+def _row(p: Prediction) -> tuple[Any, ...]:
+    """The values of a prediction in the order of the table's columns."""
+    values = [getattr(p, n) for n in _NAMES]
+    values[_PROBABILITIES] = np.asarray(p.probabilities, dtype=np.float16).tobytes()
+    if p.embedding is not None:
+        values[_EMBEDDING] = np.asarray(p.embedding, dtype=np.float16).tobytes()
+    return tuple(values[i] for i in _ORDER)
+
+
+_PROBABILITIES, _EMBEDDING = _NAMES.index("probabilities"), _NAMES.index("embedding")
+
+
+def _prediction(row: Any) -> Prediction:
+    values = dict(row)
+    values["probabilities"] = np.frombuffer(values["probabilities"], dtype=np.float16)
+    if values["embedding"] is not None:
+        values["embedding"] = np.frombuffer(values["embedding"], dtype=np.float16)
+    return Prediction(**values)

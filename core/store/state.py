@@ -1,0 +1,53 @@
+"""Steps that were done, state by name, and counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from core import schema
+from core.database import Database
+
+
+class State(Database):
+    """What a loop must remember between its turns."""
+
+    def once(self, key: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The result of a step, done only if it never finished. A step killed half-way runs again."""
+        t = schema.steps
+        with self._read() as db:
+            done: dict[str, Any] | None = db.execute(
+                select(t.c.result).where(t.c.key == key)
+            ).scalar_one_or_none()
+        if done is not None:
+            return done
+        result = step()
+        with self._write() as db:
+            self._insert(db, t, [{"key": key, "result": result}])
+        return result
+
+    def get(self, key: str) -> Any:
+        with self._read() as db:
+            return db.execute(
+                select(schema.state.c.value).where(schema.state.c.key == key)
+            ).scalar_one_or_none()
+
+    def set(self, key: str, value: Any) -> None:
+        with self._write() as db:
+            self._replace(db, schema.state, [{"key": key, "value": value}])
+
+    def counters(self) -> dict[str, int]:
+        t = schema.counters
+        with self._read() as db:
+            return {r[0]: int(r[1]) for r in db.execute(select(t.c.name, t.c.value))}
+
+    def _count(self, db: Connection, name: str, by: int) -> None:
+        if by:
+            query = self._dialect.insert(schema.counters)
+            plus = {"value": schema.counters.c.value + query.excluded.value}
+            db.execute(
+                query.on_conflict_do_update(index_elements=["name"], set_=plus),
+                {"name": name, "value": by},
+            )

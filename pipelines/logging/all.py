@@ -1,0 +1,17 @@
+"""`all`: every request that was answered is kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from core.records import Prediction
+from pipelines.logging.policy import Logging
+
+
+class All(Logging):
+    """Keep every request."""
+
+    policy: Literal["all"]
+
+    def choose(self, rows: list[Prediction]) -> list[Prediction]:
+        return rows

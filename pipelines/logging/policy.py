@@ -1,0 +1,87 @@
+"""What every logging policy shares: limits, redaction, how safe a row is before its answer is given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from core.kept import Kept, Profile
+from core.params import Section
+from core.records import Prediction
+from pipelines.logging.redaction import PATTERNS, Clean, check_names, check_patterns, cleaner
+
+
+class Logging(Section):
+    """Chooses what of the answers is stored."""
+
+    whole: ClassVar[bool] = True  # a prediction that is not in the log was never made
+    texts: ClassVar[bool] = True  # rows are kept, with their texts: something to label and learn from
+
+    policy: str
+    max_text_characters: int = Field(
+        default=10_000, gt=0, le=1_000_000, description="a longer text is refused, never cut"
+    )
+    durability: Literal["acknowledged", "async"] = Field(
+        "acknowledged",
+        description="acknowledged: an answer is given once it is stored (in the store, or on disk "
+        "while the store is away); async: before, so a crash may lose the answers of the last second, "
+        "at most async_rows",
+    )
+    async_rows: int = Field(
+        1000, ge=1, description="async: answers given and not yet stored; more wait until some are"
+    )
+    spool_mb: int = Field(
+        256,
+        ge=1,
+        description="disk for answers while the store is locked or down; when it is full, answers get "
+        "503. 256 holds about 130,000",
+    )
+    redact: list[str] = Field(
+        [],
+        description="what is cut out of a text before it is stored, each with a placeholder: "
+        f"{', '.join(PATTERNS)}. The model reads the text as it came, and the stored embedding is of "
+        "that",
+    )
+    redact_patterns: dict[str, str] = Field(
+        {},
+        description="more to cut out, NAME: REGEX, stored as [NAME]; a pattern of yours that "
+        "backtracks holds up the log",
+    )
+    redact_with: str = Field(
+        "",
+        description="your own function of a text, MODULE:FUNCTION, that returns what may be stored; it "
+        "runs last",
+    )
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        description="what was logged is deleted after so many days, unless it waits for a label or a "
+        "dataset; null keeps it. Dataset versions stay as they are",
+    )
+
+    _names = field_validator("redact")(check_names)
+    _patterns = field_validator("redact_patterns")(check_patterns)
+
+    @cached_property
+    def clean(self) -> Clean:
+        """A text as it may be stored. Raises ParamsError when `redact_with` cannot be had."""
+        return cleaner(self.redact, self.redact_patterns, self.redact_with)
+
+    def keep(self, rows: list[Prediction]) -> Kept:
+        """What of these answers is stored; rows of one request all or none."""
+        chosen = self.choose(rows)
+        if self.redact or self.redact_patterns or self.redact_with:
+            chosen = [replace(p, text=self.clean(p.text)) for p in chosen]
+        texts = sum(p.variant != "shadow" for p in rows)
+        return Kept(chosen, texts, self.count(rows))
+
+    def choose(self, rows: list[Prediction]) -> list[Prediction]:
+        """The rows that are stored, each with its chance of being stored."""
+        raise NotImplementedError
+
+    def count(self, rows: list[Prediction]) -> list[Profile]:  # noqa: ARG002
+        """Counts that are stored in their place."""
+        return []

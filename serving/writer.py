@@ -1,0 +1,310 @@
+"""The prediction log's writer: answers of many callers, stored together, each safe before it is given.
+
+put -> queue -> one transaction -> futures.  While the store does not take them: put -> queue -> spool
+on disk -> futures, and a second thread brings the spool to the store, in order, once it answers again.
+
+Every group has a number that the store remembers, so a group whose commit got lost on the way, or
+that was stored just before a crash, is not stored or counted twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+from uuid import uuid4
+
+from core.errors import RowError, StoreError
+from core.kept import Kept
+from core.records import Prediction
+from core.store import Store
+from serving.metrics import Metrics
+from serving.spool import SUFFIX, Spool, leftovers
+
+log = logging.getLogger(__name__)
+GROUP_ROWS = 2000  # of one transaction
+MOST_WAITING = 20_000  # rows in memory; more are refused
+RETRY_SECONDS = 0.5
+ASYNC_SECONDS = 1.0
+
+
+class Keep(Protocol):
+    """What of some answers is to be stored: rows of one request all or none."""
+
+    def __call__(self, rows: list[Prediction]) -> Kept: ...
+
+
+@dataclass(frozen=True)
+class Promise:
+    """When an answer may be given: once it is stored, or before, as long as little is at stake."""
+
+    durability: Literal["acknowledged", "async"] = "acknowledged"
+    async_rows: int = 1000  # given and not yet stored, at most; and none while one waits ASYNC_SECONDS
+    spool_bytes: int = 256 << 20
+
+
+@dataclass(frozen=True)
+class LogState:
+    """How far the log is behind, and why."""
+
+    waiting: int  # rows in memory, neither in the store nor on disk
+    lag_seconds: float  # age of the oldest row that is not in the store
+    spooled_rows: int
+    spooled_bytes: int
+    fault: str = ""  # in words; "" when all is well
+
+    @property
+    def behind(self) -> bool:
+        """Whether there are answers that the store does not know yet."""
+        return bool(self.waiting or self.spooled_bytes)
+
+
+@dataclass
+class _Put:
+    rows: list[Prediction]
+    passes: int
+    since: float
+    early: bool  # given already
+    future: Future[None]
+
+
+class Writer:
+    """Stores answers with few and large transactions. Every method may be called from any thread.
+
+    `store` should be one that gives up soon when it is locked (`Store(url, busy=1)`): for so long
+    callers wait before their rows go to the spool in `folder`.
+    """
+
+    def __init__(
+        self, store: Store, keep: Keep, folder: Path, metrics: Metrics, promise: Promise | None = None
+    ) -> None:
+        self._store, self._keep, self._folder, self._metrics = store, keep, folder, metrics
+        self._promise = promise or Promise()
+        self._spool = Spool(folder / f"{uuid4()}{SUFFIX}", self._promise.spool_bytes)
+        self._dead: list[Spool] = []  # of writers before us
+        self._queue: deque[_Put] = deque()
+        self._waiting = self._number = 0
+        self._in_hand: list[_Put] = []
+        self._spooled_since = 0.0
+        self._fault: StoreError | None = None
+        self._lost = ""  # why rows were refused that nobody could keep, until one is stored again
+        self._closing = threading.Event()
+        self._changed = threading.Condition()  # guards all of the above
+        self._work = threading.Thread(target=self._write_all, name="log-writer", daemon=True)
+        self._mend = threading.Thread(target=self._drain_all, name="log-drain", daemon=True)
+        metrics.log_waiting.set_function(lambda: self.state().waiting)
+        metrics.log_lag.set_function(lambda: self.state().lag_seconds)
+        metrics.log_spooled.set_function(lambda: self.state().spooled_rows)
+        self._work.start()
+        self._mend.start()
+
+    def put(self, rows: list[Prediction], passes: int) -> Future[None]:
+        """Rows to store, and how many texts the encoder read for them. Done when the rows are safe as
+        `durability` says; a StoreError when they are not, and then they never will be."""
+        now, future = time.monotonic(), Future[None]()
+        future.set_running_or_notify_cancel()  # rows in the queue are stored, whoever goes away
+        with self._changed:
+            closing = self._closing.is_set()
+            if closing or self._waiting + len(rows) > MOST_WAITING:
+                what = "the log is closed" if closing else "too much waits to be logged"
+                future.set_exception(StoreError(what, got=f"{self._waiting} rows"))
+                return future
+            early = self._may_be_early(len(rows), now)
+            self._queue.append(_Put(rows, passes, now, early, future))
+            self._waiting += len(rows)
+            self._changed.notify_all()
+        if early:
+            future.set_result(None)
+        return future
+
+    def state(self) -> LogState:
+        now = time.monotonic()
+        with self._changed:
+            spools = [self._spool, *self._dead]
+            held = [*self._in_hand, *self._queue]
+            since = [p.since for p in held[:1]] + ([self._spooled_since] if self._spool.size else [])
+            rows, size = sum(s.rows for s in spools), sum(s.size for s in spools)
+            fault = self._lost or (self._fault.what if self._fault else "")
+            if fault and rows:
+                fault += f": {rows} rows wait on disk"
+            return LogState(self._waiting, now - min(since, default=now), rows, size, fault)
+
+    def flush(self, seconds: float | None = None) -> bool:
+        """Wait until what was put is in the store or on disk; False when that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._waiting == 0, seconds)
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Flush, try once more to store what is on disk, and end. What stays is for the next writer."""
+        with self._changed:
+            self._closing.set()
+            self._changed.notify_all()
+        self._work.join(seconds)
+        self._mend.join(seconds)
+        with self._changed:
+            for spool in (self._spool, *self._dead):
+                spool.close()
+
+    def _may_be_early(self, rows: int, now: float) -> bool:
+        if self._promise.durability != "async" or self._fault or self._lost:
+            return False
+        held = [*self._in_hand, *self._queue]
+        given = sum(len(p.rows) for p in held if p.early)
+        in_time = not held or now - held[0].since < ASYNC_SECONDS
+        return given + rows <= self._promise.async_rows and in_time
+
+    # -- the writing thread ---------------------------------------------------------------
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing.is_set())
+                if not self._queue:
+                    return
+                self._in_hand = puts = self._next()
+            again = self._settle(puts)
+            with self._changed:
+                self._in_hand = []
+                self._queue.extendleft(reversed(again))
+                self._waiting -= sum(len(p.rows) for p in puts) - sum(len(p.rows) for p in again)
+                self._changed.notify_all()
+            if again and self._closing.wait(RETRY_SECONDS):
+                return
+
+    def _next(self) -> list[_Put]:
+        puts = [self._queue.popleft()]
+        rows = len(puts[0].rows)
+        while self._queue and rows + len(self._queue[0].rows) <= GROUP_ROWS:
+            puts.append(self._queue.popleft())
+            rows += len(puts[-1].rows)
+        return puts
+
+    def _settle(self, puts: list[_Put]) -> list[_Put]:
+        """Make the puts safe together; where one spoils it for the others, each by itself. Returns
+        those to try again: their answers are given already."""
+        try:
+            self._save(puts)
+        except Exception as fault:  # whatever it is, those who wait are told
+            if len(puts) > 1 and not _passing(fault):
+                return [again for put in puts for again in self._settle([put])]
+            return self._refuse(puts, fault)
+        for put in puts:
+            if not put.early:
+                put.future.set_result(None)
+        return []
+
+    def _save(self, puts: list[_Put]) -> None:
+        """In the store, else on disk. Raises StoreError when neither takes it."""
+        kept = self._keep([row for p in puts for row in p.rows])
+        self._number += 1
+        group = replace(kept, passes=sum(p.passes for p in puts), number=self._number)
+        if not self._spool.size:  # else what waits on disk goes first
+            try:
+                self._append([group], self._spool.writer)
+                return
+            except RowError:
+                raise
+            except StoreError as fault:
+                with self._changed:
+                    self._fault = fault
+        with self._changed:
+            self._spooled_since = self._spooled_since if self._spool.size else puts[0].since
+            self._spool.append(group)
+            self._lost = ""
+
+    def _append(self, groups: Sequence[Kept], writer: str) -> None:
+        self._store.append(groups, writer)
+        self._metrics.log_rows.inc(sum(len(g.rows) for g in groups))
+        with self._changed:
+            self._fault, self._lost = None, ""
+
+    def _refuse(self, puts: list[_Put], fault: Exception) -> list[_Put]:
+        told = fault if isinstance(fault, StoreError) else StoreError("not logged", got=repr(fault))
+        for put in puts:
+            if not put.early:
+                put.future.set_exception(told)
+        early = [p for p in puts if p.early]
+        if _passing(fault):
+            with self._changed:
+                self._lost = told.what
+            return early
+        if early:
+            log.error("an answer that was given cannot be logged: %s", told)
+        return []
+
+    # -- the draining thread --------------------------------------------------------------
+
+    def _drain_all(self) -> None:
+        while True:
+            closing = self._closing.wait(RETRY_SECONDS)
+            if closing:
+                self._work.join()  # whose last rows may go to the spool
+            try:
+                self._drain()
+                if closing and not self._spool.size:
+                    self._store.forget_writer(self._spool.writer)
+            except (StoreError, OSError) as fault:
+                with self._changed:
+                    self._fault = fault if isinstance(fault, StoreError) else _unreadable(fault)
+            if closing:
+                return
+
+    def _drain(self) -> None:
+        """Bring to the store what waits on disk: first what the dead left, then our own."""
+        found = list(leftovers(self._folder))
+        with self._changed:
+            self._dead += found
+            troubled = self._fault is not None or bool(self._lost)
+        while self._dead:
+            dead = self._dead[0]
+            self._bring(dead)
+            with self._changed:
+                dead.clear()
+                dead.close()
+                self._dead.pop(0)
+            self._store.forget_writer(dead.writer)
+        if self._spool.size:
+            self._bring_ours()
+        elif troubled:
+            self._append([], self._spool.writer)  # is the store well again?
+
+    def _bring(self, spool: Spool) -> None:
+        while spool.done < spool.size:
+            groups, end = spool.read(GROUP_ROWS)
+            try:
+                self._append(groups, spool.writer)
+            except RowError as fault:
+                self._bring_each(groups, spool, fault)
+            with self._changed:
+                spool.forget(groups, end)
+
+    def _bring_each(self, groups: list[Kept], spool: Spool, fault: RowError) -> None:
+        """One by one; a group that the store will never take is put aside, for people to look at."""
+        for group in groups:
+            try:
+                self._append([group], spool.writer)
+            except RowError:
+                log.error("rows on disk that the store refuses are put aside: %s", fault)
+                spool.put_aside(group)
+
+    def _bring_ours(self) -> None:
+        while self._spool.size:
+            self._bring(self._spool)
+            with self._changed:
+                if self._spool.done == self._spool.size:
+                    self._spool.clear()
+
+
+def _passing(fault: Exception) -> bool:
+    """Whether it is the store's fault and may end, not that of one row."""
+    return isinstance(fault, StoreError) and not isinstance(fault, RowError)
+
+
+def _unreadable(fault: OSError) -> StoreError:
+    return StoreError("the spool cannot be read", got=fault.strerror or str(fault))
