@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -78,20 +78,18 @@ class Database:
         if rows:
             db.execute(self._dialect.insert(table).on_conflict_do_nothing(), rows)
 
-    def _append(self, db: Connection, table: Table, rows: list[tuple[Any, ...]]) -> int:
-        """Insert rows in column order, without SQLAlchemy's work for each; returns how many are new."""
-        if not rows:
+    def _append(self, db: Connection, table: Table, columns: list[Sequence[Any]]) -> int:
+        """Insert rows, given as the table's columns, without SQLAlchemy's work for each value; returns
+        how many are new."""
+        if not columns:
             return 0
-        dialect = self._engine.dialect
-        made = [c.type.dialect_impl(dialect).bind_processor(dialect) for c in table.columns]
-        todo = [(i, change) for i, change in enumerate(made) if change]
-        ready = []
-        for row in rows:
-            values = list(row)
-            for i, change in todo:
-                values[i] = change(values[i])
-            ready.append(tuple(values))
-        return db.exec_driver_sql(_insert_text(table, dialect), ready).rowcount
+        dialect, ready = self._engine.dialect, list(columns)
+        for i, column in enumerate(table.columns):
+            change = column.type.dialect_impl(dialect).bind_processor(dialect)
+            if change:
+                ready[i] = [change(value) for value in ready[i]]
+        rows = list(zip(*ready, strict=True))
+        return db.exec_driver_sql(_insert_text(table, dialect), rows).rowcount
 
     def _add_columns(self, table: Table) -> None:
         """The columns that the table has by now and an older store does not."""

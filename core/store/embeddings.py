@@ -38,9 +38,8 @@ class Embeddings(State):
             with self._write() as db:
                 known = {h for part in parts(missing) for h in db.scalars(select(t).where(t.in_(part)))}
                 self._insert(db, schema.embeddings, rows)
-                self._count(db, f"encoder_passes.{purpose}", len(rows))
                 new = len(rows) - len(known) if purpose != "reread" else 0
-                self._count(db, f"texts.{purpose}", new)
+                self._count(db, {f"encoder_passes.{purpose}": len(rows), f"texts.{purpose}": new})
             found.update(zip(missing, fresh, strict=True))
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,13 @@ class Predictions(Profiles, State):
             last = self._last(db, writer) if writer else -1
             fresh = [g for g in groups if g.number > last]
             rows = [p for g in fresh for p in g.rows]
-            answers = [_row(p) for p in rows if p.variant in ANSWERED]
-            known = len(answers) - self._append(db, schema.predictions, answers)
-            self._append(db, schema.predictions, [_row(p) for p in rows if p.variant not in ANSWERED])
+            answers = [p for p in rows if p.variant in ANSWERED]
+            shadows = [p for p in rows if p.variant not in ANSWERED]
+            known = len(answers) - self._append(db, schema.predictions, _columns(answers))
+            self._append(db, schema.predictions, _columns(shadows))
             self._add_profiles(db, writer, [p for g in fresh for p in g.profiles])
-            self._count(db, "encoder_passes.serving", sum(g.passes for g in fresh))
-            self._count(db, "texts.serving", sum(g.texts for g in fresh) - known)
+            passes, texts = sum(g.passes for g in fresh), sum(g.texts for g in fresh) - known
+            self._count(db, {"encoder_passes.serving": passes, "texts.serving": texts})
             if writer and fresh:
                 row = {"writer": writer, "number": max(g.number for g in fresh)}
                 self._replace(db, schema.writers, [row])
@@ -54,9 +56,12 @@ class Predictions(Profiles, State):
         """The newest group of a writer that is in. Its row is locked: a commit whose outcome nobody
         knows, because the line broke, is over before we look."""
         t = schema.writers
-        self._insert(db, t, [{"writer": writer, "number": 0}])
         query = select(t.c.number).where(t.c.writer == writer).with_for_update()
-        return int(db.execute(query).scalar_one())
+        found = db.execute(query).scalar_one_or_none()
+        if found is None:
+            self._insert(db, t, [{"writer": writer, "number": 0}])
+            found = db.execute(query).scalar_one()
+        return int(found)
 
     def known(self, request_ids: Sequence[str]) -> dict[str, Prediction]:
         """The answers already given to these requests: request id -> prediction (no arrays)."""
@@ -84,20 +89,19 @@ class Predictions(Profiles, State):
         return self._records(query.order_by(t.c.timestamp, t.c.feedback_id), Feedback)
 
 
-_NAMES = [f.name for f in fields(Prediction)]
-_ORDER = [_NAMES.index(c.name) for c in schema.predictions.columns]
+_VALUES = attrgetter(*schema.predictions.columns.keys())
+_ARRAYS = [schema.predictions.columns.keys().index(n) for n in ("probabilities", "embedding")]
 
 
-def _row(p: Prediction) -> tuple[Any, ...]:
-    """The values of a prediction in the order of the table's columns."""
-    values = [getattr(p, n) for n in _NAMES]
-    values[_PROBABILITIES] = np.asarray(p.probabilities, dtype=np.float16).tobytes()
-    if p.embedding is not None:
-        values[_EMBEDDING] = np.asarray(p.embedding, dtype=np.float16).tobytes()
-    return tuple(values[i] for i in _ORDER)
-
-
-_PROBABILITIES, _EMBEDDING = _NAMES.index("probabilities"), _NAMES.index("embedding")
+def _columns(rows: Sequence[Prediction]) -> list[Sequence[Any]]:
+    """Predictions as the table's columns, arrays as bytes."""
+    columns: list[Sequence[Any]] = list(zip(*map(_VALUES, rows), strict=True))
+    for i in _ARRAYS if rows else ():
+        columns[i] = [
+            None if array is None else np.asarray(array, dtype=np.float16).tobytes()
+            for array in columns[i]
+        ]
+    return columns
 
 
 def _prediction(row: Any) -> Prediction:

@@ -43,11 +43,9 @@ class State(Database):
         with self._read() as db:
             return {r[0]: int(r[1]) for r in db.execute(select(t.c.name, t.c.value))}
 
-    def _count(self, db: Connection, name: str, by: int) -> None:
-        if by:
+    def _count(self, db: Connection, more: dict[str, int]) -> None:
+        rows = [{"name": name, "value": by} for name, by in more.items() if by]
+        if rows:
             query = self._dialect.insert(schema.counters)
             plus = {"value": schema.counters.c.value + query.excluded.value}
-            db.execute(
-                query.on_conflict_do_update(index_elements=["name"], set_=plus),
-                {"name": name, "value": by},
-            )
+            db.execute(query.on_conflict_do_update(index_elements=["name"], set_=plus), rows)
