@@ -75,6 +75,11 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def spool(self) -> Path:
+        """Answers on disk, while the store does not take them."""
+        return self.state / "spool"
+
+    @property
     def quarantine(self) -> Path:
         """Rows that were refused, with their reasons."""
         return self.state / "quarantine"

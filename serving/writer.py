@@ -135,6 +135,11 @@ class Writer:
                 fault += f": {rows} rows wait on disk"
             return LogState(self._waiting, now - min(since, default=now), rows, size, fault)
 
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong, in words; () when all is well."""
+        fault = self.state().fault
+        return (fault,) if fault else ()
+
     def flush(self, seconds: float | None = None) -> bool:
         """Wait until what was put is in the store or on disk; False when that takes longer."""
         with self._changed:

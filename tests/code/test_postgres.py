@@ -19,7 +19,15 @@ from core.records import Annotation
 from core.store import Store
 from everloop.replay import run
 from tests.code.small_loop import job, make_home
+from tests.code.test_logging_policies import (
+    test_a_sampled_row_carries_its_chance_into_windows_and_datasets,
+    test_a_store_of_version_1_gets_what_is_new,
+)
 from tests.code.test_loop import outcome
+from tests.code.test_retention import (
+    test_killed_half_way_it_goes_on_and_counts_on,
+    test_old_rows_go_and_those_that_are_wanted_stay,
+)
 from tests.code.test_store import (
     NOW,
     prediction,
@@ -32,14 +40,26 @@ from tests.code.test_store import (
     test_two_labels_for_one_prediction_store_nothing,
     test_window_is_half_open_ordered_and_leaves_shadows_out,
 )
+from tests.code.test_writer import (
+    test_rows_are_stored_and_counted_when_the_future_is_done,
+    test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame,
+    test_the_same_group_again_counts_nothing,
+)
 
 __all__ = [  # run here too, with this file's `store`
     "test_a_label_reaches_the_window_the_answers_and_one_partition",
+    "test_a_sampled_row_carries_its_chance_into_windows_and_datasets",
     "test_a_store_of_another_version_is_refused",
+    "test_a_store_of_version_1_gets_what_is_new",
     "test_a_text_is_read_once_for_each_encoder",
+    "test_killed_half_way_it_goes_on_and_counts_on",
     "test_logging_again_is_harmless",
+    "test_old_rows_go_and_those_that_are_wanted_stay",
     "test_once_runs_a_step_once_and_a_killed_step_again",
     "test_records_come_back_as_they_went_in",
+    "test_rows_are_stored_and_counted_when_the_future_is_done",
+    "test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame",
+    "test_the_same_group_again_counts_nothing",
     "test_two_labels_for_one_prediction_store_nothing",
     "test_window_is_half_open_ordered_and_leaves_shadows_out",
 ]

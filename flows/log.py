@@ -1,0 +1,19 @@
+"""The prediction log of a server, as params.yaml describes it."""
+
+from __future__ import annotations
+
+from core.store import Store
+from flows.home import Home
+from serving.metrics import Metrics
+from serving.writer import Promise, Writer
+
+
+def open_writer(home: Home, store: Store, metrics: Metrics) -> Writer:
+    """`store`: one that gives up soon when it is locked, `Store(url, busy=1)`.
+
+    Raises ParamsError when `logging.redact_with` names no function.
+    """
+    logging = home.strategy.logging
+    _ = logging.clean  # better known now than at the first answer
+    promise = Promise(logging.durability, logging.async_rows, logging.spool_mb << 20)
+    return Writer(store, logging.keep, home.workspace.spool, metrics, promise)
