@@ -95,7 +95,8 @@ class Writer:
         self._fault: StoreError | None = None
         self._lost = ""  # why rows were refused that nobody could keep, until one is stored again
         self._closing = threading.Event()
-        self._changed = threading.Condition()  # guards all of the above
+        self._changed = threading.Condition()  # guards the queue
+        self._disk = threading.Lock()  # guards our spool, which one thread fills and one empties
         self._work = threading.Thread(target=self._write_all, name="log-writer", daemon=True)
         self._mend = threading.Thread(target=self._drain_all, name="log-drain", daemon=True)
         metrics.log_waiting.set_function(lambda: self.state().waiting)
@@ -152,7 +153,7 @@ class Writer:
             self._changed.notify_all()
         self._work.join(seconds)
         self._mend.join(seconds)
-        with self._changed:
+        with self._disk:
             for spool in (self._spool, *self._dead):
                 spool.close()
 
@@ -216,18 +217,16 @@ class Writer:
             except RowError:
                 raise
             except StoreError as fault:
-                with self._changed:
-                    self._fault = fault
-        with self._changed:
+                self._fault = fault
+        with self._disk:
             self._spooled_since = self._spooled_since if self._spool.size else puts[0].since
             self._spool.append(group)
-            self._lost = ""
+        self._lost = ""
 
     def _append(self, groups: Sequence[Kept], writer: str) -> None:
         self._store.append(groups, writer)
         self._metrics.log_rows.inc(sum(len(g.rows) for g in groups))
-        with self._changed:
-            self._fault, self._lost = None, ""
+        self._fault, self._lost = None, ""
 
     def _refuse(self, puts: list[_Put], fault: Exception) -> list[_Put]:
         told = fault if isinstance(fault, StoreError) else StoreError("not logged", got=repr(fault))
@@ -236,8 +235,7 @@ class Writer:
                 put.future.set_exception(told)
         early = [p for p in puts if p.early]
         if _passing(fault):
-            with self._changed:
-                self._lost = told.what
+            self._lost = told.what
             return early
         if early:
             log.error("an answer that was given cannot be logged: %s", told)
@@ -255,24 +253,20 @@ class Writer:
                 if closing and not self._spool.size:
                     self._store.forget_writer(self._spool.writer)
             except (StoreError, OSError) as fault:
-                with self._changed:
-                    self._fault = fault if isinstance(fault, StoreError) else _unreadable(fault)
+                self._fault = fault if isinstance(fault, StoreError) else _unreadable(fault)
             if closing:
                 return
 
     def _drain(self) -> None:
         """Bring to the store what waits on disk: first what the dead left, then our own."""
-        found = list(leftovers(self._folder))
-        with self._changed:
-            self._dead += found
-            troubled = self._fault is not None or bool(self._lost)
+        self._dead += leftovers(self._folder)
+        troubled = self._fault is not None or bool(self._lost)
         while self._dead:
             dead = self._dead[0]
             self._bring(dead)
-            with self._changed:
-                dead.clear()
-                dead.close()
-                self._dead.pop(0)
+            dead.clear()
+            dead.close()
+            self._dead.pop(0)
             self._store.forget_writer(dead.writer)
         if self._spool.size:
             self._bring_ours()
@@ -286,7 +280,7 @@ class Writer:
                 self._append(groups, spool.writer)
             except RowError as fault:
                 self._bring_each(groups, spool, fault)
-            with self._changed:
+            with self._disk:
                 spool.forget(groups, end)
 
     def _bring_each(self, groups: list[Kept], spool: Spool, fault: RowError) -> None:
@@ -301,7 +295,7 @@ class Writer:
     def _bring_ours(self) -> None:
         while self._spool.size:
             self._bring(self._spool)
-            with self._changed:
+            with self._disk:
                 if self._spool.done == self._spool.size:
                     self._spool.clear()
 

@@ -43,8 +43,8 @@ class Predictions(Profiles, State):
             self._add_profiles(db, writer, [p for g in fresh for p in g.profiles])
             passes, texts = sum(g.passes for g in fresh), sum(g.texts for g in fresh) - known
             self._count(db, {"encoder_passes.serving": passes, "texts.serving": texts})
-            if writer and fresh:
-                row = {"writer": writer, "number": max(g.number for g in fresh)}
+            if writer:
+                row = {"writer": writer, "number": max([last, *(g.number for g in fresh)])}
                 self._replace(db, schema.writers, [row])
 
     def forget_writer(self, writer: str) -> None:

@@ -46,7 +46,7 @@ def monitor(
     typer.echo(_window(home, signals))
     for alert in raised:
         typer.echo(f"\n{alert.severity}: {alert.reason}")
-    if report:
+    if report and home.strategy.logging.texts:
         typer.echo(f"\nreport: {home.workspace.reports / f'window-{when:%Y-%m-%dT%H}.html'}")
 
 
