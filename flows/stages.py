@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from core.errors import RolloutError
-from core.records import Annotation, AnnotationTask, Array, Decision, Signal, evenly, to_json
+from core.records import Annotation, AnnotationTask, Array, Decision, Signal, to_json
 from flows.home import Home
 from flows.retrain import retrain
 from flows.state import champion_of, crown, progress_of
@@ -196,7 +196,6 @@ def roll_out(home: Home, now: datetime) -> str:
 
     def step() -> dict[str, Any]:
         answers = home.store.answers(rollout.stage_started, now)
-        answers = answers[evenly(answers["request_id"], answers["kept"].to_numpy(dtype=float))]
         moved, decision = home.strategy.rollout.advance(rollout, answers, now)
         if moved.stage == "promoted":
             crown(home, moved.candidate)

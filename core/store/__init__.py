@@ -11,11 +11,11 @@ from core.errors import StoreError
 from core.store.decisions import Decisions
 from core.store.embeddings import Embeddings, text_hash
 from core.store.labels import Labels
-from core.store.predictions import ANSWERED, Predictions
+from core.store.predictions import Predictions
 from core.store.retention import Retention
 from core.store.windows import Windows
 
-__all__ = ["ANSWERED", "Store", "text_hash"]
+__all__ = ["Store", "text_hash"]
 
 
 class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention):

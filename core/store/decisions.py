@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from core import schema
 from core.database import Database
-from core.records import Decision, Rollout, Signal
+from core.records import LIVE, Decision, Rollout, Signal
 
 
 class Decisions(Database):
@@ -51,7 +51,7 @@ class Decisions(Database):
         """The rollout under way, if one is."""
         t = schema.rollouts
         found: list[Rollout] = self._records(
-            select(t).where(t.c.stage.in_(("shadow", "canary"))).order_by(t.c.started.desc()).limit(1),
+            select(t).where(t.c.stage.in_(LIVE)).order_by(t.c.started.desc()).limit(1),
             Rollout,
         )
         return found[0] if found else None

@@ -14,11 +14,9 @@ from sqlalchemy import Connection, delete, select
 from core import schema
 from core.database import parts
 from core.kept import Kept
-from core.records import Feedback, Prediction
+from core.records import ANSWERED, Feedback, Prediction
 from core.store.profiles import Profiles
 from core.store.state import State
-
-ANSWERED = ("champion", "canary")
 
 
 class Predictions(Profiles, State):

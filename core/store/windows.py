@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from core import schema
 from core.database import Database
-from core.records import Window
-from core.store.predictions import ANSWERED
+from core.records import ANSWERED, Window, evenly
 
 
 class Windows(Database):
@@ -36,7 +35,9 @@ class Windows(Database):
 
     def answers(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Answers and shadow answers of [start, end): request_id, model_version, variant, label,
-        score, latency_ms, kept, truth (of the request, whoever answered it)."""
+        score, latency_ms, user_key, truth (of the request, whoever answered it), complained (the user
+        did, of this answer, before `end`: thumbs down, or a correction to another label). Where the log
+        keeps some requests more often than others, those that were drawn evenly."""
         p, a = schema.predictions, schema.annotations
         answered = p.alias("answered")
         truth = (
@@ -53,8 +54,10 @@ class Windows(Database):
                 p.c.label,
                 p.c.score,
                 p.c.latency_ms,
+                p.c.user_key,
                 p.c.propensity.label("kept"),
                 truth.c.truth,
+                _complained(end).label("complained"),
             )
             .select_from(p.outerjoin(truth, truth.c.request_id == p.c.request_id))
             .where(p.c.timestamp >= start, p.c.timestamp < end)
@@ -62,7 +65,9 @@ class Windows(Database):
         )
         with self._read() as db:
             result = db.execute(query)
-            return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+            rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+        even = evenly(rows["request_id"], rows["kept"].to_numpy(dtype=float))
+        return rows[even].drop(columns="kept").reset_index(drop=True)
 
     def requests(self, start: datetime | None = None, end: datetime | None = None) -> int:
         """How many requests of [start, end) were kept."""
@@ -72,6 +77,14 @@ class Windows(Database):
         query = query.where(t.c.timestamp < end) if end else query
         with self._read() as db:
             return int(db.execute(query).scalar_one())
+
+
+def _complained(end: datetime) -> Any:
+    f, p = schema.feedback, schema.predictions
+    down = and_(f.c.kind == "thumbs", f.c.value == "down")
+    corrected = and_(f.c.kind == "correction", f.c.value != p.c.label)
+    about = f.c.prediction_id == p.c.prediction_id
+    return select(f).where(about, f.c.timestamp < end, or_(down, corrected)).exists()
 
 
 def _window(start: datetime, end: datetime, rows: Sequence[Any]) -> Window:
