@@ -50,6 +50,17 @@ def test_a_sampled_row_carries_its_chance_into_windows_and_datasets(store: Store
     assert picked.tolist() == [0.5, 0.125]
 
 
+def test_rollouts_see_the_rows_that_were_drawn_evenly(store: Store) -> None:
+    scores = [0.4 if i % 2 else 0.9 for i in range(600)]
+    store.append(
+        [Sample(policy="sample", rate=0.25).keep([row(i, score=scores[i]) for i in range(600)])]
+    )
+    seen = store.answers(*EVER)
+    assert 120 < len(seen) < 180
+    assert 0.4 < (seen["score"] < 0.5).mean() < 0.6
+    assert store.requests() > 350
+
+
 def test_profiles_of_many_writers_add_up_and_hold_no_text_and_no_user(
     store: Store, tmp_path: Path
 ) -> None:
