@@ -17,8 +17,9 @@ import pandas as pd
 from sqlalchemy import Connection, Table, and_, func, or_, select, update
 
 from core import schema
-from core.database import Database, parts
+from core.database import parts
 from core.errors import LabelError, StoreError
+from core.keys import KeyTable
 from core.records import (
     ANSWERED,
     LIVE,
@@ -34,7 +35,7 @@ from core.records import (
 )
 
 
-class Store(Database):
+class Store(KeyTable):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
     def __init__(self, url: str) -> None:

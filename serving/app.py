@@ -53,6 +53,7 @@ def create_app(engine: Engine, store: Store, clock: Clock, settings: Serving) ->
         body = Fault(error=str(fault.detail), where=f"{call.method} {call.url.path}")
         return json(body.model_dump(), fault.status_code, fault.headers)
 
+    operate(app, engine, store, clock, settings)
     return app
 
 

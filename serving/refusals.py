@@ -1,0 +1,36 @@
+"""What the server refuses before a protocol sees it, said in the shape of that protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi.responses import JSONResponse
+
+from core.errors import EverloopError
+from serving.messages import Fault
+
+MLFLOW_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    408: "REQUEST_TIMEOUT",
+    413: "INVALID_PARAMETER_VALUE",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+
+
+def refusal(
+    path: str, status: int, fault: EverloopError, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """The answer to a call of `path` that is refused.
+
+    >>> refusal("/v2/models/a/infer", 413, EverloopError("too big", got="9 MB")).body
+    b'{"error":"too big; got: 9 MB"}'
+    """
+    parts = {name: getattr(fault, name) for name in ("where", "got", "expected", "do")}
+    words = "; ".join([fault.what, *(f"{name}: {text}" for name, text in parts.items() if text)])
+    if path.startswith("/v2"):
+        return JSONResponse({"error": words}, status, headers)
+    if path == "/invocations":
+        code = MLFLOW_CODES.get(status, "INTERNAL_ERROR")
+        return JSONResponse({"error_code": code, "message": words}, status, headers)
+    return JSONResponse(Fault(error=fault.what, **parts).model_dump(), status, headers)

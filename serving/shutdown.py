@@ -1,0 +1,118 @@
+"""A server that is told to stop ends what it began, and then ends.
+
+The first SIGTERM or SIGINT: not ready any more, no new connections, requests under way are answered,
+then the engine stores what it holds, all within `serving.drain_seconds`; exit code 0. A second signal
+ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core.errors import ModelError, StoreError
+from serving.access_log import log_config
+from serving.engine import Engine
+from serving.keys import Keyring
+from serving.refusals import refusal
+from serving.settings import Serving
+
+READY = {"/ready", "/v2/health/ready"}
+KEEP_ALIVE_SECONDS = 30  # longer than most clients and proxies pool a connection for without using it
+UNTOLD = float("inf")
+logger = logging.getLogger("everloop.server")
+
+
+class Ending:
+    """When the server has to have ended: `UNTOLD` until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.by = UNTOLD
+
+
+class NotReady:
+    """Says at the doors that ask for it that the server is going away."""
+
+    def __init__(self, app: ASGIApp, ending: Ending) -> None:
+        self._app, self._ending = app, ending
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._ending.by != UNTOLD and scope["type"] == "http" and scope["path"] in READY:
+            fault = ModelError("the server is shutting down", do="ask another server")
+            return await refusal(scope["path"], 503, fault)(scope, receive, send)
+        return await self._app(scope, receive, send)
+
+
+def lifespan(
+    engine: Engine, keyring: Keyring, ending: Ending, settings: Serving
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What runs beside the requests: the engine, and the watch over the keys."""
+
+    @asynccontextmanager
+    async def live(_: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        watch = asyncio.create_task(keyring.watch(settings.poll_seconds))
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await _stop(engine, min(settings.drain_seconds, ending.by - time.monotonic()))
+
+    return live
+
+
+async def _stop(engine: Engine, seconds: float) -> None:
+    """Raises StoreError when the engine does not end in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await to_thread.run_sync(engine.stop, abandon_on_cancel=True)
+    except TimeoutError:
+        raise StoreError(
+            "not everything was stored before the server had to end",
+            expected=f"the store takes it within {seconds:.1f} s",
+            do="raise serving.drain_seconds in params.yaml",
+        ) from None
+
+
+class Server(uvicorn.Server):
+    """uvicorn, ending as above: its own way exits by the signal, and forgives every second SIGTERM."""
+
+    def __init__(self, config: uvicorn.Config, ending: Ending, seconds: float) -> None:
+        super().__init__(config)
+        self._ending, self._seconds = ending, seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.should_exit:
+            os._exit(128 + sig)
+        self._ending.by = time.monotonic() + self._seconds
+        self.should_exit = True
+
+
+def run(app: FastAPI, door: socket.socket, settings: Serving, level: str) -> None:
+    """Serve until told to stop. Leaves the process with exit code 1 when the log was not stored."""
+    half = max(1, round(settings.drain_seconds / 2))  # for the requests; the rest is for the store
+    options: dict[str, Any] = {"access_log": False, "log_config": log_config(level), "ws": "none"}
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=half,
+        server_header=False,
+        **options,
+    )
+    server = Server(config, app.state.ending, settings.drain_seconds)
+    server.run(sockets=[door])
+    if server.lifespan.should_exit:  # a thread of the engine may hang, and must not hold the process
+        os._exit(1)
