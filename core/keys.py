@@ -62,7 +62,7 @@ class KeyTable(Database):
             )
         return token
 
-    def keys(self) -> list[ApiKey]:
+    def api_keys(self) -> list[ApiKey]:
         """Every key there ever was, oldest first."""
         t = schema.keys
         return self._records(select(t).order_by(t.c.created, t.c.name), ApiKey)
@@ -70,7 +70,7 @@ class KeyTable(Database):
     def revoke_key(self, name: str, now: datetime) -> None:
         """End a key; ending it again changes nothing. Raises AccessError when there is none."""
         t = schema.keys
-        known = {k.name for k in self.keys()}
+        known = {k.name for k in self.api_keys()}
         if name not in known:
             raise AccessError(
                 "there is no key of this name",

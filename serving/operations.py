@@ -24,7 +24,7 @@ def operate(
     app: FastAPI, engine: Engine, store: Store, clock: Callable[[], datetime], settings: Serving
 ) -> None:
     """Make an app with routes a server that can be put in front of users."""
-    keyring, ending = Keyring(store.keys), Ending()
+    keyring, ending = Keyring(store.api_keys), Ending()
     app.state.ending = ending
     app.router.lifespan_context = lifespan(engine, keyring, ending, settings)
     app.include_router(metrics_page(engine.metrics))

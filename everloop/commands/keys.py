@@ -59,7 +59,7 @@ def list_keys(workspace: WorkspaceOption = Path()) -> None:
     from everloop.table import table
     from flows.home import open_home
 
-    keys = open_home(workspace).store.keys()
+    keys = open_home(workspace).store.api_keys()
     if not keys:
         typer.echo("no keys: whoever reaches the server may use it, and it listens on loopback only")
         typer.echo("the first: everloop keys add NAME --scope predict --scope feedback")

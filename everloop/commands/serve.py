@@ -48,7 +48,7 @@ def serve(
     clock = lambda: datetime.now(UTC)  # noqa: E731
     with _listening(host or settings.host, settings.port if port is None else port) as door, tracing():
         address = door.getsockname()
-        check_door(address[0], home.store.keys())
+        check_door(address[0], home.store.api_keys())
         _check_champion(home.store)
         service = Service(home.store, home.registry.load, home.strategy.logging.max_text_characters)
         app = create_app(Engine(service, clock, Metrics()), home.store, clock, settings)

@@ -59,7 +59,9 @@ def test_the_store_keeps_a_hash_of_256_bits_and_no_token(store: Store) -> None:
     tokens = {store.add_key(f"k{i}", ["predict"], NOW) for i in range(5)}
     assert len(tokens) == 5
     assert {len(t.removeprefix("everloop_")) for t in tokens} == {43}
-    assert {k.hash for k in store.keys()} == {hashlib.sha256(t.encode()).hexdigest() for t in tokens}
+    assert {k.hash for k in store.api_keys()} == {
+        hashlib.sha256(t.encode()).hexdigest() for t in tokens
+    }
     raw = Path(store.url.removeprefix("sqlite:///")).read_bytes()
     assert not any(t.encode() in raw for t in tokens)
 
@@ -74,7 +76,7 @@ def test_a_key_is_revoked_once(store: Store) -> None:
     store.add_key("shop", ["predict"], NOW)
     store.revoke_key("shop", NOW)
     store.revoke_key("shop", NOW + timedelta(days=1))
-    assert [k.revoked for k in store.keys()] == [NOW]
+    assert [k.revoked for k in store.api_keys()] == [NOW]
     with pytest.raises(AccessError, match="a key of this name already"):
         store.add_key("shop", ["admin"], NOW)
 
@@ -139,12 +141,12 @@ def test_there_is_one_way_to_show_a_key(store: Store, service: Service, header: 
 
 def test_revoking_the_last_key_opens_nothing(store: Store) -> None:
     token = store.add_key("shop", ["predict"], NOW)
-    ring = Keyring(store.keys)
+    ring = Keyring(store.api_keys)
     assert ring.holder(token)
     store.revoke_key("shop", NOW)
     ring.refresh()
     assert (ring.holder(token), ring.needed) == (None, True)
-    assert Keyring(store.keys).needed
+    assert Keyring(store.api_keys).needed
 
 
 def test_a_store_that_is_down_keeps_the_last_known_keys(store: Store) -> None:
@@ -153,7 +155,7 @@ def test_a_store_that_is_down_keeps_the_last_known_keys(store: Store) -> None:
 
     def read() -> Any:
         if up:
-            return store.keys()
+            return store.api_keys()
         raise StoreError("the store cannot be used")
 
     ring = Keyring(read)
@@ -188,13 +190,13 @@ def test_on_loopback_a_server_may_do_without(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "fe80::1%eth0"])
 def test_beyond_loopback_a_server_needs_a_key(store: Store, host: str) -> None:
     with pytest.raises(AccessError, match="open to other machines") as fault:
-        check_door(host, store.keys())
+        check_door(host, store.api_keys())
     assert (fault.value.where, fault.value.got) == (host, "no key")
     store.add_key("shop", ["predict"], NOW)
-    check_door(host, store.keys())
+    check_door(host, store.api_keys())
     store.revoke_key("shop", NOW)
     with pytest.raises(AccessError, match="only revoked keys"):
-        check_door(host, store.keys())
+        check_door(host, store.api_keys())
 
 
 @pytest.fixture(scope="module")
