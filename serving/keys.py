@@ -30,7 +30,7 @@ SCOPES: dict[str, Scope] = {
     "/v2": "predict",
     "/metrics": "admin",
 }
-PREDICT = ("/v2/models/", "/gateway/")
+PREDICT = ("/v2/models/", "/endpoints/", "/api/2.0/endpoints/")
 logger = logging.getLogger("everloop.keys")
 
 

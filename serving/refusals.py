@@ -18,19 +18,27 @@ MLFLOW_CODES = {
 }
 
 
+MLFLOW = ("/invocations", "/ping", "/endpoints/", "/api/2.0/")
+
+
 def refusal(
     path: str, status: int, fault: EverloopError, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """The answer to a call of `path` that is refused.
 
     >>> refusal("/v2/models/a/infer", 413, EverloopError("too big", got="9 MB")).body
-    b'{"error":"too big; got: 9 MB"}'
+    b'{"error":"too big; got 9 MB"}'
     """
-    parts = {name: getattr(fault, name) for name in ("where", "got", "expected", "do")}
-    words = "; ".join([fault.what, *(f"{name}: {text}" for name, text in parts.items() if text)])
     if path.startswith("/v2"):
-        return JSONResponse({"error": words}, status, headers)
-    if path == "/invocations":
+        return JSONResponse({"error": _sentence(fault)}, status, headers)
+    if path.startswith(MLFLOW):
         code = MLFLOW_CODES.get(status, "INTERNAL_ERROR")
-        return JSONResponse({"error_code": code, "message": words}, status, headers)
+        return JSONResponse({"error_code": code, "message": _sentence(fault)}, status, headers)
+    parts = {name: getattr(fault, name) for name in ("where", "got", "expected", "do")}
     return JSONResponse(Fault(error=fault.what, **parts).model_dump(), status, headers)
+
+
+def _sentence(fault: EverloopError) -> str:
+    told = [("at", fault.where), ("got", fault.got), ("expected", fault.expected)]
+    parts = [fault.what, *(f"{name} {text}" for name, text in told if text), fault.do]
+    return "; ".join(p for p in parts if p)

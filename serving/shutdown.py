@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,14 +23,14 @@ from anyio import to_thread
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.errors import ModelError, StoreError
+from core.errors import ModelError
 from serving.access_log import log_config
 from serving.engine import Engine
 from serving.keys import Keyring
 from serving.refusals import refusal
 from serving.settings import Serving
 
-READY = {"/ready", "/v2/health/ready"}
+READY = {"/ready", "/ping", "/v2/health/ready"}
 KEEP_ALIVE_SECONDS = 30  # longer than most clients and proxies pool a connection for without using it
 UNTOLD = float("inf")
 logger = logging.getLogger("everloop.server")
@@ -40,6 +41,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.by = UNTOLD
+        self.whole = True  # everything was stored
 
 
 class NotReady:
@@ -68,22 +70,20 @@ def lifespan(
             yield
         finally:
             watch.cancel()
-            await _stop(engine, min(settings.drain_seconds, ending.by - time.monotonic()))
+            await _stop(engine, ending, settings.drain_seconds)
 
     return live
 
 
-async def _stop(engine: Engine, seconds: float) -> None:
-    """Raises StoreError when the engine does not end in time."""
+async def _stop(engine: Engine, ending: Ending, most: float) -> None:
+    """Until the engine has stored what it holds, or the time is over."""
+    seconds = min(most, ending.by - time.monotonic())
     try:
         async with asyncio.timeout(seconds):
             await to_thread.run_sync(engine.stop, abandon_on_cancel=True)
     except TimeoutError:
-        raise StoreError(
-            "not everything was stored before the server had to end",
-            expected=f"the store takes it within {seconds:.1f} s",
-            do="raise serving.drain_seconds in params.yaml",
-        ) from None
+        ending.whole = False
+        logger.error("the store did not take everything in time: raise serving.drain_seconds")
 
 
 class Server(uvicorn.Server):
@@ -98,6 +98,11 @@ class Server(uvicorn.Server):
             os._exit(128 + sig)
         self._ending.by = time.monotonic() + self._seconds
         self.should_exit = True
+        last = threading.Timer(
+            self._seconds + 1, os._exit, (1,)
+        )  # a thread that hangs holds nothing up
+        last.daemon = True
+        last.start()
 
 
 def run(app: FastAPI, door: socket.socket, settings: Serving, level: str) -> None:
@@ -112,7 +117,8 @@ def run(app: FastAPI, door: socket.socket, settings: Serving, level: str) -> Non
         server_header=False,
         **options,
     )
-    server = Server(config, app.state.ending, settings.drain_seconds)
+    ending: Ending = app.state.ending
+    server = Server(config, ending, settings.drain_seconds)
     server.run(sockets=[door])
-    if server.lifespan.should_exit:  # a thread of the engine may hang, and must not hold the process
+    if not ending.whole or server.lifespan.should_exit:
         os._exit(1)

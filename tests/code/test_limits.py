@@ -97,7 +97,7 @@ def test_a_big_body_of_another_protocol(client: TestClient, path: str) -> None:
     answer = client.post(path, content=b"x" * (KB + 1))
     assert answer.status_code == 413
     said = answer.json().get("error") or answer.json()["message"]
-    assert said.startswith("the body is too big; where: body; got: 1025 bytes")
+    assert said.startswith("the body is too big; at body; got 1025 bytes")
 
 
 def test_a_bucket_fills_again_with_time() -> None:

@@ -137,5 +137,8 @@ def test_only_the_standard_variables_decide(
 
 def test_an_exporter_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
-    with pytest.raises(EverloopError, match="expected: otlp .over HTTP., console or none"), tracing():
+    with (
+        pytest.raises(EverloopError, match=r"expected: otlp \(over HTTP\), console or none"),
+        tracing(),
+    ):
         pass
