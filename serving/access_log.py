@@ -30,7 +30,7 @@ from serving.refusals import refusal
 
 SANE = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 LEFT = 499  # the caller went away before there was an answer
-logger = logging.getLogger("everloop.requests")
+logger = logging.getLogger(__name__)
 
 
 class AccessLog:
@@ -150,7 +150,7 @@ def log_config(level: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            "everloop": {"level": level.upper()},
+            "serving": {"level": level.upper()},
             "uvicorn": {"level": level.upper()},
         },
     }

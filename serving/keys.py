@@ -31,7 +31,7 @@ SCOPES: dict[str, Scope] = {
     "/metrics": "admin",
 }
 PREDICT = ("/v2/models/", "/endpoints/", "/api/2.0/endpoints/")
-logger = logging.getLogger("everloop.keys")
+logger = logging.getLogger(__name__)
 
 
 def scope_of(path: str) -> Scope | None:

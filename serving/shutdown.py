@@ -33,7 +33,7 @@ from serving.settings import Serving
 READY = {"/ready", "/ping", "/v2/health/ready"}
 KEEP_ALIVE_SECONDS = 30  # longer than most clients and proxies pool a connection for without using it
 UNTOLD = float("inf")
-logger = logging.getLogger("everloop.server")
+logger = logging.getLogger(__name__)
 
 
 class Ending:

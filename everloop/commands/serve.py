@@ -51,7 +51,9 @@ def serve(
         check_door(address[0], home.store.api_keys())
         _check_champion(home.store)
         service = Service(home.store, home.registry.load, home.strategy.logging.max_text_characters)
-        app = create_app(Engine(service, clock, Metrics()), home.store, clock, settings)
+        alias = lambda: home.registry.version("champion")  # noqa: E731
+        engine = Engine(service, clock, Metrics(), settings, alias=alias)
+        app = create_app(engine, home.store, clock, settings)
         url = "http://{}:{}".format(f"[{address[0]}]" if ":" in address[0] else address[0], address[1])
         typer.echo(f"serving on {url}, explained at {url}/docs; Ctrl-C stops")
         run(app, door, settings, log_level)

@@ -36,7 +36,7 @@ def app(store: Store, service: Service) -> FastAPI:
 
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[TestClient]:
-    logger = logging.getLogger("everloop")
+    logger = logging.getLogger("serving")
     before = logger.level
     logger.setLevel("INFO")
     yield TestClient(app)
@@ -104,13 +104,13 @@ def test_no_token_and_no_text_is_ever_logged(
 ) -> None:
     token = store.add_key("shop", ["feedback"], NOW)
     app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
-    logging.getLogger("everloop").setLevel("INFO")
+    logging.getLogger("serving").setLevel("INFO")
     headers = {"authorization": f"Bearer {token}"}
     client = TestClient(app)
     client.post(f"/v1/feedback?token={token}", json={"value": "a secret text"}, headers=headers)
     client.get(f"/v1/{token}", headers=headers)
     client.post("/v1/predict", json={"text": "a secret text"}, headers=headers | {"x-api-key": token})
-    logging.getLogger("everloop").setLevel("NOTSET")
+    logging.getLogger("serving").setLevel("NOTSET")
     said = capsys.readouterr().err
     assert [json.loads(line)["status"] for line in said.splitlines()] == [422, 403, 403]
     assert '"key":"shop"' in said
@@ -134,7 +134,7 @@ def test_what_others_log_has_the_same_shape() -> None:
 
 
 def test_the_log_configuration_is_one_that_python_takes() -> None:
-    assert log_config("warning")["loggers"]["everloop"] == {"level": "WARNING"}
+    assert log_config("warning")["loggers"]["serving"] == {"level": "WARNING"}
     logging.config.DictConfigurator(log_config("info"))  # type: ignore[attr-defined]
 
 
