@@ -52,8 +52,9 @@ class KeyTable(Database):
         token = f"everloop_{secrets.token_urlsafe(32)}"
         row = {"name": name, "hash": token_hash(token), "scopes": list(scopes), "created": now}
         with self._write() as db:
-            made = db.execute(self._dialect.insert(schema.keys).on_conflict_do_nothing(), row)
-        if not made.rowcount:
+            query = self._dialect.insert(schema.keys).on_conflict_do_nothing()
+            made = db.execute(query.returning(schema.keys.c.name), row).first()
+        if made is None:
             raise AccessError(
                 "there is a key of this name already",
                 got=name,
