@@ -19,6 +19,7 @@ from core.errors import EverloopError
 from core.store import Store
 from serving.engine import Engine
 from serving.messages import Fault
+from serving.operations import operate
 from serving.page import page
 from serving.protocols import inference, mlflow, own
 from serving.protocols.door import Door, json

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from core.errors import EverloopError
 from serving.messages import Fault
+from serving.protocols.faults import sentence
 
 MLFLOW_CODES = {
     401: "UNAUTHENTICATED",
@@ -30,15 +31,9 @@ def refusal(
     b'{"error":"too big; got 9 MB"}'
     """
     if path.startswith("/v2"):
-        return JSONResponse({"error": _sentence(fault)}, status, headers)
+        return JSONResponse({"error": sentence(fault)}, status, headers)
     if path.startswith(MLFLOW):
         code = MLFLOW_CODES.get(status, "INTERNAL_ERROR")
-        return JSONResponse({"error_code": code, "message": _sentence(fault)}, status, headers)
+        return JSONResponse({"error_code": code, "message": sentence(fault)}, status, headers)
     parts = {name: getattr(fault, name) for name in ("where", "got", "expected", "do")}
     return JSONResponse(Fault(error=fault.what, **parts).model_dump(), status, headers)
-
-
-def _sentence(fault: EverloopError) -> str:
-    told = [("at", fault.where), ("got", fault.got), ("expected", fault.expected)]
-    parts = [fault.what, *(f"{name} {text}" for name, text in told if text), fault.do]
-    return "; ".join(p for p in parts if p)

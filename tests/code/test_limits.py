@@ -42,13 +42,13 @@ def test_a_body_that_announces_too_much_is_not_read(client: TestClient) -> None:
         "expected": "at most 1024 bytes",
         "do": "send it in several calls, or raise serving.max_body_bytes in params.yaml",
     }
-    assert client.post("/v1/predict", content=b"x" * KB).status_code == 422
+    assert client.post("/v1/predict", content=b"x" * KB).status_code == 415
 
 
 def test_a_body_in_chunks_is_counted(client: TestClient) -> None:
     answer = client.post("/v1/predict", content=chunks(8 * KB))
     assert (answer.status_code, answer.json()["got"]) == (413, "more than 1024 bytes")
-    assert client.post("/v1/predict", content=chunks(KB)).status_code == 422
+    assert client.post("/v1/predict", content=chunks(KB)).status_code == 415
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
