@@ -10,6 +10,7 @@ EverloopError
 ├── DatasetError     a dataset version, DVC or git refuses
 ├── ModelError       weights missing, altered, or of another shape
 ├── RolloutError     a promotion or rollback that makes no sense now
+├── AccessError      an API key that is missing, or cannot be made or found
 ├── BusyError        the server has as much waiting as it may hold
 └── LateError        the time a caller gave for an answer is over
 """
@@ -65,6 +66,10 @@ class ModelError(EverloopError):
 
 class RolloutError(EverloopError):
     """A rollout cannot take this step."""
+
+
+class AccessError(EverloopError):
+    """An API key is missing, or cannot be made or found."""
 
 
 class BusyError(EverloopError):

@@ -252,6 +252,18 @@ def uuid7(timestamp: datetime, *identity: str) -> str:
     return str(UUID(bytes=bytes(raw)))
 
 
+def is_uuid7(text: str) -> bool:
+    """Whether a text has the form of our ids.
+
+    >>> is_uuid7("019b8b74-1800-75ca-ba2e-f08341255975"), is_uuid7("17")
+    (True, False)
+    """
+    try:
+        return UUID(text).version == 7
+    except ValueError:
+        return False
+
+
 def hash_user(user: str) -> str:
     """What the store keeps of a user: enough to route and group by, not the name.
 

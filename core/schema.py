@@ -179,3 +179,13 @@ embeddings = Table(
     Column("encoder", Text, primary_key=True),
     Column("embedding", LargeBinary, nullable=False),
 )
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of the token, in hex
+    Column("scopes", JSON, nullable=False),
+    Column("created", Utc, nullable=False),
+    Column("revoked", Utc),
+)

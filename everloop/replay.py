@@ -79,8 +79,13 @@ def run(
     day_start = job.stream["timestamp"].min().to_pydatetime().replace(hour=0, minute=0, second=0)
     start = day_start.replace(microsecond=0)
     first_model(home, job.train, job.evaluation, start)
+    logging = home.strategy.logging
     service = Service(
-        home.store, home.registry.load, home.strategy.logging.max_text_characters, refresh_seconds=0
+        home.store,
+        home.registry.load,
+        logging.max_text_characters,
+        refresh_seconds=0,
+        logging=logging,
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
     oracle = Oracle(truth, job.label_delay)

@@ -20,8 +20,9 @@ def predict_file(
     home: Home, job: Job, now: datetime, tell: Callable[[int, int], None] = lambda *_: None
 ) -> Done:
     """Answer every row of a file with the models that serve. Raises as `Batch.run`."""
-    max_text = home.strategy.logging.max_text_characters
-    service = Service(home.store, home.registry.load, max_text)
+    logging = home.strategy.logging
+    max_text = logging.max_text_characters
+    service = Service(home.store, home.registry.load, max_text, logging=logging)
     return Batch(home.store, service, max_text, quarantine_of(home, job)).run(job, now, tell)
 
 

@@ -19,6 +19,7 @@ from core.errors import EverloopError
 from core.store import Store
 from serving.engine import Engine
 from serving.messages import Fault
+from serving.operations import operate
 from serving.page import page
 from serving.protocols import inference, mlflow, own
 from serving.protocols.door import Door, json
@@ -53,6 +54,7 @@ def create_app(engine: Engine, store: Store, clock: Clock, settings: Serving) ->
         body = Fault(error=str(fault.detail), where=f"{call.method} {call.url.path}")
         return json(body.model_dump(), fault.status_code, fault.headers)
 
+    operate(app, engine, store, clock, settings)
     return app
 
 

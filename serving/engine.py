@@ -20,11 +20,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from core.errors import DataError, EverloopError, ModelError, StoreError
-from core.records import Prediction, Request
+from core.records import Prediction, Request, is_uuid7
 from serving.batcher import Batcher
 from serving.calls import Call, Outcome, Waiting, late
 from serving.metrics import Metrics
-from serving.service import Service, same_text
+from serving.service import Service
 from serving.settings import Serving
 from serving.traffic import Traffic
 from serving.watcher import Watcher
@@ -39,6 +39,8 @@ class Log(Protocol):
     def put(self, rows: list[Prediction], passes: int) -> Future[None]: ...
 
     def faults(self) -> tuple[str, ...]: ...
+
+    def owes(self) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -108,6 +110,22 @@ class Engine:
         finally:
             timer.cancel()
 
+    def knows(self, prediction_id: str) -> bool:
+        """Whether this can be the id of an answer; only a log that keeps every answer is sure.
+
+        Raises StoreError when answers that were given are not in the store yet.
+        """
+        if self._service.store.prediction(prediction_id):
+            return True
+        if self._writer and self._writer.owes():
+            raise StoreError(
+                "the store does not have all answers yet",
+                where="prediction_id",
+                got=prediction_id,
+                do="send it again in a minute; /ready says what is wrong",
+            )
+        return not self._service.logging.whole and is_uuid7(prediction_id)
+
     def _texts(
         self, requests: Sequence[Request], call: Call, end: float, loop: asyncio.AbstractEventLoop
     ) -> list[Waiting]:
@@ -124,7 +142,7 @@ class Engine:
                 if not request.fresh:
                     named[key] = text
             else:
-                same_text(request, twin.request.text)
+                self._service.same_text(request, twin.request.text)
                 shared.append((twin, slot))
         for twin, slot in shared:
             twin.callers.append((call, slot))
@@ -160,7 +178,7 @@ class Engine:
         traffic = self._traffic()
         known = self._known(texts)
         old = [t for t in texts if t.request.request_id in known]
-        self._answer_all((t, _before(t.request, known[t.request.request_id])) for t in old)
+        self._answer_all((t, self._before(t.request, known[t.request.request_id])) for t in old)
         new = [t for t in texts if t.request.request_id not in known]
         if not new:
             return
@@ -168,7 +186,7 @@ class Engine:
         rows, passes = self._service.answer([t.request for t in new], traffic)
         self._count(rows, passes, len(new), time.perf_counter() - start)
         if self._writer is None:
-            self._service.store.log(rows, passes)
+            self._service.log(rows, passes)
             self._stored(new, rows)
         else:
             self._writer.put(rows, passes).add_done_callback(lambda f: self._stored(new, rows, f))
@@ -196,6 +214,14 @@ class Engine:
         except StoreError as fault:  # it is down: what is asked again is answered again
             log.warning("earlier answers cannot be looked up: %s", fault.got)
             return {}
+
+    def _before(self, request: Request, known: Prediction) -> Outcome:
+        """The answer given before, unless it was to another text."""
+        try:
+            self._service.same_text(request, known.text)
+        except DataError as fault:
+            return fault
+        return known
 
     def _fail(self, texts: list[Waiting], fault: EverloopError) -> None:
         self.metrics.errors.labels("champion", type(fault).__name__).inc(len(texts))
@@ -264,11 +290,3 @@ class Engine:
             self._writer.close()
         if self._watcher:
             self._watcher.close()
-
-
-def _before(request: Request, known: Prediction) -> Outcome:
-    try:
-        same_text(request, known.text)
-    except DataError as fault:
-        return fault
-    return known

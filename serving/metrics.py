@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from fastapi import APIRouter, Response
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -13,7 +22,9 @@ class Metrics:
 
     def __init__(self) -> None:
         own = self.registry = CollectorRegistry()
+        ProcessCollector(registry=own)
         self.requests = Counter("everloop_requests", "HTTP requests", ["route", "code"], registry=own)
+        self._counts: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.seconds = Histogram(
             "everloop_request_seconds", "time to answer", ["route"], buckets=SECONDS, registry=own
         )
@@ -45,6 +56,27 @@ class Metrics:
         )
         self.swaps = Counter("everloop_model_swaps", "versions swapped in", registry=own)
 
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count one answered request. `route` is a template, so that there are few of them."""
+        found = self._counts.get((route, status))
+        if found is None:  # `labels` is as dear as the counting itself
+            found = self.requests.labels(route, status), self.seconds.labels(route)
+            self._counts[route, status] = found
+        count, histogram = found
+        count.inc()
+        histogram.observe(seconds)
+
     def page(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def metrics_page(metrics: Metrics) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/metrics", tags=["operations"], response_class=Response)
+    def page() -> Response:
+        """Everything the server counts, in Prometheus' text format."""
+        return Response(metrics.page(), media_type=CONTENT_TYPE_LATEST)
+
+    return router

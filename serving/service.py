@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from core.errors import DataError, ModelError
+from core.kept import Kept
 from core.records import Prediction, Request, Variant
 from core.store import Store
 from serving.cache import Cache
@@ -22,6 +24,30 @@ from serving.traffic import Switch, Traffic
 
 if TYPE_CHECKING:
     from core.models.classifier import TextClassifier
+
+
+class Logging(Protocol):
+    """What of an answer may be stored, and how its text is stored."""
+
+    @property
+    def whole(self) -> bool: ...
+
+    @property
+    def clean(self) -> Callable[[str], str]: ...
+
+    def keep(self, rows: list[Prediction]) -> Kept: ...
+
+
+class Everything:
+    """Store every answer as it is."""
+
+    whole = True
+
+    def clean(self, text: str) -> str:
+        return text
+
+    def keep(self, rows: list[Prediction]) -> Kept:
+        return Kept(rows, sum(p.variant != "shadow" for p in rows))
 
 
 class Service:
@@ -34,10 +60,12 @@ class Service:
         max_text: int,
         refresh_seconds: float = 1.0,
         cache: Cache | None = None,
+        logging: Logging | None = None,
     ) -> None:
         """`load` turns a version into a model, or raises ModelError. The store is asked who serves
         every `refresh_seconds` of real time; 0 asks on every call, as a replay wants."""
         self.store, self._max_text, self._cache = store, max_text, cache
+        self.logging: Logging = logging or Everything()
         self.switch = Switch(store, load)
         self._refresh_seconds = refresh_seconds
         self._asked = float("-inf")
@@ -56,12 +84,18 @@ class Service:
         with self._lock:
             traffic = self.current(requests[-1].timestamp)
             known = self.store.known([r.request_id for r in requests])
-            fresh = first_of_each(requests, known)
+            fresh = self._first_of_each(requests, known)
             if fresh:
-                self.store.log(*self.answer(fresh, traffic))
+                rows, passes = self.answer(fresh, traffic)
+                self.log(rows, passes)
+                known |= {r.request_id: r for r in rows if r.variant != "shadow"}
                 # read back: another server may have answered the same request a moment before
                 known |= self.store.known([r.request_id for r in fresh])
             return [known[r.request_id] for r in requests]
+
+    def log(self, rows: list[Prediction], passes: int) -> None:
+        """Store what may be kept of these answers."""
+        self.store.append([replace(self.logging.keep(rows), passes=passes)])
 
     def check(self, requests: Sequence[Request]) -> None:
         """Raises DataError for a text that is empty, too long or not Unicode."""
@@ -96,6 +130,30 @@ class Service:
             pair = (champion, candidate) if variant == "champion" else (candidate, champion)
             rows += [row(request, i, pair[0], variant), row(request, i, pair[1], "shadow")]
         return rows, passes
+
+    def same_text(self, request: Request, before: str) -> None:
+        """Raises DataError when a request id that stands for `before` now comes with another text.
+
+        `before` is a text as it is stored, which may not be how it came.
+        """
+        if before not in (request.text, self.logging.clean(request.text)):
+            raise DataError(
+                "this request id already belongs to another text",
+                where=f"request_id {request.request_id}",
+                got=ascii(request.text[:60]),
+                expected=ascii(before[:60]),
+                do="give each text a request_id of its own",
+            )
+
+    def _first_of_each(
+        self, requests: Sequence[Request], known: dict[str, Prediction]
+    ) -> list[Request]:
+        """Requests that have no answer yet, each id once. Raises DataError: one id, two texts."""
+        fresh: dict[str, Request] = {}
+        for request in requests:
+            before = known.get(request.request_id) or fresh.setdefault(request.request_id, request)
+            self.same_text(request, before.text)
+        return list(fresh.values())
 
     def _second_opinion(
         self, texts: list[str], traffic: Traffic, champion: Scores, now: datetime
@@ -152,24 +210,3 @@ def not_storable(text: str) -> str:
     except UnicodeEncodeError:
         return "the text is not Unicode: it holds half of a surrogate pair"
     return ""
-
-
-def first_of_each(requests: Sequence[Request], known: dict[str, Prediction]) -> list[Request]:
-    """Requests that have no answer yet, each id once. Raises DataError when one id names two texts."""
-    fresh: dict[str, Request] = {}
-    for request in requests:
-        before = known.get(request.request_id) or fresh.setdefault(request.request_id, request)
-        same_text(request, before.text)
-    return list(fresh.values())
-
-
-def same_text(request: Request, before: str) -> None:
-    """Raises DataError when a request id that stood for `before` now comes with another text."""
-    if before != request.text:
-        raise DataError(
-            "this request id already belongs to another text",
-            where=f"request_id {request.request_id}",
-            got=ascii(request.text[:60]),
-            expected=ascii(before[:60]),
-            do="give each text a request_id of its own",
-        )

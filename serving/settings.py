@@ -31,3 +31,10 @@ class Serving(Section):
     poll_seconds: float = Field(
         1.0, gt=0, description="how often the server asks the store and the registry who serves"
     )
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="size of one call at most")
+    feedback_per_minute: int = Field(
+        60, ge=1, description="feedback one key, or one address without keys, may give"
+    )
+    drain_seconds: float = Field(
+        20.0, ge=2, description="a server told to stop has ended what it began in this time"
+    )

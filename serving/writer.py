@@ -59,11 +59,6 @@ class LogState:
     spooled_bytes: int
     fault: str = ""  # in words; "" when all is well
 
-    @property
-    def behind(self) -> bool:
-        """Whether there are answers that the store does not know yet."""
-        return bool(self.waiting or self.spooled_bytes)
-
 
 @dataclass
 class _Put:
@@ -145,6 +140,12 @@ class Writer:
         """Wait until what was put is in the store or on disk; False when that takes longer."""
         with self._changed:
             return self._changed.wait_for(lambda: self._waiting == 0, seconds)
+
+    def owes(self) -> bool:
+        """Whether answers were given that the store does not have yet."""
+        with self._changed:
+            early = any(p.early for p in (*self._in_hand, *self._queue))
+            return early or any(s.size for s in (self._spool, *self._dead))
 
     def close(self, seconds: float = 10.0) -> None:
         """Flush, try once more to store what is on disk, and end. What stays is for the next writer."""

@@ -10,6 +10,7 @@ from core import schema
 from core.errors import StoreError
 from core.store.decisions import Decisions
 from core.store.embeddings import Embeddings, text_hash
+from core.store.keys import Keys
 from core.store.labels import Labels
 from core.store.predictions import Predictions
 from core.store.retention import Retention
@@ -18,7 +19,7 @@ from core.store.windows import Windows
 __all__ = ["Store", "text_hash"]
 
 
-class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention):
+class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, Keys):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
     def __init__(self, url: str, busy: float | None = None) -> None:

@@ -1,8 +1,7 @@
-"""Commands that make, check and serve a workspace."""
+"""Commands that make and check a workspace."""
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -71,60 +70,6 @@ def train(
     first_model(home, initial, rows(evaluation, "eval", columns, home.strategy, quarantine), when)
 
 
-def serve(
-    workspace: WorkspaceOption = Path(),
-    host: Annotated[str | None, typer.Option(help="Instead of serving.host of params.yaml.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Instead of serving.port of params.yaml.")
-    ] = None,
-) -> None:
-    """Serve the champion over HTTP.
-
-    /v1/predict, /v1/feedback, /health, /ready, and /docs that explains them.
-
-    Example: everloop serve -w shop --port 8000
-    """
-    from datetime import UTC, datetime
-
-    import uvicorn
-
-    from flows.home import open_home
-    from serving.app import create_app
-    from serving.engine import Engine
-    from serving.metrics import Metrics
-    from serving.service import Service
-
-    home = open_home(workspace)
-    settings = home.strategy.serving
-    with _listening(host or settings.host, settings.port if port is None else port) as door:
-        service = Service(home.store, home.registry.load, home.strategy.logging.max_text_characters)
-        service.refresh(datetime.now(UTC))  # no model is better known now than at the first request
-        clock = lambda: datetime.now(UTC)  # noqa: E731
-        app = create_app(Engine(service, clock, Metrics()), home.store, clock, settings)
-        where = "{}:{}".format(*door.getsockname()[:2])
-        typer.echo(
-            f"serving on http://{where}, explained at http://{where}/docs; Ctrl-C stops", err=True
-        )
-        uvicorn.Server(uvicorn.Config(app, log_level="info")).run(sockets=[door])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """An open port. Raises EverloopError when it cannot be had."""
-    from core.errors import EverloopError
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as fault:
-        raise EverloopError(
-            "the server cannot listen here",
-            where=f"{host}:{port}",
-            got=(fault.strerror or str(fault)).partition(" (while")[0].lower(),
-            expected="a free port on an address of this machine",
-            do="everloop serve --port ANOTHER",
-        ) from None
-
-
 def stage(
     name: Annotated[
         Literal["datasets", "training", "testing"], typer.Argument(help="Which of the three.")
@@ -141,5 +86,5 @@ def stage(
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (init, check, train, serve, stage):
+    for command in (init, check, train, stage):
         app.command()(command)

@@ -67,6 +67,10 @@ class Door:
         now, user_key, more = self.clock(), hash_user(user), segments or {}
         return [Request(new_id(now), now, t, user_key, more, True, version) for t in texts]
 
+    def knows(self, prediction_id: str) -> bool:
+        """As `Engine.knows`."""
+        return self._engine.knows(prediction_id)
+
     async def serving(self) -> tuple[Traffic, tuple[str, ...]]:
         """Who serves now, and what is wrong although they do. Raises ModelError when nothing does."""
         state = await run_in_threadpool(self._engine.state)

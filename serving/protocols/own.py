@@ -62,7 +62,14 @@ def routes(door: Door, store: Store) -> APIRouter:
     async def feedback(call: Call) -> Response:
         """Say what was right. Sending the same feedback again changes nothing."""
         item = _feedback(read(FEEDBACK, await _json(call)), door.clock())
-        await run_in_threadpool(_give, store, item)
+        if not await run_in_threadpool(door.knows, item.prediction_id):
+            raise NotFoundError(
+                "no such prediction",
+                where="prediction_id",
+                got=item.prediction_id,
+                expected="the prediction_id of an answer of POST /v1/predict",
+            )
+        await run_in_threadpool(store.give_feedback, [item])
         return json({"feedback_id": item.feedback_id})
 
     @router.get("/health", **described(Alive, {}))
@@ -128,17 +135,6 @@ def _feedback(body: FeedbackBody, now: datetime) -> Feedback:
     return Feedback(
         body.feedback_id or made, body.prediction_id, now, body.kind, body.value, body.source
     )
-
-
-def _give(store: Store, item: Feedback) -> None:
-    if store.prediction(item.prediction_id) is None:
-        raise NotFoundError(
-            "no such prediction",
-            where="prediction_id",
-            got=item.prediction_id,
-            expected="the prediction_id of an answer of POST /v1/predict",
-        )
-    store.give_feedback([item])
 
 
 _REFUSED = {415: Fault, 422: Fault, 503: Fault}

@@ -95,8 +95,8 @@ Commands:
   init      Make a workspace: git, DVC, params.yaml and dvc.yaml.
   check     Validate params.yaml and report all faults together.
   train     Train the first model of a workspace; it is the champion.
-  serve     Serve the champion over HTTP.
   stage     Run one stage of dvc.yaml; `dvc repro` calls this.
+  serve     Serve the champion over HTTP.
   predict   Classify every row of a file.
   demo      The whole loop on the bundled sample stream.
   replay    Drive every stage over a stream of the past.
@@ -109,6 +109,7 @@ Commands:
   data      List, show, compare and check out dataset versions.
   label     Send tasks out for labels and take annotations in.
   rollout   Look at a rollout, promote it, or roll it back.
+  keys      Make, list and revoke API keys.
 """
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from core.errors import LabelError, StoreError
+from core.errors import AccessError, LabelError, StoreError
 from core.records import Annotation
 from core.store import Store
 from everloop.replay import run
@@ -187,3 +187,11 @@ def test_the_loop_ends_as_it_does_on_sqlite(
     assert on_postgres.store.url == url
     assert outcome(on_postgres, run(on_postgres, job())) == expected
     on_postgres.store.close()
+
+
+def test_keys_are_made_once_and_revoked(store: Store) -> None:
+    store.add_key("shop", ["predict"], NOW)
+    with pytest.raises(AccessError, match="a key of this name already"):
+        store.add_key("shop", ["admin"], NOW)
+    store.revoke_key("shop", NOW)
+    assert [(k.name, k.scopes, k.revoked) for k in store.api_keys()] == [("shop", ["predict"], NOW)]

@@ -10,7 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.errors import StoreError
-from core.records import Prediction, hash_user
+from core.kept import Kept
+from core.records import hash_user
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
@@ -236,7 +237,7 @@ def test_a_real_server_answers(store: Store, service: Service) -> None:
 
 
 class FullStore(Store):
-    def log(self, predictions: Sequence[Prediction], encoder_passes: int = 0) -> None:
+    def append(self, groups: Sequence[Kept], writer: str = "") -> None:
         raise StoreError("the store cannot be used", got="disk is full")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import DataError, ModelError, StoreError
+from core.kept import Kept
 from core.records import Prediction, Request, Rollout, hash_user
 from core.store import Store
 from pipelines.rollout import ShadowCanary
@@ -211,7 +212,7 @@ def test_the_store_is_asked_again_only_when_due(store: Store, shelf: Shelf) -> N
 
 
 class FullStore(Store):
-    def log(self, predictions: Sequence[Prediction], encoder_passes: int = 0) -> None:
+    def append(self, groups: Sequence[Kept], writer: str = "") -> None:
         raise StoreError("the store cannot be used", got="disk is full")
 
 

@@ -158,7 +158,7 @@ def test_a_stopped_postgres_is_waited_for_on_disk(url: str, server: str, tmp_pat
             assert writer.state().fault == "the store cannot be used: 9 rows wait on disk"
         finally:
             call(pg_ctl, "-D", data, "-l", log, "-w", "-o", options, "start")
-        until(lambda: not writer.state().behind)
+        until(lambda: not writer.owes())
     assert stored(store) == [f"r{i}" for i in range(10)]
     assert store.counters() == {"encoder_passes.serving": 10, "texts.serving": 10}
     store.close()

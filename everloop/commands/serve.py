@@ -1,0 +1,104 @@
+"""everloop serve: the HTTP server of a workspace."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from everloop.commands.options import WorkspaceOption
+
+if TYPE_CHECKING:
+    from core.store import Store
+
+BUSY = 1.0  # seconds that a caller waits for a locked store before the answer goes to disk
+
+
+def serve(
+    workspace: WorkspaceOption = Path(),
+    host: Annotated[str | None, typer.Option(help="Instead of serving.host of params.yaml.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Instead of serving.port of params.yaml.")
+    ] = None,
+    log_level: Annotated[
+        Literal["info", "warning", "error"],
+        typer.Option(help="info has a line for every request; the others only for failed ones."),
+    ] = "info",
+) -> None:
+    """Serve the champion over HTTP.
+
+    It listens at once, and /ready says when the model is loaded. /docs explains every call. Logs are
+    JSON lines on stderr. SIGTERM or Ctrl-C: it answers what it began, stores it, and ends.
+
+    Example: everloop serve -w shop --port 8000
+    """
+    from datetime import UTC, datetime
+
+    from core.store import Store
+    from flows.home import open_home
+    from flows.log import open_writer
+    from serving.app import create_app
+    from serving.cache import Cache
+    from serving.engine import Engine
+    from serving.keys import check_door
+    from serving.metrics import Metrics
+    from serving.service import Service
+    from serving.shutdown import run
+    from serving.tracing import tracing
+
+    home = open_home(workspace)
+    settings = home.strategy.serving
+    clock = lambda: datetime.now(UTC)  # noqa: E731
+    with _listening(host or settings.host, settings.port if port is None else port) as door, tracing():
+        address = door.getsockname()
+        check_door(address[0], home.store.api_keys())
+        _check_champion(home.store)
+        store, metrics, logging = Store(home.store.url, busy=BUSY), Metrics(), home.strategy.logging
+        cache = Cache(settings.cache_entries) if settings.cache_entries else None
+        service = Service(
+            store, home.registry.load, logging.max_text_characters, cache=cache, logging=logging
+        )
+        alias = lambda: home.registry.version("champion")  # noqa: E731
+        writer = open_writer(home, store, metrics)
+        engine = Engine(service, clock, metrics, settings, writer=writer, alias=alias)
+        app = create_app(engine, store, clock, settings)
+        url = "http://{}:{}".format(f"[{address[0]}]" if ":" in address[0] else address[0], address[1])
+        typer.echo(f"serving on {url}, explained at {url}/docs; Ctrl-C stops")
+        run(app, door, settings, log_level)
+
+
+def _check_champion(store: Store) -> None:
+    """Raises ModelError when no model was ever trained: waiting for one would look like loading it."""
+    from core.errors import ModelError
+
+    if store.get("champion") is None:
+        raise ModelError(
+            "no model serves yet",
+            where="state 'champion' of the store",
+            got="nothing",
+            expected="the version of a trained model",
+            do="everloop train TRAIN.csv --eval EVAL.csv",
+        )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """An open port. Raises EverloopError when it cannot be had."""
+    from core.errors import EverloopError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as fault:
+        raise EverloopError(
+            "the server cannot listen here",
+            where=f"{host}:{port}",
+            got=(fault.strerror or str(fault)).partition(" (while")[0].lower(),
+            expected="a free port on an address of this machine",
+            do="everloop serve --port ANOTHER",
+        ) from None
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(serve)

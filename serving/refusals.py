@@ -1,0 +1,39 @@
+"""What the server refuses before a protocol sees it, said in the shape of that protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi.responses import JSONResponse
+
+from core.errors import EverloopError
+from serving.messages import Fault
+from serving.protocols.faults import sentence
+
+MLFLOW_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    408: "REQUEST_TIMEOUT",
+    413: "INVALID_PARAMETER_VALUE",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+
+
+MLFLOW = ("/invocations", "/ping", "/endpoints/", "/api/2.0/")
+
+
+def refusal(
+    path: str, status: int, fault: EverloopError, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """The answer to a call of `path` that is refused.
+
+    >>> refusal("/v2/models/a/infer", 413, EverloopError("too big", got="9 MB")).body
+    b'{"error":"too big; got 9 MB"}'
+    """
+    if path.startswith("/v2"):
+        return JSONResponse({"error": sentence(fault)}, status, headers)
+    if path.startswith(MLFLOW):
+        code = MLFLOW_CODES.get(status, "INTERNAL_ERROR")
+        return JSONResponse({"error_code": code, "message": sentence(fault)}, status, headers)
+    parts = {name: getattr(fault, name) for name in ("where", "got", "expected", "do")}
+    return JSONResponse(Fault(error=fault.what, **parts).model_dump(), status, headers)
