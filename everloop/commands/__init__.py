@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from everloop.commands import data, label, predict, replay, rollout, turn, workspace
+from everloop.commands import data, label, predict, replay, rollout, runtimes, turn, workspace
 
 app = typer.Typer(
     name="everloop",
@@ -14,7 +14,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (workspace, predict, replay, turn):
+for module in (workspace, predict, replay, turn, runtimes):
     module.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(label.app, name="label")
