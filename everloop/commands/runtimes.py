@@ -26,7 +26,7 @@ def runtimes(workspace: WorkspaceOption = Path()) -> None:
     from flows.runtimes import best
     from flows.runtimes import runtimes as measure
 
-    measured = list(measure(open_home(workspace)))
+    measured = measure(open_home(workspace))
     header = ["runtime", "MB", "1 at a time", "in batches", "alone", "of 64", "of 17", "verdict"]
     typer.echo(table(header, [_row(m) for m in measured]))
     for m in (m for m in measured if m.refused):
