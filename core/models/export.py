@@ -193,4 +193,5 @@ def _whole(place: Path, data: bytes) -> None:
         half.write(data)
         half.flush()
         os.fsync(half.fileno())
+    os.chmod(half.name, 0o644)  # a cache may be shared
     os.replace(half.name, place)

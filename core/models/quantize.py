@@ -9,7 +9,7 @@ of its range, so those are treated first:
                                  its weights larger (SmoothQuant: Xiao et al. 2023, eq. 4; Outlier
                                  Suppression+: Wei et al. 2023). A second LayerNormalization with other
                                  constants does both at once.
-    a product that narrows       the sixteenth of the channels with the largest range stays in fp32
+    a product that narrows       one channel of 32, those with the largest range, stays in fp32
                                  (LLM.int8(): Dettmers et al. 2022). After an activation function few
                                  channels spike.
 
@@ -30,7 +30,7 @@ from core.models.runtimes import onnx_session
 from core.records import Array
 
 STRENGTH = 0.75  # how much of a channel's range moves into its weights: SmoothQuant's alpha
-SPIKES = 16  # one channel of so many stays in fp32 where a product narrows
+SPIKES = 32  # one channel of so many stays in fp32 where a product narrows
 TINY = 1e-5
 CONTRIB = "com.microsoft"
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from core.errors import ModelError
 from core.models import agreement
+from core.models.pyfunc import _load_pyfunc
 from core.records import Request
 from everloop.commands import app
 from everloop.replay import run
@@ -54,6 +55,9 @@ def test_the_loop_turns_on_int8(tmp_path: Path, lenient: None) -> None:
     ).rows
     assert {e.split("/")[-2] for e in rows["encoder"]} == {"onnx-int8"}
     assert "runtime_failed" in home.registry.versions()[-1].metrics
+    folder = home.registry.path("1")  # as `mlflow models serve` has it
+    assert _load_pyfunc(str(folder)).predict(["pay my card"]).columns.tolist() == ["label", "score"]
+    assert "onnxruntime==" in (folder.parents[1] / "requirements.txt").read_text()
 
 
 def test_a_retrain_moves_to_the_new_runtime_and_reads_the_rows_once(tmp_path: Path) -> None:

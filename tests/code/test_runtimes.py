@@ -14,6 +14,7 @@ from core.models.agreement import agreement
 from core.models.classifier import TextClassifier, packages
 from core.models.encoder import Encoder, load_encoder
 from core.models.export import calibration
+from core.models.finetune import Tuning, finetune
 from core.models.head import Head, fit_head
 from core.models.runtimes import RUNTIMES, Runtime
 from tests.code.tiny import WORDS, save_tiny_encoder
@@ -102,6 +103,7 @@ def test_a_broken_export_says_what_to_do(
         load_encoder(int8.name, 64, "onnx-int8")
 
 
+@pytest.mark.slow
 def test_an_export_that_is_another_encoder_is_refused(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +164,17 @@ def test_a_model_keeps_its_runtime_on_the_disk(
     assert (again.encoder.runtime, again.encoder.identity) == (runtime, encoder.identity)
     assert again.predict(TEXTS) == model.predict(TEXTS)
     assert packages(tmp_path) == (() if runtime == "torch-bf16" else runtimes.PACKAGES)
+
+
+@pytest.mark.slow
+def test_a_tuned_encoder_stays_on_its_runtime(tiny: str) -> None:
+    encoder, words = load_encoder(tiny, 64, "onnx-int8"), TEXTS[:12]
+    labels = ["long" if len(t.split()) > 15 else "short" for t in words]
+    head = fit_head(encoder.encode(words), labels)
+    tuned = finetune(encoder, head, words, labels, Tuning(1, 1e-3, 4, 0))
+    assert (tuned.runtime, tuned.local, tuned.file != encoder.file) == ("onnx-int8", True, True)
+    near = tuned.on("torch").encode(words).astype(np.float32)
+    np.testing.assert_allclose(tuned.encode(words), near, atol=0.02)
 
 
 def test_a_model_moves_to_another_runtime_and_back(tiny: str) -> None:
