@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from core.errors import ModelError, StoreError
-from core.models.classifier import TextClassifier
+from core.models.classifier import TextClassifier, packages
 from core.records import Candidate, DatasetVersion
 from core.workspace import Workspace
 
@@ -306,6 +306,8 @@ def _save_pyfunc(folder: Path, model_dir: Path, run_id: str, model_id: str) -> N
             loader_module="core.models.pyfunc",
             data_path=str(model_dir),
             signature=signature,
-            pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in REQUIREMENTS],
+            pip_requirements=[
+                f"{n}=={importlib.metadata.version(n)}" for n in (*REQUIREMENTS, *packages(model_dir))
+            ],
             mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model_id),
         )

@@ -11,6 +11,7 @@ import pandas as pd
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows.home import Home
 from flows.model_stages import train_candidate
+from flows.runtimes import check_runtime
 from flows.state import crown
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
@@ -58,6 +59,7 @@ def _dataset(
 
 def _train(home: Home, version: DatasetVersion) -> dict[str, Any]:
     trained = train_candidate(home)
+    check_runtime(home, trained.model, pd.read_parquet(home.workspace.dataset / "eval.parquet"))
     candidate = home.registry.log_candidate(
         home.workspace.candidate,
         key=f"{version.id}/{version.revision}",

@@ -49,7 +49,8 @@ class Home:
         """The base encoder that params.yaml names."""
         from core.models.encoder import load_encoder
 
-        return load_encoder(self.strategy.model.encoder, self.strategy.model.max_tokens)
+        model = self.strategy.model
+        return load_encoder(model.encoder, model.max_tokens, model.runtime)
 
 
 def open_home(root: Path, strategy: Strategy | None = None) -> Home:

@@ -17,13 +17,16 @@ import pandas as pd
 
 from core.records import Array, TestReport
 from flows.home import Home
+from flows.runtimes import torch_agreement
 from pipelines.testing import Contender, run_tests
 from pipelines.testing.memorization import memorizes
 from pipelines.testing.report import write_report
+from pipelines.testing.runtime import same_labels
 
 if TYPE_CHECKING:
     from core.models.classifier import TextClassifier
     from core.models.head import Head
+    from pipelines.testing.expectations import Expectation
     from pipelines.training import Trained
 
 
@@ -32,7 +35,7 @@ def train_candidate(home: Home) -> Trained:
     from pipelines.training import TrainingData
 
     place = home.workspace
-    start = champion(home)
+    start = champion(home).on(home.strategy.model.runtime)
     train, evaluation = _table(place.dataset, "train"), _table(place.dataset, "eval")
     data = TrainingData(
         train["text"].tolist(),
@@ -72,11 +75,18 @@ def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport
         _contender(home, names[1], before, evaluation) if before.head else None,
         evaluation,
         settings,
-        [learnt],
+        [learnt, *_same_labels(home, candidate, evaluation)],
     )
     write_report(report, page)
     _write(place.metrics / "testing.json", report.metrics)
     return report
+
+
+def _same_labels(home: Home, model: TextClassifier, rows: pd.DataFrame) -> list[Expectation]:
+    """What is asked of a model whose runtime is not torch."""
+    if model.encoder.runtime == "torch" or not len(rows):
+        return []
+    return [same_labels(torch_agreement(home, model, rows))]
 
 
 def champion(home: Home) -> TextClassifier:

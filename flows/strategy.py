@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from core.models.runtimes import Runtime
 from core.params import Section
 from monitoring import Monitoring
 from pipelines.curation import CurationPolicy
@@ -26,6 +27,10 @@ class Model(Section):
         description="a Hugging Face name, or a local folder",
     )
     max_tokens: int = Field(128, ge=8, le=8192, description="tokens of a text that the encoder reads")
+    runtime: Runtime = Field(
+        "torch",
+        description="what runs the encoder; `everloop runtimes` measures them and says which to take",
+    )
 
 
 class BatchPredict(Section):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from everloop.__main__ import QUIET
 
 os.environ.update(QUIET)
@@ -12,3 +14,9 @@ os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
 os.environ["GIT_CONFIG_SYSTEM"] = os.devnull
 for name in ("EVERLOOP_STORE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
     os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Exported encoders of this session: made once, and not in the user's home."""
+    os.environ["EVERLOOP_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import ModelError
 from core.models.encoder import Encoder, load_encoder
 from core.models.head import Head, write
+from core.models.runtimes import PACKAGES, Runtime
 from core.records import Array
 
 CONFIG = "encoder.json"
@@ -52,6 +53,7 @@ class TextClassifier:
             "identity": encoder.identity,
             "max_tokens": encoder.max_tokens,
             "sha256": encoder.sha256,
+            "runtime": encoder.runtime,
         }
         write(folder / CONFIG, (json.dumps(about, indent=1) + "\n").encode())
         _keep(encoder)
@@ -68,7 +70,8 @@ class TextClassifier:
         except (OSError, ValueError, KeyError, TypeError) as fault:
             raise ModelError("this is not a saved model", where=str(folder), got=str(fault)) from None
         head = Head.load(folder)
-        encoder = _encoders.get(identity) or load_encoder(name or str(folder / FOLDER), tokens)
+        runtime = about.get("runtime", "torch")
+        encoder = _encoders.get(identity) or load_encoder(name or str(folder / FOLDER), tokens, runtime)
         if (encoder.identity, encoder.sha256) != (identity, about.get("sha256")):
             raise ModelError(
                 "the encoder is not the one this model was trained on",
@@ -88,12 +91,24 @@ class TextClassifier:
             encoder.folder = folder / FOLDER  # where it was read from may hold another one by now
         return TextClassifier(_keep(encoder), head)
 
+    def on(self, runtime: Runtime) -> TextClassifier:
+        """The same weights on another runtime: another encoder, whose embeddings are not these."""
+        return (
+            self if runtime == self.encoder.runtime else replace(self, encoder=self.encoder.on(runtime))
+        )
+
     @property
     def trained(self) -> Head:
         """The head. Raises ModelError before the first training."""
         if self.head is None:
             raise ModelError("this model has no head yet", where=self.encoder.name, do="train it first")
         return self.head
+
+
+def packages(folder: Path) -> tuple[str, ...]:
+    """What the model saved in a folder needs beside torch: the packages of its encoder's runtime."""
+    runtime = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["runtime"]
+    return PACKAGES if str(runtime).startswith("onnx") else ()
 
 
 def _keep(encoder: Encoder) -> Encoder:

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from core.models.encoder import Encoder, load_encoder, pooled
+from core.models.encoder import Encoder, load_encoder
 from core.models.head import Head
+from core.models.runtimes import pooled
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def finetune(
         _train(network, rows, encoder, tuning, folder)
         network.body.save_pretrained(folder)
         encoder.tokenizer.save_pretrained(folder)
-        tuned = load_encoder(str(folder), encoder.max_tokens)
+        tuned = load_encoder(str(folder), encoder.max_tokens, encoder.runtime)
     except BaseException:  # Ctrl-C too: nobody else knows of the folder
         shutil.rmtree(folder, ignore_errors=True)
         raise

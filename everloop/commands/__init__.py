@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from everloop.commands import data, keys, label, predict, replay, rollout, serve, turn, workspace
+from everloop.commands import (
+    data,
+    keys,
+    label,
+    predict,
+    replay,
+    rollout,
+    runtimes,
+    serve,
+    turn,
+    workspace,
+)
 
 app = typer.Typer(
     name="everloop",
@@ -14,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (workspace, serve, predict, replay, turn):
+for module in (workspace, serve, predict, replay, turn, runtimes):
     module.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(label.app, name="label")

@@ -71,7 +71,7 @@ class Expectation:
     """What was expected, of how many rows, how many did otherwise, and whether that is too many."""
 
     name: str
-    kind: Literal["MFT", "INV", "DIR", "memorization"]
+    kind: Literal["MFT", "INV", "DIR", "memorization", "runtime"]
     claim: str
     rows: int
     failed: int

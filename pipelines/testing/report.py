@@ -15,6 +15,7 @@ KINDS = {
     "INV": "invariance",
     "DIR": "direction",
     "memorization": "training step",
+    "runtime": "same labels as torch",
 }
 
 

@@ -33,7 +33,7 @@ def make_home(root: Path, **changes: dict[str, Any]) -> Home:
     encoder = save_tiny_encoder(root.parent / "tiny-encoder")
     place = init(root)
     written = {**yaml.safe_load(TEMPLATE.read_text()), **BUSY, **changes}
-    written["model"] = {"encoder": encoder, "max_tokens": 32}
+    written["model"] = {"encoder": encoder, "max_tokens": 32, **changes.get("model", {})}
     place.params.write_text(yaml.safe_dump(written))
     return open_home(root, params.load(place.params, Strategy))
 

@@ -106,6 +106,7 @@ Commands:
   retrain   Make a dataset version, train, test, and start a rollout.
   flow      Run one Prefect flow now.
   schedule  Serve the flows on the schedule of params.yaml until stopped.
+  runtimes  Measure the champion on every runtime, and say which to take.
   data      List, show, compare and check out dataset versions.
   label     Send tasks out for labels and take annotations in.
   rollout   Look at a rollout, promote it, or roll it back.

@@ -244,6 +244,7 @@ def test_a_public_encoder_is_only_named(minilm: Encoder, tmp_path: Path) -> None
         "identity": minilm.identity,
         "max_tokens": 128,
         "sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "runtime": "torch",
     }
     assert TextClassifier.load(tmp_path).encoder is minilm
 

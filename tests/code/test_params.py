@@ -84,7 +84,7 @@ def test_an_unknown_key(faults: Any) -> None:
 
 def test_a_key_like_no_other(faults: Any) -> None:
     assert faults(("max_tokens: 128", "colour: red")) == whole(
-        f"line {line('max_tokens')}, model.colour: unknown key; known: encoder, max_tokens"
+        f"line {line('max_tokens')}, model.colour: unknown key; known: encoder, max_tokens, runtime"
     )
 
 

@@ -1,0 +1,78 @@
+"""Texts as the encoder takes them: token ids in batches of similar length, padded little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.records import Array
+
+MOST = 32  # rows of a batch: more are no faster, and a larger one leaves the processor's cache
+FEW = 8  # rows below which a batch is not split for the sake of padding
+WASTE = 1.5  # a batch's longest text over its shortest, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some of the texts, by their positions in the call, padded to the longest of them."""
+
+    rows: Array  # (n,)
+    ids: Array  # (n, tokens) int64
+    mask: Array  # (n, tokens) int64: 1 where there is a token
+
+
+class Tokens:
+    """A Hugging Face tokenizer, cut to `max_tokens`, that many threads may use at once.
+
+    It works on a copy: the tokenizer itself carries the truncation of whoever called it last.
+    """
+
+    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._raw = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._raw.no_padding()
+        self._raw.enable_truncation(max_tokens)
+        self._pad = tokenizer.pad_token_id or 0
+
+    def batch(self, texts: Sequence[str]) -> Batch:
+        """All texts in one batch, in their order."""
+        return self._padded(np.arange(len(texts)), self._ids(texts))
+
+    def batches(self, texts: Sequence[str]) -> list[Batch]:
+        """Every text in one of several batches; one pass of the tokenizer."""
+        ids = self._ids(texts)
+        return [self._padded(rows, ids) for rows in alike([len(i) for i in ids])]
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [e.ids for e in self._raw.encode_batch_fast(list(texts))]
+
+    def _padded(self, rows: Array, ids: list[list[int]]) -> Batch:
+        width = max([2, *(len(ids[i]) for i in rows)])  # an exported graph knows no single token
+        padded = np.full((len(rows), width), self._pad, np.int64)
+        mask = np.zeros((len(rows), width), np.int64)
+        for at, i in enumerate(rows):
+            padded[at, : len(ids[i])] = ids[i]
+            mask[at, : len(ids[i])] = 1
+        return Batch(rows, padded, mask)
+
+
+def alike(lengths: Sequence[int]) -> Iterator[Array]:
+    """Positions of all texts, shortest first, in groups that waste little on padding.
+
+    >>> [rows.tolist() for rows in alike([9, 3, 4])]
+    [[1, 2, 0]]
+    >>> [len(rows) for rows in alike([5] * 40 + [50] * 10)]
+    [32, 8, 10]
+    """
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    for at in range(1, len(order) + 1):
+        rows = at - start
+        full = at == len(order) or rows == MOST
+        if full or (rows >= FEW and lengths[order[at]] > WASTE * lengths[order[start]]):
+            yield order[start:at]
+            start = at

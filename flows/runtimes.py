@@ -1,0 +1,121 @@
+"""The champion on every runtime: how fast, and whether it still says what torch says."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.errors import ModelError
+from core.models.runtimes import RUNTIMES, Runtime, threads
+from flows.home import Home
+
+if TYPE_CHECKING:
+    from core.models.agreement import Agreement
+    from core.models.classifier import TextClassifier
+    from core.models.encoder import Encoder
+
+SECONDS = 0.5  # each speed is measured for so long
+TWELVE = "i ordered a blue winter coat last week where is it"  # 12 tokens with the two of the frame
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One runtime. Speeds in texts of 12 tokens a second."""
+
+    runtime: Runtime
+    megabytes: float = 0.0
+    alone: float = 0.0  # one after the other, in one thread
+    together: float = 0.0  # in batches of 32, on every core
+    agreement: Agreement | None = None  # None for torch, which the others are compared with
+    refused: str = ""  # why it cannot run here
+
+
+def torch_agreement(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Agreement:
+    """A model's labels of evaluation rows against its labels on torch, each text read there once."""
+    from core.models.agreement import agreement
+
+    twin, texts = model.encoder.on("torch"), rows["text"].tolist()
+    expected = home.store.embed(texts, twin.identity, twin.encode, "testing")
+    return agreement(model.trained, model.encoder, texts, expected)
+
+
+def runtimes(home: Home) -> list[Measured]:
+    """Every runtime. Raises ModelError without a champion or evaluation rows."""
+    champion = home.store.get("champion")
+    if champion is None:
+        raise ModelError(
+            "there is no model to measure",
+            where=str(home.workspace.root),
+            do="everloop train TRAIN.csv --eval EVAL.csv",
+        )
+    model, rows = home.registry.load(champion), _evaluation(home)
+    measured: list[Measured] = []
+    encoders: dict[Runtime, Encoder] = {}
+    for runtime in RUNTIMES:
+        try:
+            own = model.on(runtime)
+            told = None if runtime == "torch" else torch_agreement(home, own, rows)
+            encoders[runtime] = own.encoder
+            measured.append(Measured(runtime, own.encoder.file.stat().st_size / 1e6, agreement=told))
+        except ModelError as fault:
+            measured.append(Measured(runtime, refused=str(fault)))
+    alone, together = _speeds(encoders, 1), _speeds(encoders, 64 * threads())
+    return [
+        m if m.refused else replace(m, alone=alone[m.runtime], together=together[m.runtime])
+        for m in measured
+    ]
+
+
+def _evaluation(home: Home) -> pd.DataFrame:
+    table = home.workspace.dataset / "eval.parquet"
+    rows = pd.read_parquet(table) if table.exists() else pd.DataFrame()
+    if not len(rows):
+        raise ModelError(
+            "there are no evaluation rows to compare runtimes on",
+            where=str(table),
+            do="bring a dataset version into data/: everloop data checkout v0001",
+        )
+    return rows
+
+
+def best(measured: list[Measured]) -> Measured:
+    """The fastest in batches of those that may be used."""
+    good = [m for m in measured if not m.refused and (m.agreement is None or m.agreement.passed)]
+    return max(good, key=lambda m: m.together)
+
+
+def _speeds(encoders: dict[Runtime, Encoder], texts: int) -> dict[Runtime, float]:
+    """The best of three rounds in turn: other work on the machine slows one round, not one runtime."""
+    best = dict.fromkeys(encoders, 0.0)
+    for _ in range(3):
+        for runtime, encoder in encoders.items():
+            best[runtime] = max(best[runtime], _speed(encoder, texts))
+    return best
+
+
+def _speed(encoder: Encoder, texts: int) -> float:
+    """Texts a second when so many are asked for at once."""
+    asked = [TWELVE] * texts
+    encoder.encode(asked)  # the first pass is slower
+    start, read = time.perf_counter(), 0
+    while time.perf_counter() - start < SECONDS:
+        encoder.encode(asked)
+        read += texts
+    return read / (time.perf_counter() - start)
+
+
+def check_runtime(home: Home, model: TextClassifier, rows: pd.DataFrame) -> None:
+    """Raises ModelError when the model says too often what torch would not."""
+    if model.encoder.runtime == "torch" or not len(rows):
+        return
+    told = torch_agreement(home, model, rows)
+    if not told.passed:
+        raise ModelError(
+            f"runtime {model.encoder.runtime} is refused: its labels are not torch's",
+            where="model.runtime of params.yaml",
+            got=str(told),
+            do="set model.runtime to torch, or see what passes: everloop runtimes",
+        )
