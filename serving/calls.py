@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from core.errors import EverloopError, LateError
 from core.records import Prediction
 from serving.batcher import Text
+from serving.tracing import record
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 Outcome = Prediction | EverloopError
 
@@ -42,6 +48,7 @@ class Waiting(Text):
 
     loop: asyncio.AbstractEventLoop = field(kw_only=True)
     callers: list[tuple[Call, int]] = field(kw_only=True)
+    trace: Context | None = None  # the span of the call that brought it
 
 
 def late(seconds: float) -> LateError:
@@ -50,3 +57,9 @@ def late(seconds: float) -> LateError:
         got=f"{seconds * 1000:.0f} ms are over",
         do="give it more time, or ask again when the server has less to do",
     )
+
+
+def trace(texts: Iterable[Waiting], name: str, start: int, end: int) -> None:
+    """A span inside each call that is traced, of `time.time_ns()` to `time.time_ns()`."""
+    for parent in {id(t.trace): t.trace for t in texts if t.trace is not None}.values():
+        record(name, parent, start, end)

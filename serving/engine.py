@@ -22,10 +22,11 @@ from typing import Any, Protocol
 from core.errors import DataError, EverloopError, ModelError, StoreError
 from core.records import Prediction, Request, is_uuid7
 from serving.batcher import Batcher
-from serving.calls import Call, Outcome, Waiting, late
+from serving.calls import Call, Outcome, Waiting, late, trace
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
+from serving.tracing import here
 from serving.traffic import Traffic
 from serving.watcher import Watcher
 
@@ -133,11 +134,12 @@ class Engine:
         new: list[Waiting] = []
         shared: list[tuple[Waiting, int]] = []
         named: dict[str, Waiting] = {}
+        span = here()
         for slot, request in enumerate(requests):
             key = request.request_id
             twin = None if request.fresh else named.get(key) or self._named.get(key)
             if twin is None or twin.loop is not loop:
-                text = Waiting(request, end, loop=loop, callers=[(call, slot)])
+                text = Waiting(request, end, loop=loop, callers=[(call, slot)], trace=span)
                 new.append(text)
                 if not request.fresh:
                     named[key] = text
@@ -159,7 +161,9 @@ class Engine:
     # -- in the lanes -----------------------------------------------------------------------
 
     def _read(self, batch: list[Any]) -> None:
-        now = time.monotonic()
+        now, clock = time.monotonic(), time.time_ns()
+        for text in {id(t.trace): t for t in batch if t.trace}.values():
+            trace([text], "queue", clock - round((now - text.since) * 1e9), clock)
         over = [t for t in batch if t.deadline <= now]
         self._answer_all((t, late(t.deadline - t.since)) for t in over)
         texts = [t for t in batch if t.deadline > now]
@@ -182,14 +186,18 @@ class Engine:
         new = [t for t in texts if t.request.request_id not in known]
         if not new:
             return
-        start = time.perf_counter()
+        begun = time.time_ns()
         rows, passes = self._service.answer([t.request for t in new], traffic)
-        self._count(rows, passes, len(new), time.perf_counter() - start)
+        ended = time.time_ns()
+        self._count(rows, passes, len(new), (ended - begun) / 1e9)
+        trace(new, "model", begun, ended)
         if self._writer is None:
             self._service.log(rows, passes)
             self._stored(new, rows)
         else:
-            self._writer.put(rows, passes).add_done_callback(lambda f: self._stored(new, rows, f))
+            put = self._writer.put(rows, passes)
+            put.add_done_callback(lambda f: self._stored(new, rows, f))
+            put.add_done_callback(lambda _: trace(new, "commit", ended, time.time_ns()))
 
     def _stored(
         self, texts: list[Waiting], rows: list[Prediction], put: Future[None] | None = None

@@ -3,16 +3,16 @@
     pip install 'everloop[otel]'
     OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 everloop serve
 
-A request is one span, a child of the caller's (W3C traceparent). Code inside it says
-`with span("commit"):`; where the work of many requests is done in one thread, `here()` is taken in the
-request and given to `record`, which writes a span after the fact.
+A request is one span, a child of the caller's (W3C traceparent). The work of many requests is done in
+one thread, so `here()` is taken in the request and given to `record`, which writes a span after the
+fact: queue, model, commit.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 WANTED = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER")
-NOTHING: AbstractContextManager[None] = nullcontext()
 _tracer: Tracer | None = None
 
 
@@ -55,11 +54,6 @@ def tracing(exporter: SpanExporter | None = None) -> Iterator[None]:
     finally:
         _tracer = None
         provider.shutdown()
-
-
-def span(name: str) -> AbstractContextManager[Any]:
-    """A span around a piece of work, inside the request that is under way."""
-    return NOTHING if _tracer is None else _tracer.start_as_current_span(name)
 
 
 def here() -> Context | None:
