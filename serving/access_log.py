@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import re
 import sys
 import time
@@ -38,12 +39,13 @@ class AccessLog:
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
+        self._ids = random.Random(os.urandom(16))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         start, status = time.perf_counter(), 0
-        request_id = _request_id(scope)
+        request_id = self._request_id(scope)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -61,6 +63,12 @@ class AccessLog:
             await response(scope, receive, answer)
         finally:
             self._note(scope, status or LEFT, time.perf_counter() - start, request_id.decode())
+
+    def _request_id(self, scope: Scope) -> bytes:
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and SANE.fullmatch(value):
+                return bytes(value)
+        return b"%016x" % self._ids.getrandbits(64)
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = _route(scope)
@@ -80,13 +88,6 @@ class AccessLog:
             if "trace_id" in state:
                 fields["trace_id"] = state["trace_id"]
             _write(level, "request", fields)
-
-
-def _request_id(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and SANE.fullmatch(value):
-            return bytes(value)
-    return os.urandom(8).hex().encode()
 
 
 def _route(scope: Scope) -> str:

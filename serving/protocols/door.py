@@ -6,6 +6,7 @@ describes it; what is left out is its generic reading and checking, half the cos
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
@@ -39,6 +40,7 @@ class Door:
     def __init__(self, engine: Engine, clock: Clock, settings: Serving) -> None:
         self._engine, self._settings = engine, settings
         self.clock = clock
+        self._secret, self._made = os.urandom(16).hex(), itertools.count()
 
     async def answers(
         self, requests: Sequence[Request], call: Call, timeout_ms: float | None = None
@@ -65,7 +67,12 @@ class Door:
     ) -> list[Request]:
         """Texts of one caller, asked now for the first time, of one version if he names it."""
         now, user_key, more = self.clock(), hash_user(user), segments or {}
-        return [Request(new_id(now), now, t, user_key, more, True, version) for t in texts]
+        return [Request(self.new_id(now), now, t, user_key, more, True, version) for t in texts]
+
+    def new_id(self, now: datetime) -> str:
+        """An id nobody can guess. The system is asked for randomness once: each time lets go of the
+        interpreter, and to get that back from a busy lane costs more than the rest of a request."""
+        return uuid7(now, self._secret, str(next(self._made)))
 
     def knows(self, prediction_id: str) -> bool:
         """As `Engine.knows`."""
@@ -78,10 +85,6 @@ class Door:
             return state.traffic, state.faults
         what = "the server is not ready" if state.traffic else "no model is loaded yet"
         raise ModelError(what, got="; ".join(state.faults), do="ask again in a moment")
-
-
-def new_id(now: datetime) -> str:
-    return uuid7(now, os.urandom(16).hex())
 
 
 def _timeout(asked: str | None) -> float:

@@ -38,7 +38,7 @@ from serving.messages.own import (
     inputs_of,
 )
 from serving.protocols import faults
-from serving.protocols.door import WAIT, Direct, Door, described, json, new_id, read, reference
+from serving.protocols.door import WAIT, Direct, Door, described, json, read, reference
 from serving.protocols.faults import MediaTypeError, NotFoundError
 
 BODIES = (Question, Questions, FeedbackBody)
@@ -55,7 +55,7 @@ def routes(door: Door, store: Store) -> APIRouter:
         """Classify one text or many; always answers a list, in the order of the inputs."""
         questions = inputs_of(read(PREDICT, await _json(call)))
         now = door.clock()
-        found = await door.answers([_request(q, now) for q in questions], call)
+        found = await door.answers([_request(q, now, door) for q in questions], call)
         return Response(answers(found), media_type=JSON)
 
     @router.post("/v1/feedback", **_FEEDBACK)
@@ -118,9 +118,9 @@ async def _json(call: Call) -> bytes:
     return await call.body()
 
 
-def _request(question: Question, now: datetime) -> Request:
+def _request(question: Question, now: datetime, door: Door) -> Request:
     return Request(
-        request_id=question.request_id or new_id(now),
+        request_id=question.request_id or door.new_id(now),
         timestamp=now,
         text=question.text,
         user_key=hash_user(question.user),
