@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all check lint format bench docs lock
+.PHONY: demo test test-all check lint format bench bench-serving docs lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -30,7 +30,16 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED)
-	$(BIN)/python bench/replay.py --json bench/out/replay.json
+	$(BIN)/python -m bench.replay --json bench/out/replay.json
+
+# Half an hour on a machine that does nothing else; its peers live in an environment of their own.
+bench-serving: $(INSTALLED) bench/.venv/installed
+	$(BIN)/python -m bench.serving --json bench/out/serving.json
+
+bench/.venv/installed: bench/peers.txt
+	$(PYTHON) -m venv bench/.venv
+	bench/.venv/bin/pip install --quiet -r bench/peers.txt
+	touch $@
 
 docs: $(INSTALLED)
 	$(BIN)/python -m everloop.reference docs

@@ -1,7 +1,7 @@
 """The default strategy on real requests, with the frozen model and the label-everything line beside it.
 
-    python bench/replay.py --quick                        12 days of the bundled sample, in a minute
-    python bench/replay.py --json bench/out/replay.json   60 days of CLINC150 and of Banking77
+    python -m bench.replay --quick                        12 days of the bundled sample, in a minute
+    python -m bench.replay --json bench/out/replay.json   60 days of CLINC150 and of Banking77
 
 The full bench reads clinc_stream.csv (six marked drifts) and banking77_stationary_stream.csv (none),
 with their *_initial_train.csv and *_initial_eval.csv, from --data.
@@ -18,11 +18,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.form import Row, report
 from everloop.demo import write_pages
 from everloop.sample import bundled
 from flows.home import open_home
-
-from form import Row, report  # isort: skip  # the bench's own folder
 
 HERE = Path(__file__).parent
 STREAMS = {"clinc": "clinc_stream", "banking77": "banking77_stationary_stream"}
