@@ -69,6 +69,7 @@ def main() -> None:
 
 def bench(workspace: Path, texts: Path, length: Length) -> list[Row]:
     ours = everloop(workspace)
+    unlogged = everloop(workspace, "everloop torch, no log", "bench.unlogged")
     fast = fastest(workspace.parent, texts)
     peers = best(workspace)
     contenders = [ours, *fast, *peers]
@@ -77,6 +78,11 @@ def bench(workspace: Path, texts: Path, length: Length) -> list[Row]:
         turned = contenders[number % len(contenders) :] + contenders[: number % len(contenders)]
         for system in turned:
             measure(measured, system, texts, length.seconds, length.callers)
+            if system is ours:  # what is compared closely stands close in time
+                before = logged(workspace)
+                measure(measured, unlogged, texts, length.seconds, (32,))
+                if logged(workspace) != before:
+                    sys.exit("the server that should not log did: bench.unlogged is out of date")
     sent = sum(r["sent"] for results in measured[ours.name].values() for r in results)
     missing = max(0, sent - logged(workspace))
     draw(measured, OUT / "serving.png")
@@ -84,6 +90,7 @@ def bench(workspace: Path, texts: Path, length: Length) -> list[Row]:
         *plain(measured),
         *against(measured, ours.name, {p.name: b for p, b in zip(peers, (3.0, 1.1, 1.1), strict=True)}),
         *(ratio(measured, f.name, ours.name, ">= 2") for f in fast),
+        ratio(measured, ours.name, unlogged.name, ">= 0.95"),
         Row("answers that the log does not know", missing, "", "== 0"),
         *swaps(workspace, texts, *length.swaps),
     ]
