@@ -23,20 +23,10 @@ from typing import Any
 
 import uvloop
 
+from bench.answers import Answer, summary
+
 LANES = 64  # connections of an open loop
 PATIENCE = 15.0  # seconds for what is still open at the end
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One call: which text, when it was due, sent and answered (monotonic seconds), and what came."""
-
-    text: int
-    due: float
-    sent: float
-    got: float
-    status: int  # 0: the connection ended without an answer
-    body: bytes
 
 
 Next = Callable[[], tuple[int, float] | None]  # the next text and when it was due
@@ -50,24 +40,29 @@ class Load:
     port: int
     answers: list[Answer] = field(default_factory=list)
     idle: deque[Lane] = field(default_factory=deque)
+    busy: set[Lane] = field(default_factory=set)
+    connecting: set[asyncio.Task[None]] = field(default_factory=set)
+    over: bool = False
+    following: Next = field(default=lambda: None)
 
     async def closed(self, callers: int, seconds: float) -> None:
-        texts = count()
-        end = time.monotonic() + seconds
+        texts, end = count(), time.monotonic() + seconds
 
         def following() -> tuple[int, float] | None:
             now = time.monotonic()
             return (next(texts), now) if now < end else None
 
-        await self._connect(callers, following)
+        self.following = following
         for _ in range(callers):
-            self.put()
+            await self.connect()
         await asyncio.sleep(seconds)
-        await self._wait(callers)
+        await self._wait()
 
     async def open(self, rate: float, seconds: float) -> None:
         waiting: deque[tuple[int, float]] = deque()
-        await self._connect(LANES, lambda: waiting.popleft() if waiting else None)
+        self.following = lambda: waiting.popleft() if waiting else None
+        for _ in range(LANES):
+            await self.connect()
         start = time.monotonic()
         for i in range(int(rate * seconds)):
             beat = start + i / rate
@@ -75,28 +70,37 @@ class Load:
                 await asyncio.sleep(beat - time.monotonic())
             waiting.append((i, beat))
             self.put()
-        await self._wait(LANES)
+        await self._wait()
+        self.answers += [Answer(i, due, due, time.monotonic(), 0, b"never sent") for i, due in waiting]
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: Lane(self), "127.0.0.1", self.port)
 
     def put(self) -> None:
         """Let the lane that has rested longest take what is next, if anything is."""
         if self.idle and (following := self.following()):
             i, due = following
-            self.idle.popleft().send(i, due, self.requests[i % len(self.requests)])
+            lane = self.idle.popleft()
+            self.busy.add(lane)
+            lane.send(i, due, self.requests[i % len(self.requests)])
 
-    async def _connect(self, lanes: int, following: Next) -> None:
-        self.following = following
-        loop = asyncio.get_running_loop()
-        for _ in range(lanes):
-            await loop.create_connection(lambda: Lane(self), "127.0.0.1", self.port)
-
-    async def _wait(self, lanes: int) -> None:
+    async def _wait(self) -> None:
+        """Give what is open some time; what has no answer then is a failure."""
         end = time.monotonic() + PATIENCE
-        while len(self.idle) < lanes and time.monotonic() < end:
+        while self.busy and time.monotonic() < end:
             await asyncio.sleep(0.01)
+        self.over = True
+        for lane in list(self.busy):
+            lane.done(0, b"no answer")
+            self.idle.append(lane)
+        for lane in self.idle:
+            lane.transport.close()
+        await asyncio.sleep(0.01)  # the transports end
 
 
 class Lane(asyncio.Protocol):
-    """One connection, one call at a time."""
+    """One connection, one call at a time; a lost one is replaced."""
 
     def __init__(self, load: Load) -> None:
         self.load, self.buffer, self.call = load, b"", (-1, 0.0, 0.0)
@@ -104,6 +108,7 @@ class Lane(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.load.idle.append(self)
+        self.load.put()
 
     def send(self, text: int, due: float, request: bytes) -> None:
         self.call = (text, due, time.monotonic())
@@ -113,20 +118,22 @@ class Lane(asyncio.Protocol):
         self.buffer += data
         if (whole := split(self.buffer)) is not None:
             self.buffer = b""
-            self._done(*whole)
+            self.done(*whole)
+            self.load.idle.append(self)
+            self.load.put()
 
     def connection_lost(self, fault: Exception | None) -> None:  # noqa: ARG002
-        if self.call[0] >= 0:
-            self._done(0, b"the connection ended")
-        if self in self.load.idle:
-            self.load.idle.remove(self)
+        if self in self.load.busy:
+            self.done(0, b"the connection ended")
+        if not self.load.over:
+            if self in self.load.idle:
+                self.load.idle.remove(self)
+            self.load.connecting.add(asyncio.get_running_loop().create_task(self.load.connect()))
 
-    def _done(self, status: int, body: bytes) -> None:
+    def done(self, status: int, body: bytes) -> None:
         text, due, sent = self.call
-        self.call = (-1, 0.0, 0.0)
+        self.load.busy.discard(self)
         self.load.answers.append(Answer(text, due, sent, time.monotonic(), status, body))
-        self.load.idle.append(self)
-        self.load.put()
 
 
 def split(data: bytes) -> tuple[int, bytes] | None:
@@ -146,31 +153,6 @@ def split(data: bytes) -> tuple[int, bytes] | None:
 def request(path: str, body: str) -> bytes:
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body.encode())}\r\n\r\n{body}".encode()
-
-
-def summary(answers: Sequence[Answer], begin: float, seconds: float) -> dict[str, Any]:
-    """Rate and latencies (ms) of what was answered in the `seconds` after `begin`; every failure."""
-    good = [a for a in answers if a.status == 200]
-    counted = [a for a in good if begin <= a.got < begin + seconds]
-    waits = sorted((a.got - a.due) * 1000 for a in counted)
-    faults = [f"{a.status} {a.body[:200].decode(errors='replace')}" for a in answers if a.status != 200]
-    return {
-        "count": len(counted),
-        "failed": len(faults),
-        "rate": len(counted) / seconds,
-        **{f"p{p}": percentile(waits, p) for p in (50, 95, 99)},
-        "faults": faults[:3],
-    }
-
-
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The smallest value that `percent` of all do not exceed; nan of none.
-
-    >>> percentile([1.0, 2.0, 3.0, 4.0], 50), percentile([1.0, 2.0, 3.0, 4.0], 99)
-    (2.0, 4.0)
-    """
-    rank = -(-len(ordered) * percent // 100)
-    return ordered[max(0, int(rank) - 1)] if ordered else float("nan")
 
 
 def main() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.load import Answer, percentile, request, split, summary
+from bench.answers import Answer, percentile, summary
+from bench.load import Load, request, split
 from bench.swaps import Crowned, Said, delays, faults
 
 LABELS = {"1": ["no", "yes"], "2": ["no", "yes"]}
@@ -51,6 +56,39 @@ def test_an_answer_that_comes_in_pieces_is_whole_only_at_its_end():
 def test_a_request_says_its_length_in_bytes():
     head, _, body = request("/p", '"grüß"').partition(b"\r\n\r\n")
     assert head.endswith(b"Content-Length: %d" % len(body))
+
+
+class Server(asyncio.Protocol):
+    """Answers calls, except the one that stands beside a fault: "end" its connection, or be "silent"."""
+
+    def __init__(self, faults: dict[int, str], numbers: Iterator[int]) -> None:
+        self.faults, self.numbers = faults, numbers
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        fault = self.faults.get(next(self.numbers))
+        if fault == "end":
+            self.transport.close()
+        elif not fault:
+            self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+
+
+async def _ten_calls(faults: dict[int, str]) -> dict[str, Any]:
+    numbers = count()
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(lambda: Server(faults, numbers), "127.0.0.1", 0) as server:
+        load = Load([request("/", "{}")], server.sockets[0].getsockname()[1])
+        await load.open(rate=1000, seconds=0.01)
+    return summary(load.answers, 0.0, float("inf"))
+
+
+@pytest.mark.parametrize(("fault", "said"), [("end", "the connection ended"), ("silent", "no answer")])
+def test_a_call_without_an_answer_is_a_failure_and_the_others_go_on(monkeypatch, fault, said):
+    monkeypatch.setattr("bench.load.PATIENCE", 0.1)
+    found = asyncio.run(_ten_calls({3: fault}))
+    assert (found["count"], found["faults"]) == (9, [f"0 {said}"])
 
 
 def test_a_swap_without_faults_has_none():
