@@ -1,6 +1,6 @@
 """How fast the prediction log takes rows into SQLite, writing alone, each commit synced.
 
-python bench/log.py --json bench/log.json
+python -m bench.log --json bench/log.json
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from form import Row, report
 
+from bench.form import Row, report
 from core.records import Prediction, uuid7
 from core.store import Store
 from pipelines.logging.all import All
