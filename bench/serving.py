@@ -11,7 +11,6 @@ round starts each in turn, so that a machine that slows down slows all; ratios a
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -28,10 +27,11 @@ from bench.sweep import best, sweep
 from bench.systems import System, everloop, running
 from core.store import Store
 from core.workspace import find
+from flows.home import open_home
+from flows.runtimes import runtimes
 
 OUT = Path(__file__).parent / "out"
 TEXTS = 80_000
-RUNTIMES = ("torch-bf16", "onnx", "onnx-int8")
 Measured = dict[str, dict[int, list[dict[str, Any]]]]  # by system, by callers, one a round
 
 
@@ -72,7 +72,7 @@ def main() -> None:
 def bench(workspace: Path, texts: Path, length: Length) -> list[Row]:
     ours = everloop(workspace)
     unlogged = everloop(workspace, "everloop torch, no log", "bench.unlogged")
-    fast = fastest(workspace.parent, texts)
+    fast, agreement = fastest(workspace)
     peers = best(workspace)
     contenders = [ours, *fast, *peers]
     measured: Measured = {}
@@ -91,6 +91,7 @@ def bench(workspace: Path, texts: Path, length: Length) -> list[Row]:
     return [
         *plain(measured),
         *against(measured, ours.name, {p.name: b for p, b in zip(peers, (3.0, 1.1, 1.1), strict=True)}),
+        *agreement,
         *(ratio(measured, f.name, ours.name, ">= 2") for f in fast),
         ratio(measured, ours.name, unlogged.name, ">= 0.95"),
         Row("answers that the log does not know", missing, "", "== 0"),
@@ -108,18 +109,19 @@ def logged(workspace: Path) -> int:
         store.close()
 
 
-def fastest(folder: Path, texts: Path) -> list[System]:
-    """Our fastest runtime beside torch, of those whose check does not refuse them; [] without one."""
-    rates: dict[str, tuple[float, System]] = {}
-    for runtime in RUNTIMES:
-        try:
-            system = everloop(make_workspace(folder / runtime, runtime), f"everloop {runtime}")
-        except subprocess.CalledProcessError as fault:
-            print(f"{runtime} is left out: {fault.stderr.decode()[-500:]}", file=sys.stderr)
-            continue
-        with running(system) as server:
-            rates[runtime] = (server.load(texts, 0, "--seconds", "3")["rate"], system)
-    return [max(rates.values(), key=lambda r: r[0])[1]] if rates else []
+def fastest(workspace: Path) -> tuple[list[System], list[Row]]:
+    """Our fastest runtime beside torch, of those whose labels are torch's; nothing where none is."""
+    home = open_home(workspace)
+    found = [(m, m.agreement) for m in runtimes(home) if m.agreement and m.agreement.passed]
+    home.store.close()
+    if not found:
+        return [], []
+    best, agreement = max(found, key=lambda pair: pair[0].together)
+    name = f"everloop {best.runtime}"
+    made = make_workspace(workspace.with_name(best.runtime), best.runtime)
+    return [everloop(made, name)], [
+        Row(f"{name}: torch's labels", agreement.worst, "share", ">= 0.995")
+    ]
 
 
 def measure(
