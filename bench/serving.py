@@ -1,7 +1,7 @@
 """Everloop's server beside LitServe, BentoML and `mlflow models serve`, in one run on one machine.
 
     make bench-serving                  the full bench, about half an hour
-    python -m bench.serving --quick     two short rounds and a short run of swaps, about three minutes
+    python -m bench.serving --quick     two short rounds, a short run of swaps: five minutes
     python -m bench.serving --sweep     what each peer's settings give, about four minutes
 
 Every server runs the same MiniLM classifier on the same texts of twelve tokens, which never repeat. A
