@@ -1,11 +1,7 @@
 """Everloop's server beside LitServe, BentoML and `mlflow models serve`, in one run on one machine.
 
     make bench-serving                  the full bench, about half an hour
-<<<<<<< HEAD
-    python -m bench.serving --quick     two short rounds and a short run of swaps, about three minutes
-=======
     python -m bench.serving --quick     two short rounds, a short run of swaps: five minutes
->>>>>>> bench
     python -m bench.serving --sweep     what each peer's settings give, about four minutes
 
 Every server runs the same MiniLM classifier on the same texts of twelve tokens, which never repeat. A
@@ -15,10 +11,6 @@ round starts each in turn, so that a machine that slows down slows all; ratios a
 from __future__ import annotations
 
 import argparse
-<<<<<<< HEAD
-import subprocess
-=======
->>>>>>> bench
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -35,18 +27,11 @@ from bench.sweep import best, sweep
 from bench.systems import System, everloop, running
 from core.store import Store
 from core.workspace import find
-<<<<<<< HEAD
-
-OUT = Path(__file__).parent / "out"
-TEXTS = 80_000
-RUNTIMES = ("torch-bf16", "onnx", "onnx-int8")
-=======
 from flows.home import open_home
 from flows.runtimes import runtimes
 
 OUT = Path(__file__).parent / "out"
 TEXTS = 80_000
->>>>>>> bench
 Measured = dict[str, dict[int, list[dict[str, Any]]]]  # by system, by callers, one a round
 
 
@@ -87,11 +72,7 @@ def main() -> None:
 def bench(workspace: Path, texts: Path, length: Length) -> list[Row]:
     ours = everloop(workspace)
     unlogged = everloop(workspace, "everloop torch, no log", "bench.unlogged")
-<<<<<<< HEAD
-    fast = fastest(workspace.parent, texts)
-=======
     fast, agreement = fastest(workspace)
->>>>>>> bench
     peers = best(workspace)
     contenders = [ours, *fast, *peers]
     measured: Measured = {}
@@ -110,10 +91,7 @@ def bench(workspace: Path, texts: Path, length: Length) -> list[Row]:
     return [
         *plain(measured),
         *against(measured, ours.name, {p.name: b for p, b in zip(peers, (3.0, 1.1, 1.1), strict=True)}),
-<<<<<<< HEAD
-=======
         *agreement,
->>>>>>> bench
         *(ratio(measured, f.name, ours.name, ">= 2") for f in fast),
         ratio(measured, ours.name, unlogged.name, ">= 0.95"),
         Row("answers that the log does not know", missing, "", "== 0"),
@@ -131,20 +109,6 @@ def logged(workspace: Path) -> int:
         store.close()
 
 
-<<<<<<< HEAD
-def fastest(folder: Path, texts: Path) -> list[System]:
-    """Our fastest runtime beside torch, of those whose check does not refuse them; [] without one."""
-    rates: dict[str, tuple[float, System]] = {}
-    for runtime in RUNTIMES:
-        try:
-            system = everloop(make_workspace(folder / runtime, runtime), f"everloop {runtime}")
-        except subprocess.CalledProcessError as fault:
-            print(f"{runtime} is left out: {fault.stderr.decode()[-500:]}", file=sys.stderr)
-            continue
-        with running(system) as server:
-            rates[runtime] = (server.load(texts, 0, "--seconds", "3")["rate"], system)
-    return [max(rates.values(), key=lambda r: r[0])[1]] if rates else []
-=======
 def fastest(workspace: Path) -> tuple[list[System], list[Row]]:
     """Our fastest runtime beside torch, of those whose labels are torch's; nothing where none is."""
     home = open_home(workspace)
@@ -158,7 +122,6 @@ def fastest(workspace: Path) -> tuple[list[System], list[Row]]:
     return [everloop(made, name)], [
         Row(f"{name}: torch's labels", agreement.worst, "share", ">= 0.995")
     ]
->>>>>>> bench
 
 
 def measure(
