@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import (
     JSON,
     Connection,
+    CursorResult,
     DateTime,
     Dialect,
     Engine,
@@ -104,7 +105,12 @@ class Database:
             if change:
                 ready[i] = [change(value) for value in ready[i]]
         rows = list(zip(*ready, strict=True))
-        return db.exec_driver_sql(_insert_text(table, dialect), rows).rowcount
+        return self._plain(db, _insert_text(table, dialect), rows).rowcount
+
+    def _plain(self, db: Connection, text: str, values: Any) -> CursorResult[Any]:
+        """SQL that both databases speak, `?` for each value: it is not compiled anew each time."""
+        mark = "?" if self._dialect is sqlite else "%s"
+        return db.exec_driver_sql(text.replace("?", mark), values)
 
     def _add_columns(self, table: Table) -> None:
         """The columns that the table has by now and an older store does not."""
@@ -153,8 +159,7 @@ def _as_driver_takes(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any],
 def _insert_text(table: Table, dialect: Dialect) -> str:
     quote = dialect.identifier_preparer.quote
     names = ", ".join(quote(c.name) for c in table.columns)
-    mark = "?" if dialect.paramstyle == "qmark" else "%s"
-    marks = ", ".join([mark] * len(table.columns))
+    marks = ", ".join("?" * len(table.columns))
     return f"INSERT INTO {quote(table.name)} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
 
 

@@ -122,7 +122,7 @@ class Batcher:
 
     def _share(self) -> int:
         """How many texts a lane should read at once, so that all lanes have as much to do."""
-        return max(1, min(self._max_batch, -(-round(self._load) // self._lanes)))
+        return max(1, min(self._max_batch, -(-round(self._load) // (self._lanes + 1))))
 
     def _pick(self, most: int) -> list[Text]:
         """The oldest text and those nearest to it in length: padding is work for nothing."""

@@ -11,6 +11,7 @@ threads: 2 lanes with one thread each do 592 to 652 texts/s where one lane with 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -35,6 +36,8 @@ def in_torch(model: Any, runtime: Runtime) -> Forward:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = False
     model.to(device)
+    if device == "cpu" and runtime == "torch" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        model = packed(model)
     threads()  # known before the first pass makes it one
 
     def precision() -> AbstractContextManager[Any]:
@@ -48,6 +51,34 @@ def in_torch(model: Any, runtime: Runtime) -> Forward:
         return vectors
 
     return forward
+
+
+def packed(model: Any) -> Any:
+    """The module for forward passes alone: weights in the order in which oneDNN multiplies them.
+
+    As torch keeps them they are put in order again for every product, which takes a sixth of the time
+    for a batch of 11 short texts and half of it for one text. Still fp32. Other weights are shared.
+    """
+    import torch
+
+    class Packed(torch.nn.Module):
+        def __init__(self, linear: Any) -> None:
+            super().__init__()
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+            self.bias = linear.bias
+
+        def forward(self, rows: Any) -> Any:
+            return torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, "none", [], "")
+
+    shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    twin = copy.deepcopy(model, shared)
+    if getattr(twin, "pooler", None) is not None:
+        twin.pooler = None  # of the first token: nobody asks for it
+    for module in list(twin.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, torch.nn.Linear):
+                setattr(module, name, Packed(child))
+    return twin
 
 
 def in_onnx(file: Path) -> Forward:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql
 
 from core import schema
 from core.database import parts
@@ -42,8 +43,8 @@ class Predictions(Profiles, State):
             passes, texts = sum(g.passes for g in fresh), sum(g.texts for g in fresh) - known
             self._count(db, {"encoder_passes.serving": passes, "texts.serving": texts})
             if writer:
-                row = {"writer": writer, "number": max([last, *(g.number for g in fresh)])}
-                self._replace(db, schema.writers, [row])
+                number = max([last, *(g.number for g in fresh)])
+                self._plain(db, "UPDATE writers SET number = ? WHERE writer = ?", (number, writer))
 
     def forget_writer(self, writer: str) -> None:
         """A writer that will never write again needs no place."""
@@ -53,12 +54,12 @@ class Predictions(Profiles, State):
     def _last(self, db: Connection, writer: str) -> int:
         """The newest group of a writer that is in. Its row is locked: a commit whose outcome nobody
         knows, because the line broke, is over before we look."""
-        t = schema.writers
-        query = select(t.c.number).where(t.c.writer == writer).with_for_update()
-        found = db.execute(query).scalar_one_or_none()
+        lock = " FOR UPDATE" if self._dialect is postgresql else ""
+        query = f"SELECT number FROM writers WHERE writer = ?{lock}"
+        found = self._plain(db, query, (writer,)).scalar_one_or_none()
         if found is None:
-            self._insert(db, t, [{"writer": writer, "number": 0}])
-            found = db.execute(query).scalar_one()
+            self._insert(db, schema.writers, [{"writer": writer, "number": 0}])
+            found = self._plain(db, query, (writer,)).scalar_one()
         return int(found)
 
     def known(self, request_ids: Sequence[str]) -> dict[str, Prediction]:

@@ -44,8 +44,12 @@ class State(Database):
             return {r[0]: int(r[1]) for r in db.execute(select(t.c.name, t.c.value))}
 
     def _count(self, db: Connection, more: dict[str, int]) -> None:
-        rows = [{"name": name, "value": by} for name, by in more.items() if by]
+        rows = [(name, by) for name, by in more.items() if by]
         if rows:
-            query = self._dialect.insert(schema.counters)
-            plus = {"value": schema.counters.c.value + query.excluded.value}
-            db.execute(query.on_conflict_do_update(index_elements=["name"], set_=plus), rows)
+            self._plain(db, _COUNT, rows)
+
+
+_COUNT = """
+INSERT INTO counters (name, value) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value
+"""
