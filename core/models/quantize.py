@@ -8,8 +8,8 @@ of its range, so those are treated first:
     after a LayerNormalization   each channel is shifted to the middle of its range and made smaller,
                                  its weights larger (SmoothQuant: Xiao et al. 2023, eq. 4; Outlier
                                  Suppression+: Wei et al. 2023). A second LayerNormalization with other
-                                 constants does both at once.
-    a product that narrows       one channel of 32, those with the largest range, stays in fp32
+                                 constants does both at once. One channel of 48 stays in fp32.
+    a product that narrows       one channel of 16, those with the largest range, stays in fp32
                                  (LLM.int8(): Dettmers et al. 2022). After an activation function few
                                  channels spike.
 
@@ -30,7 +30,7 @@ from core.models.runtimes import onnx_session
 from core.records import Array
 
 STRENGTH = 0.75  # how much of a channel's range moves into its weights: SmoothQuant's alpha
-SPIKES = 32  # one channel of so many stays in fp32 where a product narrows
+SPIKES = {"narrows": 16, "smooth": 48}  # one channel of so many stays in fp32
 TINY = 1e-5
 CONTRIB = "com.microsoft"
 
@@ -131,7 +131,8 @@ class _Rewrite:
         smooth = norm is not None and norm.op_type == "LayerNormalization"
         inputs = linears[0].weight.shape[0]
         narrows = inputs > max(linear.weight.shape[1] for linear in linears)
-        self.apart = _largest(seen, inputs // SPIKES if narrows and not smooth else 0)
+        kind = "smooth" if smooth else "narrows" if narrows else ""
+        self.apart = _largest(seen, inputs // SPIKES[kind] if kind else 0)
         self.middle = (seen.low + seen.high) / 2 if smooth else np.zeros(inputs, np.float32)
         self.smoothing = self._smoothing(seen) if smooth else np.ones(inputs, np.float32)
         self.mean = seen.mean
