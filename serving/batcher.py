@@ -121,7 +121,7 @@ class Batcher:
         return True
 
     def _share(self) -> int:
-        """How many texts a lane should read at once, so that all lanes have as much to do."""
+        """How many texts a lane should read at once: as many as each other lane, and as many wait."""
         return max(1, min(self._max_batch, -(-round(self._load) // (self._lanes + 1))))
 
     def _pick(self, most: int) -> list[Text]:
