@@ -171,4 +171,5 @@ def parameter(place: str, name: str, schema: dict[str, Any], example: Any) -> di
     return {"name": name, "in": place, "required": required, "schema": schema, "example": example}
 
 
+AROUND = (401, 403, 408, 413)  # what keys and limits answer before a route is asked
 WAIT = parameter("header", TIMEOUT, {"type": "number", "exclusiveMinimum": 0}, 500)

@@ -35,7 +35,17 @@ from serving.messages.inference import (
     Wanted,
 )
 from serving.protocols import faults, tensors
-from serving.protocols.door import WAIT, Direct, Door, described, json, parameter, read, reference
+from serving.protocols.door import (
+    AROUND,
+    WAIT,
+    Direct,
+    Door,
+    described,
+    json,
+    parameter,
+    read,
+    reference,
+)
 from serving.protocols.faults import NotFoundError
 
 BODIES = (InferRequest,)
@@ -199,7 +209,7 @@ _MODEL = parameter("path", "model", {"type": "string"}, MODEL)
 _VERSION = parameter("path", "version", {"type": "string"}, "3")
 _JSON_BYTES = parameter("header", LENGTH, {"type": "integer", "minimum": 0}, 97)
 _ASKS = {JSON: reference(InferRequest), OCTETS: {"type": "string", "format": "binary"}}
-_REFUSED = dict.fromkeys((400, 404, 415, 503, 504), InferFault)
+_REFUSED = dict.fromkeys((*AROUND, 400, 404, 415, 503, 504), InferFault)
 _INFER = described(InferAnswer, _REFUSED, _ASKS, [_MODEL, _JSON_BYTES, WAIT])
 _INFER_VERSION = described(InferAnswer, _REFUSED, _ASKS, [_MODEL, _VERSION, _JSON_BYTES, WAIT])
 _GONE = {404: InferFault, 503: InferFault}

@@ -23,7 +23,17 @@ from core.errors import DataError, EverloopError
 from serving.messages.mlflow import NAME, Endpoint, Endpoints, Invocation, MlflowFault, Split
 from serving.messages.own import Answers, Asker, answers
 from serving.protocols import faults
-from serving.protocols.door import WAIT, Direct, Door, described, json, parameter, read, reference
+from serving.protocols.door import (
+    AROUND,
+    WAIT,
+    Direct,
+    Door,
+    described,
+    json,
+    parameter,
+    read,
+    reference,
+)
 from serving.protocols.faults import MediaTypeError, NotFoundError
 
 COLUMN = "text"
@@ -183,7 +193,7 @@ def _text(meaning: str, example: str, refused: dict[int, type[BaseModel]]) -> di
 
 
 _NAME = parameter("path", "name", {"type": "string"}, NAME)
-_REFUSED = {400: MlflowFault, 415: MlflowFault, 503: MlflowFault, 504: MlflowFault}
+_REFUSED = dict.fromkeys((*AROUND, 400, 415, 503, 504), MlflowFault)
 _ASKS = {
     JSON: reference(Invocation),
     CSV: {"type": "string", "examples": ["text\nmy card?\nwhere is it?\n"]},

@@ -38,7 +38,7 @@ from serving.messages.own import (
     inputs_of,
 )
 from serving.protocols import faults
-from serving.protocols.door import WAIT, Direct, Door, described, json, read, reference
+from serving.protocols.door import AROUND, WAIT, Direct, Door, described, json, read, reference
 from serving.protocols.faults import MediaTypeError, NotFoundError
 
 BODIES = (Question, Questions, FeedbackBody)
@@ -137,7 +137,9 @@ def _feedback(body: FeedbackBody, now: datetime) -> Feedback:
     )
 
 
-_REFUSED = {415: Fault, 422: Fault, 503: Fault}
+_REFUSED = dict.fromkeys((*AROUND, 415, 422, 503), Fault)
 _QUESTION: dict[str, Any] = {"anyOf": [reference(Question), reference(Questions)]}
 _PREDICT = described(Answers, _REFUSED | {504: Fault}, {JSON: _QUESTION}, [WAIT])
-_FEEDBACK = described(FeedbackStored, _REFUSED | {404: Fault}, {JSON: reference(FeedbackBody)})
+_FEEDBACK = described(
+    FeedbackStored, _REFUSED | {404: Fault, 429: Fault}, {JSON: reference(FeedbackBody)}
+)
