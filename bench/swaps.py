@@ -26,7 +26,7 @@ from core.records import Array, DatasetVersion
 from core.tables import Columns, read_rows
 from everloop.sample import bundled
 from flows.home import Home, open_home
-from flows.state import champion_of, crown
+from flows.state import crown
 
 if TYPE_CHECKING:
     from core.models.head import Head
@@ -99,7 +99,7 @@ def _versions(home: Home, count: int) -> dict[str, Head]:
     rows = read_rows(bundled() / "train.csv", Columns(label="label")).frame
     embeddings = home.encoder.encode(rows["text"].tolist())
     labels = rows["label"].to_numpy()
-    first = champion_of(home)
+    first = home.store.champion()
     made = {first: home.registry.load(first).trained}
     about = DatasetVersion("v0001", datetime.now(UTC), "all", 1, "", "bench", "", {}, 0, "")
     for i in range(1, count):

@@ -13,7 +13,7 @@ from typing import Any
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows.home import Home
 from flows.model_stages import test_candidate, train_candidate
-from flows.state import champion_of, progress_of
+from flows.state import progress_of
 from pipelines.datasets.reservoir import from_claim
 from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import roll_back
@@ -31,7 +31,7 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
         "id": f"v{progress['done'] + 1:04d}",
         "as_of": now.isoformat(),
         "reason": reason,
-        "champion": champion_of(home),
+        "champion": home.store.champion(),
     }
     home.store.set("retrains", {**progress, "plan": plan})
     version = _dataset(home, plan)

@@ -44,14 +44,7 @@ def torch_agreement(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Ag
 
 def runtimes(home: Home) -> list[Measured]:
     """Every runtime. Raises ModelError without a champion or evaluation rows."""
-    champion = home.store.get("champion")
-    if champion is None:
-        raise ModelError(
-            "there is no model to measure",
-            where=str(home.workspace.root),
-            do="everloop train TRAIN.csv --eval EVAL.csv",
-        )
-    model, rows = home.registry.load(champion), _evaluation(home)
+    model, rows = home.registry.load(home.store.champion()), _evaluation(home)
     measured: list[Measured] = []
     encoders: dict[Runtime, Encoder] = {}
     for runtime in RUNTIMES:

@@ -15,7 +15,7 @@ from core.errors import RolloutError
 from core.records import Annotation, AnnotationTask, Array, Decision, Signal, to_json
 from flows.home import Home
 from flows.retrain import retrain
-from flows.state import champion_of, crown, progress_of
+from flows.state import crown, progress_of
 from monitoring.alerts import alerts
 from monitoring.monitor import observe
 from monitoring.profiles import observe_profiles
@@ -65,7 +65,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
     with home.timed("monitoring"):
         window = home.store.window(start, now)
         reference = home.store.window(start - timedelta(days=settings.reference_days), start)
-        champion = home.registry.load(champion_of(home))
+        champion = home.registry.load(home.store.champion())
         head, encoder = champion.trained, champion.encoder.identity
         comparable = set(window.rows["encoder"]) | set(reference.rows["encoder"]) <= {encoder}
         rollout = home.store.live_rollout()
@@ -199,6 +199,8 @@ def roll_out(home: Home, now: datetime) -> str:
         moved, decision = home.strategy.rollout.advance(rollout, answers, now)
         if moved.stage == "promoted":
             crown(home, moved.candidate)
+        elif home.store.champion() == rollout.candidate:
+            moved, decision = promote(rollout, now, "the registry's alias was moved to it")
         home.record(decision)
         home.store.put_rollout(moved)
         return {"verdict": decision.verdict}

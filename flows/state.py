@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.errors import ModelError
 from flows.home import Home
-
-
-def champion_of(home: Home) -> str:
-    version = home.store.get("champion")
-    if version is None:
-        raise ModelError(
-            "this workspace has no model yet",
-            where=str(home.workspace.root),
-            do="everloop train TRAIN.csv --eval EVAL.csv",
-        )
-    return str(version)
 
 
 def crown(home: Home, version: str) -> None:

@@ -7,7 +7,6 @@ and never longer than `max_wait_ms`. With one caller nothing ever waits.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -16,8 +15,6 @@ from dataclasses import dataclass, field
 
 from core.errors import BusyError
 from core.records import Request
-
-log = logging.getLogger(__name__)
 
 LOOK_AHEAD = 4  # batches: a lane looks so far for texts of a length
 DECAY = 0.9  # of the load remembered, a batch

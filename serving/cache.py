@@ -29,7 +29,6 @@ class Cache:
         self._entries = entries
         self._kept: OrderedDict[bytes, Array] = OrderedDict()
         self._turn = threading.Lock()
-        self.hits = self.misses = 0
 
     def get(self, encoder: str, texts: Sequence[str]) -> list[Array | None]:
         """Each text's embedding, None where it is not known."""
@@ -39,9 +38,6 @@ class Cache:
             for key, row in zip(keys, found, strict=True):
                 if row is not None:
                     self._kept.move_to_end(key)
-            hits = sum(row is not None for row in found)
-            self.hits += hits
-            self.misses += len(found) - hits
         return found
 
     def put(self, encoder: str, texts: Sequence[str], embeddings: Array) -> None:

@@ -62,15 +62,7 @@ class Switch:
             return True
 
     def _named(self, time: datetime) -> Traffic:
-        version, rollout = self._store.get("champion"), self._store.live_rollout()
-        if version is None:
-            raise ModelError(
-                "no model serves yet",
-                where="state 'champion' of the store",
-                got="nothing",
-                expected="the version of a trained model",
-                do="everloop train TRAIN.csv --eval EVAL.csv",
-            )
+        version, rollout = self._store.champion(), self._store.live_rollout()
         new = Traffic(self._champion(version, time))
         if rollout and rollout.candidate != new.champion.version:
             candidate = self._take(rollout.candidate, rollout.rollout_id, new.champion, time)

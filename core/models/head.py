@@ -61,6 +61,14 @@ class Head:
                 belongs = (file.metadata() or {}).get("labels")
         except (OSError, ValueError, SafetensorError) as fault:
             raise ModelError("the head cannot be read", where=str(folder), got=str(fault)) from None
+        if not isinstance(labels, list) or not all(isinstance(n, str) for n in labels):
+            raise ModelError(
+                "the labels of the head are not names",
+                where=str(folder / LABELS),
+                got=json.dumps(labels)[:80],
+                expected="a list of texts",
+                do="take the model from the registry again",
+            )
         shapes = weight.ndim == 2 and bias.shape == (len(labels),) == weight.shape[:1]
         if not shapes or belongs != _digest(labels):
             raise ModelError(

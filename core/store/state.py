@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from core import schema
 from core.database import Database
+from core.errors import ModelError
 
 
 class State(Database):
@@ -37,6 +38,19 @@ class State(Database):
     def set(self, key: str, value: Any) -> None:
         with self._write() as db:
             self._replace(db, schema.state, [{"key": key, "value": value}])
+
+    def champion(self) -> str:
+        """The version that serves. Raises ModelError when no model was ever trained."""
+        version = self.get("champion")
+        if version is None:
+            raise ModelError(
+                "no model serves yet",
+                where="state 'champion' of the store",
+                got="nothing",
+                expected="the version of a trained model",
+                do="everloop train TRAIN.csv --eval EVAL.csv",
+            )
+        return str(version)
 
     def counters(self) -> dict[str, int]:
         t = schema.counters

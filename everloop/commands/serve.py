@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from everloop.commands.options import WorkspaceOption
-
-if TYPE_CHECKING:
-    from core.store import Store
 
 BUSY = 1.0  # seconds that a caller waits for a locked store before the answer goes to disk
 
@@ -35,6 +32,7 @@ def serve(
     Example: everloop serve -w shop --port 8000
     """
     from datetime import UTC, datetime
+    from functools import partial
 
     from core.store import Store
     from flows.home import open_home
@@ -50,37 +48,23 @@ def serve(
 
     home = open_home(workspace)
     settings = home.strategy.serving
-    clock = lambda: datetime.now(UTC)  # noqa: E731
+    clock = partial(datetime.now, UTC)
     with _listening(host or settings.host, settings.port if port is None else port) as door, tracing():
         address = door.getsockname()
         check_door(address[0], home.store.api_keys())
-        _check_champion(home.store)
+        home.store.champion()  # without one there is nothing to wait for
         store, metrics, logging = Store(home.store.url, busy=BUSY), Metrics(), home.strategy.logging
         cache = Cache(settings.cache_entries) if settings.cache_entries else None
         service = Service(
             store, home.registry.load, logging.max_text_characters, cache=cache, logging=logging
         )
-        alias = lambda: home.registry.version("champion")  # noqa: E731
+        alias = partial(home.registry.version, "champion")
         writer = open_writer(home, store, metrics)
         engine = Engine(service, clock, metrics, settings, writer=writer, alias=alias)
         app = create_app(engine, store, clock, settings)
         url = "http://{}:{}".format(f"[{address[0]}]" if ":" in address[0] else address[0], address[1])
         typer.echo(f"serving on {url}, explained at {url}/docs; Ctrl-C stops")
         run(app, door, settings, log_level)
-
-
-def _check_champion(store: Store) -> None:
-    """Raises ModelError when no model was ever trained: waiting for one would look like loading it."""
-    from core.errors import ModelError
-
-    if store.get("champion") is None:
-        raise ModelError(
-            "no model serves yet",
-            where="state 'champion' of the store",
-            got="nothing",
-            expected="the version of a trained model",
-            do="everloop train TRAIN.csv --eval EVAL.csv",
-        )
 
 
 def _listening(host: str, port: int) -> socket.socket:

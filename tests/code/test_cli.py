@@ -500,8 +500,10 @@ def test_monitor_without_a_model(empty: Path) -> None:
 @pytest.mark.parametrize("command", ["loop", "retrain"])
 def test_no_loop_without_a_model(empty: Path, command: str) -> None:
     assert refused(command, "-w", empty) == (
-        "error: this workspace has no model yet\n"
-        f"  where:    {empty}\n"
+        "error: no model serves yet\n"
+        "  where:    state 'champion' of the store\n"
+        "  got:      nothing\n"
+        "  expected: the version of a trained model\n"
         "  do:       everloop train TRAIN.csv --eval EVAL.csv\n"
     )
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from core.errors import EverloopError, ModelError, ParamsError
+from core.records import Rollout
 from everloop import stack
 from everloop.init import init
 from everloop.replay import run
@@ -62,11 +63,26 @@ def test_without_its_decorator_a_flow_is_the_stage_and_needs_no_server(empty: Pa
     from flows.deployed import FLOWS
 
     for name in ("monitor", "retrain", "loop"):
-        with pytest.raises(ModelError, match="this workspace has no model yet"):
+        with pytest.raises(ModelError, match="no model serves yet"):
             FLOWS[name].fn(str(empty), now=EVENING)
     with pytest.raises(ParamsError, match="no batch prediction is scheduled"):
         FLOWS["batch-predict"].fn(str(empty), now=EVENING)
     assert FLOWS["rollout"].fn(str(empty), now=EVENING) == stages.roll_out(open_home(empty), EVENING)
+
+
+def test_a_rollout_ends_when_its_candidate_was_made_champion_by_hand(empty: Path) -> None:
+    home, started = open_home(empty), datetime(2026, 1, 6, tzinfo=UTC)
+    home.store.put_rollout(Rollout("r1", "2", "1", "canary", 0.1, started, started))
+    home.store.set("champion", "1")
+    assert stages.roll_out(home, EVENING) == "wait"
+    home.store.set("champion", "2")
+    assert stages.roll_out(home, NEXT_DAY) == "promote"
+    (rollout,) = home.store.rollouts()
+    assert (rollout.stage, rollout.reason) == (
+        "promoted",
+        "canary 10 % -> promote: by hand, the registry's alias was moved to it",
+    )
+    assert home.store.live_rollout() is None
 
 
 def test_settings_stay_inside_the_workspace_and_yield_to_the_user(

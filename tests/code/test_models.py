@@ -193,6 +193,10 @@ def test_broken_heads_are_refused(tmp_path: Path) -> None:
         (tmp_path / "labels.json").write_text(json.dumps(labels))
         with pytest.raises(ModelError, match="do not belong together"):
             Head.load(tmp_path)
+    for labels in ([None, "a"], "ab", {"a": 0}, [1, 2]):
+        (tmp_path / "labels.json").write_text(json.dumps(labels))
+        with pytest.raises(ModelError, match="labels of the head are not names"):
+            Head.load(tmp_path)
     (tmp_path / "head.safetensors").write_bytes(b"half a fi")
     with pytest.raises(ModelError, match="cannot be read"):
         Head.load(tmp_path)
