@@ -112,6 +112,7 @@ class Signal:
     high: float | None = None
     segment: str = ""  # "" is the whole window, else "column=value"
     note: str = ""
+    reference: str = ""  # what it was held against: a reference policy, "" where against nothing
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-VERSION = 2
+VERSION = 3
 metadata = MetaData()
 
 
@@ -124,6 +124,7 @@ signals = Table(
     Column("low", Float),
     Column("high", Float),
     Column("note", Text, nullable=False),
+    Column("reference", Text, nullable=False, server_default=""),  # new in 3
 )
 
 decisions = Table(

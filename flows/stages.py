@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from core.errors import RolloutError
-from core.records import Annotation, AnnotationTask, Array, Decision, Signal, to_json
+from core.records import Annotation, AnnotationTask, Decision, Signal, to_json
 from flows.home import Home
 from flows.retrain import retrain
 from flows.state import crown, progress_of
 from monitoring.alerts import alerts
 from monitoring.monitor import observe
 from monitoring.profiles import observe_profiles
+from monitoring.view import Model, View
 from pipelines.rollout import promote, roll_back
 from pipelines.triggers.policy import Situation
 
@@ -65,22 +66,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
     with home.timed("monitoring"):
         window = home.store.window(start, now)
         reference = home.store.window(start - timedelta(days=settings.reference_days), start)
-        champion = home.registry.load(home.store.champion())
-        head, encoder = champion.trained, champion.encoder.identity
-        comparable = set(window.rows["encoder"]) | set(reference.rows["encoder"]) <= {encoder}
-        rollout = home.store.live_rollout()
-        candidate = home.registry.load(rollout.candidate).trained if rollout else head
-
-        def classify(embeddings: Array) -> list[str]:
-            return [head.labels[i] for i in head.probabilities(embeddings).argmax(axis=1)]
-
-        signals = observe(
-            window,
-            reference,
-            {*head.labels, *candidate.labels},
-            settings,
-            classify=classify if comparable else None,
-        )
+        signals = observe(View(window, reference, _model(home), settings))
         home.store.put_signals(signals)
         raised = alerts(signals, settings, now)
         home.record(*raised)
@@ -91,6 +77,16 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
             if not page.exists():
                 window_report(window, reference, page)
     return signals
+
+
+def _model(home: Home) -> Model:
+    """The champion, as monitoring sees it."""
+    version, rollout = home.store.champion(), home.store.live_rollout()
+    champion = home.registry.load(version)
+    head = champion.trained
+    candidate = home.registry.load(rollout.candidate).trained if rollout else head
+    known = frozenset([*head.labels, *candidate.labels])
+    return Model(version, head.labels, known, champion.encoder.identity, head.probabilities)
 
 
 def _monitor_profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:

@@ -7,28 +7,8 @@ from datetime import datetime
 
 from core.records import Decision, Severity, Signal
 from monitoring import Monitoring
+from monitoring.signals import SPECS
 
-KINDS = {
-    "rows": "quality",
-    "expectations.failed": "quality",
-    "expectations.broken": "quality",
-    "drift.embeddings": "drift",
-    "drift.labels": "drift",
-    "confidence": "confidence",
-    "accuracy.audit": "accuracy",
-    "accuracy.ipw": "accuracy",
-}
-_SHARE = "{value:.3f} (95 % interval {low:.3f}..{high:.3f}), less than {baseline:.3f}"
-WORDS = {
-    "rows": "traffic: {value:,.0f} rows, fewer than {baseline:,.0f}",
-    "expectations.failed": "data quality: {value:.1%} of rows fail a check, more than {baseline:.1%}",
-    "expectations.broken": "data quality: {value:.0f} checks could not run on this data",
-    "drift.embeddings": "drift of embeddings: MMD^2 {value:.4f}, more than {baseline:.4f}",
-    "drift.labels": "drift of predicted labels: L1 {value:.2f}, more than {baseline:.2f}",
-    "confidence": "confidence: mean {value:.3f}, less than {baseline:.3f}",
-    "accuracy.audit": f"accuracy on audit labels: {_SHARE}",
-    "accuracy.ipw": f"accuracy on all labels, weighted: {_SHARE}",
-}
 NEXT = "everloop monitor --report"
 
 
@@ -41,13 +21,14 @@ def broken(signal: Signal) -> bool:
     >>> broken(Signal("accuracy.audit", at, at, 0.7, "share", baseline=0.8, low=0.5, high=0.9))
     False
     """
-    if signal.value is None or signal.baseline is None or signal.segment:
+    spec = SPECS.get(signal.name)
+    if spec is None or signal.value is None or signal.baseline is None or signal.segment:
         return False
-    if KINDS.get(signal.name) == "accuracy":
+    if spec.bad == "whole":
         return signal.high is not None and signal.high < signal.baseline
-    if signal.name in ("rows", "confidence"):
+    if spec.bad == "below":
         return signal.value < signal.baseline
-    return signal.name in KINDS and signal.value > signal.baseline
+    return spec.bad == "above" and signal.value > signal.baseline
 
 
 def alerts(signals: Sequence[Signal], settings: Monitoring, now: datetime) -> list[Decision]:
@@ -56,10 +37,10 @@ def alerts(signals: Sequence[Signal], settings: Monitoring, now: datetime) -> li
 
 
 def _alert(signal: Signal, settings: Monitoring, now: datetime) -> Decision:
-    what = WORDS[signal.name].format(**_numbers(signal))
+    what = SPECS[signal.name].words.format(**_numbers(signal))
     evidence = {
         "signal": signal.name,
-        "kind": KINDS[signal.name],
+        "kind": SPECS[signal.name].kind,
         "unit": signal.unit,
         "window_start": signal.window_start.isoformat(),
         "window_end": signal.window_end.isoformat(),
@@ -79,7 +60,7 @@ def _alert(signal: Signal, settings: Monitoring, now: datetime) -> Decision:
 
 def _severity(signal: Signal, settings: Monitoring) -> Severity:
     value, baseline = signal.value or 0.0, signal.baseline or 0.0
-    if KINDS[signal.name] == "accuracy" or signal.name == "expectations.broken":
+    if SPECS[signal.name].kind == "accuracy" or signal.name == "expectations.broken":
         return "critical"
     far = value <= 0 if signal.name == "rows" else value > settings.critical * baseline
     return "critical" if far else "warning"

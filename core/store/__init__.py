@@ -32,9 +32,10 @@ class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, Keys
             raise
 
     def _check_version(self, found: int | None) -> None:
-        if found == 1:  # all that is new since are tables, made already, and a column
+        if found in (1, 2):  # all that is new since are tables, made already, and columns
             self._add_columns(schema.predictions)
-        if found in (None, 1):
+            self._add_columns(schema.signals)
+        if found in (None, 1, 2):
             self.set("schema", schema.VERSION)
         elif found != schema.VERSION:
             raise StoreError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from monitoring.accuracy import plain, weighted
 from monitoring.alerts import alerts
 from monitoring.monitor import observe
 from monitoring.reports import window_report
+from monitoring.view import Model, View
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -75,18 +77,29 @@ def nothing(window: Window) -> Window:
     return replace(window.take(np.zeros(0, dtype=int)), embeddings=np.zeros((0, 0), np.float32))
 
 
+def look(
+    window: Window,
+    reference: Window,
+    settings: Monitoring = SETTINGS,
+    known: set[str] | None = None,
+    classify: Callable[[Array], Array] | None = None,
+) -> list[Signal]:
+    model = Model("1", LABELS, frozenset(known or LABELS), "minilm", classify)
+    return observe(View(window, reference, model, settings))
+
+
 def seen(window: Window, reference: Window, **settings: object) -> dict[str, Signal]:
-    found = observe(window, reference, set(LABELS), Monitoring(**settings))
+    found = look(window, reference, Monitoring(**settings))
     return {s.name: s for s in found if not s.segment}
 
 
 def test_usual_traffic_gives_every_signal_and_no_alert():
-    signals = observe(today(), before(), set(LABELS), SETTINGS)
+    signals = look(today(), before())
     assert [s.name for s in signals] == NAMES
     assert [s.name for s in signals if s.value is None] == ["accuracy.audit", "accuracy.ipw"]
     assert alerts(signals, SETTINGS, NOW) == []
     assert all((s.window_start, s.window_end) == (NOW - DAY, NOW) for s in signals)
-    assert signals == observe(today(), before(), set(LABELS), SETTINGS)
+    assert signals == look(today(), before())
 
 
 @pytest.mark.parametrize(
@@ -212,10 +225,7 @@ def test_classify_gives_both_sides_the_same_eyes():
     """A promoted model knows a label the old one did not: no drift of labels."""
     window, reference = today(model_version="2", label="new"), before()
 
-    def classify(embeddings: Array) -> list[str]:
-        return [LABELS[i] for i in embeddings[:, :3].argmax(axis=1)]
-
-    found = observe(window, reference, {*LABELS, "new"}, SETTINGS, classify=classify)
+    found = look(window, reference, known={*LABELS, "new"}, classify=lambda rows: rows[:, :3])
     labels = next(s for s in found if s.name == "drift.labels")
     assert labels.value is not None
     assert labels.value < labels.baseline
@@ -253,11 +263,13 @@ def test_weighting_undoes_a_choice_of_hard_examples():
     assert covered >= 180
 
 
-def test_segments_have_rows_and_confidence_but_no_rule():
+def test_large_segments_have_every_signal_and_raise_no_alert():
     plan = ["pro"] * 60 + ["free"] * 20
-    found = observe(today(**{"segment.plan": plan}), before(), set(LABELS), SETTINGS)
-    parts = [(s.segment, s.name, s.baseline) for s in found if s.segment]
-    assert parts == [("plan=pro", "rows", None), ("plan=pro", "confidence", None)]
+    found = look(today(**{"segment.plan": plan}), before())
+    assert [s.name for s in found if s.segment == "plan=pro"] == NAMES
+    assert {s.segment for s in found} == {"", "plan=pro"}
+    bad = replace(found[0], segment="plan=pro", value=0.0, baseline=16.0)
+    assert alerts([bad], SETTINGS, NOW) == []
 
 
 def signal(name: str, value: float | None, **more: object) -> Signal:
@@ -354,7 +366,7 @@ def test_no_alert_without_a_broken_rule(kept):
 def test_bad_rows_of_a_window_end_in_an_alert():
     window = today()
     texts = ["" if i < 4 else t for i, t in enumerate(window.rows["text"])]
-    signals = observe(today(text=texts), before(), set(LABELS), SETTINGS)
+    signals = look(today(text=texts), before())
     (alert,) = alerts(signals, SETTINGS, NOW)
     assert alert.reason == ("data quality: 5.0% of rows fail a check, more than 1.0%; text.empty 4")
 
