@@ -12,14 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from core.errors import RolloutError
-from core.records import Annotation, AnnotationTask, Decision, Signal, to_json
+from core.records import Annotation, AnnotationTask, Decision, to_json
 from flows.home import Home
+from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.state import crown, progress_of
-from monitoring.alerts import alerts
-from monitoring.monitor import observe
-from monitoring.profiles import observe_profiles
-from monitoring.view import Model, View
 from pipelines.rollout import promote, roll_back
 from pipelines.triggers.policy import Situation
 
@@ -55,50 +52,6 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     if decision["verdict"] == "retrain":
         done(f"retrain/{now.isoformat()}", lambda: retrain(home, now, decision["reason"]))
     forget(home, now)
-
-
-def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
-    """Signals and alerts of the window that ends now; an Evidently page when asked or alarmed."""
-    settings = home.strategy.monitoring
-    start = now - timedelta(hours=settings.window_hours)
-    if not home.strategy.logging.texts:
-        return _monitor_profiles(home, start, now)
-    with home.timed("monitoring"):
-        window = home.store.window(start, now)
-        reference = home.store.window(start - timedelta(days=settings.reference_days), start)
-        signals = observe(View(window, reference, _model(home), settings))
-        home.store.put_signals(signals)
-        raised = alerts(signals, settings, now)
-        home.record(*raised)
-        if report or raised:
-            from monitoring.reports import window_report
-
-            page = home.workspace.reports / f"window-{now:%Y-%m-%dT%H}.html"
-            if not page.exists():
-                window_report(window, reference, page)
-    return signals
-
-
-def _model(home: Home) -> Model:
-    """The champion, as monitoring sees it."""
-    version, rollout = home.store.champion(), home.store.live_rollout()
-    champion = home.registry.load(version)
-    head = champion.trained
-    candidate = home.registry.load(rollout.candidate).trained if rollout else head
-    known = frozenset([*head.labels, *candidate.labels])
-    return Model(version, head.labels, known, champion.encoder.identity, head.probabilities)
-
-
-def _monitor_profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
-    """What counts can say, where no text is kept."""
-    settings = home.strategy.monitoring
-    with home.timed("monitoring"):
-        before = home.store.profiles(start - timedelta(days=settings.reference_days), start)
-        window = home.store.profiles(start, now)
-        signals = observe_profiles(window, before, start, now, settings)
-        home.store.put_signals(signals)
-        home.record(*alerts(signals, settings, now))
-    return signals
 
 
 def curate(home: Home, now: datetime) -> None:

@@ -1,0 +1,71 @@
+"""The monitoring stage: what the store holds becomes a view, the view signals, and signals alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from core.records import Decision, Signal
+from flows.home import Home
+from monitoring.alerts import alerts
+from monitoring.monitor import observe
+from monitoring.profiles import observe_profiles
+from monitoring.view import Model, View
+
+
+def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
+    """Signals and alerts of the window that ends now; an Evidently page when asked or alarmed."""
+    start = now - timedelta(hours=home.strategy.monitoring.window_hours)
+    with home.timed("monitoring"):
+        if not home.strategy.logging.texts:
+            signals = _profiles(home, start, now)
+            _alert(home, signals, now)
+            return signals
+        view = _view(home, start, now)
+        signals = observe(view)
+        home.store.put_signals(signals)
+        raised = _alert(home, signals, now)
+        if report or raised:
+            _report(home, view, now)
+    return signals
+
+
+def _view(home: Home, start: datetime, now: datetime) -> View:
+    """The window, what it is held against, and the model that serves."""
+    settings = home.strategy.monitoring
+    window = home.store.window(start, now)
+    reference = home.store.window(start - timedelta(days=settings.reference_days), start)
+    return View(window, reference, _model(home), settings)
+
+
+def _model(home: Home) -> Model:
+    """The champion, as monitoring sees it."""
+    version, rollout = home.store.champion(), home.store.live_rollout()
+    champion = home.registry.load(version)
+    head = champion.trained
+    candidate = home.registry.load(rollout.candidate).trained if rollout else head
+    known = frozenset([*head.labels, *candidate.labels])
+    return Model(version, head.labels, known, champion.encoder.identity, head.probabilities)
+
+
+def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
+    """What counts can say, where no text is kept."""
+    settings = home.strategy.monitoring
+    before = home.store.profiles(start - timedelta(days=settings.reference_days), start)
+    window = home.store.profiles(start, now)
+    signals = observe_profiles(window, before, start, now, settings)
+    home.store.put_signals(signals)
+    return signals
+
+
+def _alert(home: Home, signals: list[Signal], now: datetime) -> list[Decision]:
+    raised = alerts(signals, home.strategy.monitoring, now)
+    home.record(*raised)
+    return raised
+
+
+def _report(home: Home, view: View, now: datetime) -> None:
+    from monitoring.reports import window_report
+
+    page = home.workspace.reports / f"window-{now:%Y-%m-%dT%H}.html"
+    if not page.exists():
+        window_report(view.whole, view.whole_reference, page)
