@@ -34,7 +34,16 @@ def _view(home: Home, start: datetime, now: datetime) -> View:
     settings = home.strategy.monitoring
     window = home.store.window(start, now)
     reference = home.store.window(start - timedelta(days=settings.reference_days), start)
-    return View(window, reference, _model(home), settings)
+    told = home.store.feedback(reference.start, now)
+    return View(
+        window,
+        reference,
+        _model(home),
+        settings,
+        labelled=home.store.labelled(now - timedelta(days=MEMORY_DAYS), now),
+        recent=home.store.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
+        feedback=pd.DataFrame([asdict(f) for f in told]) if told else no_feedback(),
+    )
 
 
 def _model(home: Home) -> Model:

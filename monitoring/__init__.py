@@ -34,6 +34,12 @@ class Monitoring(Section):
     accuracy_floor: float = Field(
         0.8, ge=0, le=1, description="alert when the whole 95 % interval of accuracy lies below this"
     )
+    accuracy_days: int = Field(
+        14, ge=1, description="days whose answers and labels say how accurate the model is"
+    )
+    complaint_rise: float = Field(
+        0.05, ge=0, le=1, description="rise of the share of bad feedback too small to matter"
+    )
     failed_share: float = Field(
         0.01,
         ge=0,

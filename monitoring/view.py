@@ -61,7 +61,8 @@ class View:
     labelled: Window | None = (
         None  # rows with a truth, longer back; None: those of window and reference
     )
-    feedback: pd.DataFrame = field(default_factory=no_feedback)  # on the window's answers
+    recent: Window | None = None  # an even draw of the days that accuracy is estimated over
+    feedback: pd.DataFrame = field(default_factory=no_feedback)  # on answers of window and reference
     segment: str = ""  # "" is all traffic, else "column=value"
     seed: int = 0
 
@@ -120,13 +121,12 @@ class View:
             return window.take((window.rows[column] == value).to_numpy(dtype=bool))
 
         window = some(self.whole)
-        told = self.feedback["prediction_id"].isin(window.rows["prediction_id"])
         return replace(
             self,
             whole=window,
             whole_reference=some(self.whole_reference),
             labelled=some(self.labelled) if self.labelled is not None else None,
-            feedback=self.feedback[told],
+            recent=some(self.recent) if self.recent is not None else None,
             segment=f"{column.removeprefix('segment.')}={value}",
         )
 

@@ -1,6 +1,6 @@
 """Everything there is to say of a window, one file a subject. The order is that of the picture."""
 
-from monitoring.signals import accuracy, confidence, drift, quality, rows
+from monitoring.signals import accuracy, confidence, drift, estimated, feedback, quality, rows
 from monitoring.view import Measure, Spec
 
 MEASURES: tuple[Measure, ...] = (
@@ -9,7 +9,11 @@ MEASURES: tuple[Measure, ...] = (
     drift.measure,
     confidence.measure,
     accuracy.measure,
+    estimated.measure,
+    feedback.measure,
 )
 SPECS: dict[str, Spec] = {
-    spec.name: spec for part in (rows, quality, drift, confidence, accuracy) for spec in part.SPECS
+    spec.name: spec
+    for part in (rows, quality, drift, confidence, accuracy, estimated, feedback)
+    for spec in part.SPECS
 }
