@@ -64,9 +64,7 @@ def macro_f1(truth: Array, predicted: Array, *, seed: int = 0, draws: int = 400)
     codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)[1]
     pairs, labels = codes.reshape(2, -1), int(codes.max()) + 1
     rng = np.random.default_rng(seed)
-    drawn = [
-        _macro(pairs[:, rng.integers(0, len(truth), len(truth))], labels) for _ in range(draws)
-    ]
+    drawn = [_macro(pairs[:, rng.integers(0, len(truth), len(truth))], labels) for _ in range(draws)]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(_macro(pairs, labels), float(low), float(high), len(truth), len(truth))
 

@@ -49,7 +49,9 @@ def joined(*parts: Answers) -> Answers:
     """The same rows as one. Embeddings of another size than the last part's say nothing any more."""
     dim = parts[-1].embeddings.shape[1]
     blank = [
-        p if p.embeddings.shape[1] == dim else replace(p, embeddings=np.zeros((len(p), dim), np.float32))
+        p
+        if p.embeddings.shape[1] == dim
+        else replace(p, embeddings=np.zeros((len(p), dim), np.float32))
         for p in parts
     ]
     return Answers(*(np.concatenate([getattr(p, f.name) for p in blank]) for f in fields(Answers)))

@@ -37,7 +37,9 @@ def measure(view: View) -> Iterator[Signal]:
     truth, label = (audit[n].to_numpy(dtype=str) for n in ("truth", "label"))
     yield _signal(view, AUDIT, plain(truth == label) if len(audit) else None, version, asked)
     rows = pd.concat([w.rows for w in _labelled(view)], ignore_index=True)
-    rows = rows[rows["propensity"].between(0, 1, inclusive="right") & (rows["model_version"] == version)]
+    rows = rows[
+        rows["propensity"].between(0, 1, inclusive="right") & (rows["model_version"] == version)
+    ]
     right = (rows["label"] == rows["truth"]).to_numpy(dtype=bool)
     chances = rows["propensity"].to_numpy(dtype=float)
     yield _signal(view, WEIGHTED, weighted(right, chances) if len(rows) else None, version)

@@ -50,7 +50,9 @@ def _estimated(view: View, labelled: Answers) -> Signal:
         return view.signal(ESTIMATED, None, "not enough rows: 0 with a score", held=False)
     chances = fit(labelled).chances(answers)
     low, high = interval(chances)
-    note = f"no label of the window used; calibrated on {len(labelled)} labels; the interval is that of "
+    note = (
+        f"no label of the window used; calibrated on {len(labelled)} labels; the interval is that of "
+    )
     note += f"the mean of {len(answers):,} chances, not of the calibration"
     return view.signal(ESTIMATED, float(chances.mean()), note, low=low, high=high, held=False)
 

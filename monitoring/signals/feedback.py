@@ -51,14 +51,14 @@ def _share(view: View, spec: Spec, ours: pd.DataFrame, theirs: pd.DataFrame, col
         note += f"; not comparable: {len(theirs)} {what} of the reference"
         return view.signal(spec, now.value, note, low=now.low, high=now.high)
     usual = _estimate(theirs, column)
-    note += f"; {usual.value:.1%} over {len(theirs):,} of the reference ({now.value - usual.value:+.1%})"
+    note += (
+        f"; {usual.value:.1%} over {len(theirs):,} of the reference ({now.value - usual.value:+.1%})"
+    )
     # where nobody ever complained the noise is not zero: one more of each (Laplace's rule)
     share = (usual.value * usual.effective + 1) / (usual.effective + 2)
     sd = np.sqrt(share * (1 - share) * (1 / now.effective + 1 / usual.effective))
     rise = max(view.settings.complaint_rise, view.settings.drift_sd * float(sd))
-    return view.signal(
-        spec, now.value, note, baseline=usual.value + rise, low=now.low, high=now.high
-    )
+    return view.signal(spec, now.value, note, baseline=usual.value + rise, low=now.low, high=now.high)
 
 
 def _estimate(rows: pd.DataFrame, column: str) -> Estimate:
