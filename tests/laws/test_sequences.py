@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_evidence_grows_against_a_bound_that_is_false():
 def test_evidence_falls_as_the_bound_rises_and_knows_no_future():
     x = flips(0.4, 200)[0]
     values = [evidence(x, m) for m in (0.2, 0.3, 0.4, 0.5)]
-    assert all((a >= b).all() for a, b in zip(values, values[1:], strict=False))
+    assert all((a >= b).all() for a, b in pairwise(values))
     assert np.array_equal(evidence(x[:50], 0.3), evidence(x, 0.3)[:50])
 
 
