@@ -41,11 +41,20 @@ def fit(labelled: Answers) -> Calibrator:
     what neighbours are asked about, each row by all others."""
     known = np.flatnonzero(np.isfinite(labelled.right))[-MEMORY:]
     rows = labelled.take(known)
+    weight = _weight(rows)
     alone = _features(rows, np.zeros(len(rows)))
-    first = _map(alone, rows.right)
+    first = _map(alone, rows.right, weight)
     surprise = rows.right - _sigmoid(alone @ first)
     near = nearby(rows, rows, surprise, own=False)
-    return Calibrator(_map(_features(rows, near), rows.right), rows, surprise)
+    return Calibrator(_map(_features(rows, near), rows.right, weight), rows, surprise)
+
+
+def _weight(rows: Answers) -> Array:
+    """(n,) answers that each stands for, scaled so that they count as many as an even draw that says as
+    much (Kish 1965). A label that nobody drew, as a user's, stands for itself."""
+    drawn = (rows.chance > 0) & (rows.chance <= 1)
+    weight = np.divide(1.0, rows.chance, where=drawn, out=np.ones(len(rows)))
+    return np.asarray(weight * weight.sum() / max(1e-12, float((weight**2).sum())))
 
 
 def nearby(answers: Answers, memory: Answers, surprise: Array, own: bool = True) -> Array:
@@ -68,13 +77,13 @@ def _features(answers: Answers, near: Array) -> Array:
     return np.column_stack([np.ones(len(answers)), odds, np.log(best / second) - odds, near])
 
 
-def _map(features: Array, right: Array) -> Array:
+def _map(features: Array, right: Array, weight: Array) -> Array:
     """Newton's steps for the penalised logistic likelihood, halved where they would overshoot."""
     coefficients = PRIOR.copy()
     for _ in range(25):
         chance = _sigmoid(features @ coefficients)
-        slope = features.T @ (right - chance) - PRIOR_PRECISION * (coefficients - PRIOR)
-        curve = (features.T * (chance * (1 - chance))) @ features + np.diag(PRIOR_PRECISION)
+        slope = features.T @ (weight * (right - chance)) - PRIOR_PRECISION * (coefficients - PRIOR)
+        curve = (features.T * (weight * chance * (1 - chance))) @ features + np.diag(PRIOR_PRECISION)
         step = np.linalg.solve(curve, slope)
         coefficients = coefficients + step * min(1.0, 2.0 / max(1e-12, float(np.abs(step).max())))
         if np.abs(step).max() < 1e-8:

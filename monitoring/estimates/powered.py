@@ -19,7 +19,7 @@ from monitoring.estimates.answers import Answers
 from monitoring.estimates.calibration import fit
 
 
-TUNED_AT = 50  # labels at which the bounds for all looks are tightest; they hold at any number
+TUNED_AT = 100  # labels at which the bounds for all looks are tightest; they hold at any number
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Powered:
     """A share with two intervals, and how far the chances were trusted."""
 
     value: float
-    low: float  # 95 % for this one look
+    low: float  # 95 % for all looks while labels come in
     high: float
-    always: tuple[float, float]  # 95 % for all looks while labels come in
+    once: tuple[float, float]  # 95 % for this one look, where there is no other
     labels: int
     trust: float  # 0: labels alone, 1: chances plus what the labels say they are wrong by
 
@@ -67,10 +67,9 @@ def rectified(chances: Array, right: Array, labelled: Array, weight: Array) -> P
     mean = float(weight @ left)
     value = min(1.0, max(0.0, trust * float(chances.mean()) + mean))
     variance = _variance(left - mean, weight, value) + trust**2 * float(chances.var()) / len(chances)
-    low, high = wilson(value, value * (1 - value) / variance) if 0 < value < 1 else (0.0, 1.0)
+    once = wilson(value, value * (1 - value) / variance) if 0 < value < 1 else (0.0, 1.0)
     half = float(np.sqrt(variance)) * _always(len(right))
-    always = max(0.0, value - half), min(1.0, value + half)
-    return Powered(value, low, high, always, len(right), trust)
+    return Powered(value, max(0.0, value - half), min(1.0, value + half), once, len(right), trust)
 
 
 def _trust(chances: Array, right: Array, labelled: Array, weight: Array) -> float:

@@ -3,11 +3,12 @@
 `accuracy.estimated` needs no label of the window: the mean calibrated chance of its answers (confidence
 based performance estimation). It is blind to what its calibration has not met, so it never alarms.
 `accuracy.powered` corrects such chances by the labels of the last `accuracy_days` days: right on average
-whatever the chances are worth. Its interval holds for one look; that of `accuracy.anytime`, wider, for
-all looks while the labels came in.
+whatever the chances are worth. Its interval holds for all looks while the labels came in, so that
+looking every hour finds no more by luck than looking once; the narrower one for a single look is in the
+note.
 
-All three are about answers as they were given, whoever gave them: no label was known by then, so labels
-that trained a model since are as good as any. How the model that serves now would do is
+Both are about answers as they were given, whoever gave them: no label was known by then, so labels that
+have trained a model since are as good as any. How the model that serves now would do is
 `accuracy.audit`.
 """
 
@@ -34,14 +35,13 @@ POWERED = Spec(
     "accuracy, predicted and corrected by labels: {value:.3f} "
     "(95 % interval {low:.3f}..{high:.3f}), less than {baseline:.3f}",
 )
-ANYTIME = Spec("accuracy.anytime", "share", "accuracy")
-SPECS = (ESTIMATED, POWERED, ANYTIME)
+SPECS = (ESTIMATED, POWERED)
 
 
 def measure(view: View) -> Iterator[Signal]:
     labelled = _labelled(view)
     yield _estimated(view, labelled)
-    yield from _powered(view, labelled)
+    yield _powered(view, labelled)
 
 
 def _estimated(view: View, labelled: Answers) -> Signal:
@@ -57,31 +57,26 @@ def _estimated(view: View, labelled: Answers) -> Signal:
     return view.signal(ESTIMATED, float(chances.mean()), note, low=low, high=high, held=False)
 
 
-def _powered(view: View, labelled: Answers) -> Iterator[Signal]:
+def _powered(view: View, labelled: Answers) -> Signal:
     settings, recent = view.settings, _recent(view)
     since = _day(view) - settings.accuracy_days
     drawn = np.flatnonzero((labelled.chance > 0) & (labelled.chance <= 1) & (labelled.days >= since))
     if not len(recent) or len(drawn) < max(2, settings.min_labels):
         note = f"not enough labels: {len(drawn)} that were drawn, {settings.min_labels} needed"
-        yield view.signal(POWERED, None, note, held=False)
-        yield view.signal(ANYTIME, None, note, held=False)
-        return
+        return view.signal(POWERED, None, note, held=False)
     chances, theirs = chained(labelled, recent)
     rows = labelled.take(drawn)
     found = rectified(theirs, rows.right, chances[drawn], 1 / rows.chance)
-    note = f"{found.labels} labels of {settings.accuracy_days} days, chances trusted {found.trust:.0%}"
-    yield view.signal(
+    return view.signal(
         POWERED,
         found.value,
-        f"{note}; the interval is for this look",
+        f"{found.labels} labels of {settings.accuracy_days} days, chances trusted {found.trust:.0%}; the "
+        f"interval holds for every look; for one look alone {found.once[0]:.3f}..{found.once[1]:.3f}",
         baseline=settings.accuracy_floor,
         low=found.low,
         high=found.high,
         held=False,
     )
-    low, high = found.always
-    note += "; the interval is for every look while the labels came in"
-    yield view.signal(ANYTIME, found.value, note, low=low, high=high, held=False)
 
 
 def _labelled(view: View) -> Answers:
