@@ -17,10 +17,22 @@ CONFIDENCE = Spec(
     bad="below",
     words="confidence: mean {value:.3f}, less than {baseline:.3f}",
 )
-SPECS = (CONFIDENCE,)
+ENTROPY = Spec(
+    "entropy",
+    "share",
+    "proxy",
+    bad="above",
+    words="entropy: {value:.3f} of the most there can be, more than {baseline:.3f}",
+)
+SPECS = (CONFIDENCE, ENTROPY)
 
 
 def measure(view: View) -> Iterator[Signal]:
+    yield from _confidence(view)
+    yield _entropy(view)
+
+
+def _confidence(view: View) -> Iterator[Signal]:
     window, reference, settings = view.window.rows, view.reference.rows, view.settings
     scores = _scores(window)
     if len(scores) == 0:
@@ -43,3 +55,31 @@ def measure(view: View) -> Iterator[Signal]:
 def _scores(rows: pd.DataFrame) -> Array:
     scores: Array = rows["score"].to_numpy(dtype=float)
     return scores[np.isfinite(scores)]
+
+
+def _entropy(view: View) -> Signal:
+    """Of the answers of the window's commonest version; the reference's are of that version too."""
+    if len(view.window) == 0:
+        return view.signal(ENTROPY, None, "not enough rows: 0")
+    version = commonest(view.window.rows["model_version"])
+    ours, theirs = (_entropies(w, version) for w in (view.window, view.reference))
+    return mean(view, ENTROPY, ours, theirs, f"of model_version {version}, with probabilities")
+
+
+def _entropies(window: Window, version: str) -> Array:
+    """(m,) Shannon entropy of each answer of a version over that of equally likely labels."""
+    if len(window.probabilities) != len(window):
+        return np.zeros(0)
+    chosen = window.take((window.rows["model_version"] == version).to_numpy(dtype=bool)).probabilities
+    rows = chosen if isinstance(chosen, list) else list(chosen)
+    sizes = {len(p) for p in rows}
+    return np.concatenate([_evenness(np.array([p for p in rows if len(p) == k])) for k in sizes] or [[]])
+
+
+def _evenness(shares: Array) -> Array:
+    """(m,) from (m, n_labels) probabilities; NaN where they are none, or there is one label only."""
+    with np.errstate(all="ignore"):
+        p = shares / shares.sum(axis=1, keepdims=True)
+        p = np.where((p >= 0).all(axis=1, keepdims=True), p, np.nan)
+        bits = -np.where(p > 0, p * np.log(p), p).sum(axis=1)
+        return np.asarray(bits / np.log(shares.shape[1]))
