@@ -30,8 +30,7 @@ def measure(view: View) -> Iterator[Signal]:
 def _of(view: View, spec: Spec) -> Signal:
     needed = view.settings.min_labels
     version = commonest(view.whole.rows["model_version"])
-    both = [w.rows for w in (view.whole_reference, view.whole) if len(w)]
-    rows = pd.concat(both, ignore_index=True)
+    rows = _labelled(view)
     rows = rows[rows["truth"].notna() & (rows["model_version"] == version)]
     if spec is AUDIT:
         rows = rows[rows["audit"].astype(bool)]
@@ -55,3 +54,10 @@ def _of(view: View, spec: Spec) -> Signal:
         high=found.high,
         held=False,
     )
+
+
+def _labelled(view: View) -> pd.DataFrame:
+    if view.labelled is not None:
+        return view.labelled.rows
+    both = [w.rows for w in (view.whole_reference, view.whole) if len(w)]
+    return pd.concat(both, ignore_index=True)

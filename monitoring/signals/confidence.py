@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from core.records import Array, Signal
+from core.records import Array, Signal, Window
+from monitoring.signals.means import mean
 from monitoring.view import Spec, View, commonest
 
 CONFIDENCE = Spec(
@@ -62,18 +63,18 @@ def _entropy(view: View) -> Signal:
     if len(view.window) == 0:
         return view.signal(ENTROPY, None, "not enough rows: 0")
     version = commonest(view.window.rows["model_version"])
-    ours, theirs = (_entropies(w, version) for w in (view.window, view.reference))
+    ours, theirs = (_entropies(sample, version) for sample in view.sample)
     return mean(view, ENTROPY, ours, theirs, f"of model_version {version}, with probabilities")
 
 
 def _entropies(window: Window, version: str) -> Array:
     """(m,) Shannon entropy of each answer of a version over that of equally likely labels."""
-    if len(window.probabilities) != len(window):
+    rows, given = np.flatnonzero(window.rows["model_version"] == version), window.probabilities
+    if len(given) != len(window):
         return np.zeros(0)
-    chosen = window.take((window.rows["model_version"] == version).to_numpy(dtype=bool)).probabilities
-    rows = chosen if isinstance(chosen, list) else list(chosen)
-    sizes = {len(p) for p in rows}
-    return np.concatenate([_evenness(np.array([p for p in rows if len(p) == k])) for k in sizes] or [[]])
+    if isinstance(given, np.ndarray):
+        return _evenness(given[rows])
+    return np.array([_evenness(given[i][None])[0] for i in rows])
 
 
 def _evenness(shares: Array) -> Array:
@@ -81,5 +82,5 @@ def _evenness(shares: Array) -> Array:
     with np.errstate(all="ignore"):
         p = shares / shares.sum(axis=1, keepdims=True)
         p = np.where((p >= 0).all(axis=1, keepdims=True), p, np.nan)
-        bits = -np.where(p > 0, p * np.log(p), p).sum(axis=1)
-        return np.asarray(bits / np.log(shares.shape[1]))
+        nats = -np.where(p > 0, p * np.log(p), p).sum(axis=1)
+        return np.asarray(nats / np.log(float(shares.shape[1])))

@@ -34,6 +34,6 @@ def measure(view: View) -> Iterator[Signal]:
     else:
         yield ratio(view, WORDS, (ours["unseen"], ours["words"]), (theirs["unseen"], theirs["words"]))
     if view.model.unknown is None:
-        yield view.signal(TOKENS, None, "not comparable: no tokenizer is at hand, or it spells every text")
+        yield view.signal(TOKENS, None, "not comparable: no tokenizer is at hand")
     else:
         yield mean(view, TOKENS, ours["unknown"], theirs["unknown"])
