@@ -122,8 +122,8 @@ def test_a_bad_input_changes_values_and_never_which_signals_there_are(measure: M
 @every
 def test_of_no_rows_nothing_is_said_but_how_many(measure: Measure) -> None:
     """A zero would be taken for a measurement."""
-    silent = [s for s in measure(view(no_rows(today()), before(), system=[]))]
-    assert [s.name for s in silent if s.value is not None] == (["rows"] if silent[0].name == "rows" else [])
+    silent = measure(view(no_rows(today()), before(), system=[]))
+    assert {s.name for s in silent if s.value is not None} <= {"rows"}
 
 
 @every
