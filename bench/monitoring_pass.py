@@ -1,5 +1,5 @@
-"""What one look at a day of 100,000 answers costs: every signal of it and of its segments, from the store
-to the stored signals, on two cores. The seven days before it hold as many each; the report is left aside.
+"""What one look at a day of 100,000 answers costs: every signal of it and of its segments, from the
+store to the stored signals, on two cores. The seven days before hold as many each; no report is made.
 
 python -m bench.monitoring_pass --json bench/out/monitoring_pass.json
 """
@@ -81,7 +81,7 @@ def _answers(
     model: TextClassifier, version: str, times: list[datetime], texts: list[str], embeddings: Array
 ) -> Iterator[Prediction]:
     rng = np.random.default_rng(int(times[0].timestamp()))
-    shares, draws = model.head.probabilities(embeddings), rng.random((len(times), 3))
+    shares, draws = model.trained.probabilities(embeddings), rng.random((len(times), 3))
     best = shares.argmax(axis=1)
     for i, when in enumerate(times):
         request = uuid7(when, str(i), "request")
@@ -92,7 +92,7 @@ def _answers(
             model_version=version,
             variant="champion",
             text=f"{texts[i]} {int(draws[i, 0] * 500)}",
-            label=model.head.labels[best[i]],
+            label=model.trained.labels[best[i]],
             score=float(shares[i, best[i]]),
             probabilities=shares[i].astype(np.float16),
             embedding=embeddings[i].astype(np.float16),

@@ -72,7 +72,8 @@ class Monitoring(Section):
         description="alert when more than this share of rows fails a data quality check",
     )
     expectations: list[Expectation] = Field(
-        [], description="your own Great Expectations checks of the window's rows, beside the built-in ones"
+        [],
+        description="your own Great Expectations checks of the window's rows, beside our own",
     )
     hook: str = Field(
         "",

@@ -108,7 +108,7 @@ def batches_of(**where: Any) -> tuple[Any, Any]:
 def suite_of(
     frame: pd.DataFrame, known_labels: Set[str], max_length: int, own: Sequence[Expectation]
 ) -> tuple[Any, list[Check]]:
-    """The checks of a frame as a suite, and those of the user's that cannot be made, with the reason."""
+    """The checks of a frame as a suite, and those of the user's that cannot be made, and why."""
     _batches()  # sets the environment before the first import
     made, broken = [], []
     for mine in own:
@@ -128,11 +128,15 @@ def suite_of(
 def _built_in(columns: Set[str], known_labels: Set[str], max_length: int) -> list[tuple[str, Any]]:
     import great_expectations.expectations as gxe
 
+    known = sorted(known_labels)
     named = [
         ("text.present", gxe.ExpectColumnValuesToNotBeNull(column="text")),
         ("text.empty", gxe.ExpectColumnValuesToMatchRegex(column="text", regex=r"\S")),
         ("text.length", gxe.ExpectColumnValueLengthsToBeBetween(column="text", max_value=max_length)),
-        ("label.known", gxe.ExpectColumnValuesToBeInSet(column="label", value_set=sorted(known_labels))),
+        (
+            "label.known",
+            gxe.ExpectColumnValuesToBeInSet(column="label", value_set=known),
+        ),
         ("score.range", gxe.ExpectColumnValuesToBeBetween(column="score", min_value=0, max_value=1)),
     ]
     schema = gxe.ExpectTableColumnsToMatchSet(column_set=list(COLUMNS), exact_match=False)

@@ -47,6 +47,6 @@ def duplicated(rows: Array) -> Array:
 def _unit(rows: Array) -> Array:
     """Rows of length 1; NaN where a row has no direction."""
     with np.errstate(all="ignore"):
-        length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float32))
+        length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         length = np.where((length > 0) & np.isfinite(length), length, np.nan)
         return np.asarray(rows / length[:, None], dtype=np.float32)

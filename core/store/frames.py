@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Text, cast, type_coerce
 from core import schema
 from core.records import Array, Window
 
-PLAIN = ("prediction_id", "request_id", "model_version", "variant", "text", "label", "score", "encoder")
-PLAIN += ("user_key", "latency_ms")
+IDS = ("prediction_id", "request_id")
+PLAIN = ("model_version", "variant", "text", "label", "score", "encoder", "user_key", "latency_ms")
 
 
 def columns() -> list[ColumnElement[Any]]:
@@ -23,7 +23,7 @@ def columns() -> list[ColumnElement[Any]]:
     each would take longer than all the rest."""
     p, a, k = schema.predictions, schema.annotations, schema.tasks
     return [
-        *(p.c[name] for name in PLAIN),
+        *(p.c[name] for name in (*IDS, *PLAIN)),
         type_coerce(p.c.timestamp, Text).label("timestamp"),
         cast(p.c.segments, Text).label("segments"),
         p.c.propensity.label("kept"),
@@ -52,9 +52,9 @@ def _frame(given: dict[str, list[Any]]) -> pd.DataFrame:
     kept = np.array(given["kept"], dtype=float)
     times = pd.to_datetime(pd.Series(given["timestamp"], dtype=object), utc=True, format="ISO8601")
     made = {
-        **{name: given[name] for name in PLAIN[:2]},
+        **{name: given[name] for name in IDS},
         "timestamp": times.astype("datetime64[us, UTC]"),
-        **{name: given[name] for name in PLAIN[2:]},
+        **{name: given[name] for name in PLAIN},
         "truth": pd.Series(given["truth"], dtype=object),
         "audit": np.array([bool(x) for x in given["audit"]], dtype=bool),
         "kept": kept,

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, at
+from everloop.commands.options import NowOption, WorkspaceOption, at, since
 
 
 def quarantine(
     workspace: WorkspaceOption = Path(),
-    since: Annotated[
-        str, typer.Option(help="How far back: days (14d), hours (36h), or a time (ISO 8601).")
-    ] = "7d",
+    since_: Annotated[str, typer.Option("--since", help="How far back: 36h, 14d, 8w.")] = "7d",
     now: NowOption = None,
 ) -> None:
     """Rows that failed data quality checks, and which ones. They are never picked for labels.
@@ -24,10 +22,9 @@ def quarantine(
     from everloop.table import table
     from flows.home import open_home
 
-    when = at(now)
-    rows = open_home(workspace).store.quarantine(_start(since, now, when))
+    rows = open_home(workspace).store.quarantine(since(since_, at(now)))
     shown = [[r.request_id, f"{r.timestamp:%Y-%m-%d %H:%M}", ", ".join(r.reasons)] for r in rows]
     if shown:
         typer.echo(table(["request", "time (UTC)", "failed"], shown))
     else:
-        typer.echo(f"no row failed a check since {since}")
+        typer.echo(f"no row failed a check since {since_}")

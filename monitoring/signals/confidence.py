@@ -79,6 +79,8 @@ def _entropies(window: Window, version: str) -> Array:
 
 def _evenness(shares: Array) -> Array:
     """(m,) from (m, n_labels) probabilities; NaN where they are none, or there is one label only."""
+    if shares.shape[1] < 2:
+        return np.full(len(shares), np.nan)
     with np.errstate(all="ignore"):
         p = shares / shares.sum(axis=1, keepdims=True)
         p = np.where((p >= 0).all(axis=1, keepdims=True), p, np.nan)

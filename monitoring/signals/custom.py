@@ -13,7 +13,7 @@ SPECS: tuple[Spec, ...] = ()  # what a hook gives is known when it has given it
 
 
 def measure(view: View) -> Iterator[Signal]:
-    """One `custom.NAME` for each number it gives, of all traffic only; `custom` itself where it fails."""
+    """One `custom.NAME` for each number it gives, of all traffic only; `custom` where it fails."""
     hook = view.settings.hook
     if not hook or view.segment:
         return

@@ -28,8 +28,8 @@ SPECS = (NOVELTY, DUPLICATES)
 
 
 def measure(view: View) -> Iterator[Signal]:
-    """The mean cosine distance to the nearest of at most 1,000 labelled rows, or, without labels enough,
-    of the reference; and the share of rows that have a near-duplicate among as many others."""
+    """The mean cosine distance to the nearest of at most 1,000 rows, labelled ones where there are
+    enough; and the share of rows that have a near-duplicate among GROUP - 1 others."""
     ours, theirs = (s.rows for s in view.sample)
     why = "with an embedding that can be held against known ones"
     yield mean(view, NOVELTY, ours["novelty"], theirs["novelty"], why)

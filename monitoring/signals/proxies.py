@@ -1,4 +1,4 @@
-"""Is the language the one the model knows? Words the reference never used, tokens the encoder cannot spell."""
+"""Is the language the one the model knows? Words that are new, and tokens the encoder cannot spell."""
 
 from __future__ import annotations
 

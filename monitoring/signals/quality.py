@@ -45,7 +45,7 @@ def measure(view: View) -> Iterator[Signal]:
 
 
 def _of(view: View, check: Check) -> Check:
-    """What a check says of the view's rows; of a segment that has none of the failed ones, that it passed."""
+    """What a check says of the view's rows: a segment without any of the failed ones passes it."""
     if view.parent is None or not check.failed:
         return check
     mine = set(view.window.rows["request_id"]).intersection(check.failed)

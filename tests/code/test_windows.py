@@ -57,7 +57,10 @@ def test_models_of_more_labels_make_rows_of_other_lengths(store: Store) -> None:
     store.log([row(0), row(1, probabilities=more, embedding=np.ones(6, dtype=np.float16)), row(2)])
     window = store.window(NOW, END)
     assert [p.tolist() for p in window.probabilities] == [[0.75, 0.25], [0.5, 0.25, 0.25], [0.75, 0.25]]
-    assert [p.tolist() for p in window.take(np.array([2, 1])).probabilities] == [[0.75, 0.25], more.tolist()]
+    assert [p.tolist() for p in window.take(np.array([2, 1])).probabilities] == [
+        [0.75, 0.25],
+        more.tolist(),
+    ]
     assert np.isnan(window.embeddings[1]).all()
     assert not np.isnan(window.embeddings[[0, 2]]).any()
 
@@ -68,7 +71,10 @@ def test_at_most_so_many_rows_are_read_and_always_the_same_ones(store: Store) ->
     assert (len(whole), whole.share, some.share) == (4000, 1.0, 0.25)
     assert abs(len(some) - 1000) < 100
     assert set(few.rows["request_id"]) < set(some.rows["request_id"])
-    assert some.rows["request_id"].tolist() == store.window(NOW, END, most=1000).rows["request_id"].tolist()
+    assert (
+        some.rows["request_id"].tolist()
+        == store.window(NOW, END, most=1000).rows["request_id"].tolist()
+    )
     assert some.rows["timestamp"].is_monotonic_increasing
     middle = some.rows["timestamp"].mean() - NOW
     assert abs(middle / timedelta(seconds=2000) - 1) < 0.05  # drawn evenly over the time

@@ -70,7 +70,7 @@ BAD: dict[str, Callable[[], View]] = {
     "no texts": lambda: view(today(text=None), before(text=None)),
     "empty texts": lambda: view(today(text=""), before(text=" \n")),
     "other dimensions": lambda: view(embedded(today(), np.ones((400, 4))), before()),
-    "no probabilities": lambda: view(replace(today(), probabilities=[]), before()),
+    "no probabilities": lambda: view(replace(today(), probabilities=[np.zeros(0)] * 400), before()),
     "a reference older than the retention": lambda: view(today(), no_rows(before())),
     "a reference of one hour": lambda: view(today(), before(timestamp=NOW - DAY - DAY / 24)),
     "a segment never seen": lambda: view(today(**{"segment.plan": "new"}), before()),

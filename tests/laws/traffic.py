@@ -37,7 +37,9 @@ def traffic(start: datetime, days: int, rows: int, seed: int = 0, **columns: obj
             "encoder": "minilm",
             "user_key": "",
             "latency_ms": rng.exponential(10.0, rows),
-            "truth": pd.Series([t if p else None for t, p in zip(truth, picked, strict=True)], dtype=object),
+            "truth": pd.Series(
+                [t if p else None for t, p in zip(truth, picked, strict=True)], dtype=object
+            ),
             "audit": picked,
             "kept": 1.0,
             "propensity": np.where(picked, 0.2, np.nan),
