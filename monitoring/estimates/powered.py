@@ -18,7 +18,6 @@ from monitoring.accuracy import wilson
 from monitoring.estimates.answers import Answers
 from monitoring.estimates.calibration import fit
 
-
 TUNED_AT = 100  # labels at which the bounds for all looks are tightest; they hold at any number
 
 

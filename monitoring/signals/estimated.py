@@ -2,8 +2,8 @@
 
 `accuracy.estimated` needs no label of the window: the mean calibrated chance of its answers (confidence
 based performance estimation). It is blind to what its calibration has not met, so it never alarms.
-`accuracy.powered` corrects such chances by the labels of the last `accuracy_days` days: right on average
-whatever the chances are worth. Its interval holds for all looks while the labels came in, so that
+`accuracy.powered` corrects such chances by the labels of the last `accuracy_days` days: right on
+average whatever the chances are worth. Its interval holds for all looks while the labels came in, so that
 looking every hour finds no more by luck than looking once; the narrower one for a single look is in the
 note.
 
@@ -70,8 +70,8 @@ def _powered(view: View, labelled: Answers) -> Signal:
     return view.signal(
         POWERED,
         found.value,
-        f"{found.labels} labels of {settings.accuracy_days} days, chances trusted {found.trust:.0%}; the "
-        f"interval holds for every look; for one look alone {found.once[0]:.3f}..{found.once[1]:.3f}",
+        f"{found.labels} labels of {settings.accuracy_days} days, chances trusted {found.trust:.0%}; "
+        f"the interval holds for every look; for one look alone {found.once[0]:.3f}..{found.once[1]:.3f}",
         baseline=settings.accuracy_floor,
         low=found.low,
         high=found.high,
