@@ -29,9 +29,10 @@ class Answers:
 
 
 def answers_of(window: Window) -> Answers:
-    """The rows of a window that have a score."""
-    score = window.rows["score"].to_numpy(dtype=float)
-    window = window.take(np.isfinite(score))
+    """The rows of a window that have a score, in time order."""
+    scored = np.flatnonzero(np.isfinite(window.rows["score"].to_numpy(dtype=float)))
+    times = window.rows["timestamp"].to_numpy()[scored]
+    window = window.take(scored[np.argsort(times, kind="stable")])
     rows = window.rows
     known = rows["truth"].notna().to_numpy(dtype=bool)
     right = (rows["label"] == rows["truth"]).to_numpy(dtype=bool)

@@ -58,7 +58,7 @@ def rectified(chances: Array, right: Array, labelled: Array, weight: Array) -> P
     >>> chances, right = np.array([0.9, 0.9, 0.1, 0.1]), np.array([1, 1, 0, 0, 1.0])
     >>> labelled = np.array([0.9, 0.9, 0.1, 0.1, 0.9])
     >>> round(rectified(chances, right, labelled, np.ones(5)).value, 3)
-    0.5
+    0.556
     """
     weight = weight / weight.sum()
     trust = _trust(chances, right, labelled, weight)

@@ -3,9 +3,9 @@
 `accuracy.estimated` needs no label of the window: the mean calibrated chance of its answers (confidence
 based performance estimation). It is blind to what its calibration has not met, so it never alarms.
 `accuracy.powered` corrects such chances by the labels of the last `accuracy_days` days: right on
-average whatever the chances are worth. Its interval holds for all looks while the labels came in, so that
-looking every hour finds no more by luck than looking once; the narrower one for a single look is in the
-note.
+average whatever the chances are worth. Its interval holds for all looks while the labels came in, so
+that looking every hour finds no more by luck than looking once; the narrower one for a single look is
+in the note.
 
 Both are about answers as they were given, whoever gave them: no label was known by then, so labels that
 have trained a model since are as good as any. How the model that serves now would do is
@@ -58,6 +58,8 @@ def _estimated(view: View, labelled: Answers) -> Signal:
 
 
 def _powered(view: View, labelled: Answers) -> Signal:
+    if not len(view.whole):
+        return view.signal(POWERED, None, "not enough rows: 0", held=False)
     settings, recent = view.settings, _recent(view)
     since = _day(view) - settings.accuracy_days
     drawn = np.flatnonzero((labelled.chance > 0) & (labelled.chance <= 1) & (labelled.days >= since))
@@ -67,11 +69,14 @@ def _powered(view: View, labelled: Answers) -> Signal:
     chances, theirs = chained(labelled, recent)
     rows = labelled.take(drawn)
     found = rectified(theirs, rows.right, chances[drawn], 1 / rows.chance)
+    once = "{:.3f}..{:.3f}".format(*found.once)
+    note = (
+        f"{found.labels} labels of {settings.accuracy_days} days, chances trusted {found.trust:.0%}; "
+    )
     return view.signal(
         POWERED,
         found.value,
-        f"{found.labels} labels of {settings.accuracy_days} days, chances trusted {found.trust:.0%}; "
-        f"the interval holds for every look; for one look alone {found.once[0]:.3f}..{found.once[1]:.3f}",
+        f"{note}the interval holds for every look; for one look alone {once}",
         baseline=settings.accuracy_floor,
         low=found.low,
         high=found.high,
