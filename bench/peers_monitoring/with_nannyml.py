@@ -60,13 +60,13 @@ def judged(frame, name):
 
 
 def by_day(frame, scores, drift):
+    said = zip(chunk_days(frame), scores, drift, strict=True)
+    return {int(d): (float(s), bool(a)) for d, s, a in said if np.isfinite(s)}
+
+
+def chunk_days(frame):
     starts = pd.to_datetime(frame["chunk"]["chunk"]["start_date"])
-    days = (starts.dt.normalize() - START).dt.days
-    return {
-        int(d): (float(s), bool(a))
-        for d, s, a in zip(days, scores, drift, strict=True)
-        if np.isfinite(s)
-    }
+    return (starts.dt.normalize() - START).dt.days.to_numpy()
 
 
 def table(rows, columns=()):
@@ -76,35 +76,32 @@ def table(rows, columns=()):
 
 
 def estimate(path):
-    """Accuracy by CBPE over the chunks of a file: reference with truth, days without."""
+    """Accuracy by CBPE, a window a chunk: the reference has its truth, the windows have none."""
     data = np.load(path)
-    labels = [str(x) for x in data["labels"]]
-    columns = {name: f"p{i}" for i, name in enumerate(labels)}
-
-    def predicted(part):
-        frame = pd.DataFrame(data[f"{part}_probabilities"], columns=list(columns.values()))
-        frame["predicted"] = data[f"{part}_predicted"].astype(str)
-        frame["truth"] = data[f"{part}_truth"].astype(str)
-        return frame
-
-    reference, analysis = predicted("reference"), predicted("analysis")
+    columns = {str(name): f"p{i}" for i, name in enumerate(data["labels"])}
+    reference = predicted(data, "reference", list(columns.values()))
+    reference["truth"] = data["reference_truth"].astype(str)
     estimator = nml.CBPE(
         y_pred_proba=columns,
         y_pred="predicted",
         y_true="truth",
         problem_type="classification_multiclass",
         metrics=["accuracy"],
-        chunk_size=int(data["chunk"]),
+        timestamp_column_name="timestamp",
+        chunk_period="D",
     )
-    estimator.fit(reference)
-    size, values = int(data["chunk"]), []
-    for i in range(int(data["chunks"])):
-        part = analysis[data["analysis_chunk"] == i].drop(columns="truth")
-        found = estimator.estimate(part)
-        frame = found.filter(period="analysis").to_df()
-        weight = np.full(len(frame), size)
-        values.append(float(np.average(frame["accuracy"]["value"].to_numpy(float), weights=weight)))
-    return {"values": values}
+    found = estimator.fit(reference).estimate(predicted(data, "analysis", list(columns.values())))
+    frame = found.filter(period="analysis").to_df()
+    values = frame["accuracy"]["value"].to_numpy(float)
+    return {"values": values.tolist(), "windows": chunk_days(frame).tolist()}
+
+
+def predicted(data, part, columns):
+    """The window of a row stands as its day."""
+    frame = pd.DataFrame(data[f"{part}_probabilities"].astype(float), columns=columns)
+    frame["predicted"] = data[f"{part}_predicted"].astype(str)
+    frame["timestamp"] = START + pd.to_timedelta(data[f"{part}_window"], unit="D")
+    return frame
 
 
 DETECTORS = {
