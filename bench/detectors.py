@@ -128,7 +128,11 @@ def peer(detector: str, job: Path, policy: Policy, budget: float) -> Watch:
         drift[stream] = np.zeros(days[stream], dtype=bool)
         for day, (score, said) in verdicts.items():
             scores[stream][int(day)], drift[stream][int(day)] = score, said
-    note = f"{len(scores) - 1} of {len(names) - 1} streams without drift" if len(scores) < len(names) else ""
+    note = (
+        f"{len(scores) - 1} of {len(names) - 1} streams without drift"
+        if len(scores) < len(names)
+        else ""
+    )
     return Watch(name, scores, drift, answer["default"], answer["seconds_a_window"], note)
 
 

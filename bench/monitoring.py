@@ -29,7 +29,16 @@ from core.records import Array
 from monitoring import Monitoring
 
 REAL = "clinc"
-GRID = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # false alarms in 60 days at which curves are compared
+GRID = (
+    0.0,
+    0.25,
+    0.5,
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+    15.0,
+)  # false alarms in 60 days at which curves are compared
 SETTLED = 14  # days after which weekends are known
 POLICIES = (
     Policy("sliding", Monitoring().reference_days, Monitoring().reference_days),
@@ -142,9 +151,7 @@ def our_rows(watch: Watch, events: Sequence[Event]) -> list[Row]:
         )
         for e in sought(events)
     ]
-    each = [
-        false_alarms([watch.drift[n]], [watch.scores[n]]) for n in watch.drift if n != REAL
-    ]
+    each = [false_alarms([watch.drift[n]], [watch.scores[n]]) for n in watch.drift if n != REAL]
     days = ", ".join(str(d) for d in np.flatnonzero(watch.drift[REAL]))
     return [
         *rows,
@@ -164,7 +171,9 @@ def week_rows(stream: Stream, policy: Policy, count: int) -> list[Row]:
         weekends.append(alarms[late & weekend].mean())
         others.append(found.drift[name][late & ~weekend].mean())
     return [
-        Row("weekends known from before: days that alarm", float(np.mean(weekends)), "share", "<= 0.02"),
+        Row(
+            "weekends known from before: days that alarm", float(np.mean(weekends)), "share", "<= 0.02"
+        ),
         Row("weekdays beside them: days that alarm", float(np.mean(others)), "share", "<= 0.02"),
     ]
 

@@ -57,7 +57,9 @@ def _styled(axis: Any, found: Mapping[str, tuple[Sequence[Point], Point | None]]
         if default is not None:
             mark = {"marker": "*", "ms": 19} if ours else {"marker": "o", "ms": 7}
             place = max(default.false_alarms, LEAST)
-            axis.plot(place, default.delay, color=colour, mec="white", mew=0.8, zorder=front + 1, **mark)
+            axis.plot(
+                place, default.delay, color=colour, mec="white", mew=0.8, zorder=front + 1, **mark
+            )
 
 
 def _envelope(points: Sequence[Point]) -> tuple[list[float], list[float]]:
@@ -85,7 +87,10 @@ def draw_scale(found: Mapping[str, tuple[Sequence[Cost], str]], path: Path) -> N
             library = said.split(":")[0]
             ours, style = library == "everloop", STYLES[seen.get(library, 0)]
             seen[library] = seen.get(library, 0) + 1
-            x, y = [c.rows for c in costs], [max(getattr(c, what), 0.1 * (what != "seconds")) for c in costs]
+            x, y = (
+                [c.rows for c in costs],
+                [max(getattr(c, what), 0.1 * (what != "seconds")) for c in costs],
+            )
             colour = LIBRARIES[library]
             axis.plot(x, y, "o", ls=style, color=colour, lw=3 if ours else 1.4, ms=4, label=said)
             if why and x:
@@ -93,7 +98,15 @@ def draw_scale(found: Mapping[str, tuple[Sequence[Cost], str]], path: Path) -> N
         axis.set(xscale="log", yscale="log", xlabel="rows of 384 on either side", title=title)
         axis.set_xticks([1e3, 1e4, 1e5], ["1,000", "10,000", "100,000"])
         axis.grid(alpha=0.25)
-    axes[0].plot([], [], "x", color="grey", ms=9, mew=2.5, ls="", label="no larger size within the limits")
+    axes[0].plot(
+        [], [], "x", color="grey", ms=9, mew=2.5, ls="", label="no larger size within the limits"
+    )
     axes[0].axhline(1, color="#c1121f", lw=0.8, alpha=0.5)
-    axes[1].legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    axes[1].legend(
+        *axes[0].get_legend_handles_labels(),
+        fontsize=8,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        frameon=False,
+    )
     figure.savefig(path, dpi=130)

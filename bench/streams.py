@@ -16,7 +16,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,8 @@ def read_stream(name: str, data: Path) -> Stream:
     )
     embed = _Embedded([*stream.text, *train.text, *evaluation.text])
     training, held = (
-        Labelled(t.text.to_numpy(str), t.label.to_numpy(str), embed(t.text)) for t in (train, evaluation)
+        Labelled(t.text.to_numpy(str), t.label.to_numpy(str), embed(t.text))
+        for t in (train, evaluation)
     )
     head = fit_head(training.embeddings, training.labels.tolist())
     embeddings = embed(stream.text)
@@ -162,9 +163,7 @@ def read_stream(name: str, data: Path) -> Stream:
     )
     shares = head.probabilities(embeddings)
     places = np.arange(len(frame))
-    return Stream(
-        name, frame, embeddings, shares, head, embed.encoder.identity, training, held, places
-    )
+    return Stream(name, frame, embeddings, shares, head, embed.encoder.identity, training, held, places)
 
 
 def shuffled(stream: Stream, seed: int) -> Stream:

@@ -45,7 +45,9 @@ def classifier(reference):
 
 
 DETECTORS = {
-    "mmd": Detector(by_distance(lambda x: MMDDrift(x, backend="pytorch")), "p < 0.05, 100 permutations"),
+    "mmd": Detector(
+        by_distance(lambda x: MMDDrift(x, backend="pytorch")), "p < 0.05, 100 permutations"
+    ),
     "lsdd": Detector(
         by_distance(lambda x: LSDDDrift(x, backend="pytorch")), "p < 0.05, 100 permutations"
     ),

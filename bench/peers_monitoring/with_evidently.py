@@ -1,8 +1,6 @@
 """Evidently: its embedding drift methods called directly, and its preset on label, score and length."""
 
 import pandas as pd
-from rows import Detector, each
-
 from evidently import DataDefinition, Dataset, Report
 from evidently.metrics.embeddings import (
     DistanceDriftMethod,
@@ -11,6 +9,7 @@ from evidently.metrics.embeddings import (
     RatioDriftMethod,
 )
 from evidently.presets import DataDriftPreset
+from rows import Detector, each
 
 COLUMNS = DataDefinition(categorical_columns=["label"], numerical_columns=["score", "length"])
 

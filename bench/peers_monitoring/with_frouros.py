@@ -94,7 +94,9 @@ DETECTORS = {
     "ks": Detector(each(kolmogorov), "p < 0.05 (of confidence)"),
     "adwin": Detector(
         streaming(
-            lambda d: ADWIN(config=ADWINConfig(delta=d)), (0.5, 0.1, 0.02, 0.002, 2e-4, 2e-6, 2e-9), 0.002
+            lambda d: ADWIN(config=ADWINConfig(delta=d)),
+            (0.5, 0.1, 0.02, 0.002, 2e-4, 2e-6, 2e-9),
+            0.002,
         ),
         "delta 0.002 (of confidence)",
         streaming=True,
