@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from core.records import Decision, Signal
+import pandas as pd
+
+from core.records import Decision, Quarantined, Signal
 from flows.home import Home
 from monitoring.alerts import alerts
+from monitoring.expectations import failed_rows
 from monitoring.monitor import observe
 from monitoring.profiles import observe_profiles
-from monitoring.view import Model, View
+from monitoring.signals.estimated import MOST
+from monitoring.view import Model, View, no_feedback
+
+MEMORY_DAYS = 60  # of labels, from which a calibration learns
+QUARANTINED = 1000  # rows of one window that are kept with their reasons
 
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
@@ -23,6 +31,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         view = _view(home, start, now)
         signals = observe(view)
         home.store.put_signals(signals)
+        home.store.put_quarantine(_failed(view))
         raised = _alert(home, signals, now)
         if report or raised:
             _report(home, view, now)
@@ -33,8 +42,24 @@ def _view(home: Home, start: datetime, now: datetime) -> View:
     """The window, what it is held against, and the model that serves."""
     settings = home.strategy.monitoring
     window = home.store.window(start, now)
-    reference = home.store.window(start - timedelta(days=settings.reference_days), start)
-    return View(window, reference, _model(home), settings)
+    before = start - timedelta(days=settings.reference_days)
+    reference = home.store.window(before, start, most=settings.reference_rows)
+    return View(
+        window,
+        reference,
+        _model(home),
+        settings,
+        labelled=home.store.labelled(now - timedelta(days=MEMORY_DAYS), now),
+        recent=home.store.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
+        feedback=_feedback(home, before, now),
+        system=home.store.system(start, now),
+    )
+
+
+def _feedback(home: Home, start: datetime, end: datetime) -> pd.DataFrame:
+    """What users said in [start, end), one row each."""
+    told = home.store.feedback(start, end)
+    return pd.DataFrame([asdict(f) for f in told]) if told else no_feedback()
 
 
 def _model(home: Home) -> Model:
@@ -44,7 +69,19 @@ def _model(home: Home) -> Model:
     head = champion.trained
     candidate = home.registry.load(rollout.candidate).trained if rollout else head
     known = frozenset([*head.labels, *candidate.labels])
-    return Model(version, head.labels, known, champion.encoder.identity, head.probabilities)
+    encoder = champion.encoder
+    return Model(
+        version, head.labels, known, encoder.identity, head.probabilities, encoder.tokens.unknown
+    )
+
+
+def _failed(view: View) -> list[Quarantined]:
+    """The window's rows that fail a check, with the names of the checks: so many at most."""
+    reasons = failed_rows(view.checks)
+    rows = view.window.rows
+    bad = rows[rows["request_id"].isin(reasons)].head(QUARANTINED)
+    times = zip(bad["request_id"], bad["timestamp"], strict=True)
+    return [Quarantined(str(r), when.to_pydatetime(), reasons[str(r)]) for r, when in times]
 
 
 def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:

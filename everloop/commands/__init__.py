@@ -9,6 +9,7 @@ from everloop.commands import (
     keys,
     label,
     predict,
+    quarantine,
     replay,
     rollout,
     runtimes,
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (workspace, serve, predict, replay, turn, runtimes):
+for module in (workspace, serve, predict, replay, turn, quarantine, runtimes):
     module.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(label.app, name="label")
