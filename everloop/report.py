@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.records import Decision
-from pipelines.testing.page import bars, figures, table, tag, text, write_page
+from core.page import bars, figures, table, tag, text, write_page
 
 TONES = {
     "retrain": "loop",

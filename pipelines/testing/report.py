@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.records import TestReport
-from pipelines.testing.page import bars, table, tag, text, write_page
+from core.page import bars, table, tag, text, write_page
 from pipelines.testing.verdict import set_name
 
 KINDS = {
