@@ -31,11 +31,6 @@ class Side:
     def texts(self) -> list[str]:
         return ["" if t is None else str(t) for t in self.rows["text"]]
 
-    def unit(self) -> Array:
-        """Embeddings of length 1, so that a product is a cosine."""
-        lengths = np.linalg.norm(self.embeddings, axis=1, keepdims=True)
-        return np.asarray(self.embeddings / np.maximum(lengths, 1e-12), dtype=np.float32)
-
     def take(self, where: Array) -> Side:
         rows = self.rows.iloc[where].reset_index(drop=True)
         return Side(
@@ -45,6 +40,23 @@ class Side:
             self.confidence[where],
             self.ago[where],
         )
+
+
+def unit(rows: Array) -> Array:
+    """(n, dim) rows of length 1, so that a product is a cosine."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def joined(*sides: Side) -> Side:
+    """All their rows, one side after the other."""
+    return Side(
+        pd.concat([s.rows for s in sides], ignore_index=True),
+        np.concatenate([s.embeddings for s in sides]),
+        np.concatenate([s.labels for s in sides]),
+        np.concatenate([s.confidence for s in sides]),
+        np.concatenate([s.ago for s in sides]),
+    )
 
 
 def alike(view: View, most: int = MAX_ROWS) -> tuple[Side, Side]:
@@ -84,6 +96,9 @@ def _side(view: View, rows: Window, ago: Array, encoder: str, most: int) -> Side
     if model.classify is None or model.encoder != encoder or len(where) == 0:
         scores = np.nan_to_num(kept["score"].to_numpy(dtype=float))
         return Side(kept, embeddings, kept["label"].to_numpy(dtype=str), scores, ago)
-    shares = model.classify(embeddings)
+    try:
+        shares = model.classify(embeddings)
+    except ValueError as fault:  # a head of another size than the encoder's rows
+        raise IncomparableError(f"not comparable: the model cannot read them ({fault})") from None
     labels = np.array(model.labels, dtype=str)[shares.argmax(axis=1)]
     return Side(kept, embeddings, labels, shares.max(axis=1).astype(float), ago)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from monitoring.alike import Side, alike
-from monitoring.drift import IncomparableError
+from monitoring.alike import IncomparableError, Side, alike
 from monitoring.moved import Moved, moved
 from monitoring.view import View
 from monitoring.witness import Typical, typical
@@ -27,6 +26,11 @@ class Explanation:
     went: Sequence[Word] = ()
     texts: Sequence[Typical] = ()  # private: never leave the workspace
     note: str = ""
+
+    @property
+    def nothing(self) -> bool:
+        """Luck explains all of it."""
+        return not (self.labels or self.segments or self.came or self.went or self.texts)
 
     def lines(self) -> list[str]:
         """A few lines for a terminal or an alert, without anybody's text."""

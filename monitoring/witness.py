@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.records import Array
-from monitoring.alike import Side
-from monitoring.drift import BLOCK_ROWS, IncomparableError, _random_features
+from monitoring.alike import IncomparableError, Side, unit
+from monitoring.drift import BLOCK_ROWS, _random_features
 
 TEXTS = 5
 SUBSETS = 20
@@ -40,13 +40,13 @@ def typical(window: Side, reference: Side, seed: int = 0) -> list[Typical]:
     from what the reference does by itself. Raises IncomparableError where all embeddings are the same.
     """
     values, limit = witness(window, reference, seed)
-    unit = window.unit()
+    rows = unit(window.embeddings)
     order = np.lexsort((window.rows["prediction_id"].to_numpy(dtype=str), -values))[:CANDIDATES]
     chosen: list[int] = []
     for i in order[values[order] > limit]:
-        if len(chosen) < TEXTS and (not chosen or (unit[chosen] @ unit[i]).max() < SAME):
+        if len(chosen) < TEXTS and (not chosen or (rows[chosen] @ rows[i]).max() < SAME):
             chosen.append(int(i))
-    nearest, similarity = nearest_rows(unit[chosen], reference.unit())
+    nearest, similarity = nearest_rows(rows[chosen], unit(reference.embeddings))
     texts, theirs = window.texts, reference.texts
     return [
         Typical(

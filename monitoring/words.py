@@ -63,12 +63,20 @@ def counts(texts: Iterable[str]) -> Counter[str]:
 def changed(window: Sequence[str], reference: Sequence[str]) -> list[Word]:
     """Words whose share of all words differs by more than luck, the surest first.
 
-    The prior is the words of both sides together. A word is named when |z| is beyond the normal
-    quantile of ALPHA over the size of the vocabulary (Bonferroni).
+    A word is named when |z| is beyond the normal quantile of ALPHA over the size of the vocabulary
+    (Bonferroni).
 
     >>> changed(["new tyre"] * 40 + ["my card"] * 40, ["my card"] * 400)[0].word
     'new'
     """
+    found = weighed(window, reference)
+    limit = float(norm.isf(ALPHA / 2 / max(1, len(found))))
+    return [w for w in found if abs(w.z) > limit]
+
+
+def weighed(window: Sequence[str], reference: Sequence[str]) -> list[Word]:
+    """Every word of MIN_TEXTS texts at least, the surest to differ first. The prior is the words of
+    both sides together."""
     ours, theirs = counts(window), counts(reference)
     vocabulary = sorted(w for w in ours | theirs if ours[w] + theirs[w] >= MIN_TEXTS)
     if not ours or not theirs or not vocabulary:
@@ -79,6 +87,5 @@ def changed(window: Sequence[str], reference: Sequence[str]) -> list[Word]:
     a, b = y + prior, x + prior
     log_odds = np.log(a / (n + PRIOR - a)) - np.log(b / (m + PRIOR - b))
     z = log_odds / np.sqrt(1 / a + 1 / b)
-    limit = float(norm.isf(ALPHA / 2 / len(vocabulary)))
-    order = sorted(np.flatnonzero(np.abs(z) > limit), key=lambda i: (-abs(z[i]), vocabulary[i]))
+    order = np.argsort(-np.abs(z), kind="stable")
     return [Word(vocabulary[i], int(y[i]), int(x[i]), float(z[i])) for i in order]

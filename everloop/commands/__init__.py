@@ -13,6 +13,7 @@ from everloop.commands import (
     rollout,
     runtimes,
     serve,
+    topics,
     turn,
     workspace,
 )
@@ -31,3 +32,4 @@ app.add_typer(data.app, name="data")
 app.add_typer(label.app, name="label")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
+app.add_typer(topics.app, name="topics")
