@@ -109,4 +109,5 @@ def _learnt(home: Home, view: View) -> Array | None:
     rows = rows.iloc[:: max(1, len(rows) // MAX_LEARNT)]
     if rows.empty:
         return None
-    return np.stack([np.frombuffer(e, dtype=np.float16).astype(np.float32) for e in rows["embedding"]])
+    stored = [np.frombuffer(e, dtype=np.float16) for e in rows["embedding"]]
+    return np.stack(stored).astype(np.float32)

@@ -58,13 +58,15 @@ def followed(known: Sequence[Candidate], found: Sequence[Topic], now: datetime) 
     A topic is told by where it lay when it was first seen, and what this very window opened before is
     opened anew, so the same window again changes nothing.
     """
+    again = {c.key: c.asked for c in known if c.opened == now}
     after = [c for c in known if c.opened != now]
     for topic in found:
         nearest = max(range(len(after)), key=lambda i: _likeness(after[i], topic), default=None)
         if nearest is not None and _likeness(after[nearest], topic) >= SAME:
             after[nearest] = _again(after[nearest], topic, now)
         else:
-            after.append(_new(topic, now))
+            new = _new(topic, now)
+            after.append(replace(new, asked=again.get(new.key, {})))
     return sorted(after, key=lambda c: (c.seen, c.rows))[-MAX_CANDIDATES:]
 
 
