@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from core.records import Array
 from monitoring.alike import IncomparableError, Side, alike
 from monitoring.moved import Moved, moved
 from monitoring.view import View
-from monitoring.witness import Typical, typical
-from monitoring.words import Word, changed
+from monitoring.witness import Typical, Witness, typical, witness
+from monitoring.words import Word, compared, sure, within
 
 SHOWN = 4  # of each in a line
 WORDS = 12  # came, and as many went
@@ -44,6 +47,8 @@ class Explanation:
             ("words that went", [w.word for w in self.went]),
         ]
         lines = [f"{name}: {_few(found)}" for name, found in parts if found]
+        if self.texts and not lines:
+            return ["the texts are others, though no label, segment or word alone moved beyond luck"]
         return lines or ["no label, segment or word moved by more than luck explains"]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,14 +61,42 @@ def explain(view: View) -> Explanation:
         window, reference = alike(view)
     except IncomparableError as why:
         return Explanation(note=str(why))
-    words = changed(window.texts, reference.texts)
+    found = _witness(view, window, reference)
+    words = compared(window.texts, reference.texts)
+    came = sure([w for w in words if w.z > 0])
+    went = sure([w for w in words if w.z < 0])
+    texts: list[Typical] = []
+    if found:  # the texts changed, so those that changed most say how
+        new, old = _most(found.window), found.compared[_most(-found.reference)]
+        came += within(_at(window, new), reference.texts, [w for w in words if w.z > 0])
+        went += within(_at(reference, old), window.texts, [w for w in words if w.z < 0])
+        texts = typical(window, reference, found.window)
     return Explanation(
         labels=_moved(view, "label", window, reference),
         segments=[m for c in _segments(window, reference) for m in _moved(view, c, window, reference)],
-        came=[w for w in words if w.z > 0][:WORDS],
-        went=[w for w in words if w.z < 0][:WORDS],
-        texts=_texts(view, window, reference),
+        came=list(dict.fromkeys(came))[:WORDS],
+        went=list(dict.fromkeys(went))[:WORDS],
+        texts=texts,
     )
+
+
+def _witness(view: View, window: Side, reference: Side) -> Witness | None:
+    """The witness function, where the window's texts are others than sampling would give."""
+    try:
+        found = witness(window, reference, view.seed)
+    except IncomparableError:
+        return None
+    return found if found.sds > view.settings.drift_sd else None
+
+
+def _most(values: Array) -> Array:
+    """Positions of the highest tenth, of ten at least."""
+    return np.argsort(-values, kind="stable")[: max(10, len(values) // 10)]
+
+
+def _at(side: Side, where: Array) -> list[str]:
+    texts = side.texts
+    return [texts[i] for i in where]
 
 
 def _moved(view: View, column: str, window: Side, reference: Side) -> list[Moved]:
@@ -79,13 +112,6 @@ def _values(column: str, side: Side) -> list[str]:
 def _segments(window: Side, reference: Side) -> list[str]:
     both = set(window.rows) & set(reference.rows)
     return sorted(str(c) for c in both if str(c).startswith("segment."))
-
-
-def _texts(view: View, window: Side, reference: Side) -> list[Typical]:
-    try:
-        return typical(window, reference, view.seed)
-    except IncomparableError:
-        return []
 
 
 def _few(found: Sequence[str]) -> str:

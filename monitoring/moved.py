@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import hypergeom
+from scipy.stats import false_discovery_control
 
 from core.records import Array
+from monitoring.words import exact
 
-ALPHA = 0.05  # chance that any of the values is named by luck
+ALPHA = 0.1  # share of the values named that luck explains, at most
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ def moved(
 ) -> list[Moved]:
     """The values whose share moved by more than luck, the largest part of the L1 first.
 
-    Luck is two things: drawing (Fisher's exact test, shared out over all values), and what days of the
-    reference do (`days` (m,) groups it; a share within their range has not moved).
+    Luck is two things: drawing (Fisher's exact test, false discoveries held at ALPHA as Benjamini and
+    Hochberg 1995 do), and what days of the reference do (`days` (m,) groups it; a share within their range has not moved).
     """
     if not len(window) or not len(reference):
         return []
@@ -41,13 +42,11 @@ def moved(
     n, m, k = len(window), len(reference), len(values)
     ours, theirs = np.bincount(codes[:n], minlength=k), np.bincount(codes[n:], minlength=k)
     now, before = ours / n, theirs / m
-    more = hypergeom.sf(ours - 1, n + m, ours + theirs, n)
-    less = hypergeom.cdf(ours, n + m, ours + theirs, n)
-    sure = 2 * np.minimum(more, less) < ALPHA / k
+    certain = false_discovery_control(exact(ours, theirs, n, m)) < ALPHA
     low, high = _range(codes[n:], days, k, min_rows)
     outside = (now < low) | (now > high)
     change = np.abs(now - before)
-    order = sorted(np.flatnonzero(sure & outside), key=lambda i: (-change[i], values[i]))
+    order = sorted(np.flatnonzero(certain & outside), key=lambda i: (-change[i], values[i]))
     total = change.sum()
     return [
         Moved(column, str(values[i]), float(before[i]), float(now[i]), float(change[i] / total))

@@ -19,7 +19,7 @@ from core.records import Array
 from monitoring.alike import IncomparableError, Side, alike, joined, unit
 from monitoring.view import View
 from monitoring.witness import nearest_rows
-from monitoring.words import Word, weighed
+from monitoring.words import Word, compared
 
 MAX_CANDIDATES = 2_000
 MAX_KNOWN = 5_000
@@ -108,7 +108,7 @@ def _topic(pool: Side, rows: Array, members: Array, near: Array) -> Topic:
     others[members] = False
     today = pool.ago == 0
     return Topic(
-        words=_named(weighed(list(texts[members]), list(texts[others]))),
+        words=_named(compared(list(texts[members]), list(texts[others]))),
         size=len(members),
         share=float(today[members].sum() / today.sum()),
         prediction_ids=frame["prediction_id"].astype(str).to_list(),

@@ -1,10 +1,9 @@
-"""The texts most typical of a change: where the MMD witness function is highest (Gretton et al. 2012,
-section 2.3), with the random features that `drift.embeddings` is measured with.
+"""Where a window differs from its reference: the MMD witness function, with the random features that `drift.embeddings` is measured with (Gretton et al. 2012, section 2.3).
 
     witness(x) = mean over the window of k(x, .) - mean over the reference of k(x, .)
 
-A row of the window is not its own witness: its k(x, x) is left out. How high a witness gets by itself
-is learnt from random subsets of the reference as large as the window.
+A row is not its own witness: its k(x, x) is left out. A single row proves nothing; whether there is a
+difference at all is told by the distance, held against random subsets of the reference of that size.
 """
 
 from __future__ import annotations
@@ -18,9 +17,19 @@ from monitoring.alike import IncomparableError, Side, unit
 from monitoring.drift import BLOCK_ROWS, _random_features
 
 TEXTS = 5
-SUBSETS = 20
+SUBSETS = 40
 CANDIDATES = 200
 SAME = 0.7  # cosine from which two texts say the same
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The function on the rows of the window, (n,), and on the compared ones of the reference."""
+
+    window: Array
+    reference: Array
+    compared: Array  # positions in the reference
+    sds: float  # of its distance above what sampling gives
 
 
 @dataclass(frozen=True)
@@ -35,15 +44,12 @@ class Typical:
     similarity: float  # cosine to the nearest, -1..1
 
 
-def typical(window: Side, reference: Side, seed: int = 0) -> list[Typical]:
-    """At most TEXTS texts that the change brought, the most typical first; none where no row stands out
-    from what the reference does by itself. Raises IncomparableError where all embeddings are the same.
-    """
-    values, limit = witness(window, reference, seed)
+def typical(window: Side, reference: Side, values: Array) -> list[Typical]:
+    """At most TEXTS texts, those with the highest witness `values` (n,), no two of them alike."""
     rows = unit(window.embeddings)
-    order = np.lexsort((window.rows["prediction_id"].to_numpy(dtype=str), -values))[:CANDIDATES]
+    order = np.argsort(-values, kind="stable")[: min(CANDIDATES, max(TEXTS, len(values) // 10))]
     chosen: list[int] = []
-    for i in order[values[order] > limit]:
+    for i in order:
         if len(chosen) < TEXTS and (not chosen or (rows[chosen] @ rows[i]).max() < SAME):
             chosen.append(int(i))
     nearest, similarity = nearest_rows(rows[chosen], unit(reference.embeddings))
@@ -61,34 +67,40 @@ def typical(window: Side, reference: Side, seed: int = 0) -> list[Typical]:
     ]
 
 
-def witness(window: Side, reference: Side, seed: int = 0) -> tuple[Array, float]:
-    """(n,) the witness function on the window's rows, and how high it gets without a change.
-
-    Half of the reference sets the scale and the other half is compared, as for the distance.
-    """
+def witness(window: Side, reference: Side, seed: int = 0) -> Witness:
+    """Half of the reference sets the scale and the other half is compared, as for the distance. Raises
+    IncomparableError where rows are too few, or all the same."""
     n, m = len(window), len(reference) // 2
     if min(n, m) < 4:
         raise IncomparableError(f"not enough rows: {n} of the window, {len(reference)} before")
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(reference))
-    scale, compare = np.sort(order[m:]), np.sort(order[:m])
-    features = _random_features(reference.embeddings[scale], reference.embeddings[compare], rng)
+    scale, compared = np.sort(order[m:]), np.sort(order[:m])
+    features = _random_features(reference.embeddings[scale], reference.embeddings[compared], rng)
     ours, theirs = (
         np.concatenate([features(rows[i : i + BLOCK_ROWS]) for i in range(0, len(rows), BLOCK_ROWS)])
-        for rows in (window.embeddings, reference.embeddings[compare])
+        for rows in (window.embeddings, reference.embeddings[compared])
     )
-    total = theirs.sum(axis=0)
-    size, highest = min(n, m // 2), []
-    for _ in range(SUBSETS):
-        some = rng.choice(m, size, replace=False)
-        rest = total - theirs[some].sum(axis=0)
-        highest.append(float((_without_itself(theirs[some]) - theirs[some] @ rest / (m - size)).max()))
-    return np.asarray(_without_itself(ours) - ours @ total / m), max(highest)
+    size = min(n, m // 2)
+    subsets = np.zeros((SUBSETS, m), dtype=np.float32)
+    for row in subsets:
+        row[rng.choice(m, size, replace=False)] = 1
+    here, there, inside = ours.sum(axis=0), theirs.sum(axis=0), subsets @ theirs
+    noise = _mmd2(inside, size, there - inside, m - size)
+    scaled = noise * (1 / n + 1 / m) / (1 / size + 1 / (m - size))
+    distance = float(_mmd2(here[None], n, there[None], m)[0])
+    return Witness(
+        window=(ours @ here - 1) / (n - 1) - ours @ there / m,
+        reference=theirs @ here / n - (theirs @ there - 1) / (m - 1),
+        compared=compared,
+        sds=float((distance - scaled.mean()) / max(scaled.std(), 1e-12)),
+    )
 
 
-def _without_itself(features: Array) -> Array:
-    """(n,) mean kernel of each row with all others; features have unit length."""
-    return np.asarray((features @ features.sum(axis=0) - 1) / (len(features) - 1))
+def _mmd2(a: Array, n: int, b: Array, m: int) -> Array:
+    """Unbiased, from sums (g, features) of n and m unit-length features."""
+    within = ((a * a).sum(axis=1) - n) / (n * (n - 1)) + ((b * b).sum(axis=1) - m) / (m * (m - 1))
+    return np.asarray(within - 2 * (a * b).sum(axis=1) / (n * m))
 
 
 def nearest_rows(rows: Array, known: Array) -> tuple[Array, Array]:

@@ -13,12 +13,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import false_discovery_control, hypergeom
+
+from core.records import Array
 
 INSIDE = "'’-"  # part of a word when letters stand on both sides
 PRIOR = 500.0  # words' worth of trust in the usual share of a word
 MIN_TEXTS = 3  # a word of fewer texts is a person's, not a change
-ALPHA = 0.05  # chance that any word of the vocabulary is named by luck
+ALPHA = 0.05
+NOTABLE = 1.96  # z
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Word:
     now: int  # texts of the window that have it
     before: int  # texts of the reference that have it
     z: float  # of the log-odds; positive: came
+    p: float  # that luck makes such a difference
 
 
 class _Spaces(dict[int, int]):
@@ -60,32 +64,47 @@ def counts(texts: Iterable[str]) -> Counter[str]:
     return Counter(word for text in texts for word in words(text))
 
 
-def changed(window: Sequence[str], reference: Sequence[str]) -> list[Word]:
-    """Words whose share of all words differs by more than luck, the surest first.
+def compared(window: Sequence[str], reference: Sequence[str]) -> list[Word]:
+    """Every word of MIN_TEXTS texts at least, the surest to differ first. The prior of the log-odds is
+    the words of both sides together; `p` is of Fisher's exact test on how many texts have the word.
 
-    A word is named when |z| is beyond the normal quantile of ALPHA over the size of the vocabulary
-    (Bonferroni).
-
-    >>> changed(["new tyre"] * 40 + ["my card"] * 40, ["my card"] * 400)[0].word
+    >>> compared(["new tyre"] * 40 + ["my card"] * 40, ["my card"] * 400)[0].word
     'new'
     """
-    found = weighed(window, reference)
-    limit = float(norm.isf(ALPHA / 2 / max(1, len(found))))
-    return [w for w in found if abs(w.z) > limit]
-
-
-def weighed(window: Sequence[str], reference: Sequence[str]) -> list[Word]:
-    """Every word of MIN_TEXTS texts at least, the surest to differ first. The prior is the words of
-    both sides together."""
     ours, theirs = counts(window), counts(reference)
     vocabulary = sorted(w for w in ours | theirs if ours[w] + theirs[w] >= MIN_TEXTS)
     if not ours or not theirs or not vocabulary:
         return []
-    n, m = float(ours.total()), float(theirs.total())
-    y, x = (np.array([c[w] for w in vocabulary], dtype=float) for c in (ours, theirs))
+    y, x = (np.array([c[w] for w in vocabulary]) for c in (ours, theirs))
+    n, m = ours.total(), theirs.total()
     prior = PRIOR * (y + x) / (n + m)
     a, b = y + prior, x + prior
     log_odds = np.log(a / (n + PRIOR - a)) - np.log(b / (m + PRIOR - b))
     z = log_odds / np.sqrt(1 / a + 1 / b)
+    p = exact(y, x, len(window), len(reference))
     order = np.argsort(-np.abs(z), kind="stable")
-    return [Word(vocabulary[i], int(y[i]), int(x[i]), float(z[i])) for i in order]
+    return [Word(vocabulary[i], int(y[i]), int(x[i]), float(z[i]), float(p[i])) for i in order]
+
+
+def sure(found: Sequence[Word]) -> list[Word]:
+    """Those that luck does not explain: of such words, a share ALPHA is named falsely at most
+    (Benjamini and Hochberg 1995)."""
+    false = false_discovery_control([w.p for w in found]) if found else []
+    return [w for w, q in zip(found, false, strict=True) if q < ALPHA]
+
+
+def within(part: Sequence[str], other: Sequence[str], found: Sequence[Word]) -> list[Word]:
+    """Those of `found` that are typical of some texts beside the `other` side's, and went their way.
+
+    For texts that are known to be what changed, so a word is asked less of: z of NOTABLE here, and a
+    level of ALPHA, alone, for its counts in all texts.
+    """
+    known = {w.word: w for w in found if w.p < ALPHA}
+    typical = [w.word for w in compared(part, other) if w.z > NOTABLE]
+    return [known[w] for w in typical if w in known]
+
+
+def exact(y: Array, x: Array, n: int, m: int) -> Array:
+    """(k,) two-sided p of counts y of n and x of m rows being of one share (Fisher's exact test)."""
+    more, less = hypergeom.sf(y - 1, n + m, y + x, n), hypergeom.cdf(y, n + m, y + x, n)
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(more, less)))

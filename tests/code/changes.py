@@ -63,7 +63,7 @@ def traffic(
             "topic": names,
         }
     )
-    embeddings = (CENTRES[topics] * 1.5 + rng.normal(size=(n, DIM))).astype(np.float32)
+    embeddings = (CENTRES[topics] * 1.2 + rng.normal(size=(n, DIM))).astype(np.float32)
     return Window(start, end, frame, embeddings, [np.ones(3, np.float32)] * n)
 
 
