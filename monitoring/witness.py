@@ -1,4 +1,5 @@
-"""Where a window differs from its reference: the MMD witness function, with the random features that `drift.embeddings` is measured with (Gretton et al. 2012, section 2.3).
+"""Where a window differs from its reference: the MMD witness function (Gretton et al. 2012,
+section 2.3), with the random features that `drift.embeddings` is measured with.
 
     witness(x) = mean over the window of k(x, .) - mean over the reference of k(x, .)
 
