@@ -57,9 +57,7 @@ def rows(data: Path) -> list[Row]:
     told = [
         row
         for event in read_events(data)
-        for row in _event(
-            clinc, event.domain, event.start, [f for f in opened if f.domain == event.domain]
-        )
+        for row in _event(clinc, event, [f for f in opened if f.domain == event.domain])
     ]
     new = {event.domain for event in read_events(data)}
     false = sum(f.domain not in new for f in opened)

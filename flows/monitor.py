@@ -35,7 +35,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         raised = [_explained(d, found) for d in raised]
         home.record(*raised)
         if report or raised:
-            _report(home, Story(view, signals, alerts=raised, explanation=found), report)
+            _report(home, Story(view, signals, alerts=raised, explanation=found), now, report)
     return signals
 
 

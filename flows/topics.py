@@ -98,7 +98,7 @@ def _named(home: Home, name: str) -> Candidate:
 
 
 def _learnt(home: Home, view: View) -> Array | None:
-    """(k, dim) embeddings, by the window's encoder, of rows that the newest dataset version trains on."""
+    """(k, dim) embeddings by the window's encoder, of rows that the newest dataset trains on."""
     import pandas as pd
 
     page = home.workspace.dataset / "train.parquet"

@@ -21,6 +21,7 @@ from monitoring.view import View
 from monitoring.witness import Typical
 from monitoring.words import Word
 
+TOPICS = 6  # before the rest is folded away
 SHOWN = 8  # labels and segments that moved, before the rest is folded away
 STYLE = """
 .spark { width: 160px; height: 36px; display: block; overflow: visible; }
@@ -44,7 +45,10 @@ STYLE = """
   font-weight: 600; overflow-wrap: anywhere; } .words small { font-weight: 400; color: inherit; }
 .words.went span { background: var(--mark); color: var(--soft); text-decoration: line-through; }
 .words.went small { display: inline-block; text-decoration: none; }
-.topic p { margin: 4px 0; } .topic ul { margin: 8px 0 12px; padding-left: 20px; }
+.topics { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr));
+  gap: 14px; margin: 14px 0; } .topics .card { margin: 0; } .card p:last-child { margin-bottom: 0; }
+.verdict p { margin: 8px 0 0; } .topic p { margin: 4px 0; }
+.topic ul { margin: 8px 0 12px; padding-left: 20px; }
 .topic b { font-size: 17px; } code { overflow-wrap: anywhere; }
 @media (max-width: 640px) { .signal { grid-template-columns: minmax(0, 1fr) auto; }
   .signal .spark { grid-column: 1 / -1; width: 100%; } .pair { grid-template-columns: 1fr; }
@@ -175,14 +179,21 @@ def _topics(found: Sequence[tuple[Candidate, Sequence[str]]]) -> Iterator[str]:
         return
     yield "<h2>New topics</h2>"
     yield '<p class="soft">Texts that belong together and to nothing the model has learnt.</p>'
-    for topic, texts in found:
-        examples = "".join(f"<li><q>{text(e)}</q></li>" for e in texts)
-        yield (
-            f'<div class="card topic"><b>{text(topic.name)}</b> '
-            f'<p class="soft">{topic.rows:,} rows since {topic.since:%d %b}, mean confidence '
-            f"{topic.confidence:.2f}</p><ul>{examples}</ul>"
-            f"<code>everloop topics ask {text(topic.name)}</code></div>"
-        )
+    cards = [_topic(topic, texts) for topic, texts in found]
+    yield f'<div class="topics">{"".join(cards[:TOPICS])}</div>'
+    if cards[TOPICS:]:
+        rest = f'<div class="topics">{"".join(cards[TOPICS:])}</div>'
+        yield f"<details><summary>{len(cards) - TOPICS} more</summary>{rest}</details>"
+
+
+def _topic(topic: Candidate, texts: Sequence[str]) -> str:
+    examples = "".join(f"<li><q>{text(e)}</q></li>" for e in texts)
+    return (
+        f'<div class="card topic"><b>{text(topic.name)}</b> '
+        f'<p class="soft">{topic.rows:,} rows since {topic.since:%d %b}, mean confidence '
+        f"{topic.confidence:.2f}</p><ul>{examples}</ul>"
+        f"<code>everloop topics ask {text(topic.name)}</code></div>"
+    )
 
 
 def _signals(story: Story) -> Iterator[str]:

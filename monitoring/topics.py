@@ -3,6 +3,7 @@
 Looked at are rows of the window and its reference that the model is less sure of than of half of them.
 They are grouped by average linkage, and two groups are one while their rows are nearer to each other
 than to anything known. So what is new is told by what is known alone, with no distance to be set.
+What the model is, rightly or not, sure of is no topic.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import pandas as pd
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from core.records import Array
-from monitoring.alike import IncomparableError, Side, alike, joined, unit
+from monitoring.alike import Side, alike, joined, unit
+from monitoring.drift import IncomparableError
 from monitoring.view import View
 from monitoring.witness import nearest_rows
 from monitoring.words import Word, compared
@@ -27,6 +29,7 @@ MIN_KNOWN = 50
 MIN_ROWS = 6  # of a group
 MIN_ROWS_GUESSED = 12  # where what is known is only guessed from the model's confidence
 EXAMPLES = 3
+LIKELY = 0.5  # mean confidence from which most of the answers are held to be right
 NAMED = 3  # words in a name
 
 
@@ -64,8 +67,10 @@ def topics(view: View, known: Array | None = None) -> list[Topic]:
     pool = joined(window, reference)
     rows, learnt = unit(pool.embeddings), _learnt(pool, known)
     least = MIN_ROWS if learnt is not None else MIN_ROWS_GUESSED
-    groups = _groups(pool, rows, _sure(pool, view.seed) if learnt is None else learnt, view.seed)
+    near_to = _sure(pool, view.seed) if learnt is None else learnt
+    groups = _groups(pool, rows, near_to, view.seed)
     found = [_topic(pool, rows, g, near) for g, near in groups if _different(rows[g]) >= least]
+    found = [t for t in found if t.confidence < LIKELY]
     return sorted(found, key=lambda t: (-t.size, t.since))
 
 

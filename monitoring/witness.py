@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.records import Array
-from monitoring.alike import IncomparableError, Side, unit
-from monitoring.drift import BLOCK_ROWS, _random_features
+from monitoring.alike import Side, unit
+from monitoring.drift import BLOCK_ROWS, IncomparableError, _random_features
 
 TEXTS = 5
 SUBSETS = 40
