@@ -94,9 +94,10 @@ def test_a_draw_that_was_stored_and_not_made_goes_on(home: Home, monkeypatch: py
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(home.store, "add_tasks", killed)
-        ask(home, name, 5, NOW)
+        with pytest.raises(KeyboardInterrupt):
+            ask(home, name, 5, NOW)
     drawn = set(candidates(home)[0].asked)
     ask(home, name, 5, NOW)
     assert {t.prediction_id for t in home.store.open_tasks()} == drawn
