@@ -1,6 +1,6 @@
 """Everything there is to say of a window, one file a subject. The order is that of the picture."""
 
-from monitoring.signals import accuracy, confidence, drift, quality, rows, topics
+from monitoring.signals import accuracy, confidence, drift, quality, rows
 from monitoring.view import Measure, Spec
 
 MEASURES: tuple[Measure, ...] = (
@@ -11,7 +11,5 @@ MEASURES: tuple[Measure, ...] = (
     accuracy.measure,
 )
 SPECS: dict[str, Spec] = {
-    spec.name: spec
-    for part in (rows, quality, drift, confidence, accuracy, topics)
-    for spec in part.SPECS
+    spec.name: spec for part in (rows, quality, drift, confidence, accuracy) for spec in part.SPECS
 }
