@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.form import Row, report
-from bench.streams import Stream, read_events, read_stream
+from bench.streams import Event, Stream, read_events, read_stream
 from monitoring import Monitoring
 from monitoring.candidates import Candidate, followed
 from monitoring.topics import Topic, topics
@@ -57,9 +57,7 @@ def rows(data: Path) -> list[Row]:
     told = [
         row
         for event in read_events(data)
-        for row in _event(
-            clinc, event.domain, event.start, [f for f in opened if f.domain == event.domain]
-        )
+        for row in _event(clinc, event, [f for f in opened if f.domain == event.domain])
     ]
     new = {event.domain for event in read_events(data)}
     false = sum(f.domain not in new for f in opened)
@@ -77,7 +75,8 @@ def rows(data: Path) -> list[Row]:
     ]
 
 
-def _event(stream: Stream, domain: str, start: int | None, found: list[Found]) -> Iterator[Row]:
+def _event(stream: Stream, event: Event, found: list[Found]) -> Iterator[Row]:
+    domain, start = event.domain, event.start
     days = stream.day[(stream.frame["domain"] == domain).to_numpy(dtype=bool)]
     begin = int(days.min()) if start is None else start
     if not found:

@@ -24,7 +24,8 @@ def monitor(workspace: str = ".", now: datetime | None = None) -> dict[str, floa
     """Signals of the newest window, by name; alerts are also Prefect events `everloop.alert`."""
     home, when = open_home(Path(workspace)), now or datetime.now(UTC)
     signals = stages.monitor(home, when)
-    for alert in home.store.decisions("monitoring", since=when):
+    decided = home.store.decisions("monitoring", since=when)
+    for alert in (d for d in decided if d.verdict == "alert"):
         emit_event(
             "everloop.alert",
             resource={"prefect.resource.id": f"everloop.workspace.{home.workspace.root.name}"},

@@ -11,7 +11,9 @@ import numpy as np
 from core.errors import DataError
 from core.records import AnnotationTask, Array, Signal
 from flows.home import Home
+from monitoring.alike import alike
 from monitoring.candidates import Candidate, decision, followed, from_json, settled, to_json
+from monitoring.drift import IncomparableError
 from monitoring.signals.topics import NEW
 from monitoring.topics import topics
 from monitoring.view import View, commonest
@@ -32,6 +34,10 @@ class Asked:
 
 def follow_topics(home: Home, view: View, now: datetime) -> Signal:
     """Look for topics in a window, remember them, and count those that are open."""
+    try:
+        alike(view)
+    except IncomparableError as why:
+        return view.signal(NEW, None, str(why), held=False)
     before = {c.key: c for c in candidates(home)}
     seen = followed(list(before.values()), topics(view, _learnt(home, view)), now)
     truths = home.store.labels_of([m for c in seen for m in c.members])
@@ -98,7 +104,7 @@ def _named(home: Home, name: str) -> Candidate:
 
 
 def _learnt(home: Home, view: View) -> Array | None:
-    """Embeddings (k, dim) of rows that the newest dataset version trains on, by the window's encoder."""
+    """(k, dim) embeddings by the window's encoder, of rows that the newest dataset trains on."""
     import pandas as pd
 
     page = home.workspace.dataset / "train.parquet"

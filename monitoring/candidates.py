@@ -18,7 +18,7 @@ from monitoring.topics import Topic
 
 SAME = 0.75  # cosine of the middles from which two groups are one topic
 MAX_MEMBERS = 500  # rows remembered, the newest
-MAX_CANDIDATES = 50  # topics remembered, the newest
+MAX_CANDIDATES = 100  # topics remembered, the newest
 ENOUGH = 3  # labels of its rows from which most of them say what a topic is
 Status = Literal["open", "learnt", "gone"]
 

@@ -34,7 +34,8 @@ def moved(
     """The values whose share moved by more than luck, the largest part of the L1 first.
 
     Luck is two things: drawing (Fisher's exact test, false discoveries held at ALPHA as Benjamini and
-    Hochberg 1995 do), and what days of the reference do (`days` (m,) groups it; a share within their range has not moved).
+    Hochberg 1995 do), and what days of the reference do (`days` (m,) groups it; a share
+    within their range has not moved).
     """
     if not len(window) or not len(reference):
         return []

@@ -21,8 +21,10 @@ from monitoring.view import View
 from monitoring.witness import Typical
 from monitoring.words import Word
 
+TOPICS = 6  # before the rest is folded away
 SHOWN = 8  # labels and segments that moved, before the rest is folded away
 STYLE = """
+a { color: var(--loop); }
 .spark { width: 160px; height: 36px; display: block; overflow: visible; }
 .spark path { fill: none; stroke: var(--loop); stroke-width: 1.6; stroke-linecap: round;
   stroke-linejoin: round; } .spark .limit { stroke: var(--soft); stroke-width: 1;
@@ -32,10 +34,11 @@ STYLE = """
 .signal b { font-weight: 600; overflow-wrap: anywhere; } .signal .value { text-align: right;
   font-variant-numeric: tabular-nums; } .signal .value b { font-size: 17px; }
 .signal small { display: block; overflow-wrap: anywhere; } .signal.bad .value b { color: var(--bad); }
-.moves { display: grid; grid-template-columns: minmax(0, 200px) minmax(80px, 1fr) auto;
-  gap: 8px 16px; align-items: center; margin: 14px 0; }
-.moves span { overflow-wrap: anywhere; } .moves .bars { min-width: 0; }
-.moves .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.move { display: grid; grid-template: "name bars n" / minmax(0, 200px) minmax(80px, 1fr) auto;
+  gap: 4px 16px; align-items: center; margin: 8px 0; } .move > span:first-child { grid-area: name; }
+.move .bars { grid-area: bars; min-width: 0; } .move .n { grid-area: n; }
+.move span { overflow-wrap: anywhere; }
+.move .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; } .pair > div { padding: 12px 16px; }
 .pair > div + div { border-left: 1px solid var(--line); } .pair p { margin: 0 0 4px; }
 .pair.card { padding: 0; } h3 { font-size: 15px; margin: 26px 0 6px; }
@@ -44,14 +47,16 @@ STYLE = """
   font-weight: 600; overflow-wrap: anywhere; } .words small { font-weight: 400; color: inherit; }
 .words.went span { background: var(--mark); color: var(--soft); text-decoration: line-through; }
 .words.went small { display: inline-block; text-decoration: none; }
-.topic p { margin: 4px 0; } .topic ul { margin: 8px 0 12px; padding-left: 20px; }
+.topics { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr));
+  gap: 14px; margin: 14px 0; } .topics .card { margin: 0; } .card p:last-child { margin-bottom: 0; }
+.verdict p { margin: 8px 0 0; } .topic p { margin: 4px 0; }
+.topic ul { margin: 8px 0 12px; padding-left: 20px; }
 .topic b { font-size: 17px; } code { overflow-wrap: anywhere; }
 @media (max-width: 640px) { .signal { grid-template-columns: minmax(0, 1fr) auto; }
   .signal .spark { grid-column: 1 / -1; width: 100%; } .pair { grid-template-columns: 1fr; }
   .pair > div + div { border-left: 0; border-top: 1px solid var(--line); }
-  .moves { grid-template-columns: minmax(0, 1fr) auto; } .moves .bars { grid-column: 1 / -1;
-  grid-row: auto; order: 0; margin-bottom: 8px; }
-  .moves .n { order: 0; } .card { padding: 14px 16px; } }
+  .move { grid-template: "name n" "bars bars" / minmax(0, 1fr) auto; }
+  .card { padding: 14px 16px; } }
 """
 
 
@@ -143,13 +148,13 @@ def _changes(found: Explanation) -> Iterator[str]:
 def _moves(moves: Sequence[Moved]) -> Iterator[str]:
     most = max(max(m.now, m.before) for m in moves) or 1.0
     rows = [
-        f"<span>{text(m.value or '(none)')}</span>{bars(m.now / most, m.before / most)}"
-        f'<span class="n">{m.before:.1%} → <b>{m.now:.1%}</b></span>'
+        f"<div class=move><span>{text(m.value or '(none)')}</span>{bars(m.now / most, m.before / most)}"
+        f'<span class="n">{m.before:.1%} → <b>{m.now:.1%}</b></span></div>'
         for m in moves
     ]
-    yield f'<div class="moves">{"".join(rows[:SHOWN])}</div>'
+    yield "".join(rows[:SHOWN])
     if rows[SHOWN:]:
-        inner = f'<div class="moves">{"".join(rows[SHOWN:])}</div>'
+        inner = "".join(rows[SHOWN:])
         yield f"<details><summary>{len(rows) - SHOWN} more</summary>{inner}</details>"
 
 
@@ -175,14 +180,21 @@ def _topics(found: Sequence[tuple[Candidate, Sequence[str]]]) -> Iterator[str]:
         return
     yield "<h2>New topics</h2>"
     yield '<p class="soft">Texts that belong together and to nothing the model has learnt.</p>'
-    for topic, texts in found:
-        examples = "".join(f"<li><q>{text(e)}</q></li>" for e in texts)
-        yield (
-            f'<div class="card topic"><b>{text(topic.name)}</b> '
-            f'<p class="soft">{topic.rows:,} rows since {topic.since:%d %b}, mean confidence '
-            f"{topic.confidence:.2f}</p><ul>{examples}</ul>"
-            f"<code>everloop topics ask {text(topic.name)}</code></div>"
-        )
+    cards = [_topic(topic, texts) for topic, texts in found]
+    yield f'<div class="topics">{"".join(cards[:TOPICS])}</div>'
+    if cards[TOPICS:]:
+        rest = f'<div class="topics">{"".join(cards[TOPICS:])}</div>'
+        yield f"<details><summary>{len(cards) - TOPICS} more</summary>{rest}</details>"
+
+
+def _topic(topic: Candidate, texts: Sequence[str]) -> str:
+    examples = "".join(f"<li><q>{text(e)}</q></li>" for e in texts)
+    return (
+        f'<div class="card topic"><b>{text(topic.name)}</b> '
+        f'<p class="soft">{topic.rows:,} rows since {topic.since:%d %b}, mean confidence '
+        f"{topic.confidence:.2f}</p><ul>{examples}</ul>"
+        f"<code>everloop topics ask {text(topic.name)}</code></div>"
+    )
 
 
 def _signals(story: Story) -> Iterator[str]:

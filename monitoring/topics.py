@@ -3,6 +3,7 @@
 Looked at are rows of the window and its reference that the model is less sure of than of half of them.
 They are grouped by average linkage, and two groups are one while their rows are nearer to each other
 than to anything known. So what is new is told by what is known alone, with no distance to be set.
+What the model is, rightly or not, sure of is no topic.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import pandas as pd
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from core.records import Array
-from monitoring.alike import IncomparableError, Side, alike, joined, unit
+from monitoring.alike import Side, alike, joined, unit
+from monitoring.drift import IncomparableError
 from monitoring.view import View
 from monitoring.witness import nearest_rows
 from monitoring.words import Word, compared
@@ -24,8 +26,10 @@ from monitoring.words import Word, compared
 MAX_CANDIDATES = 2_000
 MAX_KNOWN = 5_000
 MIN_KNOWN = 50
-MIN_ROWS = 8
+MIN_ROWS = 6  # of a group
+MIN_ROWS_GUESSED = 12  # where what is known is only guessed from the model's confidence
 EXAMPLES = 3
+LIKELY = 0.5  # mean confidence from which most of the answers are held to be right
 NAMED = 3  # words in a name
 
 
@@ -61,18 +65,31 @@ def topics(view: View, known: Array | None = None) -> list[Topic]:
     except IncomparableError:
         return []
     pool = joined(window, reference)
-    rows, learnt = unit(pool.embeddings), _known(pool, known, view.seed)
-    groups = _groups(pool, rows, learnt, view.seed)
-    found = [_topic(pool, rows, members, near) for members, near in groups]
+    rows, learnt = unit(pool.embeddings), _learnt(pool, known)
+    least = MIN_ROWS if learnt is not None else MIN_ROWS_GUESSED
+    near_to = _sure(pool, view.seed) if learnt is None else learnt
+    groups = _groups(pool, rows, near_to, view.seed)
+    found = [_topic(pool, rows, g, near) for g, near in groups if _different(rows[g]) >= least]
+    found = [t for t in found if t.confidence < LIKELY]
     return sorted(found, key=lambda t: (-t.size, t.since))
 
 
-def _known(pool: Side, known: Array | None, seed: int) -> Array:
-    """(k, dim) unit rows that count as learnt."""
+def _learnt(pool: Side, known: Array | None) -> Array | None:
+    """(k, dim) unit rows that the model learnt from, where there are enough of this encoder's size."""
     if known is not None and known.ndim == 2 and known.shape[1] == pool.embeddings.shape[1]:
         rows = known[np.isfinite(known).all(axis=1)]
         if len(rows) >= MIN_KNOWN:
             return unit(rows)
+    return None
+
+
+def _different(rows: Array) -> int:
+    """How many rows are not the same: one text again and again is no topic."""
+    return len(np.unique(rows.round(4), axis=0))
+
+
+def _sure(pool: Side, seed: int) -> Array:
+    """(k, dim) unit rows of the reference that the model is surest of."""
     sure = np.flatnonzero((pool.ago > 0) & (pool.confidence >= np.median(pool.confidence)))
     few = sure[np.sort(np.random.default_rng(seed).permutation(len(sure))[:MAX_KNOWN])]
     return unit(pool.embeddings[few])
@@ -87,13 +104,13 @@ def _groups(pool: Side, rows: Array, learnt: Array, seed: int) -> Iterator[tuple
     near = nearest_rows(rows[few], learnt)[1]
     names = clustered(rows[few], near)
     for name, size in zip(*np.unique(names, return_counts=True), strict=True):
-        if size >= MIN_ROWS:
+        if size > 1:
             yield few[names == name], near[names == name]
 
 
 def clustered(rows: Array, near: Array) -> Array:
-    """(n,) names of groups of unit rows, by average linkage (UPGMA): two groups are one while their rows
-    are on average nearer to each other (cosine) than to what is known, `near` (n,)."""
+    """(n,) numbers of groups of unit rows, by average linkage (UPGMA): two groups are one while their
+    rows are on average nearer to each other (cosine) than to what is known, `near` (n,)."""
     bond = rows @ rows.T - (near[:, None] + near) / 2
     tree = linkage((2 - bond)[np.triu_indices(len(rows), 1)], "average")
     return np.asarray(fcluster(tree, 2.0, "distance"))

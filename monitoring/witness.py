@@ -1,4 +1,5 @@
-"""Where a window differs from its reference: the MMD witness function, with the random features that `drift.embeddings` is measured with (Gretton et al. 2012, section 2.3).
+"""Where a window differs from its reference: the MMD witness function (Gretton et al. 2012,
+section 2.3), with the random features that `drift.embeddings` is measured with.
 
     witness(x) = mean over the window of k(x, .) - mean over the reference of k(x, .)
 
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.records import Array
-from monitoring.alike import IncomparableError, Side, unit
-from monitoring.drift import BLOCK_ROWS, _random_features
+from monitoring.alike import Side, unit
+from monitoring.drift import BLOCK_ROWS, IncomparableError, _random_features
 
 TEXTS = 5
 SUBSETS = 40

@@ -21,7 +21,7 @@ def monitor(
     workspace: WorkspaceOption = Path(),
     now: NowOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    report: Annotated[bool, typer.Option("--report", help="Write an Evidently page too.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Write a page about it too.")] = False,
 ) -> None:
     """Signals and alerts of the newest window.
 
@@ -34,7 +34,8 @@ def monitor(
     home, when = open_home(workspace), at(now)
     modelled = home.store.get("champion") is not None
     signals = stages.monitor(home, when, report) if modelled else []
-    raised = [d for d in home.store.decisions("monitoring", since=when) if d.timestamp == when]
+    found = home.store.decisions("monitoring", since=when)
+    raised = [d for d in found if d.timestamp == when and d.verdict == "alert"]
     if as_json:
         picture = {"signals": [to_json(s) for s in signals], "alerts": [to_json(d) for d in raised]}
         typer.echo(json.dumps(picture, indent=2))

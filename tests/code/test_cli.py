@@ -111,6 +111,7 @@ Commands:
   label     Send tasks out for labels and take annotations in.
   rollout   Look at a rollout, promote it, or roll it back.
   keys      Make, list and revoke API keys.
+  topics    List new topics, and send their rows for labels.
 """
 
 
@@ -452,6 +453,7 @@ def test_monitor(shop: Path) -> None:
         "confidence # probability not comparable: model_version 1 is behind 40 rows of the window "
         "and 0 of the reference",
         "accuracy.audit - share not enough labels of model_version 1: 3, 10 needed",
+        "topics.new - topics not enough reference: 0 rows",
     ]
     assert re.fullmatch("signal value unit( 95 % interval)? limit note", lines[2])
 
@@ -483,6 +485,7 @@ def test_monitor_without_traffic(shop: Path) -> None:
         "confidence           -      probability  not enough rows: 0 with a score\n"
         "accuracy.audit       -      share        not enough rows: 0\n"
         "accuracy.ipw         -      share        not enough rows: 0\n"
+        "topics.new           -      topics       not enough rows: 0\n"
     )
 
 
