@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -46,27 +47,36 @@ def ask(url: str, text: str) -> int:
     return httpx.post(f"{url}/v1/predict", json={"text": text}).status_code
 
 
-def test_a_server_counts_its_requests_and_errors_and_its_memory(store: Store) -> None:
+def fail(texts: object) -> object:
+    raise MemoryError("no room for this batch")
+
+
+def test_a_server_counts_its_requests_and_errors_and_its_memory(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shelf, metrics = Shelf(), Metrics()
-    with running(Service(store, shelf.load, max_text=100), store, metrics) as url:
-        sampler = Sampler(store, metrics, now, SOON)
+    with (
+        running(Service(store, shelf.load, max_text=100), store, metrics) as url,
+        closing(Sampler(store, metrics, now, SOON)),
+    ):
         assert [ask(url, "my card"), ask(url, "")] == [200, 422]
-        assert [httpx.get(url + path).status_code for path in ("/ping", "/metrics", "/none")] == [
-            200,
-            200,
-            404,
-        ]
-        del shelf.models["1"].head  # every answer fails now
+        told = [httpx.get(url + path).status_code for path in ("/ping", "/metrics", "/none")]
+        assert told == [200, 200, 404]  # none of them is work
+        monkeypatch.setattr(shelf.encoder, "encode", fail)
         assert ask(url, "where is it") >= 500
         wait_until(lambda: counted(store) == (3, 1))
-        sampler.close()
     assert len({s.source for s in samples(store)}) == 1
     assert 10**7 < samples(store)[0].memory < 10**11
 
 
 def test_a_locked_store_costs_a_sample_and_no_count(store: Store) -> None:
     metrics = Metrics()
-    sampler = Sampler(store, metrics, now, SOON)
+    with closing(Sampler(store, metrics, now, SOON)) as sampler:
+        _lock_and_count(store, metrics, sampler)
+    assert max(s.queue for s in samples(store)) == 7
+
+
+def _lock_and_count(store: Store, metrics: Metrics, sampler: Sampler) -> None:
     wait_until(lambda: len(samples(store)) > 0)
     other = sqlite3.connect(store.url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -79,8 +89,6 @@ def test_a_locked_store_costs_a_sample_and_no_count(store: Store) -> None:
     other.execute("ROLLBACK")
     other.close()
     wait_until(lambda: counted(store) == (1, 1))
-    sampler.close()
-    assert max(s.queue for s in samples(store)) == 7
 
 
 def test_samples_older_than_five_weeks_go(store: Store) -> None:
