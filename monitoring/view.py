@@ -130,14 +130,16 @@ class View:
     def segments(self) -> Iterator[View]:
         """The largest segments of the window that have rows enough to say something."""
         for column in [str(c) for c in self.window.rows if str(c).startswith("segment.")]:
-            sizes = Counter(str(v) for v in self.window.rows[column] if v)
-            for value, rows in sizes.most_common(MAX_SEGMENTS):
+            sizes = self.window.rows[column].value_counts(sort=False)  # in the order they are seen
+            largest = sizes[sizes.index != ""].sort_values(ascending=False, kind="stable")
+            for value, rows in largest.head(MAX_SEGMENTS).items():
                 if rows >= self.settings.min_rows:
-                    yield self._only(column, value)
+                    yield self._only(column, str(value))
 
     def _only(self, column: str, value: str) -> View:
         window = _some(self.whole, column, value)
-        told = self.feedback["prediction_id"].isin(window.rows["prediction_id"])
+        ids = window.rows["prediction_id"] if len(self.feedback) else []
+        told = self.feedback["prediction_id"].isin(ids)
         return replace(
             self,
             whole=window,
