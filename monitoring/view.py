@@ -138,8 +138,8 @@ class View:
 
     def _only(self, column: str, value: str) -> View:
         window = _some(self.whole, column, value)
-        ids = window.rows["prediction_id"] if len(self.feedback) else []
-        told = self.feedback["prediction_id"].isin(ids)
+        ids = window.rows["prediction_id"]
+        told = self.feedback["prediction_id"].isin(ids if len(self.feedback) else ids.head(0))
         return replace(
             self,
             whole=window,
