@@ -42,7 +42,7 @@ def check(
     frame = pd.DataFrame(window.rows).reset_index(drop=True)
     suite, broken = suite_of(frame, known_labels, max_length, own)
     with quietly():
-        batch = _batches().get_batch(batch_parameters={"dataframe": frame})
+        batch = batches().get_batch(batch_parameters={"dataframe": frame})
         found = batch.validate(suite, result_format={"result_format": "COMPLETE"})
     ids = frame["request_id"] if "request_id" in frame else pd.Series(range(len(frame)))
     by_name = {r.expectation_config.meta["check"]: _read(r, ids) for r in found.results}
@@ -86,30 +86,24 @@ def quietly() -> Iterator[None]:
 
 
 @cache
-def _batches() -> Any:
-    """The one ephemeral context of this process, quiet and offline."""
-    return batches_of(mode="ephemeral")[1]
-
-
-def batches_of(**where: Any) -> tuple[Any, Any]:
-    """A context, and the batches of frames in it. Offline: it tells nobody that it is used."""
+def batches() -> Any:
+    """Batches of frames, in the one ephemeral context of this process, quiet and offline."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when it is imported
     with quietly():
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
-
-        logging.getLogger("great_expectations").setLevel(logging.WARNING)
-        context = gx.get_context(**where)
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("window").add_dataframe_asset("rows")
-    return context, asset.add_batch_definition_whole_dataframe("all")
+    return asset.add_batch_definition_whole_dataframe("all")
 
 
 def suite_of(
     frame: pd.DataFrame, known_labels: Set[str], max_length: int, own: Sequence[Expectation]
 ) -> tuple[Any, list[Check]]:
     """The checks of a frame as a suite, and those of the user's that cannot be made, and why."""
-    _batches()  # sets the environment before the first import
+    batches()  # sets the environment before the first import
     made, broken = [], []
     for mine in own:
         try:

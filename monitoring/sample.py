@@ -6,6 +6,7 @@ A mean over SAMPLE_ROWS rows is as sure as anybody needs, so the cost does not g
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,12 @@ def described(
         sample.rows["unknown"] = _unknown(sample, unknown)
         sample.rows["novelty"] = _novelty(sample, known)
         sample.rows["duplicate"] = _duplicates(sample)
-    return ours, theirs
+    return _told(ours), _told(theirs)
+
+
+def _told(sample: Window) -> Window:
+    """Without embeddings: all that is asked of them is in columns, and every segment takes its rows."""
+    return replace(sample, embeddings=np.zeros((len(sample), 0), dtype=np.float32))
 
 
 def drawn(window: Window, most: int) -> Window:
@@ -85,8 +91,3 @@ def _duplicates(window: Window) -> Array:
         here = np.flatnonzero((window.rows["encoder"] == encoder).to_numpy(dtype=bool))
         found[here] = duplicated(window.embeddings[here])
     return found
-
-
-def some(sample: Window, window: Window) -> Window:
-    """Those rows of a sample that are in the window."""
-    return sample.take(sample.rows["prediction_id"].isin(window.rows["prediction_id"]).to_numpy(bool))

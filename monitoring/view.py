@@ -15,7 +15,7 @@ import pandas as pd
 from core.records import Array, Signal, SystemSample, Window
 from monitoring import Monitoring
 from monitoring.expectations import Check, check
-from monitoring.sample import described, some
+from monitoring.sample import described
 
 MAX_SEGMENTS = 10  # of each segment column, the largest first
 Kind = Literal["quality", "drift", "confidence", "accuracy", "feedback", "proxy", "system"]
@@ -70,6 +70,7 @@ class View:
     seed: int = 0
     system: Sequence[SystemSample] = ()  # what servers said of themselves in the window's time
     parent: View | None = None  # all traffic, where this is a segment of it
+    where: tuple[str, str] = ("", "")  # the segment's column and its value in it
 
     @cached_property
     def window(self) -> Window:
@@ -85,8 +86,8 @@ class View:
         """Some rows of window and reference with what is known of each; see monitoring/sample.py."""
         if self.parent is None:
             return described(self.window, self.reference, self.labelled, self.model.unknown)
-        ours, theirs = self.parent.sample
-        return some(ours, self.whole), some(theirs, self.whole_reference)
+        ours, theirs = (_some(sample, *self.where) for sample in self.parent.sample)
+        return ours, theirs
 
     @cached_property
     def checks(self) -> list[Check]:
@@ -130,26 +131,22 @@ class View:
     def segments(self) -> Iterator[View]:
         """The largest segments of the window that have rows enough to say something."""
         for column in [str(c) for c in self.window.rows if str(c).startswith("segment.")]:
-            sizes = Counter(str(v) for v in self.window.rows[column] if v)
-            for value, rows in sizes.most_common(MAX_SEGMENTS):
+            sizes = self.window.rows[column].value_counts(sort=False)  # in the order they are seen
+            largest = sizes[sizes.index != ""].sort_values(ascending=False, kind="stable")
+            for value, rows in largest.head(MAX_SEGMENTS).items():
                 if rows >= self.settings.min_rows:
-                    yield self._only(column, value)
+                    yield self._only(column, str(value))
 
     def _only(self, column: str, value: str) -> View:
-        def some(window: Window) -> Window:
-            if column not in window.rows:
-                return window.take(np.zeros(len(window), dtype=bool))
-            return window.take((window.rows[column] == value).to_numpy(dtype=bool))
-
-        window = some(self.whole)
         return replace(
             self,
-            whole=window,
-            whole_reference=some(self.whole_reference),
-            labelled=some(self.labelled) if self.labelled is not None else None,
-            recent=some(self.recent) if self.recent is not None else None,
+            whole=_some(self.whole, column, value),
+            whole_reference=_some(self.whole_reference, column, value),
+            labelled=_some(self.labelled, column, value) if self.labelled is not None else None,
+            recent=_some(self.recent, column, value) if self.recent is not None else None,
             segment=f"{column.removeprefix('segment.')}={value}",
             parent=self,
+            where=(column, value),
         )
 
 
@@ -158,6 +155,12 @@ class Measure(Protocol):
     is a signal without a value, whose note says why."""
 
     def __call__(self, view: View) -> Iterator[Signal]: ...
+
+
+def _some(window: Window, column: str, value: str) -> Window:
+    if column not in window.rows:
+        return window.take(np.zeros(len(window), dtype=bool))
+    return window.take((window.rows[column] == value).to_numpy(dtype=bool))
 
 
 def windows_before(window: Window, reference: Window) -> Array:

@@ -15,6 +15,7 @@ from core import schema
 from core.records import Array, Window
 
 IDS = ("prediction_id", "request_id")
+ARRAYS = ("embedding", "probabilities")
 PLAIN = ("model_version", "variant", "text", "label", "score", "encoder", "user_key", "latency_ms")
 
 
@@ -30,8 +31,7 @@ def columns() -> list[ColumnElement[Any]]:
         k.c.propensity.label("picked"),
         k.c.audit,
         a.c.label.label("truth"),
-        p.c.embedding,
-        p.c.probabilities,
+        *(p.c[name] for name in ARRAYS),
     ]
 
 
@@ -40,12 +40,56 @@ def window(
 ) -> Window:
     """The window of rows that come in parts, each row with the values of `columns`."""
     names = [c.key or "" for c in columns()]
-    given: dict[str, list[Any]] = {name: [] for name in names}
+    given: dict[str, list[Any]] = {name: [] for name in names[: -len(ARRAYS)]}
+    embeddings, probabilities = Arrays(), Arrays()
     for part in parts:
-        for name, values in zip(names, zip(*part, strict=True), strict=True):
+        *plain, vectors, shares = zip(*part, strict=True)
+        for name, values in zip(given, plain, strict=True):
             given[name].extend(values)
-    embeddings, probabilities = _embeddings(given.pop("embedding")), _ragged(given.pop("probabilities"))
-    return Window(start, end, _frame(given), embeddings, probabilities, share)
+        embeddings.add(vectors)
+        probabilities.add(shares)
+    return Window(start, end, _frame(given), embeddings.matrix(), probabilities.rows(), share)
+
+
+class Arrays:
+    """Float16 arrays of many rows as they come from the database, in few and large pieces."""
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._pieces: list[bytes] = []
+
+    def add(self, blobs: Sequence[bytes | None]) -> None:
+        self._sizes += [len(b) // 2 if b else 0 for b in blobs]
+        self._pieces.append(b"".join(b or b"" for b in blobs))
+
+    def rows(self) -> Array | list[Array]:
+        """Float32: a matrix where all rows are as long, else an array a row."""
+        if set(self._sizes) == {0}:
+            return np.zeros((len(self._sizes), 0), dtype=np.float32)
+        if len(set(self._sizes)) == 1:
+            return self._stacked(self._sizes[0])
+        ends = np.cumsum(self._sizes)[:-1]
+        return np.split(self._stacked(1)[:, 0], ends) if self._sizes else []
+
+    def matrix(self) -> Array:
+        """(n, dim) float32. NaN where an encoder of another size than the newest row's made it."""
+        dim = next((size for size in reversed(self._sizes) if size), 0)
+        rows = self.rows()
+        if isinstance(rows, np.ndarray):
+            return rows
+        blank = np.full(dim, np.nan, dtype=np.float32)
+        made = [row if len(row) == dim else blank for row in rows]
+        return np.array(made, dtype=np.float32).reshape(len(made), dim)
+
+    def _stacked(self, width: int) -> Array:
+        """All pieces as one (n, width) matrix, and the pieces let go one by one."""
+        end = sum(self._sizes) // width
+        whole = np.empty((end, width), dtype=np.float32)
+        while self._pieces:
+            piece = np.frombuffer(self._pieces.pop(), dtype=np.float16).reshape(-1, width)
+            whole[end - len(piece) : end] = piece
+            end -= len(piece)
+        return whole
 
 
 def _frame(given: dict[str, list[Any]]) -> pd.DataFrame:
@@ -67,20 +111,3 @@ def _segments(texts: list[str]) -> dict[str, list[str]]:
     known = {text: orjson.loads(text) for text in set(texts)}
     names = sorted({name for segments in known.values() for name in segments})
     return {f"segment.{n}": [known[text].get(n, "") for text in texts] for n in names}
-
-
-def _embeddings(blobs: list[bytes | None]) -> Array:
-    """(n, dim) float32. NaN where an encoder of another size than the newest row's made them."""
-    size = next((len(b) for b in reversed(blobs) if b is not None), 0)
-    blank = np.full(size // 2, np.nan, dtype=np.float16).tobytes()
-    whole = b"".join(b if b is not None and len(b) == size else blank for b in blobs)
-    return np.frombuffer(whole, dtype=np.float16).reshape(len(blobs), size // 2).astype(np.float32)
-
-
-def _ragged(blobs: list[bytes]) -> Array | list[Array]:
-    """A matrix where all rows are as long, else an array a row."""
-    flat = np.frombuffer(b"".join(blobs), dtype=np.float16).astype(np.float32)
-    ends = np.cumsum([len(b) // 2 for b in blobs])
-    if len({len(b) for b in blobs}) == 1:
-        return flat.reshape(len(blobs), -1)
-    return np.split(flat, ends[:-1]) if blobs else []

@@ -28,3 +28,7 @@ def quarantine(
         typer.echo(table(["request", "time (UTC)", "failed"], shown))
     else:
         typer.echo(f"no row failed a check since {since_}")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(quarantine)
