@@ -10,6 +10,7 @@ import pandas as pd
 from core.records import Decision, Quarantined, Signal
 from flows.home import Home
 from monitoring.alerts import alerts
+from monitoring.examples import hard_examples
 from monitoring.expectations import failed_rows
 from monitoring.monitor import observe
 from monitoring.profiles import observe_profiles
@@ -32,6 +33,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         signals = observe(view)
         home.store.put_signals(signals)
         home.store.put_quarantine(_failed(view))
+        home.store.decide(hard_examples(view, now))
         raised = _alert(home, signals, now)
         if report or raised:
             _report(home, view, now)

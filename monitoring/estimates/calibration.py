@@ -52,7 +52,7 @@ def fit(labelled: Answers) -> Calibrator:
 
 def _weight(rows: Answers) -> Array:
     """(n,) answers that each stands for, the older the fewer, scaled so that they count as many as an
-    even draw that says as much (Kish 1965). A label that nobody drew, as a user's, stands for itself."""
+    even draw that says as much (Kish 1965). A label that nobody drew stands for itself."""
     drawn = (rows.chance > 0) & (rows.chance <= 1)
     weight = np.divide(1.0, rows.chance, where=drawn, out=np.ones(len(rows)))
     weight *= 0.5 ** ((rows.days.max(initial=-np.inf) - rows.days) / HALF_LIFE)
