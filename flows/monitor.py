@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 import pandas as pd
 
 from core.records import Decision, Quarantined, Signal
 from flows.home import Home
+from flows.topics import follow_topics, open_topics
 from monitoring.alerts import alerts
 from monitoring.examples import hard_examples
 from monitoring.expectations import failed_rows
+from monitoring.explain import Explanation, explain
 from monitoring.monitor import observe
+from monitoring.page import Story, window_page
 from monitoring.profiles import observe_profiles
 from monitoring.signals.estimated import MOST
 from monitoring.view import Model, View, no_feedback
@@ -20,23 +23,29 @@ from monitoring.view import Model, View, no_feedback
 MEMORY_DAYS = 60  # of labels, from which a calibration learns
 QUARANTINED = 1000  # rows of one window that are kept with their reasons
 
+HISTORY_DAYS = 60  # that the page shows of each signal
+
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
-    """Signals and alerts of the window that ends now; an Evidently page when asked or alarmed."""
+    """Signals and alerts of the window that ends now; a page about it when asked or alarmed."""
     start = now - timedelta(hours=home.strategy.monitoring.window_hours)
     with home.timed("monitoring"):
         if not home.strategy.logging.texts:
             signals = _profiles(home, start, now)
-            _alert(home, signals, now)
+            home.record(*alerts(signals, home.strategy.monitoring, now))
             return signals
         view = _view(home, start, now)
-        signals = observe(view)
+        signals = [*observe(view), follow_topics(home, view, now)]
         home.store.put_signals(signals)
         home.store.put_quarantine(_failed(view))
         home.store.decide(hard_examples(view, now))
-        raised = _alert(home, signals, now)
+        raised = alerts(signals, home.strategy.monitoring, now)
+        drifted = any(d.evidence.get("kind") == "drift" for d in raised)
+        found = explain(view) if report or drifted else Explanation()
+        raised = [_explained(d, found) for d in raised]
+        home.record(*raised)
         if report or raised:
-            _report(home, view, now)
+            _report(home, Story(view, signals, alerts=raised, explanation=found), now, report)
     return signals
 
 
@@ -96,15 +105,23 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     return signals
 
 
-def _alert(home: Home, signals: list[Signal], now: datetime) -> list[Decision]:
-    raised = alerts(signals, home.strategy.monitoring, now)
-    home.record(*raised)
-    return raised
+def _explained(alert: Decision, found: Explanation) -> Decision:
+    """A drift alert that says what changed, without anybody's text: it leaves the workspace."""
+    if alert.evidence.get("kind") != "drift":
+        return alert
+    return replace(alert, evidence={**alert.evidence, "explanation": found.lines()})
 
 
-def _report(home: Home, view: View, now: datetime) -> None:
+def _report(home: Home, story: Story, now: datetime, compare: bool) -> None:
+    """Our page; Evidently's beside it where it was asked for, since that takes its seconds."""
     from monitoring.reports import window_report
 
-    page = home.workspace.reports / f"window-{now:%Y-%m-%dT%H}.html"
-    if not page.exists():
-        window_report(view.whole, view.whole_reference, page)
+    folder, name = home.workspace.reports, f"window-{now:%Y-%m-%dT%H}"
+    comparison = folder / f"{name}.evidently.html"
+    if compare and not comparison.exists():
+        window_report(story.view.whole, story.view.whole_reference, comparison)
+    past = home.store.signals(since=now - timedelta(days=HISTORY_DAYS))
+    history = [s for s in past if s.window_end <= now]
+    beside = comparison.name if comparison.exists() else ""
+    told = replace(story, history=history, topics=open_topics(home), comparison=beside)
+    window_page(told, folder / f"{name}.html")

@@ -14,6 +14,7 @@ from everloop.commands import (
     rollout,
     runtimes,
     serve,
+    topics,
     turn,
     workspace,
 )
@@ -32,3 +33,4 @@ app.add_typer(data.app, name="data")
 app.add_typer(label.app, name="label")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
+app.add_typer(topics.app, name="topics")

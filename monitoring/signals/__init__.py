@@ -13,6 +13,7 @@ from monitoring.signals import (
     quality,
     rows,
     system,
+    topics,
 )
 from monitoring.view import Measure, Spec
 
@@ -31,4 +32,4 @@ PARTS = (
     custom,
 )
 MEASURES: tuple[Measure, ...] = tuple(part.measure for part in PARTS)
-SPECS: dict[str, Spec] = {spec.name: spec for part in PARTS for spec in part.SPECS}
+SPECS: dict[str, Spec] = {spec.name: spec for part in (*PARTS, topics) for spec in part.SPECS}
