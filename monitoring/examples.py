@@ -22,22 +22,14 @@ TWICE = 2
 
 
 def hard_examples(view: View, now: datetime) -> list[Decision]:
-    """A list is one decision of the stage `examples`, its requests the evidence, hardest first. A newer
-    list replaces the older of its name."""
-    return [
-        Decision(
-            key=f"examples/{name}",
-            stage="examples",
-            timestamp=now,
-            verdict=f"{min(len(rows), MOST)} examples",
-            reason=f"{name}: {len(rows)} of {len(_labelled(view))} labelled answers"
-            if name != "complained"
-            else f"{name}: {len(rows)} answers",
-            evidence={"name": name, "requests": [str(r) for r in rows["request_id"].head(MOST)]},
-        )
-        for name, rows in _lists(view)
-        if len(rows)
-    ]
+    """One decision of the stage `examples`, which the next pass replaces: in its evidence the ids of
+    each list's requests, hardest first. None where there is no such request."""
+    lists = {name: [str(r) for r in rows["request_id"].head(MOST)] for name, rows in _lists(view)}
+    found = {name: requests for name, requests in lists.items() if requests}
+    if not found:
+        return []
+    counts = ", ".join(f"{len(requests)} {name}" for name, requests in found.items())
+    return [Decision("examples", "examples", now, f"{len(found)} lists", counts, dict(found))]
 
 
 def _lists(view: View) -> Iterator[tuple[str, pd.DataFrame]]:

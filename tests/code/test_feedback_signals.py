@@ -186,10 +186,12 @@ def test_labels_that_nobody_drew_do_not_correct() -> None:
 def test_hard_examples_are_lists_of_requests() -> None:
     window = today()
     given = view(window, before(), feedback=told(window, "down", range(3)))
-    lists = {d.evidence["name"]: d for d in hard_examples(given, NOW)}
-    sure = window.rows.set_index("request_id").loc[lists["wrong-and-sure"].evidence["requests"]]
+    (found,) = hard_examples(given, NOW)
+    lists = found.evidence
+    sure = window.rows.set_index("request_id").loc[lists["wrong-and-sure"]]
     assert (sure["label"] != sure["truth"]).all()
     assert sure["score"].is_monotonic_decreasing
-    assert sorted(lists["complained"].evidence["requests"]) == [f"r-0-12-{i}" for i in range(3)]
+    assert sorted(lists["complained"]) == [f"r-0-12-{i}" for i in range(3)]
     assert any(" taken for " in name for name in lists)
+    assert found.reason.startswith(f"{len(sure)} wrong-and-sure, 3 complained, ")
     assert hard_examples(view(window.take(np.zeros(0, dtype=int)), before()), NOW) == []
