@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import beta
+from scipy.stats import beta  # type: ignore[import-untyped]
 
 from bench.form import Row, report
 from bench.streams import Stream, read_stream
@@ -91,7 +91,7 @@ def _fresh(stream: Stream, truth: Array) -> Array:
     first = dict.fromkeys(stream.training.labels.tolist(), -1)
     for label, day in zip(truth, stream.day, strict=True):
         first.setdefault(label, int(day))
-    return np.array([first[t] for t in truth]) == stream.day
+    return np.asarray(np.array([first[t] for t in truth]) == stream.day)
 
 
 def _blind(name: str, runs: list[Run]) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from core.records import Decision, Quarantined, Signal
 from flows.home import Home
 from flows.topics import follow_topics, open_topics
 from monitoring.alerts import alerts
+from monitoring.examples import hard_examples
 from monitoring.expectations import failed_rows
 from monitoring.explain import Explanation, explain
 from monitoring.monitor import observe
@@ -37,6 +38,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         signals = [*observe(view), follow_topics(home, view, now)]
         home.store.put_signals(signals)
         home.store.put_quarantine(_failed(view))
+        home.store.decide(hard_examples(view, now))
         raised = alerts(signals, home.strategy.monitoring, now)
         drifted = any(d.evidence.get("kind") == "drift" for d in raised)
         found = explain(view) if report or drifted else Explanation()

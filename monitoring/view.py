@@ -49,7 +49,8 @@ class Model:
 
 
 def no_feedback() -> pd.DataFrame:
-    return pd.DataFrame({n: [] for n in ("prediction_id", "timestamp", "kind", "value", "source")})
+    names = ["prediction_id", "timestamp", "kind", "value", "source"]
+    return pd.DataFrame(columns=names, dtype=object)
 
 
 @dataclass(frozen=True)

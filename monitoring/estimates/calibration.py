@@ -15,6 +15,7 @@ from core.records import Array
 from monitoring.estimates.answers import Answers
 
 MEMORY = 1000  # labelled answers that are looked back at, the newest
+HALF_LIFE = 7.0  # days after which a label counts half: what a confidence is worth moves with traffic
 REACH = 0.1  # cosine distance over which a neighbour's weight falls by a factor e
 PRIOR_ROWS = 1.0  # neighbours that say "as expected", before any does
 PRIOR = np.array([0.0, 1.0, 0.0, 0.0])  # until labels say otherwise, the confidence is the chance
@@ -50,10 +51,11 @@ def fit(labelled: Answers) -> Calibrator:
 
 
 def _weight(rows: Answers) -> Array:
-    """(n,) answers that each stands for, scaled so that they count as many as an even draw that says as
-    much (Kish 1965). A label that nobody drew, as a user's, stands for itself."""
+    """(n,) answers that each stands for, the older the fewer, scaled so that they count as many as an
+    even draw that says as much (Kish 1965). A label that nobody drew stands for itself."""
     drawn = (rows.chance > 0) & (rows.chance <= 1)
     weight = np.divide(1.0, rows.chance, where=drawn, out=np.ones(len(rows)))
+    weight *= 0.5 ** ((rows.days.max(initial=-np.inf) - rows.days) / HALF_LIFE)
     return np.asarray(weight * weight.sum() / max(1e-12, float((weight**2).sum())))
 
 

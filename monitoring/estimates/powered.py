@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.records import Array
-from monitoring.accuracy import wilson
+from monitoring.accuracy import Z95
 from monitoring.estimates.answers import Answers
 from monitoring.estimates.calibration import fit
 
@@ -66,9 +66,13 @@ def rectified(chances: Array, right: Array, labelled: Array, weight: Array) -> P
     mean = float(weight @ left)
     value = min(1.0, max(0.0, trust * float(chances.mean()) + mean))
     variance = _variance(left - mean, weight, value) + trust**2 * float(chances.var()) / len(chances)
-    once = wilson(value, value * (1 - value) / variance) if 0 < value < 1 else (0.0, 1.0)
-    half = float(np.sqrt(variance)) * _always(len(right))
-    return Powered(value, max(0.0, value - half), min(1.0, value + half), once, len(right), trust)
+    for_one, for_all = (float(np.sqrt(variance)) * z for z in (Z95, _always(len(right))))
+    low, high = _around(value, for_all)
+    return Powered(value, low, high, _around(value, for_one), len(right), trust)
+
+
+def _around(value: float, half: float) -> tuple[float, float]:
+    return max(0.0, value - half), min(1.0, value + half)
 
 
 def _trust(chances: Array, right: Array, labelled: Array, weight: Array) -> float:
@@ -83,12 +87,11 @@ def _trust(chances: Array, right: Array, labelled: Array, weight: Array) -> floa
 
 
 def _variance(off: Array, weight: Array, value: float) -> float:
-    """Of a weighted mean, with one row more that is as uncertain as a coin of this value: five answers
-    that were all right do not mean that all are."""
-    n, effective = len(off), 1 / float(weight @ weight)
+    """Of a weighted mean, with one label more that goes against all others: a few that agree do not
+    mean that nothing else ever comes."""
+    n = len(off)
     seen = float(weight**2 @ off**2) * n / (n - 1)
-    share = (value * effective + 1) / (effective + 2)
-    return (effective * seen + share * (1 - share) / effective) / (effective + 1)
+    return seen + (max(value, 1 - value) / (n + 1)) ** 2
 
 
 def _always(n: int) -> float:

@@ -237,7 +237,9 @@ def test_accuracy_on_audit_labels_is_the_plain_mean_with_a_wilson_interval():
 
 def test_labels_of_an_older_model_do_not_count():
     truth = pd.Series(["refund"] * 560, dtype=object)
-    signal = seen(today(model_version="2"), before(truth=truth, audit=True))["accuracy.audit"]
+    model = Model("2", LABELS, frozenset(LABELS), "minilm")
+    found = observe(View(today(model_version="2"), before(truth=truth, audit=True), model, SETTINGS))
+    signal = next(s for s in found if s.name == "accuracy.audit")
     assert signal.note == "not enough labels of model_version 2: 0, 10 needed"
 
 
