@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.records import Decision, Signal
+from core.records import Signal
+from flows.alerts import alert, alerts_a_week, deliver
 from flows.home import Home
-from monitoring.alerts import alerts
 from monitoring.monitor import observe
 from monitoring.profiles import observe_profiles
 from monitoring.view import Model, View
 
 
-def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
-    """Signals and alerts of the window that ends now; an Evidently page when asked or alarmed."""
+@dataclass(frozen=True)
+class Look:
+    """What a window shows. `view` is None where no text is kept."""
+
+    signals: list[Signal]
+    view: View | None
+
+
+def look(home: Home, now: datetime) -> Look:
+    """The signals of the window that ends now. Stores nothing, so the past may be looked at too."""
     start = now - timedelta(hours=home.strategy.monitoring.window_hours)
+    view = _view(home, start, now) if home.strategy.logging.texts else None
+    signals = observe(view) if view else _profiles(home, start, now)
+    return Look([*signals, alerts_a_week(home, now)], view)
+
+
+def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
+    """Look, store the signals, settle the alerts and tell of them; an Evidently page when asked, or when
+    an alert is new."""
     with home.timed("monitoring"):
-        if not home.strategy.logging.texts:
-            signals = _profiles(home, start, now)
-            _alert(home, signals, now)
-            return signals
-        view = _view(home, start, now)
-        signals = observe(view)
-        home.store.put_signals(signals)
-        raised = _alert(home, signals, now)
-        if report or raised:
-            _report(home, view, now)
-    return signals
+        seen = look(home, now)
+        home.store.put_signals(seen.signals)
+        new = alert(home, seen.signals, now)
+        deliver(home, now)
+        if seen.view and (report or new):
+            write_report(home, seen.view, now)
+    return seen.signals
 
 
 def _view(home: Home, start: datetime, now: datetime) -> View:
@@ -52,18 +65,11 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     settings = home.strategy.monitoring
     before = home.store.profiles(start - timedelta(days=settings.reference_days), start)
     window = home.store.profiles(start, now)
-    signals = observe_profiles(window, before, start, now, settings)
-    home.store.put_signals(signals)
-    return signals
+    return observe_profiles(window, before, start, now, settings)
 
 
-def _alert(home: Home, signals: list[Signal], now: datetime) -> list[Decision]:
-    raised = alerts(signals, home.strategy.monitoring, now)
-    home.record(*raised)
-    return raised
-
-
-def _report(home: Home, view: View, now: datetime) -> None:
+def write_report(home: Home, view: View, now: datetime) -> None:
+    """Evidently's page of the window, once."""
     from monitoring.reports import window_report
 
     page = home.workspace.reports / f"window-{now:%Y-%m-%dT%H}.html"

@@ -1,0 +1,129 @@
+"""Alerts of a workspace: what a window opens, keeps and ends, and telling people of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from core.episodes import STATE, Episode, Episodes
+from core.records import Decision, Signal
+from flows.home import Home
+from monitoring.alerts import FATIGUE_DAYS, Past, back, course, fatigue, findings, opened, over
+from monitoring.delivery import Channel, DeliveryError, Level, due, message, settled
+from monitoring.episodes import Change, turn
+from monitoring.rules import Rule
+
+log = logging.getLogger(__name__)
+TOLD = "alerts.told"  # alert -> channel -> the last level it was told
+
+
+def weigh(home: Home, signals: Sequence[Signal], now: datetime) -> tuple[Episodes, list[Change]]:
+    """What becomes of every alert in the window that these signals are of. Stores nothing."""
+    settings = home.strategy.monitoring
+    found = findings(signals, settings.rules, past(home))
+    known = Episodes.of(home.store.get(STATE))
+    return turn(known, signals, found, settings, home.store.champion(), now)
+
+
+def past(home: Home) -> Past:
+    """What was stored of a signal before its window, as far back as a rule looks."""
+
+    def look(rule: Rule, signal: Signal) -> Sequence[Signal]:
+        if not rule.memory:
+            return ()
+        start = signal.window_start
+        return home.store.signals(start - rule.memory, signal.name, start, signal.segment)
+
+    return look
+
+
+def alert(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision]:
+    """Store what becomes of the alerts, all of it or nothing; returns those that are new.
+
+    Killed and called again with the same `now` and signals, it stores the same.
+    """
+    after, changes = weigh(home, signals, now)
+    decided = [(c, decisions(home, c, now)) for c in changes]
+    home.store.decide([d for _, found in decided for d in found], {STATE: after.stored()})
+    for change, found in decided:
+        if change.what != "kept":
+            home.listen(found[-1])
+    return [found[-1] for change, found in decided if change.what == "opened"]
+
+
+def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
+    """The records of a change, the one that says what is new last."""
+    episode = change.episode
+    if change.what == "opened" and change.finding:
+        return [opened(episode, change.finding)]
+    stored = home.store.decision(episode.key)
+    if stored is None:  # somebody deleted it
+        return [over(episode, now, change.why)] if change.what == "over" else []
+    evidence = {**stored.evidence, **course(episode)}
+    if change.finding:
+        evidence["latest"] = "; ".join(change.finding.words)
+    alert = replace(stored, evidence=evidence, severity=episode.severity)
+    if change.what == "over":
+        return [alert, over(episode, now, change.why)]
+    return [back(episode, now), alert] if change.what == "again" else [alert]
+
+
+def alerts_since(home: Home, since: datetime, now: datetime) -> list[Decision]:
+    """The alerts that were bad in some window of (since, now], by the last such window. One that was open
+    before and stays so is among them."""
+    told = home.store.decisions("monitoring", since=since)
+    keys = {d.key for d in told if d.verdict == "alert"}
+    keys |= {str(d.evidence["alert"]) for d in told if d.verdict == "over"}
+    keys |= {e.key for e in Episodes.of(home.store.get(STATE)).open}
+    found = [(last_bad(d), d.key, d) for k in keys if (d := home.store.decision(k))]
+    return [d for when, _, d in sorted(found, key=lambda x: x[:2]) if since < when <= now]
+
+
+def last_bad(alert: Decision) -> datetime:
+    """End of the last window in which an alert was bad."""
+    return datetime.fromisoformat(alert.evidence.get("last", alert.timestamp.isoformat()))
+
+
+def alerts_a_week(home: Home, now: datetime) -> Signal:
+    """How much is asked of the people who read alerts."""
+    start = now - timedelta(days=FATIGUE_DAYS)
+    watched = home.store.signals(start, "rows", now)
+    return fatigue(
+        home.store.decisions("monitoring", start), watched[0].window_end if watched else None, now
+    )
+
+
+def deliver(home: Home, now: datetime) -> None:
+    """Tell each channel what it has not been told.
+
+    What fails is logged and tried again at the next turn. At least once: killed after a message and
+    before its mark is stored, it is sent again.
+    """
+    cooled = settled(home.strategy.monitoring.cooldown_days, now)
+    episodes = Episodes.of(home.store.get(STATE)).episodes
+    stored = home.store.get(TOLD) or {}
+    told: dict[str, dict[str, str]] = {e.key: stored.get(e.key, {}) for e in episodes}
+    for channel in home.channels:
+        for episode in episodes:
+            level = due(episode, channel, told[episode.key], cooled)
+            if level is None:
+                continue
+            if not _tell(home, channel, episode, level):
+                break  # the next would wait as long for as little
+            told[episode.key] = {**told[episode.key], channel.name: level}
+            home.store.set(TOLD, told)
+
+
+def _tell(home: Home, channel: Channel, episode: Episode, level: Level) -> bool:
+    alert = home.store.decision(episode.key)
+    if alert is None:  # somebody deleted it
+        return True
+    end = home.store.decision(f"{episode.key}/over") if level == "over" else None
+    try:
+        channel.send(message(home.workspace.root.resolve().name, level, alert, end))
+    except DeliveryError as fault:
+        log.warning("alert not delivered to %s, tried again next turn: %s", channel.name, fault)
+        return False
+    return True
