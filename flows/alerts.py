@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from core.episodes import STATE, Episode, Episodes
 from core.records import Decision, Signal
 from flows.home import Home
-from monitoring.alerts import FATIGUE_DAYS, Past, back, course, fatigue, findings, opened, over
+from monitoring.alerts import FATIGUE_DAYS, ORDER, Past, back, course, fatigue, findings, opened, over
 from monitoring.delivery import Channel, DeliveryError, Level, due, message, settled
 from monitoring.episodes import Change, turn
 from monitoring.rules import Rule
@@ -19,11 +19,12 @@ log = logging.getLogger(__name__)
 TOLD = "alerts.told"  # alert -> channel -> the last level it was told
 
 
-def weigh(home: Home, signals: Sequence[Signal], now: datetime) -> tuple[Episodes, list[Change]]:
+def weigh(
+    home: Home, signals: Sequence[Signal], now: datetime, known: Episodes
+) -> tuple[Episodes, list[Change]]:
     """What becomes of every alert in the window that these signals are of. Stores nothing."""
     settings = home.strategy.monitoring
     found = findings(signals, settings.rules, past(home))
-    known = Episodes.of(home.store.get(STATE))
     return turn(known, signals, found, settings, home.store.champion(), now)
 
 
@@ -44,21 +45,23 @@ def alert(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision
 
     Killed and called again with the same `now` and signals, it stores the same.
     """
-    after, changes = weigh(home, signals, now)
+    after, changes = weigh(home, signals, now, Episodes.of(home.store.get(STATE)))
     decided = [(c, decisions(home, c, now)) for c in changes]
     home.store.decide([d for _, found in decided for d in found], {STATE: after.stored()})
     for change, found in decided:
         if change.what != "kept":
-            home.listen(found[-1])
-    return [found[-1] for change, found in decided if change.what == "opened"]
+            for decision in found[-1:]:
+                home.listen(decision)
+    return [d for change, found in decided if change.what == "opened" for d in found]
 
 
 def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
     """The records of a change, the one that says what is new last."""
     episode = change.episode
-    if change.what == "opened" and change.finding:
-        return [opened(episode, change.finding)]
     stored = home.store.decision(episode.key)
+    if change.what == "opened" and change.finding:
+        fresh = opened(episode, change.finding)
+        return [replace(fresh, evidence={**(stored.evidence if stored else {}), **fresh.evidence})]
     if stored is None:  # somebody deleted it
         return [over(episode, now, change.why)] if change.what == "over" else []
     evidence = {**stored.evidence, **course(episode)}
@@ -68,6 +71,32 @@ def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
     if change.what == "over":
         return [alert, over(episode, now, change.why)]
     return [back(episode, now), alert] if change.what == "again" else [alert]
+
+
+def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision]:
+    """The alerts that are open after this window, worst first, then those that end with it. Stores nothing;
+    a window before the last turn's is judged by itself."""
+    known = Episodes.of(home.store.get(STATE))
+    if known.at and now < known.at:
+        known = Episodes()
+    after, changes = weigh(home, signals, now, known)
+    news = {c.episode.key: decisions(home, c, now)[-1:] for c in changes}
+    still = [news.get(e.key) or _stored(home, e.key) for e in after.open]
+    ends = [news[c.episode.key] for c in changes if c.what == "over"]
+    found = sorted((d for ds in still for d in ds), key=lambda d: -ORDER.index(d.severity))
+    return [*found, *(d for ds in ends for d in ds)]
+
+
+def recent(home: Home, since: datetime, now: datetime) -> list[Decision]:
+    """The alerts that were open at some time of [since, now], as they stand now."""
+    open_ = [d for e in Episodes.of(home.store.get(STATE)).open for d in _stored(home, e.key)]
+    found = {d.key: d for d in (*open_, *alerts_since(home, since, now)) if d.timestamp <= now}
+    return sorted(found.values(), key=lambda d: (d.timestamp, d.key))
+
+
+def _stored(home: Home, key: str) -> list[Decision]:
+    found = home.store.decision(key)
+    return [found] if found else []
 
 
 def alerts_since(home: Home, since: datetime, now: datetime) -> list[Decision]:
@@ -89,7 +118,7 @@ def last_bad(alert: Decision) -> datetime:
 def alerts_a_week(home: Home, now: datetime) -> Signal:
     """How much is asked of the people who read alerts."""
     start = now - timedelta(days=FATIGUE_DAYS)
-    watched = home.store.signals(start, "rows", now)
+    watched = home.store.signals(start, "rows", now, segment="")
     return fatigue(
         home.store.decisions("monitoring", start), watched[0].window_end if watched else None, now
     )

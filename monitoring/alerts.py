@@ -15,6 +15,7 @@ from monitoring.signals import SPECS
 from monitoring.view import Spec
 
 FATIGUE = Spec("alerts.week", "alerts", "system")
+SIGNALS = {**SPECS, FATIGUE.name: FATIGUE}  # every one, by name
 FATIGUE_DAYS = 28
 COSTLY = ("accuracy", "confidence", "feedback")  # kinds that speak of wrong answers
 ORDER: tuple[Severity, ...] = ("info", "warning", "critical")
@@ -45,7 +46,7 @@ class Finding:
 
 def spec_of(name: str) -> Spec:
     """What is known of a signal; one that nobody described is somebody's own."""
-    return FATIGUE if name == FATIGUE.name else SPECS.get(name) or Spec(name, "", "proxy")
+    return SIGNALS.get(name) or Spec(name, "", "proxy")
 
 
 def findings(signals: Sequence[Signal], rules: Sequence[Rule], past: Past) -> list[Finding]:

@@ -37,6 +37,11 @@ class Decisions(Database):
         query = query.where(t.c.segment == segment) if segment is not None else query
         return self._records(query, Signal)
 
+    def signal_names(self) -> list[str]:
+        t = schema.signals
+        with self._read() as db:
+            return list(db.execute(select(t.c.name).distinct().order_by(t.c.name)).scalars())
+
     def decide(self, decisions: Sequence[Decision], state: dict[str, Any] | None = None) -> None:
         """Store decisions and, in the same transaction, what is remembered by name (see `State`)."""
         with self._write() as db:

@@ -8,6 +8,7 @@ from everloop.commands import (
     data,
     keys,
     label,
+    monitor,
     predict,
     replay,
     rollout,
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (workspace, serve, predict, replay, turn, runtimes):
+for module in (workspace, serve, predict, replay, monitor, turn, runtimes):
     module.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(label.app, name="label")
