@@ -54,11 +54,7 @@ def listed(signals: Sequence[Signal]) -> str:
     found: dict[str, list[Signal]] = {}
     for s in signals:
         found.setdefault(s.name, []).append(s)
-    rows = [
-        [name, spec_of(name).kind, number(past[-1].value), past[-1].unit, f"{past[-1].window_end:%Y-%m-%d %H:%M}",
-         sparkline([s.value for s in past[-14:]])]
-        for name, past in sorted(found.items())
-    ]
+    rows = [[name, *_newest(past)] for name, past in sorted(found.items())]
     return table(["signal", "kind", "value", "unit", "window to", "lately"], rows)
 
 
@@ -66,8 +62,7 @@ def values(signals: Sequence[Signal]) -> str:
     """One line a window."""
     header = ["window to", "value", "unit", "95 % interval", "limit", "reference", "note"]
     rows = [
-        [f"{s.window_end:%Y-%m-%d %H:%M}", number(s.value), s.unit, interval(s), limit(s), s.reference, s.note]
-        for s in signals
+        [_when(s), number(s.value), s.unit, interval(s), limit(s), s.reference, s.note] for s in signals
     ]
     return table(header, fitted(header, rows))
 
@@ -77,10 +72,20 @@ def drawn(signals: Sequence[Signal]) -> str:
     last = signals[-1]
     of = f" of {last.segment}" if last.segment else ""
     held = f", {limit(last)}" if last.baseline is not None else ""
-    said = f"{last.name}{of}, {last.unit}: {number(last.value)} at {last.window_end:%Y-%m-%d %H:%M}{held}"
+    said = f"{last.name}{of}, {last.unit}: {number(last.value)} at {_when(last)}{held}"
     if last.reference:
         said += f", against {last.reference}"
     times = [s.window_end for s in signals]
     width = min(100, shutil.get_terminal_size((80, 24)).columns)
     picture = plot(times, [s.value for s in signals], [s.baseline for s in signals], width)
     return f"{said}\n\n{picture}"
+
+
+def _newest(past: Sequence[Signal]) -> list[str]:
+    last = past[-1]
+    lately = sparkline([s.value for s in past[-14:]])
+    return [spec_of(last.name).kind, number(last.value), last.unit, _when(last), lately]
+
+
+def _when(signal: Signal) -> str:
+    return f"{signal.window_end:%Y-%m-%d %H:%M}"

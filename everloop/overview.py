@@ -72,9 +72,7 @@ def overview(picture: Picture, segments: bool = False) -> str:
     return "\n".join(blocks)
 
 
-def past_alerts(
-    alerts: Sequence[Decision], week: Signal, everything: bool, workspace: str = ""
-) -> str:
+def past_alerts(alerts: Sequence[Decision], week: Signal, everything: bool, workspace: str = "") -> str:
     """Open alerts, then those that are over; past ones that cost no accuracy only when asked for."""
     still = [a for a in alerts if not a.evidence.get("over")]
     gone = [a for a in alerts if a not in still]
@@ -98,8 +96,11 @@ def told(alert: Decision, now: datetime, workspace: str = "") -> str:
         count = f"bad in {windows} window{'s' if windows > 1 else ''}"
         lasted = length(end - alert.timestamp)
         begin = f"{alert.timestamp:%Y-%m-%d %H:%M}"
-        lines.append(f"{begin} to {end:%Y-%m-%d %H:%M} ({lasted}), {count}" if over else
-                     f"since {begin} ({lasted}), {count}")
+        lines.append(
+            f"{begin} to {end:%Y-%m-%d %H:%M} ({lasted}), {count}"
+            if over
+            else f"since {begin} ({lasted}), {count}"
+        )
         lines += describe(alert) if not over else []
         if workspace and not over and alert.evidence.get("next"):
             lines[-1] += f" -w {workspace}"

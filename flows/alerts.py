@@ -74,8 +74,10 @@ def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
 
 
 def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision]:
-    """The alerts that are open after this window, worst first, then those that end with it. Stores nothing;
-    a window before the last turn's is judged by itself."""
+    """The alerts that are open after this window, worst first, then those that end with it.
+
+    Stores nothing. A window before that of the last turn is judged by itself.
+    """
     known = Episodes.of(home.store.get(STATE))
     if known.at and now < known.at:
         known = Episodes()
@@ -100,8 +102,10 @@ def _stored(home: Home, key: str) -> list[Decision]:
 
 
 def alerts_since(home: Home, since: datetime, now: datetime) -> list[Decision]:
-    """The alerts that were bad in some window of (since, now], by the last such window. One that was open
-    before and stays so is among them."""
+    """The alerts that were bad in some window of (since, now], by the last such window.
+
+    One that was open before and stays so is among them.
+    """
     told = home.store.decisions("monitoring", since=since)
     keys = {d.key for d in told if d.verdict == "alert"}
     keys |= {str(d.evidence["alert"]) for d in told if d.verdict == "over"}

@@ -56,8 +56,10 @@ def batch_predict(workspace: str = ".", now: datetime | None = None) -> dict[str
 
 
 def listening(workspace: Path) -> Home:
-    """The workspace, with every channel of its alerts: those of params.yaml, and Prefect's events while
-    a flow runs (without one there is no server, and Prefect would start one to have somebody to tell)."""
+    """The workspace, with every channel of its alerts: those of params.yaml, and Prefect's events.
+
+    Events only while a flow runs: without one, Prefect would start a server to have somebody to tell.
+    """
     home = open_home(workspace)
     settings = home.strategy.monitoring
     home.channels = channels(settings.notify, settings.notify_from)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from core.records import Signal
 from flows.alerts import alert, alerts_a_week, deliver
@@ -30,8 +31,10 @@ def look(home: Home, now: datetime) -> Look:
 
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
-    """Look, store the signals, settle the alerts and tell of them; an Evidently page when asked, or when
-    an alert is new."""
+    """Look, store the signals, settle the alerts and tell of them.
+
+    An Evidently page is written when asked for, or when an alert is new.
+    """
     with home.timed("monitoring"):
         seen = look(home, now)
         home.store.put_signals(seen.signals)
@@ -68,10 +71,11 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     return observe_profiles(window, before, start, now, settings)
 
 
-def write_report(home: Home, view: View, now: datetime) -> None:
+def write_report(home: Home, view: View, now: datetime) -> Path:
     """Evidently's page of the window, once."""
     from monitoring.reports import window_report
 
     page = home.workspace.reports / f"window-{now:%Y-%m-%dT%H}.html"
     if not page.exists():
         window_report(view.whole, view.whole_reference, page)
+    return page

@@ -12,7 +12,6 @@ from core.records import Severity
 from monitoring.rules import AnyRule
 
 
-
 def _variable(name: str) -> str:
     if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(
@@ -71,7 +70,9 @@ class Monitoring(Section):
         [], description="more rules, on any signal or segment: range, predicted, anomaly"
     )
     cooldown_days: float = Field(
-        1.0, ge=0, description="bad again within so many days of its end is the same alert, not a new one"
+        1.0,
+        ge=0,
+        description="bad again so many days after its end is the same alert, not a new one",
     )
     notify: list[Variable] = Field(
         [],

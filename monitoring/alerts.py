@@ -81,18 +81,19 @@ def unsaid(signals: Sequence[Signal], rules: Sequence[Rule], past: Past) -> list
     return notes
 
 
-def _verdicts(
-    signal: Signal, rules: Sequence[Rule], past: Past
-) -> Iterable[tuple[Rule, Verdict]]:
+def _verdicts(signal: Signal, rules: Sequence[Rule], past: Past) -> Iterable[tuple[Rule, Verdict]]:
     spec = spec_of(signal.name)
     if spec.bad and not signal.segment:
         own: Rule = Range(policy="range", signal=signal.name)
         verdict = own.judge(signal, spec.bad, ())
-        words = "; ".join(p for p in (spec.words.format(**_numbers(signal)), signal.note) if p)
-        yield own, Verdict(verdict.broken, words if verdict.broken else "")
+        yield own, replace(verdict, words=_words(signal, spec)) if verdict.broken else verdict
     for rule in rules:
         if (rule.signal, rule.segment) == (signal.name, signal.segment):
             yield rule, rule.judge(signal, spec.bad, past(rule, signal))
+
+
+def _words(signal: Signal, spec: Spec) -> str:
+    return "; ".join(p for p in (spec.words.format(**_numbers(signal)), signal.note) if p)
 
 
 def severity(finding: Finding, others: Iterable[Finding], settings: Monitoring) -> Severity:
@@ -180,7 +181,9 @@ def back(episode: Episode, now: datetime) -> Decision:
 
 def next_command(episode: Episode, kind: str, end: datetime) -> str:
     """What to run about it, ready to paste."""
-    known = NEXT["confidence"] if kind == "drift" and episode.severity != "info" else NEXT.get(kind, PLOT)
+    known = (
+        NEXT["confidence"] if kind == "drift" and episode.severity != "info" else NEXT.get(kind, PLOT)
+    )
     return known.format(
         signal=episode.signal,
         segment=f' --segment "{episode.segment}"' if episode.segment else "",
@@ -198,7 +201,9 @@ def fatigue(alerts: Sequence[Decision], oldest: datetime | None, now: datetime) 
     value = told / weeks if weeks >= 1 else None
     note = f"{told} in {length(now - since)}"
     short = f"not enough history: {length(now - since)} of 7 days"
-    return Signal(FATIGUE.name, start, now, value, FATIGUE.unit, note=note if value is not None else short)
+    return Signal(
+        FATIGUE.name, start, now, value, FATIGUE.unit, note=note if value is not None else short
+    )
 
 
 def describe(alert: Decision) -> list[str]:

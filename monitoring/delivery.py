@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from core.episodes import Episode
 from core.records import Decision, Severity
@@ -54,8 +55,8 @@ def channels(notify: Sequence[str], least: Severity) -> list[Channel]:
 
 
 def due(episode: Episode, channel: Channel, told: Told, settled: datetime) -> Level | None:
-    """What a channel has yet to be told of an alert. Its end is told once it is `settled`: what was over
-    before that cannot come back as the same alert."""
+    """What a channel has yet to be told of an alert. Its end is told when it was over before `settled`:
+    then it cannot come back as the same alert."""
     if ORDER.index(episode.severity) < ORDER.index(channel.least):
         return None
     ended = episode.over is not None and episode.over <= settled
@@ -81,7 +82,9 @@ def by_apprise(url: str, message: Message) -> None:
     import apprise
 
     service = apprise.Apprise()
-    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:
+    capture: Any = apprise.LogCapture  # what it logs may name the address
+    with capture(level=logging.WARNING, fmt="%(message)s") as said, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what its services import
         known = service.add(url)
         kinds = {"critical": "failure", "over": "success"}
         kind = apprise.NotifyType(kinds.get(message.level, message.level))

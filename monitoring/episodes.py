@@ -63,7 +63,9 @@ def turn(
     return Episodes(now, kept, before.opened + new, before), changes
 
 
-def _bad(old: Episode | None, finding: Finding, worst: Severity, champion: str, now: datetime) -> Change:
+def _bad(
+    old: Episode | None, finding: Finding, worst: Severity, champion: str, now: datetime
+) -> Change:
     signal = finding.signal
     if old is None:
         place = f"{signal.name}/{signal.segment}" if signal.segment else signal.name
@@ -74,9 +76,7 @@ def _bad(old: Episode | None, finding: Finding, worst: Severity, champion: str, 
         return Change("opened", opened, finding)
     grown = max(old.severity, worst, key=ORDER.index)
     what: What = "worse" if grown != old.severity else "again" if old.over else "kept"
-    more = replace(
-        old, severity=grown, last=signal.window_end, windows=old.windows + 1, over=None
-    )
+    more = replace(old, severity=grown, last=signal.window_end, windows=old.windows + 1, over=None)
     return Change(what, more, finding)
 
 

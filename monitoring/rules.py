@@ -46,7 +46,7 @@ class Rule(Protocol):
     def severity(self) -> Severity | None: ...
     @property
     def memory(self) -> timedelta: ...
-    def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal]) -> Verdict: ...
+    def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal], /) -> Verdict: ...
 
 
 class Judge(Section):
@@ -79,7 +79,7 @@ class Range(Judge):
     low: float | None = Field(None, description="bad below this")
     high: float | None = Field(None, description="bad above this")
 
-    def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal]) -> Verdict:
+    def judge(self, signal: Signal, bad: Bad | None, _history: Sequence[Signal]) -> Verdict:
         low, high = self.low, self.high
         if low is None and high is None:
             low, high = own_limits(signal, bad)
@@ -89,7 +89,7 @@ class Range(Judge):
 
 
 class Predicted(Judge):
-    """A range foretold from the same weekday and hour of the weeks before, and the level of the last."""
+    """A range foretold from the same weekday and hour of past weeks, and the level of the last."""
 
     policy: Literal["predicted"]
     side: Side | None = Field(None, description="above, below or both; the signal's own unless told")
@@ -204,7 +204,8 @@ def _level(age: float, ages: Array, values: Array) -> float | None:
 def _offsets(ages: Array, values: Array) -> Array:
     """(n,) what each value lay above the level of its own time; NaN where there was none."""
     levels = [_level(a, ages, values) for a in ages]
-    return values - np.array([np.nan if x is None else x for x in levels], dtype=float)
+    offsets: Array = values - np.array([np.nan if x is None else x for x in levels], dtype=float)
+    return offsets
 
 
 def _slot(age: float, ages: Array) -> Array:

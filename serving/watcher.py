@@ -1,5 +1,7 @@
-"""Who serves, followed: the store is polled, and the registry, where somebody may move its alias. So are
-the alerts that are open, for /metrics."""
+"""Who serves, followed: the store is polled, and the registry, where somebody may move its alias.
+
+The alerts that are open are followed too, for /metrics.
+"""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ def _lately(home: Home, signals: list[Signal], now: datetime) -> dict[Place, lis
     found: dict[Place, list[float | None]] = {}
     for s in home.store.signals(start, until=now - timedelta(seconds=1)):
         found.setdefault((s.name, s.segment), []).append(s.value)
-    return {p: [*found.get(p, [])[1 - LATELY :], s.value] for s in signals if (p := (s.name, s.segment))}
+    places = {(s.name, s.segment): s.value for s in signals}
+    return {p: [*found.get(p, [])[1 - LATELY :], value] for p, value in places.items()}
 
 
 def alerts(

@@ -46,7 +46,7 @@ def inbox() -> Iterator[Inbox]:
     box = Inbox()
 
     class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  (the library's name)
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if box.status == 200:
                 box.messages.append(json.loads(body))
@@ -131,7 +131,7 @@ def test_what_did_not_arrive_is_logged_with_the_reason_and_sent_again(
         day(told, 0, confidence(0.6, 0))
     assert [r.getMessage() for r in caplog.records if r.name == "flows.alerts"] == [
         "alert not delivered to env:EVERLOOP_HOOK, tried again next turn: "
-        "Failed to send JSON POST notification: Internal Server Error., error=500."
+        "Failed to send JSON POST notification: Internal server error., error=500."
     ]
     inbox.status = 200
     day(told, 1, confidence(0.6, 1))

@@ -253,7 +253,13 @@ def written(tmp_path: Path, rules: list[dict[str, Any]], **more: Any) -> Monitor
 def test_rules_are_written_in_params_yaml(tmp_path: Path) -> None:
     asked = [
         {"signal": "rows", "policy": "predicted"},
-        {"signal": "drift.labels", "policy": "range", "high": 0.4, "segment": "plan=pro", "severity": "critical"},
+        {
+            "signal": "drift.labels",
+            "policy": "range",
+            "high": 0.4,
+            "segment": "plan=pro",
+            "severity": "critical",
+        },
         {"signal": "mine.own", "policy": "anomaly", "score": 5.0},
     ]
     found = written(tmp_path, asked).rules
@@ -279,7 +285,9 @@ def test_a_rule_with_a_fault_is_refused(tmp_path: Path, rule: dict[str, Any], fa
 
 
 def test_an_address_in_params_yaml_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="expected the environment variable that holds the URL, as env:"):
+    with pytest.raises(
+        ParamsError, match="expected the environment variable that holds the URL, as env:"
+    ):
         written(tmp_path, [], notify=["json://token@example.com"])
     assert written(tmp_path, [], notify=["env:SLACK"]).notify == ["env:SLACK"]
     with pytest.raises(ValidationError, match="warning"):
