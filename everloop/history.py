@@ -37,7 +37,7 @@ def check(home: Home, name: str, segment: str, since: datetime) -> None:
             f"nothing was stored of {name} for this segment",
             where="--segment",
             got=segment,
-            expected=" or ".join(seen) or "a segment: so far no one had rows enough",
+            expected=" or ".join(seen) or "a segment; none had rows enough lately",
         )
 
 

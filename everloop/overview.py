@@ -77,8 +77,8 @@ def past_alerts(alerts: Sequence[Decision], week: Signal, everything: bool, work
     still = [a for a in alerts if not a.evidence.get("over")]
     gone = [a for a in alerts if a not in still]
     shown = gone if everything else [a for a in gone if a.severity != "info"]
-    often = f"{week.value:.1f} alerts a week ({week.note})" if week.value is not None else week.note
-    blocks = [f"{status(still)}; {often}"]
+    often = week.note if week.value is None else f"{week.value:.1f} ({week.note})"
+    blocks = [f"{status(still)}\nalerts a week: {often}"]
     blocks += [told(a, week.window_end, workspace) for a in (*still, *shown)]
     if len(gone) > len(shown):
         blocks.append(f"{len(gone) - len(shown)} more that were over, of severity info: --all")
@@ -94,13 +94,10 @@ def told(alert: Decision, now: datetime, workspace: str = "") -> str:
         end = datetime.fromisoformat(over) if over else now
         windows = alert.evidence.get("windows", 1)
         count = f"bad in {windows} window{'s' if windows > 1 else ''}"
-        lasted = length(end - alert.timestamp)
         begin = f"{alert.timestamp:%Y-%m-%d %H:%M}"
-        lines.append(
-            f"{begin} to {end:%Y-%m-%d %H:%M} ({lasted}), {count}"
-            if over
-            else f"since {begin} ({lasted}), {count}"
-        )
+        until = f"{begin} to {end:%Y-%m-%d %H:%M}" if over else f"since {begin}"
+        lasted = f" ({length(end - alert.timestamp)})" if end > alert.timestamp else ""
+        lines.append(f"{until}{lasted}, {count}")
         lines += describe(alert) if not over else []
         if workspace and not over and alert.evidence.get("next"):
             lines[-1] += f" -w {workspace}"
@@ -109,7 +106,8 @@ def told(alert: Decision, now: datetime, workspace: str = "") -> str:
 
 
 def _rows(signals: Sequence[Signal], picture: Picture) -> Iterable[list[Any]]:
-    bad = {(a.evidence.get("signal"), a.evidence.get("segment")) for a in picture.alerts}
+    open_ = [a.evidence for a in picture.alerts if a.verdict == "alert"]
+    bad = {(e.get("signal"), e.get("segment")) for e in open_}
 
     def kind(signal: Signal) -> int:
         return KINDS.index(spec_of(signal.name).kind)

@@ -35,7 +35,7 @@ def plot(
         return "no value to draw"
     low, high = min(known), max(known)
     low, high = (low, high) if high > low else (low - (abs(low) or 1), high)
-    wide = max(1, (width - 12) // len(shown))
+    wide = min(8, max(1, (width - 12) // len(shown)))
     bars = [_bar(value, limit, low, high, height) for value, limit in shown]
     lines = []
     for row in range(height - 1, -1, -1):

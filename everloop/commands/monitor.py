@@ -50,7 +50,8 @@ def monitor(
     raised = rules.shown(home, signals, when) if seen else []
     if as_json:
         told = {"signals": [to_json(s) for s in signals], "alerts": [to_json(d) for d in raised]}
-        typer.echo(json.dumps({"status": status(raised), **told}, indent=2))
+        state = status(raised) if seen else "no model serves yet"
+        typer.echo(json.dumps({"status": state, **told}, indent=2))
         return
     if seen is None:
         typer.echo("not enough to say anything: no model serves yet")
