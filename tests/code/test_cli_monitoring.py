@@ -50,7 +50,7 @@ def test_monitor(shop: Path) -> None:
         "expectations.broken 0 checks <= 0",
         "drift drift.embeddings - MMD^2 not enough rows: 40, 50 needed",
         "drift.labels - L1 not enough rows: 40, 50 needed",
-        "confidence confidence # probability not comparable: model_version 1…",
+        "confidence confidence # probability not comparable: model_version…",
         "system alerts.week - alerts not enough history: 0 hours of 7…",
     ]
     assert re.fullmatch("kind signal value unit (95 % interval )?limit note", lines[3])
@@ -157,7 +157,7 @@ def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) ->
         Decision("c/over", "monitoring", START, "over", "rows: over after 2 days", {"signal": "rows"}),
     ]  # fmt: skip
     picture = Picture(signals, alerts, {("rows", ""): [1.0, 2.0, None, 3.0]}, ["a note"], "shop")
-    assert re.sub("\x1b[[][0-9;]*m", "", overview(picture)).splitlines() == [
+    assert re.sub("\x1b\\[[0-9;]*m", "", overview(picture)).splitlines() == [
         "2 alerts open: 1 critical, 1 info; 1.2 alerts a week lately",
         "window: 2026-01-12 00:00 to 2026-01-13 00:00 UTC",
         "",
