@@ -93,7 +93,8 @@ def recent(home: Home, since: datetime, now: datetime) -> list[Decision]:
     """The alerts that were open at some time of [since, now], as they stand now."""
     open_ = [d for e in Episodes.of(home.store.get(STATE)).open for d in _stored(home, e.key)]
     found = {d.key: d for d in (*open_, *alerts_since(home, since, now)) if d.timestamp <= now}
-    return sorted(found.values(), key=lambda d: (d.timestamp, d.key))
+    episodes = [d for d in found.values() if "last" in d.evidence]  # older stores have one a window
+    return sorted(episodes, key=lambda d: (d.timestamp, d.key))
 
 
 def _stored(home: Home, key: str) -> list[Decision]:
