@@ -91,7 +91,7 @@ def alerts(
     as_json: Json = False,
     now: NowOption = None,
 ) -> None:
-    """Alerts that are open, those that were lately, and how many there are a week.
+    """Alerts: open ones, those lately over, and how many a week.
 
     Example: everloop alerts --since 14d
     """

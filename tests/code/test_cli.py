@@ -71,7 +71,7 @@ Commands:
   replay    Drive every stage over a stream of the past.
   sample    Write the sample stream that the demo replays.
   monitor   Is all well? The newest window's signals and alerts.
-  alerts    Alerts that are open, those that were lately, and how many there are a week.
+  alerts    Alerts: open ones, those lately over, and how many a week.
   signals   The history of a signal, or what signals there are.
   loop      One turn: rollout, monitor, pick labels, retrain if due.
   retrain   Make a dataset version, train, test, and start a rollout.
