@@ -12,6 +12,7 @@ from core.store import Store
 from flows.home import Home
 from serving.service import Service
 from tests.code.fake_models import Shelf
+from tests.code.inbox import Inbox, listening
 
 
 @pytest.fixture
@@ -63,3 +64,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from everloop.init import init
 
     return init(tmp_path_factory.mktemp("cli") / "empty").root
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with listening() as box:
+        yield box

@@ -18,6 +18,7 @@ from everloop.overview import Picture, overview, status
 from flows.alerts import alert
 from flows.home import Home, open_home
 from tests.code.command_line import everloop, refused
+from tests.code.inbox import Inbox
 
 NUMBER = re.compile(r"-?\d+\.\d+(e-\d+)?")  # what a machine's rounding may change
 START = datetime(2026, 1, 13, tzinfo=UTC)
@@ -132,6 +133,27 @@ def test_monitor_shows_what_the_rules_of_the_user_say(own: Path) -> None:
         "confidence: not enough history: 0; 3 weeks of the same weekday, and one before, needed\n"
         "rows of plan=pro: a rule is there, and no such signal in this window\n"
     )
+
+
+def test_the_loop_tells_people_and_monitor_does_not(
+    own: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERLOOP_HOOK", inbox.url)
+    written = yaml.safe_load((own / "params.yaml").read_text())
+    written["triggers"] = {"policy": "periodic", "every_days": 999}
+    written["monitoring"] |= {
+        "rules": [{"signal": "rows", "policy": "range", "low": 100.0, "severity": "warning"}],
+        "notify": ["env:EVERLOOP_HOOK"],
+    }
+    (own / "params.yaml").write_text(yaml.safe_dump(written))
+    assert everloop("monitor", "-w", own, "--now", "2026-01-08").code == 0
+    assert inbox.titles == []
+    ran = everloop("loop", "-w", own, "--now", "2026-01-08")
+    assert (ran.code, ran.err) == (0, "")
+    assert "monitoring: alert: traffic: 0 rows" in ran.out
+    assert inbox.titles == ["own: warning: rows"]
+    assert everloop("loop", "-w", own, "--now", "2026-01-08").code == 0
+    assert len(inbox.messages) == 1
 
 
 def sig(name: str, value: float | None, day: int = 0, **more: Any) -> Signal:

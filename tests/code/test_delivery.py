@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal as signals
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,45 +18,10 @@ from everloop.init import init
 from flows.alerts import TOLD, alert, deliver
 from flows.home import Home, open_home
 from monitoring.delivery import Channel, DeliveryError, Message, by_apprise, channels
+from tests.code.inbox import Inbox
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-@dataclass
-class Inbox:
-    """A web hook on this machine."""
-
-    url: str = ""
-    status: int = 200
-    messages: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def titles(self) -> list[str]:
-        return [m["title"] for m in self.messages]
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    box = Inbox()
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if box.status == 200:
-                box.messages.append(json.loads(body))
-            self.send_response(box.status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    box.url = f"json://127.0.0.1:{server.server_port}/alerts"
-    yield box
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
