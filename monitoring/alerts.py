@@ -37,7 +37,7 @@ class Finding:
     signal: Signal
     words: list[str]
     rules: list[str]  # their policies
-    asked: list[Severity] = field(default_factory=list)  # severities that the rules name
+    asked: list[Severity | None] = field(default_factory=list)  # what each of them says of severity
 
     @property
     def place(self) -> tuple[str, str]:
@@ -61,7 +61,7 @@ def findings(signals: Sequence[Signal], rules: Sequence[Rule], past: Past) -> li
                 signal,
                 [v.words for _, v in broken],
                 [r.policy if isinstance(r, Range) else type(r).__name__.lower() for r, _ in broken],
-                [r.severity for r, _ in broken if r.severity],
+                [r.severity for r, _ in broken],
             )
     return list(found.values())
 
@@ -97,10 +97,14 @@ def _words(signal: Signal, spec: Spec) -> str:
 
 
 def severity(finding: Finding, others: Iterable[Finding], settings: Monitoring) -> Severity:
-    """What a rule asks for; else what is proven to cost answers is critical, what may is a warning, and
-    a change that costs none is for looking at."""
-    if finding.asked:
-        return max(finding.asked, key=ORDER.index)
+    """The worst that its rules ask for, or by its kind where a rule asks for none."""
+    usual = _usual(finding, others, settings)
+    return max((asked or usual for asked in finding.asked or [None]), key=ORDER.index)
+
+
+def _usual(finding: Finding, others: Iterable[Finding], settings: Monitoring) -> Severity:
+    """What is proven to cost answers is critical, what may is a warning, and a change that costs none is
+    for looking at."""
     signal, kind = finding.signal, spec_of(finding.signal.name).kind
     if kind == "accuracy" or signal.name == "expectations.broken":
         return "critical"

@@ -160,6 +160,16 @@ def test_two_rules_on_a_signal_are_one_alert() -> None:
     ]
 
 
+def test_a_rule_says_how_bad_its_own_finding_is_and_no_less_than_the_others() -> None:
+    rows, confidence = signal("rows", 0.0, baseline=40.0), signal("confidence", 0.7, baseline=0.6)
+    rules: list[Rule] = [
+        Range(policy="range", signal="rows", low=9.0, severity="info"),
+        Range(policy="range", signal="confidence", low=0.8, severity="info"),
+    ]
+    bad = found([rows, confidence], rules)
+    assert [severity(f, bad, SETTINGS) for f in bad] == ["critical", "info"]
+
+
 def test_a_rule_that_can_say_nothing_is_not_silent() -> None:
     rules: list[Rule] = [
         Range(policy="range", signal="x", segment="plan=pro", high=1.0),

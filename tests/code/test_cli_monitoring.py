@@ -151,7 +151,7 @@ def test_the_loop_tells_people_and_monitor_does_not(
     ran = everloop("loop", "-w", own, "--now", "2026-01-08")
     assert (ran.code, ran.err) == (0, "")
     assert "monitoring: alert: traffic: 0 rows" in ran.out
-    assert inbox.titles == ["own: warning: rows"]
+    assert inbox.titles == ["own: critical: rows"]
     assert everloop("loop", "-w", own, "--now", "2026-01-08").code == 0
     assert len(inbox.messages) == 1
 
