@@ -103,8 +103,7 @@ def severity(finding: Finding, others: Iterable[Finding], settings: Monitoring) 
 
 
 def _usual(finding: Finding, others: Iterable[Finding], settings: Monitoring) -> Severity:
-    """What is proven to cost answers is critical, what may is a warning, and a change that costs none is
-    for looking at."""
+    """What is proven to cost answers is critical, what may is a warning; a change that costs none is info."""
     signal, kind = finding.signal, spec_of(finding.signal.name).kind
     if kind == "accuracy" or signal.name == "expectations.broken":
         return "critical"
