@@ -103,7 +103,7 @@ def severity(finding: Finding, others: Iterable[Finding], settings: Monitoring) 
 
 
 def _usual(finding: Finding, others: Iterable[Finding], settings: Monitoring) -> Severity:
-    """What is proven to cost answers is critical, what may is a warning; a change that costs none is info."""
+    """Proven to cost answers is critical, what may cost some a warning, other change is info."""
     signal, kind = finding.signal, spec_of(finding.signal.name).kind
     if kind == "accuracy" or signal.name == "expectations.broken":
         return "critical"
