@@ -125,6 +125,7 @@ signals = Table(
     Column("high", Float),
     Column("note", Text, nullable=False),
     Column("reference", Text, nullable=False, server_default=""),  # new in 3
+    Index("signals_by_time", "window_end"),  # new in 3
 )
 
 system = Table(  # new in 3: what a server says of itself, a row a minute

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from core.records import Decision, Quarantined, Signal
+from flows.alerts import alert, alerts_a_week, deliver
 from flows.home import Home
 from flows.topics import follow_topics, open_topics
-from monitoring.alerts import alerts
 from monitoring.examples import hard_examples
 from monitoring.expectations import failed_rows
-from monitoring.explain import Explanation, explain
+from monitoring.explain import explain
 from monitoring.monitor import observe
 from monitoring.page import Story, window_page
 from monitoring.profiles import observe_profiles
@@ -22,30 +25,51 @@ from monitoring.view import Model, View, no_feedback
 
 MEMORY_DAYS = 60  # of labels, from which a calibration learns
 QUARANTINED = 1000  # rows of one window that are kept with their reasons
-
 HISTORY_DAYS = 60  # that the page shows of each signal
 
 
-def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
-    """Signals and alerts of the window that ends now; a page about it when asked or alarmed."""
+@dataclass(frozen=True)
+class Look:
+    """What a window shows. `view` is None where no text is kept."""
+
+    signals: list[Signal]
+    view: View | None
+
+
+def look(home: Home, now: datetime) -> Look:
+    """The signals of the window that ends now. Stores nothing, so the past may be looked at too."""
     start = now - timedelta(hours=home.strategy.monitoring.window_hours)
+    view = _view(home, start, now) if home.strategy.logging.texts else None
+    signals = observe(view) if view else _profiles(home, start, now)
+    return Look([*signals, alerts_a_week(home, now)], view)
+
+
+def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
+    """Look, store the signals, settle the alerts and tell of them.
+
+    A page about the window is written when asked for, or when an alert is new.
+    """
     with home.timed("monitoring"):
-        if not home.strategy.logging.texts:
-            signals = _profiles(home, start, now)
-            home.record(*alerts(signals, home.strategy.monitoring, now))
-            return signals
-        view = _view(home, start, now)
-        signals = [*observe(view), follow_topics(home, view, now)]
+        seen = look(home, now)
+        if seen.view is None:
+            home.store.put_signals(seen.signals)
+            alert(home, seen.signals, now)
+            deliver(home, now)
+            return seen.signals
+        view, signals = seen.view, [*seen.signals, follow_topics(home, seen.view, now)]
         home.store.put_signals(signals)
         home.store.put_quarantine(_failed(view))
         home.store.decide(hard_examples(view, now))
-        raised = alerts(signals, home.strategy.monitoring, now)
-        drifted = any(d.evidence.get("kind") == "drift" for d in raised)
-        found = explain(view) if report or drifted else Explanation()
-        raised = [_explained(d, found) for d in raised]
-        home.record(*raised)
-        if report or raised:
-            _report(home, Story(view, signals, alerts=raised, explanation=found), now, report)
+        explained = cache(lambda: explain(view))
+
+        def why(new: Decision) -> dict[str, Any]:
+            """What a drift alert says changed, without anybody's text: it leaves the workspace."""
+            return {"explanation": explained().lines()} if new.evidence.get("kind") == "drift" else {}
+
+        new = alert(home, signals, now, why)
+        deliver(home, now)
+        if report or new:
+            write_report(home, Story(view, signals, alerts=new, explanation=explained()), now, report)
     return signals
 
 
@@ -100,19 +124,10 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     settings = home.strategy.monitoring
     before = home.store.profiles(start - timedelta(days=settings.reference_days), start)
     window = home.store.profiles(start, now)
-    signals = observe_profiles(window, before, start, now, settings)
-    home.store.put_signals(signals)
-    return signals
+    return observe_profiles(window, before, start, now, settings)
 
 
-def _explained(alert: Decision, found: Explanation) -> Decision:
-    """A drift alert that says what changed, without anybody's text: it leaves the workspace."""
-    if alert.evidence.get("kind") != "drift":
-        return alert
-    return replace(alert, evidence={**alert.evidence, "explanation": found.lines()})
-
-
-def _report(home: Home, story: Story, now: datetime, compare: bool) -> None:
+def write_report(home: Home, story: Story, now: datetime, compare: bool) -> Path:
     """Our page; Evidently's beside it where it was asked for, since that takes its seconds."""
     from monitoring.reports import window_report
 
@@ -120,8 +135,7 @@ def _report(home: Home, story: Story, now: datetime, compare: bool) -> None:
     comparison = folder / f"{name}.evidently.html"
     if compare and not comparison.exists():
         window_report(story.view.whole, story.view.whole_reference, comparison)
-    past = home.store.signals(since=now - timedelta(days=HISTORY_DAYS))
-    history = [s for s in past if s.window_end <= now]
+    history = home.store.signals(now - timedelta(days=HISTORY_DAYS), until=now)
     beside = comparison.name if comparison.exists() else ""
     told = replace(story, history=history, topics=open_topics(home), comparison=beside)
-    window_page(told, folder / f"{name}.html")
+    return window_page(told, folder / f"{name}.html")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from core.errors import RolloutError
 from core.records import Annotation, AnnotationTask, Decision, Window, to_json
+from flows.alerts import alerts_since
 from flows.home import Home
 from flows.monitor import monitor
 from flows.retrain import retrain
@@ -130,11 +131,7 @@ def decide(home: Home, now: datetime) -> Decision:
                 now=now,
                 last_retrain=last,
                 new_labels=fresh,
-                alerts=[
-                    d
-                    for d in home.store.decisions("monitoring", since=last)
-                    if last < d.timestamp <= now
-                ],
+                alerts=alerts_since(home, last, now),
                 signals=[s for s in home.store.signals(since=now) if s.window_end == now],
             )
             decision = home.strategy.triggers.decide(situation)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from core.params import Section
+from core.records import Severity
 from monitoring.hooks import PATTERN
+from monitoring.rules import AnyRule
 
 
 class Expectation(Section):
@@ -31,6 +34,18 @@ class Expectation(Section):
         """
         column = self.kwargs.get("column")
         return self.name or self.type.removeprefix("expect_") + (f".{column}" if column else "")
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(
+            "the environment variable that holds the URL, as env:EVERLOOP_SLACK_URL (a URL has secrets "
+            "in it, which this file is no place for)"
+        )
+    return name
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
 
 
 class Monitoring(Section):
@@ -95,6 +110,22 @@ class Monitoring(Section):
     )
     critical: float = Field(
         2.0, ge=1, description="an alert is critical from this many times its threshold; else a warning"
+    )
+    rules: list[AnyRule] = Field(
+        [], description="more rules, on any signal or segment: range, predicted, anomaly"
+    )
+    cooldown_days: float = Field(
+        1.0,
+        ge=0,
+        description="bad again so many days after its end is the same alert, not a new one",
+    )
+    notify: list[Variable] = Field(
+        [],
+        description="where alerts go: `env:NAME` for each environment variable that holds an Apprise "
+        "URL (Slack, e-mail, webhook...)",
+    )
+    notify_from: Severity = Field(
+        "warning", description="the least severity that is sent: info, warning or critical"
     )
 
     @field_validator("expectations")

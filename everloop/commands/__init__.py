@@ -8,6 +8,7 @@ from everloop.commands import (
     data,
     keys,
     label,
+    monitor,
     predict,
     quarantine,
     replay,
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (workspace, serve, predict, replay, turn, quarantine, runtimes):
+for module in (workspace, serve, predict, replay, monitor, turn, quarantine, runtimes):
     module.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(label.app, name="label")

@@ -42,7 +42,8 @@ def stream():
     frame = pd.DataFrame(
         {
             "request_id": [f"r{i}" for i in range(len(day))],
-            "timestamp": start + pd.to_timedelta(day * 24 + np.tile(np.arange(A_DAY) * 24 // A_DAY, DAYS), "h"),
+            "timestamp": start
+            + pd.to_timedelta(day * 24 + np.tile(np.arange(A_DAY) * 24 // A_DAY, DAYS), "h"),
             "user_key": "u",
             "text": [f"text {i}" for i in range(len(day))],
             "truth": domain,
