@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import beta  # type: ignore[import-untyped]
+from scipy.stats import beta
 
 from bench.form import Row, report
 from bench.streams import Stream, read_stream

@@ -17,6 +17,7 @@ from monitoring.episodes import Change, turn
 from monitoring.rules import Rule
 
 log = logging.getLogger(__name__)
+Why = Callable[[Decision], dict[str, Any]]
 TOLD = "alerts.told"  # alert -> channel -> the last level it was told
 
 
@@ -45,7 +46,7 @@ def _plain(_: Decision) -> dict[str, Any]:
     return {}
 
 
-def _with(new: Decision, why: Callable[[Decision], dict[str, Any]]) -> Decision:
+def _with(new: Decision, why: Why) -> Decision:
     return replace(new, evidence={**new.evidence, **why(new)})
 
 
@@ -53,11 +54,12 @@ def alert(
     home: Home,
     signals: Sequence[Signal],
     now: datetime,
-    why: Callable[[Decision], dict[str, Any]] = _plain,
+    why: Why = _plain,
 ) -> list[Decision]:
     """Store what becomes of the alerts, all of it or nothing; returns those that are new.
 
-    `why` gives more evidence for a new one. Killed and called again with the same `now` and signals, it stores the same.
+    `why` gives more evidence for a new one. Killed and called again with the same `now` and
+    signals, it stores the same.
     """
     after, changes = weigh(home, signals, now, Episodes.of(home.store.get(STATE)))
     decided = [(c, decisions(home, c, now)) for c in changes]
