@@ -15,7 +15,7 @@ import numpy as np
 
 from core.records import Array
 
-MIN_DAYS = 5  # of which it is known how much ordinary days differ
+MIN_DAYS = 7  # of which it is known how much ordinary days differ
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Drift:
     sd: float  # of the sampling noise, and of ordinary days beyond it
     threshold: float
     rows: int  # it is held against
+    noise: float  # the part of sd that more rows take away
     nearest: str = ""  # of several things it may be held against
 
     @property
@@ -57,14 +58,14 @@ class Rule:
         mean, extra = usual
         both = float(np.hypot(sd, extra))
         threshold = mean + max(self.sds * both, self.floor)
-        return Drift(value, mean, both, threshold, rows, nearest)
+        return Drift(value, mean, both, threshold, rows, sd, nearest)
 
 
 def ordinary_days(values: Array, sds: Array) -> tuple[float, float]:
     """How far (d,) distances of past days lie beyond the (d,) standard deviations of their sampling noise:
     a mean and a spread, from median and median absolute deviation, which a few days of drift do not move.
 
-    >>> ordinary_days(np.array([0.0, 0.1, -0.1, 0.0, 5.0]), np.full(5, 0.2))
+    >>> ordinary_days(np.array([0.0, 0.1, -0.1, 0.0, 0.1, -0.1, 5.0]), np.full(7, 0.2))
     (0.0, 0.0)
     """
     if len(values) < MIN_DAYS:
