@@ -82,14 +82,18 @@ class Look:
         return (self.now - since).total_seconds() / 86400
 
     def judge(self, seen: dict[str, Array]) -> Drift:
-        """The newest day against the mixture of what was seen that is nearest to it."""
+        """The newest day against what was seen: the nearest mixture of it, or any one part alone."""
         mixtures = np.array([self.days.pooled(chosen) for chosen in seen.values()])
-        newest = len(self.days) - 1
-        shares = self.days.nearest(newest, mixtures)
+        best = self.days.nearest(len(self.days) - 1, mixtures)
+        found = [self._held(shares, mixtures, list(seen)) for shares in (best, *np.eye(len(seen)))]
+        return min(found, key=lambda d: (d.value - d.threshold) / (d.sd or 1.0))
+
+    def _held(self, shares: Array, mixtures: Array, names: list[str]) -> Drift:
         usual = shares @ mixtures
-        value, sd = self.days.between(np.eye(len(self.days))[newest], usual)
+        newest = np.eye(len(self.days))[-1]
+        value, sd = self.days.between(newest, usual)
         rows = int(self.days.rows[usual > 0].sum())
-        return self.rule.hold(value, sd, self.ordinary, rows, list(seen)[int(shares.argmax())])
+        return self.rule.hold(value, sd, self.ordinary, rows, names[int(shares.argmax())])
 
 
 def under_way(episodes: Sequence[Episode]) -> Episode | None:
@@ -105,7 +109,8 @@ def next_day(look: Look, episodes: Sequence[Episode]) -> tuple[Drift, tuple[Epis
     if look.alone:
         return found, tuple(episodes)
     told = [e for e in episodes if e.since < look.now]
-    if found.alarm:
+    now = under_way(told)
+    if found.alarm and (now is None or found.value > now.evidence["value"] / 2):
         told = [_ended(e, look.now) if e.until is None and e.kind != "gradual" else e for e in told]
         reason = "far from every mixture of what was usual, from one day to the next"
         evidence = {"value": found.value, "threshold": found.threshold}

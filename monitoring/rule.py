@@ -16,6 +16,7 @@ import numpy as np
 from core.records import Array
 
 MIN_DAYS = 7  # of which it is known how much ordinary days differ
+CLEARLY = 1.5  # times the noise: what 28 days can tell, of which drift moved some
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,16 @@ class Rule:
 
 def ordinary_days(values: Array, sds: Array) -> tuple[float, float]:
     """How far (d,) distances of past days lie beyond the (d,) standard deviations of their sampling noise:
-    a mean and a spread, from median and median absolute deviation, which a few days of drift do not move.
+    a mean and a spread. Median and lower half only, since drift moves some days, and those upwards; and a
+    spread that so few days cannot tell from sampling noise is none.
 
     >>> ordinary_days(np.array([0.0, 0.1, -0.1, 0.0, 0.1, -0.1, 5.0]), np.full(7, 0.2))
     (0.0, 0.0)
     """
     if len(values) < MIN_DAYS:
         return 0.0, 0.0
-    middle = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - middle)))
-    return max(0.0, middle), float(np.sqrt(max(0.0, spread**2 - float(np.median(sds)) ** 2)))
+    middle, noise = float(np.median(values)), float(np.median(sds))
+    below = middle - values[values <= middle]
+    spread = 1.4826 * float(np.median(below))
+    extra = float(np.sqrt(spread**2 - noise**2)) if spread > CLEARLY * noise else 0.0
+    return middle if middle > CLEARLY * noise else 0.0, extra
