@@ -2,7 +2,7 @@
 
 sliding          the days just before the window; `reference_days` of them
 same-weekday     the same window of the four weeks before: for traffic that only repeats by the week
-since-promotion  everything since the model that serves was promoted; nothing to say right after a retrain
+since-promotion  what came since the model that serves was promoted: little, right after a retrain
 training         the rows that the model that serves was trained on
 """
 
@@ -52,8 +52,8 @@ def together(windows: list[Window]) -> Window:
         for w in some
     ]
     rows = pd.concat([w.rows for w in some], ignore_index=True)
-    segments = [c for c in rows if str(c).startswith("segment.")]
-    rows[segments] = rows[segments].fillna("")
+    for column in [str(c) for c in rows if str(c).startswith("segment.")]:
+        rows[column] = rows[column].fillna("")
     probabilities = [p for w in some for p in w.probabilities]
     return Window(windows[0].start, windows[-1].end, rows, np.concatenate(arrays), probabilities)
 

@@ -18,15 +18,16 @@ class Monitoring(Section):
     window_hours: int = Field(24, ge=1, description="hours of traffic in one window")
     reference: Reference = Field(
         "sliding",
-        description="what a window is held against: the days just before it, where a day like an earlier "
-        "same weekday is usual too (sliding); the same window of earlier weeks (same-weekday); "
-        "what came since the model that serves was promoted (since-promotion); its training rows (training)",
+        description="what a window is held against: the days just before it, where a day like the same "
+        "weekday of earlier weeks is usual too (sliding); the same window of earlier weeks "
+        "(same-weekday); what came since the model that serves was promoted (since-promotion); its "
+        "training rows (training)",
     )
     reference_days: int = Field(7, ge=1, description="days of a sliding reference")
     metrics: list[Metric] = Field(
         ["mmd", "l1", "linf", "emd", "c2st"],
-        description="distances to measure; only mmd of embeddings and l1 of labels alarm. psi, kl, js and "
-        "ks are for those who must report them: they depend on bins or say little of size",
+        description="distances to measure; only mmd of embeddings and l1 of labels alarm. psi, kl, js "
+        "and ks are for those who must report them: they depend on bins or say little of size",
     )
     min_rows: int = Field(50, ge=10, description="rows below which a window says nothing about drift")
     min_labels: int = Field(10, ge=1, description="labels below which nothing is said about accuracy")

@@ -5,9 +5,9 @@ squared MMD between the two mixtures of days (Gretton et al. 2012, eq. 3) is
 
     sum_ij c_i c_j U_ij,    U_ij = z_i . z_j,    U_ii = (n_i |z_i|^2 - 1) / (n_i - 1)
 
-with z_i the mean feature and n_i the rows of day i: a row is never paired with itself, so traffic that is
-the same gives zero on average from 50 rows as from 100,000. The standard deviation of sampling is
-`noise` times sum_i c_i^2 / n_i.
+with z_i the mean feature and n_i the rows of day i: a row is never paired with itself, so traffic
+that is the same gives zero on average from 50 rows as from 100,000. The standard deviation of
+sampling is `noise` times sum_i c_i^2 / n_i.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ STEPS = 50
 
 
 class Days:
-    """k days: their mean features (k, features), rows (k,) of two or more each, and ages (k,) in days."""
+    """k days: their mean features (k, features), rows (k,) of two or more each, and ages (k,) in
+    days."""
 
     def __init__(self, means: Array, rows: Array, ages: Array, noise: float) -> None:
         self.rows, self.ages, self.noise = rows.astype(float), ages, noise
@@ -46,8 +47,8 @@ class Days:
     def nearest(self, day: int, mixtures: Array) -> Array:
         """(q,) shares of (q, k) mixtures whose own mixture is nearest to a day (Frank & Wolfe 1956).
 
-        The biased products are used: they count the sampling noise of each mixture, so that many rows are
-        preferred to few.
+        The biased products are used: they count the sampling noise of each mixture, so that many
+        rows are preferred to few.
         """
         cross = mixtures @ self.products[day]
         inner = mixtures @ self.products @ mixtures.T

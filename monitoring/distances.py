@@ -1,13 +1,13 @@
 """Distances between two sets of shares, (k,) or (g, k), each row of which sums to 1; 0 is the same.
 
-What to use: L1 (twice the total variation: 0.1 is 5 % of the rows moved), L-infinity (the one class that moved
-most) and, where the classes have an order, the Earth Mover's distance. All three are in the unit of what
-they measure and do not grow with the number of rows.
+What to use: L1 (twice the total variation: 0.1 is 5 % of the rows moved), L-infinity (the one class
+that moved most) and, where the classes have an order, the Earth Mover's distance. All three are in
+the unit of what they measure and do not grow with the number of rows.
 
-PSI, KL, JS and KS are here for those who must report them, and are never an alarm by default: PSI and KL
-go to infinity with one rare class that came or went and depend on the bins and the smoothing; JS is
-bounded, but no easier to read; KS sees the largest gap of one variable only, and its usual p-value proves
-any difference, however small, once there are rows enough.
+PSI, KL, JS and KS are here for those who must report them, and are never an alarm by default: PSI
+and KL go to infinity with one rare class that came or went and depend on the bins and the
+smoothing; JS is bounded, but no easier to read; KS sees the largest gap of one variable only, and
+its usual p-value proves any difference, however small, once there are rows enough.
 """
 
 from __future__ import annotations

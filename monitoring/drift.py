@@ -1,10 +1,11 @@
 """Is this window other traffic than its reference? What its embeddings say.
 
-Unbiased MMD^2 (Gretton et al. 2012, eq. 3) with an RBF kernel on whitened embeddings, by random Fourier
-features (Rahimi & Recht 2007): linear in the window's rows. Of past days a sample of DAY_ROWS is enough, so
-weeks of history cost the same whatever the traffic. Of each past day's rows one half sets the scale of the
-kernel and the other is compared: new topics lie in directions that usual traffic hardly uses, and only a
-scale learnt on other rows than the compared ones can tell that from chance.
+Unbiased MMD^2 (Gretton et al. 2012, eq. 3) with an RBF kernel on whitened embeddings, by random
+Fourier features (Rahimi & Recht 2007): linear in the window's rows. Of past days a sample of
+DAY_ROWS is enough, so weeks of history cost the same whatever the traffic. Of each past day's rows
+one half sets the scale of the kernel and the other is compared: new topics lie in directions that
+usual traffic hardly uses, and only a scale learnt on other rows than the compared ones can tell
+that from chance.
 
     sudden   the window against the reference, and what else was seen (monitoring/kinds.py)
     slow     the last week against the weeks before it, for what comes too slowly for any one day
@@ -149,8 +150,8 @@ def _days(past: Sequence[Sample], window: Window, usual: Array, old: Array) -> D
 def _week(
     past: Sequence[Sample], window: Window, old: Array, rule: Rule, episodes: Sequence[Episode]
 ) -> Drift | str:
-    """The last week against whole weeks before it, of what has been usual since the last change. The scale
-    is that of the weeks before, so all rows of the last week are compared."""
+    """The last week against whole weeks before it, of what has been usual since the last change.
+    The scale is that of the weeks before, so all rows of the last week are compared."""
     bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
     quiet = np.array([not any(a <= s.start < b for a, b in bursts) for s in past], dtype=bool)
     age, since = old[:-1], usual_since(episodes)

@@ -1,8 +1,9 @@
 """Random Fourier features: a kernel between texts as a vector a text.
 
-k(x, y) = exp(-|W(x - y)|^2 / 2) is the product of two rows' features (Rahimi & Recht 2007), so that a set of
-rows is known by its number and one mean vector. Frequencies that are orthogonal to each other approximate the
-same kernel with less variance (Yu et al. 2016): 384 of them find a new topic as surely as 768 drawn freely.
+k(x, y) = exp(-|W(x - y)|^2 / 2) is the product of two rows' features (Rahimi & Recht 2007), so that
+a set of rows is known by its number and one mean vector. Frequencies that are orthogonal to each
+other approximate the same kernel with less variance (Yu et al. 2016): 384 of them find a new topic
+as surely as 768 drawn freely.
 """
 
 from __future__ import annotations
@@ -56,16 +57,17 @@ class FeatureMap:
 
 
 def feature_map(rows: Array) -> FeatureMap:
-    """The map that (n, dim) rows of usual traffic suggest: whitened, so that a direction they hardly use
-    counts as much as a busy one, with the median heuristic for the bandwidth (Gretton et al. 2012).
+    """The map that (n, dim) rows of usual traffic suggest: whitened, so that a direction they
+    hardly use counts as much as a busy one, with the median heuristic for the bandwidth (Gretton et
+    al. 2012).
 
-    It must not be used on these rows: a scale fitted to rows makes all others look farther away than they
-    are. See `halves`.
+    It must not be used on these rows: a scale fitted to rows makes all others look farther away
+    than they are. See `halves`.
     """
     rows = rows.astype(np.float32)
     centre = rows.mean(axis=0)
     away = rows - centre
-    covariance = (away.T @ away / len(away)).astype(np.float64)
+    covariance: Array = np.asarray(away.T @ away / len(away), dtype=np.float64)
     spread = np.trace(covariance) / len(covariance)
     if not spread > 1e-9:
         raise IncomparableError("the embeddings of the reference are all the same")
@@ -82,7 +84,8 @@ def feature_map(rows: Array) -> FeatureMap:
 
 
 def _frequencies(dim: int) -> Array:
-    """(dim, FREQUENCIES) normal vectors, orthogonal within each block of `dim` (Yu et al. 2016, eq. 3)."""
+    """(dim, FREQUENCIES) normal vectors, orthogonal within each block of `dim` (Yu et al. 2016, eq.
+    3)."""
     rng = np.random.default_rng(0)
     blocks = []
     for _ in range(-(-FREQUENCIES // dim)):
@@ -92,14 +95,16 @@ def _frequencies(dim: int) -> Array:
 
 
 def spread_out(rows: Array, most: int) -> Array:
-    """At most so many of (n, dim) rows, in an order of their own: the same whatever order they come in."""
+    """At most so many of (n, dim) rows, in an order of their own: the same whatever order they come
+    in."""
     line = np.random.default_rng(1).standard_normal(rows.shape[1]).astype(rows.dtype)
     order = np.argsort(rows @ line, kind="stable")
     return np.asarray(rows[order[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]])
 
 
 def halves(days: Sequence[Array]) -> tuple[list[Array], list[Array]]:
-    """Of each day's rows, as `spread_out` left them, those that set a scale and those that are compared."""
+    """Of each day's rows, as `spread_out` left them, those that set a scale and those that are
+    compared."""
     return [d[::2] for d in days], [d[1::2] for d in days]
 
 

@@ -1,11 +1,12 @@
 """What kind of drift it is, as far as the days seen so far can tell.
 
-A day is drift when it is far from every mixture of what was usual: the reference, the same weekday of
-earlier weeks, and, while an episode lasts, the days before the episode and its own. So one change is one
-alarm, a weekend that was seen before is none, and neither is the return after a burst.
+A day is drift when it is far from every mixture of what was usual: the reference, the same weekday
+of earlier weeks, and, while an episode lasts, the days before the episode and its own. So one
+change is one alarm, a weekend that was seen before is none, and neither is the return after a
+burst.
 
-The kinds are those of Gama et al. (2014, fig. 2): instantaneous (sudden), gradual, periodic (reoccurring)
-and temporary (a burst that is over).
+The kinds are those of Gama et al. (2014, fig. 2): instantaneous (sudden), gradual, periodic
+(reoccurring) and temporary (a burst that is over).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ BEFORE, DURING = "the days before the episode", "the days of the episode"
 WEEK = 7.0
 SEASON_WEEKS = 4
 NEAR = 0.45  # of a day: two windows at the same time of the week
-MOST_EPISODES = 20
+MOST_EPISODES = 10
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def _ended(episode: Episode, now: datetime, **changes: Any) -> Episode:
 
 
 def _gone_on(look: Look, seen: dict[str, Array], told: list[Episode]) -> list[Episode]:
-    """An episode is over when a day is near to what was usual before it, and nearer than to the episode; it
-    has come to stay when it is as old as what is usual."""
+    """An episode is over when a day is near to what was usual before it, and nearer than to the
+    episode; it has come to stay when it is as old as what is usual."""
     episode = under_way(told)
     if episode is None or DURING not in seen:
         return told

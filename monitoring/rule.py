@@ -1,10 +1,11 @@
 """When a distance counts: one rule for all of them.
 
-A distance counts when it exceeds what the traffic does by itself, which has two parts, both learnt from the
-reference. Sampling noise, at the sizes compared: it falls as rows grow. And ordinary days: traffic is
-correlated within a day, so days differ by more than rows drawn at random would; that part stays however
-many rows there are. A floor says from where on a difference matters at all. More rows therefore make the
-same verdict surer, and do not turn a difference too small to matter into an alarm.
+A distance counts when it exceeds what the traffic does by itself, which has two parts, both learnt
+from the reference. Sampling noise, at the sizes compared: it falls as rows grow. And ordinary days:
+traffic is correlated within a day, so days differ by more than rows drawn at random would; that
+part stays however many rows there are. A floor says from where on a difference matters at all. More
+rows therefore make the same verdict surer, and do not turn a difference too small to matter into an
+alarm.
 """
 
 from __future__ import annotations
@@ -63,9 +64,9 @@ class Rule:
 
 
 def ordinary_days(values: Array, sds: Array) -> tuple[float, float]:
-    """How far (d,) distances of past days lie beyond the (d,) standard deviations of their sampling noise:
-    a mean and a spread. Median and lower half only, since drift moves some days, and those upwards; and a
-    spread that so few days cannot tell from sampling noise is none.
+    """How far (d,) distances of past days lie beyond the (d,) standard deviations of their sampling
+    noise: a mean and a spread. Median and lower half only, since drift moves some days, and those
+    upwards; and a spread that so few days cannot tell from sampling noise is none.
 
     >>> ordinary_days(np.array([0.0, 0.1, -0.1, 0.0, 0.1, -0.1, 5.0]), np.full(7, 0.2))
     (0.0, 0.0)

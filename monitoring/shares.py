@@ -1,7 +1,8 @@
 """Distances of shares: labels, bins of confidence, bins of a text's length or of a projection.
 
-Only counts of the window and of each reference day are looked at, so the null is drawn from the reference's
-own shares at the window's size (multinomially), in a time that does not depend on the number of rows.
+Only counts of the window and of each reference day are looked at, so the null is drawn from the
+reference's own shares at the window's size (multinomially), in a time that does not depend on the
+number of rows.
 """
 
 from __future__ import annotations

@@ -10,10 +10,12 @@ from monitoring.rule import Drift, Rule
 
 
 def classifier_drift(window: Array, reference: Array, rule: Rule) -> Drift:
-    """Balanced accuracy on rows that the classifier has not seen (Lopez-Paz & Oquab 2017); 0.5 is guessing.
+    """Balanced accuracy on rows that the classifier has not seen (Lopez-Paz & Oquab 2017); 0.5 is
+    guessing.
 
-    A linear discriminant (Fisher 1936) of (n, dim) against (m, dim), fitted on one half and tried on the
-    other, both ways. Every second row along a line is in the same half, so the order of rows is nothing.
+    A linear discriminant (Fisher 1936) of (n, dim) against (m, dim), fitted on one half and tried
+    on the other, both ways. Every second row along a line is in the same half, so the order of rows
+    is nothing.
     """
     for rows, name in ((window, "the window"), (reference, "the reference")):
         check_finite(rows, name)
@@ -24,7 +26,7 @@ def classifier_drift(window: Array, reference: Array, rule: Rule) -> Drift:
 
 
 def _halves(rows: Array) -> tuple[Array, Array]:
-    line = np.random.default_rng(0).standard_normal(rows.shape[1]).astype(rows.dtype)
+    line = np.random.default_rng(0).standard_normal(rows.shape[1])
     order = np.argsort(rows @ line, kind="stable")
     return rows[order[::2]].astype(np.float64), rows[order[1::2]].astype(np.float64)
 

@@ -85,7 +85,7 @@ class View:
         return windows_before(self.window, self.reference)
 
     def comparable(self, same: str) -> tuple[Window, Window] | str:
-        """Window and reference as far as they agree in the column `same`, or why they cannot be compared."""
+        """Window and reference as far as they agree in the column `same`, or why there is nothing."""
         settings, least = self.settings, MIN_DAYS * self.settings.min_rows
         if len(self.window) < settings.min_rows:
             return f"not enough rows: {len(self.window)}, {settings.min_rows} needed"
@@ -106,8 +106,8 @@ class View:
         return ours, theirs
 
     def ages(self, reference: Window) -> Array:
-        """(m,) how many windows old each of these rows is. Training rows have no place in time: they are
-        of one day of long ago."""
+        """(m,) how many windows old each of these rows is. Training rows have no place in time: they
+        are of one day of long ago."""
         if self.settings.reference == "training":
             return np.full(len(reference), 7 * 1000 + 1)
         return np.maximum(windows_before(self.window, reference), 1)

@@ -1,9 +1,10 @@
-"""Samples of past traffic: a few hundred embeddings of each window, so that months are not read again."""
+"""Samples of past traffic: some embeddings of each window, so that weeks are not read again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from sqlalchemy import delete, select
@@ -32,7 +33,8 @@ class Samples(Database):
         return found
 
     def put_samples(self, samples: Sequence[Sample]) -> None:
-        """Writing one again replaces it; those of HISTORY_DAYS ago go."""
+        """Writing one again replaces it, one that overlaps another is left out (windows may be
+        looked at more often than they end), and those of HISTORY_DAYS ago go."""
         if not samples:
             return
         t = schema.samples
@@ -49,5 +51,15 @@ class Samples(Database):
         ]
         oldest = max(s.end for s in samples) - timedelta(days=HISTORY_DAYS)
         with self._write() as db:
-            self._replace(db, t, rows)
+            self._replace(db, t, [r for r in rows if not db.execute(_overlaps(r)).first()])
             db.execute(delete(t).where(t.c.end < oldest))
+
+
+def _overlaps(row: dict[str, Any]) -> Any:
+    t = schema.samples
+    return select(t.c.end).where(
+        t.c.encoder == row["encoder"],
+        t.c.start < row["end"],
+        t.c.end > row["start"],
+        t.c.end != row["end"],
+    )

@@ -1,12 +1,12 @@
 """Is it other traffic than the reference's? Its embeddings, what the model says of them, and its texts.
 
-Two of these alarm: MMD^2 of the embeddings (of the day, and of the last week for what comes slowly) and L1
-of the predicted labels. The others say what kind of change it is, and are for looking at.
+Two of these alarm: MMD^2 of the embeddings (of the day, and of the last week for what comes slowly)
+and L1 of the predicted labels. The others say what kind of change it is, and are for looking at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -22,7 +22,15 @@ from monitoring.view import Spec, View
 
 SCORE_BINS = 20
 MOST_ROWS = 20_000  # of each side, for everything but MMD: their noise is far below what matters
-UNITS = {"psi": "PSI", "kl": "nats", "js": "JS", "ks": "KS", "l1": "L1", "linf": "share", "emd": "share"}
+UNITS = {
+    "psi": "PSI",
+    "kl": "nats",
+    "js": "JS",
+    "ks": "KS",
+    "l1": "L1",
+    "linf": "share",
+    "emd": "share",
+}
 
 
 def _spec(name: str, unit: str, bad: bool = False, words: str = "") -> Spec:
@@ -52,9 +60,7 @@ LABELS = _spec(
 OF_LABELS = {"l1": LABELS} | {
     m: _spec(f"drift.labels.{m}", UNITS[m]) for m in SHARES if m not in ("l1", *ORDERED)
 }
-OF_CONFIDENCE = {
-    m: _spec(f"drift.confidence.{m}", UNITS[m]) for m in ("emd", "ks", "psi", "kl", "js")
-}
+OF_CONFIDENCE = {m: _spec(f"drift.confidence.{m}", UNITS[m]) for m in ("emd", "ks", "psi", "kl", "js")}
 OF_TEXT = {m: _spec(f"drift.text.{m}", UNITS[m]) for m in ("emd", "ks", "psi", "kl", "js")}
 SPECS = (
     EMBEDDINGS,
@@ -67,8 +73,18 @@ SPECS = (
 )
 
 
+def asked(spec: Spec, metrics: Collection[str]) -> bool:
+    """Whether these metrics bring this signal.
+
+    >>> asked(LABELS, ["l1"]), asked(OF_LABELS["psi"], ["l1"]), asked(WEEK, ["l1"])
+    (True, False, False)
+    """
+    of = {EMBEDDINGS.name: "mmd", WEEK.name: "mmd", LABELS.name: "l1"}
+    return spec not in SPECS or of.get(spec.name, spec.name.rsplit(".", 1)[-1]) in metrics
+
+
 def measure(view: View) -> Iterator[Signal]:
-    chosen = set(view.settings.metrics)
+    chosen: set[str] = set(view.settings.metrics)
     if "mmd" in chosen:
         yield from _mmd(view)
     yield from _embeddings(view, chosen)
@@ -111,11 +127,12 @@ def _projected(view: View, spec: Spec, ours: Window, theirs: Window) -> Drift:
     if dims[0] != dims[1]:
         raise IncomparableError(f"{dims[0]} dimensions in the window, {dims[1]} in the reference")
     if spec is C2ST:
-        some = (spread_out(w.embeddings, MOST_ROWS) for w in (ours, theirs))
-        return classifier_drift(*some, Rule(view.settings.drift_sd, 0.05))
+        some, others = (spread_out(w.embeddings, MOST_ROWS) for w in (ours, theirs))
+        return classifier_drift(some, others, Rule(view.settings.drift_sd, 0.05))
     ours, theirs = _thinned(ours), _thinned(theirs)
     numbers = principal(ours.embeddings, theirs.embeddings)
-    return _worst(view, *numbers, view.ages(theirs), "emd", [f"component {i + 1}" for i in range(64)])
+    names = [f"component {i + 1}" for i in range(numbers[0].shape[1])]
+    return _worst(view, numbers, view.ages(theirs), "emd", names)
 
 
 def _predicted(view: View, chosen: set[str]) -> Iterator[Signal]:
@@ -155,7 +172,8 @@ def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array
             return view.signal(spec, None, "not enough rows: 0 with a score")
         classes, ages = SCORE_BINS, ages[finite[1]]
         ours, theirs = (
-            np.clip((x[f] * classes).astype(int), 0, classes - 1) for x, f in zip(sides, finite, strict=True)
+            np.clip((x[f] * classes).astype(int), 0, classes - 1)
+            for x, f in zip(sides, finite, strict=True)
         )
     rule = Rule(view.settings.drift_sd, view.settings.label_shift if metric == "l1" else 0.0)
     counts = np.bincount(ours, minlength=classes), count(theirs, classes, ages)
@@ -171,15 +189,16 @@ def _texts(view: View, chosen: set[str]) -> Iterator[Signal]:
         yield from (view.signal(spec, None, note) for _, spec in of)
         return
     ours, theirs = (_thinned(w) for w in both)
-    numbers = [describe(str(t) for t in w.rows["text"]) for w in (ours, theirs)]
+    numbers = (describe(map(str, ours.rows["text"])), describe(map(str, theirs.rows["text"])))
     for metric, spec in of:
-        yield _of(view, spec, _worst(view, *numbers, view.ages(theirs), metric, list(DESCRIPTORS)))
+        yield _of(view, spec, _worst(view, numbers, view.ages(theirs), metric, list(DESCRIPTORS)))
 
 
 def _worst(
-    view: View, ours: Array, theirs: Array, ages: Array, metric: str, names: list[str]
+    view: View, numbers: tuple[Array, Array], ages: Array, metric: str, names: list[str]
 ) -> Drift:
     """The column of (n, k) against (m, k) numbers that moved most; `nearest` names it."""
+    ours, theirs = numbers
     found = []
     for k in range(ours.shape[1]):
         mine, others, bins = in_bins(ours[:, k], theirs[:, k])
