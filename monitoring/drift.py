@@ -152,14 +152,13 @@ def _week(
 ) -> Drift | str:
     """The last week against whole weeks before it, of what has been usual since the last change.
     The scale is that of the weeks before, so all rows of the last week are compared."""
-    bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
-    quiet = np.array([not any(a <= s.start < b for a, b in bursts) for s in past], dtype=bool)
+    quiet = _quiet(past, window, episodes)
     age, since = old[:-1], usual_since(episodes)
     begun = (window.start - since) / DAY if since else np.inf
     weeks = min(SLOW_WEEKS, int((min(begun, age.max(initial=0.0)) + 1.5) // WEEK) - 1)
     recent = quiet & (age < WEEK - 0.5)
     older = quiet & (age > WEEK - 0.5) & (age < WEEK * (weeks + 1) - 0.5)
-    if weeks < 1 or recent.sum() < WEEK - 3 or older.sum() < WEEK - 2:
+    if weeks < 1 or recent.sum() < WEEK - 3 or older.sum() < WEEK - 3:
         return "not enough history: two weeks since the last change needed"
     rows = [s.embeddings.astype(np.float32) for s in past]
     scale, compared = halves([r for r, chosen in zip(rows, older, strict=True) if chosen])
@@ -175,3 +174,16 @@ def _week(
     value, sd = days.between(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     slow = Rule(rule.sds, rule.floor / 4)  # half the share of rows: what is slow has time to grow
     return slow.hold(value, sd, (0.0, 0.0), len(theirs), f"{weeks} weeks before the last")
+
+
+def _quiet(past: Sequence[Sample], window: Window, episodes: Sequence[Episode]) -> Array:
+    """(k,) False for days of a burst, and for the same weekdays of other weeks: both sides then lack
+    them alike."""
+    bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
+    there = [s.start for s in past if any(a <= s.start < b for a, b in bursts)]
+
+    def same(one: datetime, other: datetime) -> bool:
+        weeks = (one - other) / (WEEK * DAY)
+        return abs(weeks - round(weeks)) * WEEK < 0.5
+
+    return np.array([not any(same(s.start, t) for t in there) for s in past], dtype=bool)
