@@ -152,7 +152,7 @@ def _week(
 ) -> Drift | str:
     """The last week against whole weeks before it, of what has been usual since the last change.
     The scale is that of the weeks before, so all rows of the last week are compared."""
-    quiet = _quiet(past, window, episodes)
+    quiet = _quiet(past, episodes)
     age, since = old[:-1], usual_since(episodes)
     begun = (window.start - since) / DAY if since else np.inf
     weeks = min(SLOW_WEEKS, int((min(begun, age.max(initial=0.0)) + 1.5) // WEEK) - 1)
@@ -176,7 +176,7 @@ def _week(
     return slow.hold(value, sd, (0.0, 0.0), len(theirs), f"{weeks} weeks before the last")
 
 
-def _quiet(past: Sequence[Sample], window: Window, episodes: Sequence[Episode]) -> Array:
+def _quiet(past: Sequence[Sample], episodes: Sequence[Episode]) -> Array:
     """(k,) False for days of a burst, and for the same weekdays of other weeks: both sides then lack
     them alike."""
     bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]

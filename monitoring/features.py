@@ -97,8 +97,8 @@ def _frequencies(dim: int) -> Array:
 def spread_out(rows: Array, most: int) -> Array:
     """At most so many of (n, dim) rows, in an order of their own: the same whatever order they come
     in."""
-    line = np.random.default_rng(1).standard_normal(rows.shape[1]).astype(rows.dtype)
-    order = np.argsort(rows @ line, kind="stable")
+    line = np.random.default_rng(1).standard_normal(rows.shape[1], dtype=np.float32)
+    order = np.argsort(rows.astype(np.float32) @ line, kind="stable")
     return np.asarray(rows[order[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]])
 
 
