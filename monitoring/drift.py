@@ -22,7 +22,7 @@ import numpy as np
 from core.records import Array, Sample, Window
 from monitoring.days import Days
 from monitoring.features import IncomparableError, check_finite, feature_map, halves, spread_out
-from monitoring.kinds import WEEK, Episode, Look, next_day, usual_since
+from monitoring.kinds import WEEK, Episode, Look, next_day, under_way, usual_since
 from monitoring.rule import Drift, Rule, ordinary_days
 
 DAY_ROWS = 500
@@ -76,7 +76,7 @@ def traffic(
     usual = np.array([s.start in usual_starts for s in past] + [False])
     old = np.array([(window.start - s.start) / DAY for s in past] + [0.0])
     ordinary = ordinary_days(*np.array(history.judged[-LEARN:]).reshape(-1, 2).T)
-    days = _days(past, window, usual, old)
+    days = _days(past, window, usual, old, under_way(history.episodes))
     look = Look(days, usual, window.start, held.rule, ordinary, held.span, held.alone)
     day, episodes = next_day(look, history.episodes)
     week = _week(past, window, old, held.rule, episodes)
@@ -137,10 +137,18 @@ def _reference_days(
     return fresh, starts
 
 
-def _days(past: Sequence[Sample], window: Window, usual: Array, old: Array) -> Days:
+def _days(
+    past: Sequence[Sample], window: Window, usual: Array, old: Array, episode: Episode | None
+) -> Days:
+    """While an episode lasts its days set no scale: it stays as far from what was before as it was."""
     scale, compared = halves([s.embeddings.astype(np.float32) for s in past])
-    near = [rows for rows, u, age in zip(scale, usual, old, strict=False) if u or age < SCALE_DAYS]
-    features = feature_map(np.concatenate(near))
+    begun = episode.since if episode else window.start
+    near = [
+        rows
+        for rows, one, u, age in zip(scale, past, usual, old, strict=False)
+        if (u or age < SCALE_DAYS) and one.start < begun
+    ]
+    features = feature_map(np.concatenate(near or scale))
     means = [features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32)]]
     sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
     usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])
