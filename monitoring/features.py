@@ -49,7 +49,7 @@ class FeatureMap:
             ones = np.ones(len(block), dtype=np.float32)
             sums[:frequencies] += ones @ np.cos(phase)
             sums[frequencies:] += ones @ np.sin(phase, out=phase)
-        return sums / (len(rows) * np.sqrt(frequencies))
+        return np.asarray(sums / (len(rows) * np.sqrt(frequencies)))
 
     def noise(self, rows: Array) -> float:
         """sqrt(2 E[k(x, x')^2]), k centred: MMD^2 between n and m of such rows has about this standard
