@@ -13,6 +13,8 @@ import pandas as pd
 from core.records import Decision, Quarantined, Signal
 from flows.alerts import alert, alerts_a_week, deliver
 from flows.home import Home
+from flows.reference import reference
+from flows.story import history, kind_of, remember
 from flows.topics import follow_topics, open_topics
 from monitoring.examples import hard_examples
 from monitoring.expectations import failed_rows
@@ -60,11 +62,14 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         home.store.put_signals(signals)
         home.store.put_quarantine(_failed(view))
         home.store.decide(hard_examples(view, now))
+        episodes = remember(home, view, now)
         explained = cache(lambda: explain(view))
 
         def why(new: Decision) -> dict[str, Any]:
-            """What a drift alert says changed, without anybody's text: it leaves the workspace."""
-            return {"explanation": explained().lines()} if new.evidence.get("kind") == "drift" else {}
+            """What changed and which kind of drift it is; nobody's text, as it leaves the workspace."""
+            if new.evidence.get("kind") != "drift":
+                return {}
+            return {"explanation": explained().lines(), **kind_of(new, episodes)}
 
         new = alert(home, signals, now, why)
         deliver(home, now)
@@ -75,26 +80,22 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
 
 def _view(home: Home, start: datetime, now: datetime) -> View:
     """The window, what it is held against, and the model that serves."""
-    settings = home.strategy.monitoring
+    settings, model = home.strategy.monitoring, _model(home)
+    rows, name = reference(home, model, start, now)
     window = home.store.window(start, now)
-    before = start - timedelta(days=settings.reference_days)
-    reference = home.store.window(before, start, most=settings.reference_rows)
+    told = home.store.feedback(min(rows.start, start), now)
     return View(
         window,
-        reference,
-        _model(home),
+        rows,
+        model,
         settings,
+        reference_name=name,
         labelled=home.store.labelled(now - timedelta(days=MEMORY_DAYS), now),
         recent=home.store.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
-        feedback=_feedback(home, before, now),
+        feedback=pd.DataFrame([asdict(f) for f in told]) if told else no_feedback(),
         system=home.store.system(start, now),
+        history=history(home, model.encoder, start),
     )
-
-
-def _feedback(home: Home, start: datetime, end: datetime) -> pd.DataFrame:
-    """What users said in [start, end), one row each."""
-    told = home.store.feedback(start, end)
-    return pd.DataFrame([asdict(f) for f in told]) if told else no_feedback()
 
 
 def _model(home: Home) -> Model:

@@ -13,7 +13,7 @@ from core.records import AnnotationTask, Array, Signal
 from flows.home import Home
 from monitoring.alike import alike
 from monitoring.candidates import Candidate, decision, followed, from_json, settled, to_json
-from monitoring.drift import IncomparableError
+from monitoring.features import IncomparableError
 from monitoring.signals.topics import NEW
 from monitoring.topics import topics
 from monitoring.view import View, commonest

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.records import Array, Window
-from monitoring.drift import IncomparableError
+from monitoring.features import IncomparableError
 from monitoring.view import View, commonest
 
 MAX_ROWS = 20_000  # of a side: what is typical of more is typical of so many

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.records import Array
 from monitoring.alike import Side, alike
-from monitoring.drift import IncomparableError
+from monitoring.features import IncomparableError
 from monitoring.moved import Moved, moved
 from monitoring.view import View
 from monitoring.witness import Typical, Witness, typical, witness

@@ -18,7 +18,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 from core.records import Array
 from monitoring.alike import Side, alike, joined, unit
-from monitoring.drift import IncomparableError
+from monitoring.features import IncomparableError
 from monitoring.view import View
 from monitoring.witness import nearest_rows
 from monitoring.words import Word, compared

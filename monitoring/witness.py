@@ -15,7 +15,7 @@ import numpy as np
 
 from core.records import Array
 from monitoring.alike import Side, unit
-from monitoring.drift import BLOCK_ROWS, IncomparableError, _random_features
+from monitoring.features import BLOCK_ROWS, IncomparableError, feature_map
 
 TEXTS = 5
 SUBSETS = 40
@@ -77,7 +77,7 @@ def witness(window: Side, reference: Side, seed: int = 0) -> Witness:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(reference))
     scale, compared = np.sort(order[m:]), np.sort(order[:m])
-    features = _random_features(reference.embeddings[scale], reference.embeddings[compared], rng)
+    features = feature_map(reference.embeddings[scale])
     ours, theirs = (
         np.concatenate([features(rows[i : i + BLOCK_ROWS]) for i in range(0, len(rows), BLOCK_ROWS)])
         for rows in (window.embeddings, reference.embeddings[compared])
