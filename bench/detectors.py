@@ -114,7 +114,7 @@ def peer(detector: str, job: Path, policy: Policy, budget: float) -> Watch:
     if kept.exists():
         answer = json.loads(kept.read_text())
     else:
-        answer = run(detector, *what, limit=6 * budget + 120)
+        answer = run(detector, *what, limit=12 * budget + 600)
         kept.write_text(json.dumps(answer))
     name = detector.replace("_", "-").replace(":", ": ")
     if "cannot" in answer:

@@ -3,7 +3,7 @@
     python -m bench.scale --rows 100000     ours, once, as JSON
 
 Every measurement is a process of its own with a time and a memory limit: to run into one is a result.
-Imports and making the rows do not count; reading the reference does.
+Imports, a first judgement of 400 rows and making the rows do not count; reading the reference does.
 """
 
 from __future__ import annotations
@@ -104,8 +104,10 @@ def main() -> None:
     for part in (window, reference):
         part /= np.linalg.norm(part, axis=1, keepdims=True)
     days = np.arange(rows) * settings.reference_days // rows + 1
+    some, few = slice(None, None, rows // 400), (settings.drift_sd, settings.embedding_shift)
+    embedding_drift(window[some], reference[some], days[some], *few)  # as the peers: a warm start
     before, began = _peak(), time.perf_counter()
-    embedding_drift(window, reference, days, settings.drift_sd, settings.embedding_shift)
+    embedding_drift(window, reference, days, *few)
     seconds = time.perf_counter() - began
     print(json.dumps({"seconds": seconds, "mebibytes": max(0.0, _peak() - before)}))
 
