@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.curves import Point, Watch, best, curve, delay, false_alarms, point, sought
-from bench.detectors import DETECTORS, Policy, ours, peer, write_job
+from bench.detectors import DETECTORS, peer, write_job
 from bench.form import Row, report
 from bench.monitoring_pictures import draw_detection, draw_scale
+from bench.ours import Policy, ours
 from bench.scale import OURS, PEERS, SIZES, costs, scale_rows
 from bench.streams import OUT, Event, Stream, read_events, read_stream, shuffled, weekly
 from core.records import Array

@@ -1,28 +1,19 @@
 """Seconds and memory of one judgement: n rows of 384 numbers against as many.
 
-    python -m bench.scale --rows 100000     ours, once, as JSON
-
 Every measurement is a process of its own with a time and a memory limit: to run into one is a result.
 Imports, a first judgement of 400 rows and making the rows do not count; reading the reference does.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
 import sys
-import time
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from bench.detectors import answer_of, run
 from bench.form import Row
 
-DIM = 384
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 LIMIT, MEMORY = 60.0, 12.0  # seconds, GiB
 PEERS = (
@@ -65,7 +56,7 @@ def cost(detector: str, rows: int) -> dict[str, Any]:
             return {"cannot": f"more than {LIMIT:.0f} s"}
         return answer
     answers = [
-        answer_of([sys.executable, "-m", "bench.scale", "--rows", str(rows)], 2 * LIMIT)
+        answer_of([sys.executable, "-m", "bench.ours", "--rows", str(rows)], 2 * LIMIT)
         for _ in range(3)
     ]
     wrong = [a for a in answers if "cannot" in a]
@@ -90,31 +81,3 @@ def scale_rows(found: dict[str, tuple[list[Cost], str]]) -> list[Row]:
         times = largest.seconds / at[largest.rows]
         rows.append(Row(f"MMD: times alibi-detect at {largest.rows:,} rows", times, "times", ">= 50"))
     return rows
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="One judgement of ours.")
-    parser.add_argument("--rows", type=int, required=True)
-    rows = parser.parse_args().rows
-    from monitoring import Monitoring
-    from monitoring.drift import embedding_drift
-
-    settings, rng = Monitoring(), np.random.default_rng(0)
-    window, reference = (rng.standard_normal((rows, DIM), dtype=np.float32) for _ in range(2))
-    for part in (window, reference):
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    days = np.arange(rows) * settings.reference_days // rows + 1
-    some, few = slice(None, None, rows // 400), (settings.drift_sd, settings.embedding_shift)
-    embedding_drift(window[some], reference[some], days[some], *few)  # as the peers: a warm start
-    before, began = _peak(), time.perf_counter()
-    embedding_drift(window, reference, days, *few)
-    seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "mebibytes": max(0.0, _peak() - before)}))
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from bench.curves import PATIENCE, Point, Watch, best, curve, delay, false_alarms
-from bench.detectors import Policy, answer_of, ours, run, strength, write_job
+from bench.detectors import answer_of, run, write_job
+from bench.ours import Policy, ours, strength
 from bench.scale import Cost, scale_rows
 from bench.streams import Event, Labelled, Stream, shuffled, weekly
 from core.models.head import fit_head
@@ -42,7 +43,8 @@ def stream():
     frame = pd.DataFrame(
         {
             "request_id": [f"r{i}" for i in range(len(day))],
-            "timestamp": start + pd.to_timedelta(day * 24 + np.tile(np.arange(A_DAY) * 24 // A_DAY, DAYS), "h"),
+            "timestamp": start
+            + pd.to_timedelta(day * 24 + np.tile(np.arange(A_DAY) * 24 // A_DAY, DAYS), "h"),
             "user_key": "u",
             "text": [f"text {i}" for i in range(len(day))],
             "truth": domain,
