@@ -49,11 +49,12 @@ def _styled(axis: Any, found: Mapping[str, tuple[Sequence[Point], Point | None]]
     for name, (points, default) in found.items():
         library = name.split(":")[0]
         colour, ours = LIBRARIES[library], library == "everloop"
-        style = STYLES[seen.get(library, 0) % len(STYLES)]
-        seen[library] = seen.get(library, 0) + 1
-        x, y = _envelope(points)
         width, front = (3.0, 5) if ours else (1.4, 2)
-        axis.step(x, y, where="post", color=colour, ls=style, lw=width, label=name, zorder=front)
+        if points:
+            style = STYLES[seen.get(library, 0) % len(STYLES)]
+            seen[library] = seen.get(library, 0) + 1
+            x, y = _envelope(points)
+            axis.step(x, y, where="post", color=colour, ls=style, lw=width, label=name, zorder=front)
         if default is not None:
             mark = {"marker": "*", "ms": 19} if ours else {"marker": "o", "ms": 7}
             place = max(default.false_alarms, LEAST)

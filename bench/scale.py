@@ -20,14 +20,14 @@ PEERS = (
     "evidently:model",
     "evidently:mmd",
     "evidently:ratio",
-    "alibi_detect:mmd",
+    "alibi_detect:mmd, tested",
     "alibi_detect:ks",
     "alibi_detect:classifier",
     "frouros:mmd",
     "nannyml:reconstruction",
 )
 OURS = "everloop"
-MMD_PEER = "alibi_detect:mmd"
+MMD_PEER = "alibi_detect:mmd, tested"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ PACKAGES = {
     "nannyml": "nannyml",
 }
 GIB = 2**30
+LEAST = 1  # streams without drift, whatever they take
 
 
 def main() -> None:
@@ -35,9 +36,7 @@ def main() -> None:
     parser.add_argument("detector")
     parser.add_argument("--streams")
     parser.add_argument("--policy", choices=["fixed", "sliding"], default="sliding")
-    parser.add_argument(
-        "--budget", type=float, default=120.0, help="seconds; the first stream is whole"
-    )
+    parser.add_argument("--budget", type=float, default=120.0, help="seconds, for the later streams")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument("--memory", type=float, help="GiB of address space")
@@ -68,7 +67,7 @@ def over_streams(detector, args) -> dict:
     too_slow(detector, data, args)
     found, began, windows = {}, time.perf_counter(), 0
     for i, name in enumerate(names):
-        if i and time.perf_counter() - began > args.budget:
+        if i > LEAST and time.perf_counter() - began > args.budget:
             break
         rows, verdicts = stream(data, i), {}
         if detector.streaming:

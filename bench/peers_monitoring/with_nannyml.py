@@ -66,7 +66,7 @@ def by_day(frame, scores, drift):
 
 def chunk_days(frame):
     chunk = frame["chunk"]
-    chunk = chunk["chunk"] if "chunk" in chunk else chunk  # results differ in how deep they nest
+    chunk = chunk.get("chunk", chunk)  # results differ in how deep they nest
     starts = pd.to_datetime(chunk["start_date"])
     return (starts.dt.normalize() - START).dt.days.to_numpy()
 

@@ -176,8 +176,11 @@ def test_a_peer_that_is_not_installed_says_so(tmp_path):
 def test_costs_are_compared_at_the_largest_size_the_peer_can_run():
     found = {
         "everloop": ([Cost(1000, 0.1, 5.0), Cost(10_000, 0.2, 9.0)], ""),
-        "alibi_detect:mmd": ([Cost(1000, 2.0, 7.0), Cost(10_000, 30.0, 9.0)], "100,000 rows: no"),
+        "alibi_detect:mmd, tested": (
+            [Cost(1000, 2.0, 7.0), Cost(10_000, 30.0, 9.0)],
+            "100,000 rows: no",
+        ),
     }
     rows = {r.name: r for r in scale_rows(found)}
     assert rows["MMD: times alibi-detect at 10,000 rows"].value == pytest.approx(150)
-    assert rows["alibi-detect: mmd cannot"].peer == "100,000 rows: no"
+    assert rows["alibi-detect: mmd, tested cannot"].peer == "100,000 rows: no"
