@@ -115,6 +115,17 @@ class Signal:
     reference: str = ""  # what it was held against: a reference policy, "" where against nothing
 
 
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some rows of a stretch of past traffic, evenly drawn: what later traffic is held against."""
+
+    encoder: str
+    start: datetime
+    end: datetime
+    rows: int  # there were
+    embeddings: Array  # (k, dim) float16, k <= rows
+
+
 @dataclass(frozen=True)
 class Decision:
     """A verdict with its reason in words and the numbers behind it. Alerts are decisions too."""

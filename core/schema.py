@@ -181,6 +181,16 @@ embeddings = Table(
     Column("embedding", LargeBinary, nullable=False),
 )
 
+samples = Table(  # new in 3: some embeddings of each past window
+    "samples",
+    metadata,
+    Column("encoder", Text, primary_key=True),
+    Column("end", Utc, primary_key=True),
+    Column("start", Utc, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("embeddings", LargeBinary, nullable=False),
+)
+
 keys = Table(
     "keys",
     metadata,

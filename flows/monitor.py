@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from core.records import Decision, Signal
 from flows.home import Home
+from flows.reference import reference
 from monitoring.alerts import alerts
+from monitoring.drift import History
+from monitoring.kinds import Episode
 from monitoring.monitor import observe
 from monitoring.profiles import observe_profiles
+from monitoring.signals.drift import WEEK
 from monitoring.view import Model, View
+
+STORY = "drift story"
+LEARN = 28
 
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
@@ -18,12 +27,13 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
     with home.timed("monitoring"):
         if not home.strategy.logging.texts:
             signals = _profiles(home, start, now)
-            _alert(home, signals, now)
+            _alert(home, signals, now, ())
             return signals
         view = _view(home, start, now)
         signals = observe(view)
         home.store.put_signals(signals)
-        raised = _alert(home, signals, now)
+        episodes = _remember(home, view, now)
+        raised = _alert(home, signals, now, episodes)
         if report or raised:
             _report(home, view, now)
     return signals
@@ -31,10 +41,44 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
 
 def _view(home: Home, start: datetime, now: datetime) -> View:
     """The window, what it is held against, and the model that serves."""
-    settings = home.strategy.monitoring
+    model = _model(home)
+    rows, name = reference(home, model, start, now)
     window = home.store.window(start, now)
-    reference = home.store.window(start - timedelta(days=settings.reference_days), start)
-    return View(window, reference, _model(home), settings)
+    history = _history(home, model.encoder, start)
+    return View(window, rows, model, home.strategy.monitoring, name, history=history)
+
+
+def _history(home: Home, encoder: str, start: datetime) -> History:
+    """What earlier windows left: a window that is looked at again sees what it saw the first time."""
+    known = _before(home, start)
+    episodes = tuple(Episode.from_json(e) for e in known["episodes"])
+    judged = tuple((v, sd) for v, sd in known["judged"])
+    return History(tuple(home.store.samples(encoder, start)), episodes, judged)
+
+
+def _before(home: Home, start: datetime) -> dict[str, Any]:
+    """The newest stand of the story that does not know of the traffic from `start` on."""
+    nothing: dict[str, Any] = {"until": "", "episodes": [], "judged": []}
+    kept = home.store.get(STORY) or []
+    return next((s for s in reversed(kept) if s["until"] <= start.isoformat()), nothing)
+
+
+def _remember(home: Home, view: View, now: datetime) -> tuple[Episode, ...]:
+    """Keep samples of the traffic and how the story stands now; returns the episodes."""
+    seen = view.traffic
+    if isinstance(seen, str):
+        return ()
+    start = view.whole.start
+    home.store.put_samples(seen.drawn)
+    before = _before(home, start)
+    stand = {
+        "until": now.isoformat(),
+        "episodes": [e.to_json() for e in seen.episodes],
+        "judged": [*before["judged"], (seen.day.value, seen.day.noise)][-LEARN:],
+    }
+    kept = [s for s in home.store.get(STORY) or [] if before["until"] <= s["until"] < stand["until"]]
+    home.store.set(STORY, [*kept, stand])
+    return seen.episodes
 
 
 def _model(home: Home) -> Model:
@@ -57,10 +101,21 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     return signals
 
 
-def _alert(home: Home, signals: list[Signal], now: datetime) -> list[Decision]:
-    raised = alerts(signals, home.strategy.monitoring, now)
+def _alert(
+    home: Home, signals: list[Signal], now: datetime, episodes: tuple[Episode, ...]
+) -> list[Decision]:
+    raised = [_with_kind(d, episodes) for d in alerts(signals, home.strategy.monitoring, now)]
     home.record(*raised)
     return raised
+
+
+def _with_kind(alert: Decision, episodes: tuple[Episode, ...]) -> Decision:
+    """A drift alert says which episode it belongs to."""
+    if alert.evidence.get("kind") != "drift" or not episodes:
+        return alert
+    slow = alert.evidence["signal"] == WEEK.name
+    mine = [e for e in episodes if (e.kind == "gradual") is slow]
+    return replace(alert, evidence={**alert.evidence, "episode": mine[-1].to_json()}) if mine else alert
 
 
 def _report(home: Home, view: View, now: datetime) -> None:

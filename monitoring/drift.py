@@ -1,204 +1,177 @@
-"""Is this window the traffic of the days before it? Two distances, one rule for both.
+"""Is this window other traffic than its reference? What its embeddings say.
 
-Both distances depend on a set of rows only through its size and the sum of its features, so one
-matrix product serves every day of the reference and two hundred random subsets of it, in time linear
-in rows.
+Unbiased MMD^2 (Gretton et al. 2012, eq. 3) with an RBF kernel on whitened embeddings, by random
+Fourier features (Rahimi & Recht 2007): linear in the window's rows. Of past days a sample of
+DAY_ROWS is enough, so weeks of history cost the same whatever the traffic. Of each past day's rows
+one half sets the scale of the kernel and the other is compared: new topics lie in directions that
+usual traffic hardly uses, and only a scale learnt on other rows than the compared ones can tell
+that from chance.
 
-- embeddings: unbiased MMD^2 (Gretton et al. 2012, eq. 3) with an RBF kernel approximated by random
-  Fourier features (Rahimi & Recht 2007);
-- labels: L1 distance of the label shares (0 the same, 2 nothing in common).
-
-The rule: a distance counts when it exceeds what the traffic does by itself. That has two parts, both
-learnt from the reference. Sampling noise: distances of random subsets of the reference, as large as the
-window, from the rest. Ordinary days: the largest distance of one reference day from the others
-which sampling noise does not explain; traffic is correlated within a day, so days differ by more than
-random subsets do, and weekends by more than other days.
+    sudden   the window against the reference, and what else was seen (monitoring/kinds.py)
+    slow     the last week against the weeks before it, for what comes too slowly for any one day
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 
-from core.records import Array
+from core.records import Array, Sample, Window
+from monitoring.days import Days
+from monitoring.features import IncomparableError, check_finite, feature_map, halves, spread_out
+from monitoring.kinds import WEEK, Episode, Look, next_day, usual_since
+from monitoring.rule import Drift, Rule, ordinary_days
 
-SUBSETS = 200
-FREQUENCIES = 512
-SHRINKAGE = (
-    0.1  # of the covariance towards its mean eigenvalue: reference rows may be fewer than dimensions
-)
+DAY_ROWS = 500
 MIN_DAY_ROWS = 10
-DAY_MARGIN = 1.5  # the next day may well be the most unusual of eight
-BLOCK_ROWS = 4096
-_Distance = Callable[[Array, Array, Array, Array], Array]
+LEARN = 28  # windows that tell how much ordinary days differ
+SCALE_DAYS = 28.5  # that set the scale
+SLOW_WEEKS = 4  # that the last week is held against, at most
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What is known of the traffic before a window: samples of its days, and the episodes so far."""
+
+    samples: Sequence[Sample] = ()
+    episodes: Sequence[Episode] = ()
+    judged: Sequence[tuple[float, float]] = ()  # distance of each window and its sampling noise
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What the embeddings of a window say, and the samples that were drawn on the way."""
+
+    day: Drift
+    week: Drift | str  # or why there is none
+    episodes: tuple[Episode, ...]  # oldest first
+    drawn: tuple[Sample, ...]  # of reference days that had none, and of the window
 
 
 @dataclass(frozen=True)
-class Drift:
-    """A distance and what to hold it against, in the distance's own unit."""
+class Held:
+    """How a window is held against its reference."""
 
-    value: float
-    ordinary: float  # what this traffic does by itself
-    sd: float  # of the sampling noise at the window's size
-    threshold: float
-    rows: int  # of the reference
-
-    def __str__(self) -> str:
-        effect = (self.value - self.ordinary) / self.sd if self.sd else 0.0
-        side = "above" if effect >= 0 else "below"
-        return (
-            f"{abs(effect):.1f} sd {side} what this traffic does by itself "
-            f"({self.ordinary:z.4f} ± {self.sd:.4f}, {self.rows:,} reference rows)"
-        )
+    rule: Rule
+    span: float = WEEK  # days of a sliding reference
+    alone: bool = False  # nothing but the reference counts
 
 
-class IncomparableError(ValueError):
-    """There is no distance between these rows; the message says why. Never leaves the room."""
+def traffic(
+    window: Window, reference: Window, ages: Array, held: Held, history: History | None = None
+) -> Traffic:
+    """Hold a window against its reference, whose rows are `ages` (m,) windows old, and its history.
 
-
-def embedding_drift(
-    window: Array, reference: Array, days: Array, sds: float, floor: float, seed: int = 0
-) -> Drift:
-    """MMD^2 between embeddings (n, dim) and (m, dim); `days` (m,) groups the reference.
-
-    A random half of the reference sets the scale of every direction (whitening, so that a direction
-    usual traffic hardly uses counts as much as a busy one) and the other half is compared: a scale
-    fitted on the compared rows would make the window look farther away than it is. Then the halves
-    swap, and all numbers are the mean of both.
+    Raises IncomparableError.
     """
-    for name, rows in (("the window", window), ("the reference", reference)):
-        bad = int((~np.isfinite(rows).all(axis=1)).sum())
-        if bad:
-            raise IncomparableError(f"{bad} of {len(rows)} embeddings of {name} are not finite numbers")
-    if window.shape[1] != reference.shape[1]:
-        raise IncomparableError(
-            f"{window.shape[1]} dimensions in the window, {reference.shape[1]} in the reference"
-        )
-    rng = np.random.default_rng(seed)
-    halves = [np.sort(h) for h in np.array_split(rng.permutation(len(reference)), 2)]
-    rule = _Rule(_mmd2, 1.0, sds, floor)
-    found = [
-        _judge(
-            _random_features(reference[scale], reference[compare], rng),
-            window,
-            reference[compare],
-            days[compare],
-            rule,
-            rng,
-        )
-        for scale, compare in (halves, halves[::-1])
-    ]
-    value, ordinary, sd, threshold = np.mean([astuple(f)[:4] for f in found], axis=0).tolist()
-    return Drift(value, ordinary, sd, threshold, len(reference))
-
-
-def label_drift(
-    window: Sequence[str],
-    reference: Sequence[str],
-    days: Array,
-    sds: float,
-    floor: float,
-    seed: int = 0,
-) -> Drift:
-    """L1 distance of the label shares of n and m rows; `days` (m,) groups the reference."""
-    classes, codes = np.unique(np.array([*window, *reference], dtype=str), return_inverse=True)
-    one_hot = np.eye(len(classes), dtype=np.float32)
-    rng = np.random.default_rng(seed)
-    return _judge(
-        lambda rows: one_hot[rows],
-        codes[: len(window)],
-        codes[len(window) :],
-        days,
-        _Rule(_l1, 0.5, sds, floor),
-        rng,
+    _check(window, reference)
+    history = history or History()
+    known = _apart(history.samples, window)
+    fresh, usual_starts = _reference_days(window, reference, ages, known)
+    past = sorted([*known, *fresh], key=lambda s: s.start)
+    usual = np.array([s.start in usual_starts for s in past] + [False])
+    old = np.array([(window.start - s.start) / DAY for s in past] + [0.0])
+    ordinary = ordinary_days(*np.array(history.judged[-LEARN:]).reshape(-1, 2).T)
+    days = _days(past, window, usual, old)
+    look = Look(days, usual, window.start, held.rule, ordinary, held.span, held.alone)
+    day, episodes = next_day(look, history.episodes)
+    week = _week(past, window, old, held.rule, episodes)
+    if isinstance(week, Drift) and week.alarm:
+        since = window.start - (WEEK - 1) * DAY
+        reason = "the last week is unlike the weeks before it, and no day of it was by itself"
+        evidence = {"value": week.value, "threshold": week.threshold}
+        episodes = (*episodes, Episode("gradual", since, None, reason, evidence))
+    drawn = Sample(
+        _encoder(window), window.start, window.end, len(window), _some(window.embeddings, DAY_ROWS)
     )
+    return Traffic(day, week, episodes, (*fresh, drawn))
 
 
-@dataclass(frozen=True)
-class _Rule:
-    distance: _Distance
-    power: float  # noise falls with (1/n + 1/m) to this power
-    sds: float
-    floor: float
+def _check(window: Window, reference: Window) -> None:
+    ours, theirs = window.embeddings.shape[1], reference.embeddings.shape[1]
+    if ours != theirs:
+        raise IncomparableError(f"{ours} dimensions in the window, {theirs} in the reference")
+    check_finite(window.embeddings, "the window")
+    check_finite(reference.embeddings, "the reference")
 
 
-def _judge(
-    features: Callable[[Array], Array],
-    window: Array,
-    reference: Array,
-    days: Array,
-    rule: _Rule,
-    rng: np.random.Generator,
-) -> Drift:
-    n, m = len(window), len(reference)
-    size = min(n, m // 2)
-    subsets = np.zeros((SUBSETS, m), dtype=np.float32)
-    for row in subsets:
-        row[rng.choice(m, size, replace=False)] = 1
-    names, counts = np.unique(days, return_counts=True)
-    names = names[(counts >= MIN_DAY_ROWS) & (m - counts >= MIN_DAY_ROWS)]
-    blocks = (days == names[:, None]).astype(np.float32)
-    groups = np.concatenate([np.ones((1, m), dtype=np.float32), subsets, blocks])
-    sums, sizes = _sums(features, reference, groups), groups.sum(axis=1)
-    whole, parts, part_sizes = sums[0], sums[1:], sizes[1:]
-
-    ours = _sums(features, window, np.ones((1, n), dtype=np.float32))[0]
-    value = float(rule.distance(ours, np.array(n), whole, np.array(m)))
-    away = rule.distance(parts, part_sizes, whole - parts, m - part_sizes)
-    noise = (1 / part_sizes + 1 / (m - part_sizes)) / (1 / n + 1 / m)
-    scaled = away[:SUBSETS] / noise[:SUBSETS] ** rule.power
-    mean, sd = float(scaled.mean()), float(scaled.std())
-    unexplained = away[SUBSETS:] - (mean + rule.sds * sd) * noise[SUBSETS:] ** rule.power
-    ordinary = mean + DAY_MARGIN * max(0.0, float(unexplained.max(initial=0.0)))
-    return Drift(value, ordinary, sd, ordinary + max(rule.sds * sd, rule.floor), m)
+def _encoder(window: Window) -> str:
+    return str(window.rows["encoder"].iloc[0])
 
 
-def _sums(features: Callable[[Array], Array], rows: Array, groups: Array) -> Array:
-    """Sum of the features over each group; groups (g, n) holds 1 where a row belongs."""
-    parts = range(0, len(rows), BLOCK_ROWS)
-    total = sum(groups[:, i : i + BLOCK_ROWS] @ features(rows[i : i + BLOCK_ROWS]) for i in parts)
-    return np.asarray(total, dtype=np.float64)
+def _some(rows: Array, most: int) -> Array:
+    return spread_out(rows, most).astype(np.float16)
 
 
-def _mmd2(a: Array, n: Array, b: Array, m: Array) -> Array:
-    """Unbiased MMD^2 from sums of unit-length features: a row paired with itself is left out."""
-
-    def within(s: Array, k: Array) -> Array:
-        return np.asarray(((s * s).sum(axis=-1) - k) / (k * (k - 1)))
-
-    return np.asarray(within(a, n) + within(b, m) - 2 * (a * b).sum(axis=-1) / (n * m))
-
-
-def _l1(a: Array, n: Array, b: Array, m: Array) -> Array:
-    return np.asarray(np.abs(a / np.expand_dims(n, -1) - b / np.expand_dims(m, -1)).sum(axis=-1))
+def _apart(samples: Iterable[Sample], window: Window) -> list[Sample]:
+    """The newest samples that end before the window, without any that overlap."""
+    found: list[Sample] = []
+    dim = window.embeddings.shape[1]
+    for one in sorted(samples, key=lambda s: s.end, reverse=True):
+        free = one.end <= (found[-1].start if found else window.start)
+        if free and len(one.embeddings) >= MIN_DAY_ROWS and one.embeddings.shape[1] == dim:
+            found.append(one)
+    return found
 
 
-def _random_features(
-    scale: Array, compare: Array, rng: np.random.Generator
-) -> Callable[[Array], Array]:
-    """(n, dim) rows to (n, 2 * FREQUENCIES) unit-length features of an RBF kernel on whitened rows;
-    one matrix whitens, divides by the bandwidth (median heuristic) and projects."""
-    centre = scale.mean(axis=0)
-    away = scale - centre
-    covariance = away.T @ away / len(away)
-    spread = np.trace(covariance) / len(covariance)
-    if spread < 1e-9:
-        raise IncomparableError("the embeddings of the reference are all the same")
-    covariance *= 1 - SHRINKAGE
-    covariance[np.diag_indices_from(covariance)] += SHRINKAGE * spread
-    whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
-    some = (compare[rng.permutation(len(compare))[:300]] - centre) @ whiten
-    square = (some * some).sum(axis=1)
-    distances = square[:, None] + square - 2 * some @ some.T
-    bandwidth = np.sqrt(max(float(np.median(distances[np.triu_indices(len(some), 1)])), 1e-9))
-    draws = rng.standard_normal((len(covariance), FREQUENCIES), dtype=np.float32)
-    project = (whiten @ draws / bandwidth).astype(np.float32)
+def _reference_days(
+    window: Window, reference: Window, ages: Array, known: Sequence[Sample]
+) -> tuple[list[Sample], set[datetime]]:
+    """Samples of the reference days that have none, and when each day of the reference began."""
+    length = window.end - window.start
+    fresh, starts = [], set()
+    for age in np.unique(ages):
+        start = window.start - int(age) * length
+        there = [s for s in known if s.start <= start + length / 2 < s.end]
+        rows = reference.embeddings[ages == age]
+        if there:
+            starts.add(there[0].start)
+        elif len(rows) >= MIN_DAY_ROWS:
+            some = _some(rows, DAY_ROWS)
+            fresh.append(Sample(_encoder(window), start, start + length, len(rows), some))
+            starts.add(start)
+    return fresh, starts
 
-    def features(rows: Array) -> Array:
-        phase = (rows - centre) @ project
-        both = np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
-        return np.asarray(both / np.sqrt(np.float32(FREQUENCIES)))
 
-    return features
+def _days(past: Sequence[Sample], window: Window, usual: Array, old: Array) -> Days:
+    scale, compared = halves([s.embeddings.astype(np.float32) for s in past])
+    near = [rows for rows, u, age in zip(scale, usual, old, strict=False) if u or age < SCALE_DAYS]
+    features = feature_map(np.concatenate(near))
+    means = [features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32)]]
+    sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
+    usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])
+    return Days(np.array(means), sizes, old, features.noise(usual_rows))
+
+
+def _week(
+    past: Sequence[Sample], window: Window, old: Array, rule: Rule, episodes: Sequence[Episode]
+) -> Drift | str:
+    """The last week against whole weeks before it, of what has been usual since the last change.
+    The scale is that of the weeks before, so all rows of the last week are compared."""
+    bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
+    quiet = np.array([not any(a <= s.start < b for a, b in bursts) for s in past], dtype=bool)
+    age, since = old[:-1], usual_since(episodes)
+    begun = (window.start - since) / DAY if since else np.inf
+    weeks = min(SLOW_WEEKS, int((min(begun, age.max(initial=0.0)) + 1.5) // WEEK) - 1)
+    recent = quiet & (age < WEEK - 0.5)
+    older = quiet & (age > WEEK - 0.5) & (age < WEEK * (weeks + 1) - 0.5)
+    if weeks < 1 or recent.sum() < WEEK - 3 or older.sum() < WEEK - 2:
+        return "not enough history: two weeks since the last change needed"
+    rows = [s.embeddings.astype(np.float32) for s in past]
+    scale, compared = halves([r for r, chosen in zip(rows, older, strict=True) if chosen])
+    before = (age > WEEK - 0.5) & ~older & (age < SCALE_DAYS)
+    scale += [r for r, chosen in zip(rows, before, strict=True) if chosen]
+    features = feature_map(np.concatenate(scale))
+    ours = [r for r, chosen in zip(rows, recent, strict=True) if chosen]
+    ours.append(spread_out(window.embeddings, DAY_ROWS).astype(np.float32))
+    theirs = np.concatenate(compared)
+    means = np.array([features.mean(np.concatenate(ours)), features.mean(theirs)])
+    sizes = np.array([sum(map(len, ours)), len(theirs)])
+    days = Days(means, sizes, np.zeros(2), features.noise(theirs))
+    value, sd = days.between(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    slow = Rule(rule.sds, rule.floor / 4)  # half the share of rows: what is slow has time to grow
+    return slow.hold(value, sd, (0.0, 0.0), len(theirs), f"{weeks} weeks before the last")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from core.records import Signal
 from monitoring.signals import MEASURES, SPECS
+from monitoring.signals.drift import asked
 from monitoring.view import View
 
 NEEDED = ("timestamp", "model_version", "label", "score", "encoder", "truth", "audit", "propensity")
@@ -21,7 +22,8 @@ def observe(view: View) -> list[Signal]:
         return [s for part in (view, *view.segments()) for measure in MEASURES for s in measure(part)]
     note = f"not comparable: no column {', '.join(missing)}"
     sound = [s for measure in MEASURES[:2] for s in measure(view)]
-    return sound + [view.signal(s, None, note) for s in SPECS.values() if s not in QUALITY]
+    others = [s for s in SPECS.values() if s not in QUALITY and asked(s, view.settings.metrics)]
+    return sound + [view.signal(s, None, note) for s in others]
 
 
 def _missing(view: View) -> list[str]:

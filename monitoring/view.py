@@ -14,7 +14,11 @@ import pandas as pd
 
 from core.records import Array, Signal, Window
 from monitoring import Monitoring
+from monitoring.drift import Held, History, Traffic, traffic
+from monitoring.features import IncomparableError
+from monitoring.rule import Rule
 
+MIN_DAYS = 2  # of a reference
 MAX_SEGMENTS = 10  # of each segment column, the largest first
 Kind = Literal["quality", "drift", "confidence", "accuracy", "feedback", "proxy", "system"]
 
@@ -64,6 +68,7 @@ class View:
     feedback: pd.DataFrame = field(default_factory=no_feedback)  # on the window's answers
     segment: str = ""  # "" is all traffic, else "column=value"
     seed: int = 0
+    history: History | None = None  # of all traffic, where it is kept
 
     @cached_property
     def window(self) -> Window:
@@ -78,6 +83,47 @@ class View:
     def days(self) -> Array:
         """(m,) how many windows ago each reference row was answered; 1 is the one just before."""
         return windows_before(self.window, self.reference)
+
+    def comparable(self, same: str) -> tuple[Window, Window] | str:
+        """Window and reference as far as they agree in the column `same`, or why there is nothing."""
+        settings, least = self.settings, MIN_DAYS * self.settings.min_rows
+        if len(self.window) < settings.min_rows:
+            return f"not enough rows: {len(self.window)}, {settings.min_rows} needed"
+        if len(self.reference) < least:
+            return f"not enough reference: {len(self.reference)} rows, {least} needed"
+        kind = commonest(self.window.rows[same])
+        both = [
+            w.take((w.rows[same] == kind).to_numpy(dtype=bool)) for w in (self.window, self.reference)
+        ]
+        ours, theirs = both
+        if len(ours) < settings.min_rows or len(theirs) < least:
+            counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
+            return f"not comparable: {same} {kind} is behind {counts}"
+        days = len(np.unique(self.ages(theirs)))
+        if days < MIN_DAYS and settings.reference != "training":
+            needed = f"{MIN_DAYS} needed to know what is usual"
+            return f"not enough reference: {days} window's worth, {needed}"
+        return ours, theirs
+
+    def ages(self, reference: Window) -> Array:
+        """(m,) how many windows old each of these rows is. Training rows have no place in time: they
+        are of one day of long ago."""
+        if self.settings.reference == "training":
+            return np.full(len(reference), 7 * 1000 + 1)
+        return np.maximum(windows_before(self.window, reference), 1)
+
+    @cached_property
+    def traffic(self) -> Traffic | str:
+        """What the embeddings say, or why they say nothing."""
+        both, settings = self.comparable("encoder"), self.settings
+        if isinstance(both, str):
+            return both
+        rule = Rule(settings.drift_sd, settings.embedding_shift)
+        held = Held(rule, float(settings.reference_days), alone=settings.reference != "sliding")
+        try:
+            return traffic(*both, self.ages(both[1]), held, self.history)
+        except IncomparableError as why:
+            return f"not comparable: {why}"
 
     def signal(
         self,
@@ -128,6 +174,7 @@ class View:
             labelled=some(self.labelled) if self.labelled is not None else None,
             feedback=self.feedback[told],
             segment=f"{column.removeprefix('segment.')}={value}",
+            history=None,
         )
 
 

@@ -28,6 +28,7 @@ class Retention(State):
             pass
         with self._write() as db:
             db.execute(delete(schema.profiles).where(schema.profiles.c.hour < before))
+            db.execute(delete(schema.samples).where(schema.samples.c.start < before))
             t = schema.feedback
             kept = select(schema.predictions.c.prediction_id)
             db.execute(delete(t).where(t.c.timestamp < before, t.c.prediction_id.not_in(kept)))

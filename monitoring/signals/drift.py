@@ -1,89 +1,220 @@
-"""Is it other traffic than the reference's? Its embeddings, and what the model says of them."""
+"""Is it other traffic than the reference's? Its embeddings, what the model says of them, and its texts.
+
+Two of these alarm: MMD^2 of the embeddings (of the day, and of the last week for what comes slowly)
+and L1 of the predicted labels. The others say what kind of change it is, and are for looking at.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
 from core.records import Array, Signal, Window
-from monitoring.drift import Drift, IncomparableError, embedding_drift, label_drift
-from monitoring.view import Spec, View, commonest, windows_before
+from monitoring.descriptors import DESCRIPTORS, describe
+from monitoring.distances import ORDERED, SHARES
+from monitoring.features import IncomparableError, spread_out
+from monitoring.projections import principal
+from monitoring.rule import Drift, Rule
+from monitoring.shares import count, in_bins, shares_drift
+from monitoring.two_sample import classifier_drift
+from monitoring.view import Spec, View
 
-EMBEDDINGS = Spec(
+SCORE_BINS = 20
+MOST_ROWS = 20_000  # of each side, for everything but MMD: their noise is far below what matters
+UNITS = {
+    "psi": "PSI",
+    "kl": "nats",
+    "js": "JS",
+    "ks": "KS",
+    "l1": "L1",
+    "linf": "share",
+    "emd": "share",
+}
+
+
+def _spec(name: str, unit: str, bad: bool = False, words: str = "") -> Spec:
+    return Spec(name, unit, "drift", "above" if bad else None, words)
+
+
+EMBEDDINGS = _spec(
     "drift.embeddings",
     "MMD^2",
-    "drift",
-    bad="above",
-    words="drift of embeddings: MMD^2 {value:.4f}, more than {baseline:.4f}",
+    True,
+    "drift of embeddings: MMD^2 {value:.4f}, more than {baseline:.4f}",
 )
-LABELS = Spec(
+WEEK = _spec(
+    "drift.week",
+    "MMD^2",
+    True,
+    "slow drift of embeddings: MMD^2 of the last week {value:.5f}, more than {baseline:.5f}",
+)
+C2ST = _spec("drift.embeddings.c2st", "accuracy")
+PCA = _spec("drift.embeddings.emd", "share")
+LABELS = _spec(
     "drift.labels",
     "L1",
-    "drift",
-    bad="above",
-    words="drift of predicted labels: L1 {value:.2f}, more than {baseline:.2f}",
+    True,
+    "drift of predicted labels: L1 {value:.2f}, more than {baseline:.2f}",
 )
-SPECS = (EMBEDDINGS, LABELS)
-MIN_DAYS = 2
+OF_LABELS = {"l1": LABELS} | {
+    m: _spec(f"drift.labels.{m}", UNITS[m]) for m in SHARES if m not in ("l1", *ORDERED)
+}
+OF_CONFIDENCE = {m: _spec(f"drift.confidence.{m}", UNITS[m]) for m in ("emd", "ks", "psi", "kl", "js")}
+OF_TEXT = {m: _spec(f"drift.text.{m}", UNITS[m]) for m in ("emd", "ks", "psi", "kl", "js")}
+SPECS = (
+    EMBEDDINGS,
+    WEEK,
+    C2ST,
+    PCA,
+    *OF_LABELS.values(),
+    *OF_CONFIDENCE.values(),
+    *OF_TEXT.values(),
+)
+
+
+def asked(spec: Spec, metrics: Collection[str]) -> bool:
+    """Whether these metrics bring this signal.
+
+    >>> asked(LABELS, ["l1"]), asked(OF_LABELS["psi"], ["l1"]), asked(WEEK, ["l1"])
+    (True, False, False)
+    """
+    of = {EMBEDDINGS.name: "mmd", WEEK.name: "mmd", LABELS.name: "l1"}
+    return spec not in SPECS or of.get(spec.name, spec.name.rsplit(".", 1)[-1]) in metrics
 
 
 def measure(view: View) -> Iterator[Signal]:
-    yield _embeddings(view)
-    yield _labels(view)
+    chosen: set[str] = set(view.settings.metrics)
+    if "mmd" in chosen:
+        yield from _mmd(view)
+    yield from _embeddings(view, chosen)
+    yield from _predicted(view, chosen)
+    yield from _texts(view, chosen)
 
 
-def _embeddings(view: View) -> Signal:
-    settings = view.settings
-
-    def distance(ours: Window, theirs: Window) -> Drift:
-        days, shift = windows_before(ours, theirs), settings.embedding_shift
-        return embedding_drift(
-            ours.embeddings, theirs.embeddings, days, settings.drift_sd, shift, view.seed
-        )
-
-    return _distance(view, EMBEDDINGS, "encoder", distance)
+def _mmd(view: View) -> Iterator[Signal]:
+    seen = view.traffic
+    if isinstance(seen, str):
+        yield view.signal(EMBEDDINGS, None, seen)
+        yield view.signal(WEEK, None, seen)
+        return
+    yield _of(view, EMBEDDINGS, seen.day)
+    yield _of(view, WEEK, seen.week)
 
 
-def _labels(view: View) -> Signal:
+def _of(view: View, spec: Spec, found: Drift | str) -> Signal:
+    if isinstance(found, str):
+        return view.signal(spec, None, found)
+    return view.signal(spec, found.value, str(found), baseline=found.threshold)
+
+
+def _embeddings(view: View, chosen: set[str]) -> Iterator[Signal]:
+    """The embeddings through a classifier, and through their principal components."""
+    specs = [s for m, s in (("c2st", C2ST), ("emd", PCA)) if m in chosen]
+    both = view.comparable("encoder")
+    for spec in specs:
+        if isinstance(both, str):
+            yield view.signal(spec, None, both)
+            continue
+        try:
+            yield _of(view, spec, _projected(view, spec, *both))
+        except IncomparableError as why:
+            yield view.signal(spec, None, f"not comparable: {why}")
+
+
+def _projected(view: View, spec: Spec, ours: Window, theirs: Window) -> Drift:
+    dims = ours.embeddings.shape[1], theirs.embeddings.shape[1]
+    if dims[0] != dims[1]:
+        raise IncomparableError(f"{dims[0]} dimensions in the window, {dims[1]} in the reference")
+    if spec is C2ST:
+        some, others = (spread_out(w.embeddings, MOST_ROWS) for w in (ours, theirs))
+        return classifier_drift(some, others, Rule(view.settings.drift_sd, 0.05))
+    ours, theirs = _thinned(ours), _thinned(theirs)
+    numbers = principal(ours.embeddings, theirs.embeddings)
+    names = [f"component {i + 1}" for i in range(numbers[0].shape[1])]
+    return _worst(view, numbers, view.ages(theirs), "emd", names)
+
+
+def _predicted(view: View, chosen: set[str]) -> Iterator[Signal]:
     """With the model that serves now at hand, both sides are its view of them; else only rows that the
     window's own model answered are compared, since a new model with new labels is not new traffic."""
-    settings, model = view.settings, view.model
+    model = view.model
     encoders = {str(e) for w in (view.window, view.reference) for e in w.rows.get("encoder", ())}
     classify = model.classify if encoders <= {model.encoder} else None
+    both = view.comparable("encoder" if classify else "model_version")
+    of = [(m, s, "label") for m, s in OF_LABELS.items() if m in chosen]
+    of += [(m, s, "score") for m, s in OF_CONFIDENCE.items() if m in chosen]
+    if isinstance(both, str):
+        yield from (view.signal(spec, None, both) for _, spec, _ in of)
+        return
+    sides = [_thinned(w) for w in both]
+    if classify:
+        shares = [classify(w.embeddings) for w in sides]
+        labels = [np.array(model.labels)[s.argmax(axis=1)] for s in shares]
+        scores = [s.max(axis=1) for s in shares]
+    else:
+        labels = [w.rows["label"].to_numpy(dtype=str) for w in sides]
+        scores = [w.rows["score"].to_numpy(dtype=float) for w in sides]
+    ages = view.ages(sides[1])
+    for metric, spec, column in of:
+        yield _shares(view, metric, spec, labels if column == "label" else scores, ages)
 
-    def seen(rows: Window) -> list[str]:
-        if classify is None:
-            return [str(x) for x in rows.rows["label"]]
-        return [model.labels[i] for i in classify(rows.embeddings).argmax(axis=1)]
 
-    def distance(ours: Window, theirs: Window) -> Drift:
-        days, shift = windows_before(ours, theirs), settings.label_shift
-        return label_drift(seen(ours), seen(theirs), days, settings.drift_sd, shift, view.seed)
+def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array) -> Signal:
+    ours, theirs = sides
+    if spec.name.startswith("drift.labels"):
+        names, codes = np.unique(np.concatenate(sides), return_inverse=True)
+        classes = len(names)
+        ours, theirs = codes[: len(ours)], codes[len(ours) :]
+    else:
+        finite = np.isfinite(ours), np.isfinite(theirs)
+        if not all(f.any() for f in finite):
+            return view.signal(spec, None, "not enough rows: 0 with a score")
+        classes, ages = SCORE_BINS, ages[finite[1]]
+        ours, theirs = (
+            np.clip((x[f] * classes).astype(int), 0, classes - 1)
+            for x, f in zip(sides, finite, strict=True)
+        )
+    rule = Rule(view.settings.drift_sd, view.settings.label_shift if metric == "l1" else 0.0)
+    counts = np.bincount(ours, minlength=classes), count(theirs, classes, ages)
+    found = shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
+    return _of(view, spec, found)
 
-    return _distance(view, LABELS, "encoder" if classify else "model_version", distance)
+
+def _texts(view: View, chosen: set[str]) -> Iterator[Signal]:
+    of = [(m, s) for m, s in OF_TEXT.items() if m in chosen]
+    both = view.comparable("variant" if "variant" in view.window.rows else "encoder") if of else ""
+    if isinstance(both, str) or any("text" not in w.rows for w in both):
+        note = both if isinstance(both, str) else "not comparable: no column text"
+        yield from (view.signal(spec, None, note) for _, spec in of)
+        return
+    ours, theirs = (_thinned(w) for w in both)
+    numbers = (describe(map(str, ours.rows["text"])), describe(map(str, theirs.rows["text"])))
+    for metric, spec in of:
+        yield _of(view, spec, _worst(view, numbers, view.ages(theirs), metric, list(DESCRIPTORS)))
 
 
-def _distance(view: View, spec: Spec, same: str, distance: Callable[[Window, Window], Drift]) -> Signal:
-    """A distance between rows that agree in the column `same`, or a note why there is none."""
-    window, reference, settings = view.window, view.reference, view.settings
-    if len(window) < settings.min_rows:
-        return view.signal(spec, None, f"not enough rows: {len(window)}, {settings.min_rows} needed")
-    least = MIN_DAYS * settings.min_rows
-    if len(reference) < least:
-        note = f"not enough reference: {len(reference)} rows, {least} needed"
-        return view.signal(spec, None, note)
-    kind = commonest(window.rows[same])
-    ours, theirs = (w.take((w.rows[same] == kind).to_numpy(dtype=bool)) for w in (window, reference))
-    if len(ours) < settings.min_rows or len(theirs) < least:
-        counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
-        return view.signal(spec, None, f"not comparable: {same} {kind} is behind {counts}")
-    days: Array = np.unique(windows_before(ours, theirs))
-    if len(days) < MIN_DAYS:
-        note = f"not enough reference: {len(days)} window's worth, "
-        return view.signal(spec, None, f"{note}{MIN_DAYS} needed to know what is usual")
-    try:
-        found = distance(ours, theirs)
-    except IncomparableError as why:
-        return view.signal(spec, None, f"not comparable: {why}")
-    return view.signal(spec, found.value, str(found), baseline=found.threshold)
+def _worst(
+    view: View, numbers: tuple[Array, Array], ages: Array, metric: str, names: list[str]
+) -> Drift:
+    """The column of (n, k) against (m, k) numbers that moved most; `nearest` names it."""
+    ours, theirs = numbers
+    found = []
+    for k in range(ours.shape[1]):
+        mine, others, bins = in_bins(ours[:, k], theirs[:, k])
+        counts = np.bincount(mine, minlength=bins), count(others, bins, ages)
+        rule = Rule(view.settings.drift_sd, 0.0)
+        drift = shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
+        found.append((drift.value - drift.threshold, names[k], drift))
+    _, name, drift = max(found, key=lambda f: f[0])
+    against = ", ".join(part for part in (name, drift.nearest) if part)
+    return Drift(
+        drift.value, drift.ordinary, drift.sd, drift.threshold, drift.rows, drift.noise, against
+    )
+
+
+def _thinned(window: Window) -> Window:
+    """Evenly, in the order of time."""
+    if len(window) <= MOST_ROWS:
+        return window
+    return window.take(np.linspace(0, len(window) - 1, MOST_ROWS).astype(int))

@@ -22,6 +22,9 @@ SPECS = (ROWS,)
 def measure(view: View) -> Iterator[Signal]:
     """Rows count what they stand for, where the log keeps a share."""
     rows = float((1 / view.whole.kept).sum())
+    if view.settings.reference == "training":
+        yield view.signal(ROWS, rows, "not comparable: training rows are no traffic")
+        return
     days = np.unique(windows_before(view.whole, view.whole_reference))
     if len(days) == 0:
         yield view.signal(ROWS, rows, "not comparable: no reference")

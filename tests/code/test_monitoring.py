@@ -28,7 +28,13 @@ NAMES = [
     "expectations.failed",
     "expectations.broken",
     "drift.embeddings",
+    "drift.week",
+    "drift.embeddings.c2st",
+    "drift.embeddings.emd",
     "drift.labels",
+    "drift.labels.linf",
+    "drift.confidence.emd",
+    "drift.text.emd",
     "confidence",
     "accuracy.audit",
     "accuracy.ipw",
@@ -96,7 +102,11 @@ def seen(window: Window, reference: Window, **settings: object) -> dict[str, Sig
 def test_usual_traffic_gives_every_signal_and_no_alert():
     signals = look(today(), before())
     assert [s.name for s in signals] == NAMES
-    assert [s.name for s in signals if s.value is None] == ["accuracy.audit", "accuracy.ipw"]
+    assert [s.name for s in signals if s.value is None] == [
+        "drift.week",
+        "accuracy.audit",
+        "accuracy.ipw",
+    ]
     assert alerts(signals, SETTINGS, NOW) == []
     assert all((s.window_start, s.window_end) == (NOW - DAY, NOW) for s in signals)
     assert signals == look(today(), before())

@@ -1,0 +1,170 @@
+"""What kind of drift it is, as far as the days seen so far can tell.
+
+A day is drift when it is far from every mixture of what was usual: the reference, the same weekday
+of earlier weeks, and, while an episode lasts, the days before the episode and its own. So one
+change is one alarm, a weekend that was seen before is none, and neither is the return after a
+burst.
+
+The kinds are those of Gama et al. (2014, fig. 2): instantaneous (sudden), gradual, periodic
+(reoccurring) and temporary (a burst that is over).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+
+from core.records import Array
+from monitoring.days import Days
+from monitoring.rule import Drift, Rule
+
+Kind = Literal["instantaneous", "gradual", "periodic", "temporary"]
+RECENT, SEASON = "the reference", "the same weekday of earlier weeks"
+BEFORE, DURING = "the days before the episode", "the days of the episode"
+WEEK = 7.0
+SEASON_WEEKS = 4
+NEAR = 0.45  # of a day: two windows at the same time of the week
+MOST_EPISODES = 10
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A change of the traffic: what kind, from when, and why it is thought so. `until` is None while it
+    lasts; a change that came to stay ends when it is what is usual."""
+
+    kind: Kind
+    since: datetime
+    until: datetime | None
+    reason: str
+    evidence: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        until = self.until.isoformat() if self.until else None
+        return {**asdict(self), "since": self.since.isoformat(), "until": until}
+
+    @staticmethod
+    def from_json(found: dict[str, Any]) -> Episode:
+        until = datetime.fromisoformat(found["until"]) if found["until"] else None
+        since = datetime.fromisoformat(found["since"])
+        return Episode(found["kind"], since, until, found["reason"], found["evidence"])
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """The newest of some days, the last of `days`, and what it may be held against."""
+
+    days: Days
+    usual: Array  # (k,) True for the days of the reference
+    now: datetime  # when the newest day began
+    rule: Rule
+    ordinary: tuple[float, float] = (0.0, 0.0)  # what days differ beyond sampling noise, see rule.py
+    span: float = WEEK  # days that a change has to last to be what is usual
+    alone: bool = False  # the reference is all that counts, whatever else was seen
+
+    def seen(self, episodes: Sequence[Episode]) -> dict[str, Array]:
+        """What was usual up to now: (k,) True where a day belongs to it, by name."""
+        found = {RECENT: self.usual}
+        if not self.alone:
+            ages = self.days.ages
+            same = np.abs(ages - WEEK * np.round(ages / WEEK)) < NEAR
+            found[SEASON] = same & (ages > NEAR) & (ages < WEEK * (SEASON_WEEKS + 0.5))
+            open_one = under_way(episodes)
+            if open_one is not None:
+                age = self.age(open_one.since)
+                found[BEFORE] = (ages > age + NEAR) & (ages < age + self.span + NEAR)
+                found[DURING] = (ages > NEAR) & (ages < age + NEAR)
+        return {name: chosen for name, chosen in found.items() if chosen.any()}
+
+    def age(self, since: datetime) -> float:
+        return (self.now - since).total_seconds() / 86400
+
+    def judge(self, seen: dict[str, Array]) -> Drift:
+        """The newest day against what was seen: the nearest mixture of it, or any one part alone."""
+        mixtures = np.array([self.days.pooled(chosen) for chosen in seen.values()])
+        best = self.days.nearest(len(self.days) - 1, mixtures)
+        found = [self._held(shares, mixtures, list(seen)) for shares in (best, *np.eye(len(seen)))]
+        return min(found, key=lambda d: (d.value - d.threshold) / (d.sd or 1.0))
+
+    def _held(self, shares: Array, mixtures: Array, names: list[str]) -> Drift:
+        usual = shares @ mixtures
+        newest = np.eye(len(self.days))[-1]
+        value, sd = self.days.between(newest, usual)
+        rows = int(self.days.rows[usual > 0].sum())
+        return self.rule.hold(value, sd, self.ordinary, rows, names[int(shares.argmax())])
+
+
+def under_way(episodes: Sequence[Episode]) -> Episode | None:
+    """The sudden change that is neither over nor usual by now."""
+    sudden = (e for e in reversed(episodes) if e.kind == "instantaneous" and e.until is None)
+    return next(sudden, None)
+
+
+def next_day(look: Look, episodes: Sequence[Episode]) -> tuple[Drift, tuple[Episode, ...]]:
+    """What the newest day is, and the episodes as they stand after it."""
+    seen = look.seen(episodes)
+    found = look.judge(seen)
+    if look.alone:
+        return found, tuple(episodes)
+    told = [e for e in episodes if e.since < look.now]
+    now = under_way(told)
+    if found.alarm and (now is None or found.value > now.evidence["value"] / 2):
+        told = [_ended(e, look.now) if e.until is None and e.kind != "gradual" else e for e in told]
+        reason = "far from every mixture of what was usual, from one day to the next"
+        evidence = {"value": found.value, "threshold": found.threshold}
+        told.append(Episode("instantaneous", look.now, None, reason, evidence))
+    else:
+        told = _gone_on(look, seen, told)
+        told = _season(look, seen, told)
+    return found, tuple(told[-MOST_EPISODES:])
+
+
+def _ended(episode: Episode, now: datetime, **changes: Any) -> Episode:
+    return replace(episode, until=now, **changes)
+
+
+def _gone_on(look: Look, seen: dict[str, Array], told: list[Episode]) -> list[Episode]:
+    """An episode is over when a day is near to what was usual before it, and nearer than to the
+    episode; it has come to stay when it is as old as what is usual."""
+    episode = under_way(told)
+    if episode is None or DURING not in seen:
+        return told
+    earlier = look.days.ages > look.age(episode.since) + NEAR
+    before = {n: m & earlier for n, m in seen.items() if n in (BEFORE, SEASON) and (m & earlier).any()}
+    here = look.judge({DURING: seen[DURING]})
+    back = look.judge(before) if before else None
+    days = look.age(episode.since)
+    evidence = {**episode.evidence, "days": days, "to the episode": here.value}
+    if back is not None:
+        evidence["to the days before"] = back.value
+    if back is not None and not back.alarm and back.value < here.value:
+        reason = f"over after {days:.0f} days: the traffic is again as it was before"
+        ended = _ended(episode, look.now, kind="temporary", reason=reason, evidence=evidence)
+    elif days >= look.span:
+        reason = f"it came from one day to the next, and after {days:.0f} days it is what is usual"
+        ended = _ended(episode, look.now, reason=reason, evidence=evidence)
+    else:
+        return told
+    return [ended if e is episode else e for e in told]
+
+
+def _season(look: Look, seen: dict[str, Array], told: list[Episode]) -> list[Episode]:
+    """A day that is unlike the reference, and like the same day of earlier weeks."""
+    periodic = next((e for e in told if e.kind == "periodic" and e.until is None), None)
+    plain = look.judge({RECENT: seen[RECENT]}) if RECENT in seen else None
+    if SEASON not in seen or under_way(told) or plain is None or not plain.alarm:
+        return [_ended(e, look.now) if e is periodic else e for e in told]
+    if periodic is not None:
+        return told
+    reason = f"unlike the days before, and like {look.now:%A}s of earlier weeks"
+    evidence = {"value": plain.value, "threshold": plain.threshold}
+    return [*told, Episode("periodic", look.now, None, reason, evidence)]
+
+
+def usual_since(episodes: Sequence[Episode]) -> datetime | None:
+    """When what is usual now began: the last change that was not a burst."""
+    stayed = [e.since for e in episodes if e.kind in ("instantaneous", "gradual")]
+    return max(stayed, default=None)
