@@ -10,19 +10,24 @@ import json
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 
 from bench.curves import Watch
 from bench.streams import Stream
-from core.records import Array, Signal
+from core.records import Array, Signal, Window
 from monitoring import Monitoring
-from monitoring.drift import embedding_drift
-from monitoring.signals import drift
+from monitoring.drift import LEARN, Held, History, traffic
+from monitoring.rule import Rule
+from monitoring.signals import SPECS, drift
 
 DIM = 384
 WARM = 400  # rows of a first judgement that does not count
+START = datetime(2026, 1, 12, tzinfo=UTC)
+KEPT = 60  # samples of days that are remembered
 
 
 @dataclass(frozen=True)
@@ -42,20 +47,43 @@ def ours(streams: Sequence[Stream], policy: Policy, settings: Monitoring) -> Wat
     scores, alarms, began, windows = {}, {}, time.perf_counter(), 0
     for stream in streams:
         first = policy.size(stream, streams[0].name)
-        fixed = first if policy.name == "fixed" else 0
-        score = np.full(stream.days, np.nan)
-        for day in range(first, stream.days):
-            score[day] = strength(list(drift.measure(stream.view(day, settings, fixed))))
+        score = fixed(stream, first, settings) if policy.name == "fixed" else sliding(stream, settings)
+        score[:first] = np.nan
         scores[stream.name], alarms[stream.name] = score, score > 1
         windows += stream.days - first
     seconds = (time.perf_counter() - began) / max(1, windows)
     return Watch("everloop", scores, alarms, "its defaults", seconds)
 
 
+def sliding(stream: Stream, settings: Monitoring) -> Array:
+    """(days,) strength of each day, everything before it remembered as the monitoring stage does."""
+    score, history = np.full(stream.days, np.nan), History()
+    for day in range(1, stream.days):
+        view = replace(stream.view(day, settings), history=history)
+        score[day] = strength(list(drift.measure(view)))
+        seen = view.traffic
+        if not isinstance(seen, str):
+            samples = [*history.samples, *seen.drawn][-KEPT:]
+            judged = [*history.judged, (seen.day.value, seen.day.noise)][-LEARN:]
+            history = History(samples, seen.episodes, judged)
+    return score
+
+
+def fixed(stream: Stream, first: int, settings: Monitoring) -> Array:
+    """(days,) strength of each day against the `first` days and nothing else."""
+    settings = settings.model_copy(update={"reference": "since-promotion"})
+    score = np.full(stream.days, np.nan)
+    for day in range(first, stream.days):
+        score[day] = strength(list(drift.measure(stream.view(day, settings, first))))
+    return score
+
+
 def strength(signals: Sequence[Signal]) -> float:
-    """The largest value in units of its baseline; above 1 is an alarm."""
+    """The largest value in units of its baseline, of the signals that alarm; above 1 is an alarm."""
     found = [
-        s.value / s.baseline for s in signals if s.value is not None and s.baseline and not s.segment
+        s.value / s.baseline
+        for s in signals
+        if s.value is not None and s.baseline and not s.segment and SPECS[s.name].bad
     ]
     return max(found, default=float("nan"))
 
@@ -75,8 +103,15 @@ def main() -> None:
 def once(window: Array, reference: Array) -> None:
     """The whole verdict on embeddings, with what this traffic does by itself."""
     settings = Monitoring()
-    days = np.arange(len(reference)) * settings.reference_days // len(reference) + 1
-    embedding_drift(window, reference, days, settings.drift_sd, settings.embedding_shift)
+    length = timedelta(days=1)
+    ages = np.arange(len(reference)) * settings.reference_days // len(reference) + 1
+    past = as_window(reference, START - settings.reference_days * length, START)
+    rule = Rule(settings.drift_sd, settings.embedding_shift)
+    traffic(as_window(window, START, START + length), past, ages, Held(rule))
+
+
+def as_window(embeddings: Array, start: datetime, end: datetime) -> Window:
+    return Window(start, end, pd.DataFrame({"encoder": ["e"] * len(embeddings)}), embeddings, [])
 
 
 def made(rows: int, seed: int) -> Array:
