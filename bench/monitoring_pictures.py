@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.curves import PATIENCE, Point
+from bench.curves import MISSED, Point
 from bench.scale import Cost
 
 LIBRARIES = {
@@ -34,11 +34,11 @@ def draw_detection(
         axis.axvspan(LEAST / 2, 1, color="#2a9d4a", alpha=0.06, lw=0)
         axis.set(title=title, xlabel="false alarms in 60 days without drift", xscale="log")
         axis.set_xlim(LEAST * 0.8, MOST * 1.15)
-        axis.set_ylim(-0.25, PATIENCE + 0.25)
+        axis.set_ylim(-0.25, MISSED + 0.25)
         axis.set_xticks([LEAST, 0.1, 1, 10, MOST], ["0", "0.1", "1", "10", "60"])
         axis.minorticks_off()
         axis.grid(alpha=0.25)
-    axes[0].set_ylabel(f"days until a drift is noticed (mean; {PATIENCE}: not noticed)")
+    axes[0].set_ylabel(f"days until a drift is noticed (mean; {MISSED}: not within a week)")
     axes[-1].plot([], [], "o", color="grey", label="documented default")
     axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     figure.savefig(path, dpi=130)
@@ -65,7 +65,7 @@ def _styled(axis: Any, found: Mapping[str, tuple[Sequence[Point], Point | None]]
 
 def _envelope(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     """The least delay at no more than so many false alarms: a staircase that falls."""
-    x, y, least = [LEAST], [float(PATIENCE)], float(PATIENCE)
+    x, y, least = [LEAST], [float(MISSED)], float(MISSED)
     for p in sorted(points, key=lambda p: (p.false_alarms, p.delay)):
         if p.delay < least:
             least = p.delay
