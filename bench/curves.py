@@ -1,8 +1,8 @@
 """Detection delay against false alarms: one way of counting for every detector.
 
 An alarm is a day whose score lies above the threshold. On a stream without drift each such day is a
-false alarm. A drift is noticed on the first alarm from its first day on, PATIENCE days later at most and
-before it is over; its delay is the days between, 0 where the day it began alarms, and MISSED where
+false alarm. A drift is noticed on the first alarm from its first day on, at most PATIENCE days later
+and before it is over; its delay is the days between, 0 where the day it began alarms, and MISSED where
 nothing does.
 An alarm that already stood on each of the `STANDING` days before says nothing new: it must fall first.
 """

@@ -73,7 +73,7 @@ class Stream:
     def day(self) -> Array:
         """(n,) the day of each request, from 0."""
         since: Array = (self.frame["timestamp"] - pd.Timestamp(self.start)).to_numpy()
-        return since // np.timedelta64(DAY)
+        return np.asarray(since // np.timedelta64(DAY))
 
     @property
     def days(self) -> int:
