@@ -32,9 +32,10 @@ def draw_detection(
     for axis, (title, found) in zip(axes, panels.items(), strict=True):
         _styled(axis, found)
         axis.axvspan(LEAST / 2, 1, color="#2a9d4a", alpha=0.06, lw=0)
+        axis.text(LEAST, -0.2, "at most one in 60 days", fontsize=8, color="#2a7d3a", va="bottom")
         axis.set(title=title, xlabel="false alarms in 60 days without drift", xscale="log")
         axis.set_xlim(LEAST * 0.8, MOST * 1.15)
-        axis.set_ylim(-0.25, MISSED + 0.25)
+        axis.set_ylim(-0.3, MISSED + 0.25)
         axis.set_xticks([LEAST, 0.1, 1, 10, MOST], ["0", "0.1", "1", "10", "60"])
         axis.minorticks_off()
         axis.grid(alpha=0.25)
