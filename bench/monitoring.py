@@ -11,7 +11,7 @@ same streams against the same references; how alarms are counted is in bench/cur
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -212,6 +212,8 @@ def whole_pass(_data: Path, _length: Length) -> list[Row]:
 
 
 def _others(module: str, *arguments: object) -> list[Row]:
+    if importlib.util.find_spec(module) is None:
+        return [Row(f"{module}: not there", 0, "")]
     rows: list[Row] = importlib.import_module(module).rows(*arguments)
     return rows
 
