@@ -72,8 +72,9 @@ class Stream:
     @property
     def day(self) -> Array:
         """(n,) the day of each request, from 0."""
-        since: Array = (self.frame["timestamp"] - pd.Timestamp(self.start)).to_numpy()
-        return np.asarray(since // np.timedelta64(DAY))
+        since = (self.frame["timestamp"] - pd.Timestamp(self.start)).to_numpy()
+        found: Array = since // np.timedelta64(DAY)
+        return found
 
     @property
     def days(self) -> int:
@@ -82,7 +83,8 @@ class Stream:
     @property
     def predicted(self) -> Array:
         """(n,) labels."""
-        return np.array(self.head.labels)[self.probabilities.argmax(axis=1)]
+        best: Array = self.probabilities.argmax(axis=1)
+        return np.asarray(np.array(self.head.labels)[best])
 
     @property
     def right(self) -> Array:
