@@ -16,6 +16,7 @@ from bench.form import Row
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 LIMIT, MEMORY = 60.0, 12.0  # seconds, GiB
+PATIENT = 600.0  # seconds for the peer that ours is held against at the largest size it can run
 PEERS = (
     "evidently:model",
     "evidently:mmd",
@@ -50,10 +51,10 @@ def costs(detector: str, sizes: tuple[int, ...]) -> tuple[list[Cost], str]:
 
 def cost(detector: str, rows: int) -> dict[str, Any]:
     if detector != OURS:
-        limit = LIMIT + 60  # its imports
-        answer = run(detector, "--rows", str(rows), "--memory", str(MEMORY), limit=limit)
-        if answer.get("seconds", 0.0) > LIMIT or "more than" in answer.get("cannot", ""):
-            return {"cannot": f"more than {LIMIT:.0f} s"}
+        limit = PATIENT if detector == MMD_PEER else LIMIT
+        answer = run(detector, "--rows", str(rows), "--memory", str(MEMORY), limit=limit + 60)
+        if answer.get("seconds", 0.0) > limit or "more than" in answer.get("cannot", ""):
+            return {"cannot": f"more than {limit:.0f} s"}
         return answer
     answers = [
         answer_of([sys.executable, "-m", "bench.ours", "--rows", str(rows)], 2 * LIMIT)
