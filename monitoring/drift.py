@@ -22,7 +22,7 @@ import numpy as np
 from core.records import Array, Sample, Window
 from monitoring.days import Days
 from monitoring.features import IncomparableError, check_finite, feature_map, halves, spread_out
-from monitoring.kinds import WEEK, Episode, Look, next_day, usual_since
+from monitoring.kinds import WEEK, Episode, Look, next_day, under_way, usual_since
 from monitoring.rule import Drift, Rule, ordinary_days
 
 DAY_ROWS = 500
@@ -76,7 +76,7 @@ def traffic(
     usual = np.array([s.start in usual_starts for s in past] + [False])
     old = np.array([(window.start - s.start) / DAY for s in past] + [0.0])
     ordinary = ordinary_days(*np.array(history.judged[-LEARN:]).reshape(-1, 2).T)
-    days = _days(past, window, usual, old)
+    days = _days(past, window, usual, old, under_way(history.episodes))
     look = Look(days, usual, window.start, held.rule, ordinary, held.span, held.alone)
     day, episodes = next_day(look, history.episodes)
     week = _week(past, window, old, held.rule, episodes)
@@ -137,10 +137,18 @@ def _reference_days(
     return fresh, starts
 
 
-def _days(past: Sequence[Sample], window: Window, usual: Array, old: Array) -> Days:
+def _days(
+    past: Sequence[Sample], window: Window, usual: Array, old: Array, episode: Episode | None
+) -> Days:
+    """While an episode lasts its days set no scale: it stays as far from what was before as it was."""
     scale, compared = halves([s.embeddings.astype(np.float32) for s in past])
-    near = [rows for rows, u, age in zip(scale, usual, old, strict=False) if u or age < SCALE_DAYS]
-    features = feature_map(np.concatenate(near))
+    begun = episode.since if episode else window.start
+    near = [
+        rows
+        for rows, one, u, age in zip(scale, past, usual, old, strict=False)
+        if (u or age < SCALE_DAYS) and one.start < begun
+    ]
+    features = feature_map(np.concatenate(near or scale))
     means = [features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32)]]
     sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
     usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])
@@ -152,14 +160,13 @@ def _week(
 ) -> Drift | str:
     """The last week against whole weeks before it, of what has been usual since the last change.
     The scale is that of the weeks before, so all rows of the last week are compared."""
-    bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
-    quiet = np.array([not any(a <= s.start < b for a, b in bursts) for s in past], dtype=bool)
+    quiet = _quiet(past, episodes)
     age, since = old[:-1], usual_since(episodes)
     begun = (window.start - since) / DAY if since else np.inf
     weeks = min(SLOW_WEEKS, int((min(begun, age.max(initial=0.0)) + 1.5) // WEEK) - 1)
     recent = quiet & (age < WEEK - 0.5)
     older = quiet & (age > WEEK - 0.5) & (age < WEEK * (weeks + 1) - 0.5)
-    if weeks < 1 or recent.sum() < WEEK - 3 or older.sum() < WEEK - 2:
+    if weeks < 1 or recent.sum() < WEEK - 3 or older.sum() < WEEK - 3:
         return "not enough history: two weeks since the last change needed"
     rows = [s.embeddings.astype(np.float32) for s in past]
     scale, compared = halves([r for r, chosen in zip(rows, older, strict=True) if chosen])
@@ -175,3 +182,16 @@ def _week(
     value, sd = days.between(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     slow = Rule(rule.sds, rule.floor / 4)  # half the share of rows: what is slow has time to grow
     return slow.hold(value, sd, (0.0, 0.0), len(theirs), f"{weeks} weeks before the last")
+
+
+def _quiet(past: Sequence[Sample], episodes: Sequence[Episode]) -> Array:
+    """(k,) False for days of a burst, and for the same weekdays of other weeks: both sides then lack
+    them alike."""
+    bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
+    there = [s.start for s in past if any(a <= s.start < b for a, b in bursts)]
+
+    def same(one: datetime, other: datetime) -> bool:
+        weeks = (one - other) / (WEEK * DAY)
+        return abs(weeks - round(weeks)) * WEEK < 0.5
+
+    return np.array([not any(same(s.start, t) for t in there) for s in past], dtype=bool)
