@@ -1,8 +1,9 @@
 """Detection delay against false alarms: one way of counting for every detector.
 
 An alarm is a day whose score lies above the threshold. On a stream without drift each such day is a
-false alarm. A drift is noticed on the first alarm from its first day on, within a week or before it is
-over; its delay is the days between, 0 where the day it began alarms, and a week where nothing does.
+false alarm. A drift is noticed on the first alarm from its first day on, at most PATIENCE days later
+and before it is over; its delay is the days between, 0 where the day it began alarms, and MISSED where
+nothing does.
 An alarm that already stood on each of the `STANDING` days before says nothing new: it must fall first.
 """
 
@@ -17,6 +18,7 @@ from bench.streams import Event
 from core.records import Array
 
 PATIENCE = 7
+MISSED = PATIENCE + 1
 STANDING = 3
 THRESHOLDS = 300
 
@@ -43,20 +45,20 @@ class Point:
 
 
 def delay(alarms: Array, event: Event) -> int:
-    """Days from an event's first day to the alarm that notices it; PATIENCE where none does.
+    """Days from an event's first day to the alarm that notices it; MISSED where none does.
 
     >>> event = Event("instantaneous", "home", 4, None)
     >>> delay(np.array([0, 0, 0, 0, 0, 1, 1]) > 0, event), delay(np.ones(7) > 0, event)
-    (1, 7)
+    (1, 8)
     """
     start = event.start or 0
-    end = min(start + PATIENCE, len(alarms), event.end or len(alarms))
+    end = min(start + PATIENCE + 1, len(alarms), event.end or len(alarms))
     first = start
     if start >= STANDING and alarms[start - STANDING : start].all():
         fallen = np.flatnonzero(~alarms[start:end])
         first = start + int(fallen[0]) if len(fallen) else end
     found = np.flatnonzero(alarms[first:end])
-    return first + int(found[0]) - start if len(found) else PATIENCE
+    return first + int(found[0]) - start if len(found) else MISSED
 
 
 def sought(events: Sequence[Event]) -> list[Event]:
@@ -88,4 +90,4 @@ def curve(watch: Watch, real: str, events: Sequence[Event]) -> list[Point]:
 
 def best(points: Sequence[Point], limit: float) -> float:
     """The least delay at no more than so many false alarms in 60 days."""
-    return min((p.delay for p in points if p.false_alarms <= limit), default=float(PATIENCE))
+    return min((p.delay for p in points if p.false_alarms <= limit), default=float(MISSED))

@@ -1,7 +1,7 @@
-"""What is watched with: our own rule here, each peer in a process of bench/.venv-monitoring.
+"""The peers, each in a process of bench/.venv-monitoring (bench/peers_monitoring/run.py).
 
-Peers get the same rows and the same references (bench/peers_monitoring/run.py). What they said of a
-stream is kept in bench/out under a name made of everything it depends on; what they took is not.
+They get the rows and the references that we get. What they said of a stream is kept in bench/out, under
+a name made of everything it depends on; what a judgement costs is measured every time.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ import hashlib
 import json
 import os
 import subprocess
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.curves import Watch
+from bench.ours import Policy
 from bench.streams import OUT, Stream
-from core.records import Signal
-from monitoring import Monitoring
-from monitoring.alerts import broken
-from monitoring.signals import drift
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers_monitoring"
@@ -36,7 +31,9 @@ DETECTORS = (
     "evidently:ratio",
     "evidently:preset",
     "alibi_detect:mmd",
+    "alibi_detect:mmd, tested",
     "alibi_detect:lsdd",
+    "alibi_detect:lsdd, tested",
     "alibi_detect:ks",
     "alibi_detect:classifier",
     "frouros:mmd",
@@ -50,42 +47,6 @@ DETECTORS = (
     "nannyml:reconstruction",
     "nannyml:domain classifier",
 )
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Which rows a day is held against: `sliding`, the days before it; `fixed`, the first days."""
-
-    name: str
-    days: int
-    null_days: int  # on the streams without drift, which begin with no drift to come
-
-    def size(self, stream: Stream, real: str) -> int:
-        return self.days if stream.name == real else self.null_days
-
-
-def ours(streams: Sequence[Stream], policy: Policy, settings: Monitoring) -> Watch:
-    """Our drift signals, as a run of the monitoring stage at the end of each day has them."""
-    scores, alarms, began, windows = {}, {}, time.perf_counter(), 0
-    for stream in streams:
-        first = policy.size(stream, streams[0].name)
-        fixed = first if policy.name == "fixed" else 0
-        score, alarm = np.full(stream.days, np.nan), np.zeros(stream.days, dtype=bool)
-        for day in range(first, stream.days):
-            signals = list(drift.measure(stream.view(day, settings, fixed)))
-            score[day], alarm[day] = strength(signals), any(broken(s) for s in signals)
-        scores[stream.name], alarms[stream.name] = score, alarm
-        windows += stream.days - first
-    seconds = (time.perf_counter() - began) / max(1, windows)
-    return Watch("everloop", scores, alarms, "its defaults", seconds)
-
-
-def strength(signals: Sequence[Signal]) -> float:
-    """The largest value in units of its baseline; above 1 is an alarm."""
-    found = [
-        s.value / s.baseline for s in signals if s.value is not None and s.baseline and not s.segment
-    ]
-    return max(found, default=float("nan"))
 
 
 def write_job(streams: Sequence[Stream], policy: Policy, path: Path) -> None:
@@ -114,7 +75,7 @@ def peer(detector: str, job: Path, policy: Policy, budget: float) -> Watch:
     if kept.exists():
         answer = json.loads(kept.read_text())
     else:
-        answer = run(detector, *what, limit=6 * budget + 120)
+        answer = run(detector, *what, limit=12 * budget + 600)
         kept.write_text(json.dumps(answer))
     name = detector.replace("_", "-").replace(":", ": ")
     if "cannot" in answer:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.curves import PATIENCE, Point
+from bench.curves import MISSED, Point
 from bench.scale import Cost
 
 LIBRARIES = {
@@ -32,13 +32,14 @@ def draw_detection(
     for axis, (title, found) in zip(axes, panels.items(), strict=True):
         _styled(axis, found)
         axis.axvspan(LEAST / 2, 1, color="#2a9d4a", alpha=0.06, lw=0)
+        axis.text(LEAST, -0.2, "at most one in 60 days", fontsize=8, color="#2a7d3a", va="bottom")
         axis.set(title=title, xlabel="false alarms in 60 days without drift", xscale="log")
         axis.set_xlim(LEAST * 0.8, MOST * 1.15)
-        axis.set_ylim(-0.25, PATIENCE + 0.25)
+        axis.set_ylim(-0.3, MISSED + 0.25)
         axis.set_xticks([LEAST, 0.1, 1, 10, MOST], ["0", "0.1", "1", "10", "60"])
         axis.minorticks_off()
         axis.grid(alpha=0.25)
-    axes[0].set_ylabel(f"days until a drift is noticed (mean; {PATIENCE}: not noticed)")
+    axes[0].set_ylabel(f"days until a drift is noticed (mean; {MISSED}: not within a week)")
     axes[-1].plot([], [], "o", color="grey", label="documented default")
     axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     figure.savefig(path, dpi=130)
@@ -49,11 +50,12 @@ def _styled(axis: Any, found: Mapping[str, tuple[Sequence[Point], Point | None]]
     for name, (points, default) in found.items():
         library = name.split(":")[0]
         colour, ours = LIBRARIES[library], library == "everloop"
-        style = STYLES[seen.get(library, 0) % len(STYLES)]
-        seen[library] = seen.get(library, 0) + 1
-        x, y = _envelope(points)
         width, front = (3.0, 5) if ours else (1.4, 2)
-        axis.step(x, y, where="post", color=colour, ls=style, lw=width, label=name, zorder=front)
+        if points:
+            style = STYLES[seen.get(library, 0) % len(STYLES)]
+            seen[library] = seen.get(library, 0) + 1
+            x, y = _envelope(points)
+            axis.step(x, y, where="post", color=colour, ls=style, lw=width, label=name, zorder=front)
         if default is not None:
             mark = {"marker": "*", "ms": 19} if ours else {"marker": "o", "ms": 7}
             place = max(default.false_alarms, LEAST)
@@ -64,7 +66,7 @@ def _styled(axis: Any, found: Mapping[str, tuple[Sequence[Point], Point | None]]
 
 def _envelope(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     """The least delay at no more than so many false alarms: a staircase that falls."""
-    x, y, least = [LEAST], [float(PATIENCE)], float(PATIENCE)
+    x, y, least = [LEAST], [float(MISSED)], float(MISSED)
     for p in sorted(points, key=lambda p: (p.false_alarms, p.delay)):
         if p.delay < least:
             least = p.delay

@@ -72,7 +72,9 @@ class Stream:
     @property
     def day(self) -> Array:
         """(n,) the day of each request, from 0."""
-        return np.asarray((self.frame["timestamp"] - pd.Timestamp(self.start)) // pd.Timedelta(DAY))
+        since = (self.frame["timestamp"] - pd.Timestamp(self.start)).to_numpy()
+        found: Array = since // np.timedelta64(DAY)
+        return found
 
     @property
     def days(self) -> int:
@@ -81,7 +83,8 @@ class Stream:
     @property
     def predicted(self) -> Array:
         """(n,) labels."""
-        return np.array(self.head.labels)[self.probabilities.argmax(axis=1)]
+        best: Array = self.probabilities.argmax(axis=1)
+        return np.asarray(np.array(self.head.labels)[best])
 
     @property
     def right(self) -> Array:
@@ -146,11 +149,11 @@ def read_stream(name: str, data: Path) -> Stream:
     )
     embed = _Embedded([*stream.text, *train.text, *evaluation.text])
     training, held = (
-        Labelled(t.text.to_numpy(str), t.label.to_numpy(str), embed(t.text))
+        Labelled(t.text.to_numpy(str), t.label.to_numpy(str), embed(t.text.to_list()))
         for t in (train, evaluation)
     )
     head = fit_head(training.embeddings, training.labels.tolist())
-    embeddings = embed(stream.text)
+    embeddings = embed(stream.text.to_list())
     frame = pd.DataFrame(
         {
             "request_id": stream.request_id,

@@ -28,6 +28,7 @@ PACKAGES = {
     "nannyml": "nannyml",
 }
 GIB = 2**30
+LEAST = 1  # streams without drift, whatever they take
 
 
 def main() -> None:
@@ -35,9 +36,7 @@ def main() -> None:
     parser.add_argument("detector")
     parser.add_argument("--streams")
     parser.add_argument("--policy", choices=["fixed", "sliding"], default="sliding")
-    parser.add_argument(
-        "--budget", type=float, default=120.0, help="seconds; the first stream is whole"
-    )
+    parser.add_argument("--budget", type=float, default=120.0, help="seconds, for the later streams")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument("--memory", type=float, help="GiB of address space")
@@ -68,7 +67,7 @@ def over_streams(detector, args) -> dict:
     too_slow(detector, data, args)
     found, began, windows = {}, time.perf_counter(), 0
     for i, name in enumerate(names):
-        if i and time.perf_counter() - began > args.budget:
+        if i > LEAST and time.perf_counter() - began > args.budget:
             break
         rows, verdicts = stream(data, i), {}
         if detector.streaming:
@@ -90,7 +89,7 @@ def too_slow(detector, data, args) -> None:
     began, days = time.perf_counter(), int(rows.day.max()) + 1 - size
     detector.judge(rows.days(0, size), rows.days(size, size + 1))
     seconds = time.perf_counter() - began
-    if seconds * days > 4 * args.budget + 60:
+    if seconds * days > 6 * args.budget + 180:
         sys.exit(f"{seconds:.0f} s a window, {seconds * days / 60:.0f} minutes a stream")
 
 
@@ -105,6 +104,8 @@ def once(detector, rows: int, dim: int) -> dict:
     """As many rows in the window as in the reference: seconds and the most memory above the data."""
     rng = np.random.default_rng(0)
     reference, window = made(rng, rows, dim, range(7)), made(rng, rows, dim, range(7, 8))
+    warm = made(rng, 400, dim, range(7)), made(rng, 400, dim, range(7, 8))
+    detector.judge(*warm)  # what is loaded and compiled on first use
     before = peak()
     began = time.perf_counter()
     detector.judge(reference, window)

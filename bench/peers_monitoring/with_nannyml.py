@@ -65,7 +65,9 @@ def by_day(frame, scores, drift):
 
 
 def chunk_days(frame):
-    starts = pd.to_datetime(frame["chunk"]["chunk"]["start_date"])
+    chunk = frame["chunk"]
+    chunk = chunk.get("chunk", chunk)  # results differ in how deep they nest
+    starts = pd.to_datetime(chunk["start_date"])
     return (starts.dt.normalize() - START).dt.days.to_numpy()
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.curves import PATIENCE, Point, Watch, best, curve, delay, false_alarms
-from bench.detectors import Policy, answer_of, ours, run, strength, write_job
+from bench.curves import MISSED, Point, Watch, best, curve, delay, false_alarms
+from bench.detectors import answer_of, run, write_job
+from bench.ours import Policy, ours, strength
 from bench.scale import Cost, scale_rows
 from bench.streams import Event, Labelled, Stream, shuffled, weekly
 from core.models.head import fit_head
@@ -61,12 +62,13 @@ def stream():
     [
         (_at(12), Event("instantaneous", "home", 12, None), 0),
         (_at(3, 13), Event("instantaneous", "home", 12, None), 1),
-        (_at(19), Event("instantaneous", "home", 12, None), PATIENCE),  # a week is too late
-        (_at(), Event("instantaneous", "home", 12, None), PATIENCE),
-        (_at(15), Event("temporary", "oos", 12, 15), PATIENCE),  # it is over
+        (_at(19), Event("gradual", "home", 12, None), 7),
+        (_at(20, of=30), Event("gradual", "home", 12, None), MISSED),  # more than a week is too late
+        (_at(), Event("instantaneous", "home", 12, None), MISSED),
+        (_at(15), Event("temporary", "oos", 12, 15), MISSED),  # it is over
         (_at(14), Event("temporary", "oos", 12, 15), 2),
         (_at(10, 11, 12), Event("instantaneous", "home", 12, None), 0),  # stood for two days only
-        (_at(*range(9, 20)), Event("instantaneous", "home", 12, None), PATIENCE),  # stood before
+        (_at(*range(9, 20)), Event("instantaneous", "home", 12, None), MISSED),  # stood before
         (_at(9, 10, 11, 12, 15), Event("instantaneous", "home", 12, None), 3),  # fell and rose
         (_at(0), Event("instantaneous", "home", 0, None), 0),
     ],
@@ -85,10 +87,10 @@ def test_a_curve_runs_from_silence_to_an_alarm_every_day():
     scores = {"real": np.array([np.nan, 0.1, 0.9, 0.2]), "quiet": np.array([np.nan, 0.3, 0.1, 0.5])}
     watch = Watch("w", scores, {n: s > 1 for n, s in scores.items()})
     points = curve(watch, "real", [Event("instantaneous", "home", 2, None)])
-    assert points[0] == Point(0.0, float(PATIENCE))
+    assert points[0] == Point(0.0, float(MISSED))
     assert points[-1] == Point(60.0, 0.0)
     assert [p.false_alarms for p in points] == sorted(p.false_alarms for p in points)
-    assert (best(points, 0.0), best(points, 60.0), best([], 1.0)) == (0.0, 0.0, PATIENCE)
+    assert (best(points, 0.0), best(points, 60.0), best([], 1.0)) == (0.0, 0.0, MISSED)
 
 
 def test_a_strength_above_one_is_an_alarm():
@@ -175,8 +177,11 @@ def test_a_peer_that_is_not_installed_says_so(tmp_path):
 def test_costs_are_compared_at_the_largest_size_the_peer_can_run():
     found = {
         "everloop": ([Cost(1000, 0.1, 5.0), Cost(10_000, 0.2, 9.0)], ""),
-        "alibi_detect:mmd": ([Cost(1000, 2.0, 7.0), Cost(10_000, 30.0, 9.0)], "100,000 rows: no"),
+        "alibi_detect:mmd, tested": (
+            [Cost(1000, 2.0, 7.0), Cost(10_000, 30.0, 9.0)],
+            "100,000 rows: no",
+        ),
     }
     rows = {r.name: r for r in scale_rows(found)}
     assert rows["MMD: times alibi-detect at 10,000 rows"].value == pytest.approx(150)
-    assert rows["alibi-detect: mmd cannot"].peer == "100,000 rows: no"
+    assert rows["alibi-detect: mmd, tested cannot"].peer == "100,000 rows: no"

@@ -1,0 +1,130 @@
+"""Our own rule, as the bench runs it: over streams day by day, and once at a size.
+
+python -m bench.ours --rows 100000     one judgement of n rows of 384 against as many, as JSON
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from bench.curves import Watch
+from bench.streams import Stream
+from core.records import Array, Signal, Window
+from monitoring import Monitoring
+from monitoring.drift import LEARN, Held, History, traffic
+from monitoring.rule import Rule
+from monitoring.signals import SPECS, drift
+
+DIM = 384
+WARM = 400  # rows of a first judgement that does not count
+START = datetime(2026, 1, 12, tzinfo=UTC)
+KEPT = 60  # samples of days that are remembered
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which rows a day is held against: `sliding`, the days before it; `fixed`, the first days."""
+
+    name: str
+    days: int
+    null_days: int  # on the streams without drift, which begin with no drift to come
+
+    def size(self, stream: Stream, real: str) -> int:
+        return self.days if stream.name == real else self.null_days
+
+
+def ours(streams: Sequence[Stream], policy: Policy, settings: Monitoring) -> Watch:
+    """Our drift signals, as a run of the monitoring stage at the end of each day has them."""
+    scores, alarms, began, windows = {}, {}, time.perf_counter(), 0
+    for stream in streams:
+        first = policy.size(stream, streams[0].name)
+        score = fixed(stream, first, settings) if policy.name == "fixed" else sliding(stream, settings)
+        score[:first] = np.nan
+        scores[stream.name], alarms[stream.name] = score, score > 1
+        windows += stream.days - first
+    seconds = (time.perf_counter() - began) / max(1, windows)
+    return Watch("everloop", scores, alarms, "its defaults", seconds)
+
+
+def sliding(stream: Stream, settings: Monitoring) -> Array:
+    """(days,) strength of each day, everything before it remembered as the monitoring stage does."""
+    score, history = np.full(stream.days, np.nan), History()
+    for day in range(1, stream.days):
+        view = replace(stream.view(day, settings), history=history)
+        score[day] = strength(list(drift.measure(view)))
+        seen = view.traffic
+        if not isinstance(seen, str):
+            samples = [*history.samples, *seen.drawn][-KEPT:]
+            judged = [*history.judged, (seen.day.value, seen.day.noise)][-LEARN:]
+            history = History(samples, seen.episodes, judged)
+    return score
+
+
+def fixed(stream: Stream, first: int, settings: Monitoring) -> Array:
+    """(days,) strength of each day against the `first` days and nothing else."""
+    settings = settings.model_copy(update={"reference": "since-promotion"})
+    score = np.full(stream.days, np.nan)
+    for day in range(first, stream.days):
+        score[day] = strength(list(drift.measure(stream.view(day, settings, first))))
+    return score
+
+
+def strength(signals: Sequence[Signal]) -> float:
+    """The largest value in units of its baseline, of the signals that alarm; above 1 is an alarm."""
+    found = [
+        s.value / s.baseline
+        for s in signals
+        if s.value is not None and s.baseline and not s.segment and SPECS[s.name].bad
+    ]
+    return max(found, default=float("nan"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="One judgement: seconds, and MiB above the rows.")
+    parser.add_argument("--rows", type=int, required=True)
+    rows = parser.parse_args().rows
+    window, reference = made(rows, 0), made(rows, 1)
+    once(window[:WARM], reference[:WARM])
+    before, began = peak(), time.perf_counter()
+    once(window, reference)
+    seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "mebibytes": max(0.0, peak() - before)}))
+
+
+def once(window: Array, reference: Array) -> None:
+    """The whole verdict on embeddings, with what this traffic does by itself."""
+    settings = Monitoring()
+    length = timedelta(days=1)
+    ages = np.arange(len(reference)) * settings.reference_days // len(reference) + 1
+    past = as_window(reference, START - settings.reference_days * length, START)
+    rule = Rule(settings.drift_sd, settings.embedding_shift)
+    traffic(as_window(window, START, START + length), past, ages, Held(rule))
+
+
+def as_window(embeddings: Array, start: datetime, end: datetime) -> Window:
+    return Window(start, end, pd.DataFrame({"encoder": ["e"] * len(embeddings)}), embeddings, [])
+
+
+def made(rows: int, seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    embeddings = rng.standard_normal((rows, DIM), dtype=np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings
+
+
+def peak() -> float:
+    """MiB of resident memory, at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
