@@ -76,8 +76,8 @@ class Curation(Section):
 
 def answered(window: Window) -> dict[str, float]:
     """Requests each model version answered, counting what the kept rows stand for."""
-    versions = window.rows["model_version"].astype(str)
-    return {v: float((1 / window.kept[versions == v]).sum()) for v in sorted(set(versions))}
+    versions = window.rows["model_version"].to_numpy(dtype=str)
+    return {str(v): float((1 / window.kept[versions == v]).sum()) for v in np.unique(versions)}
 
 
 def round_half_up(value: float) -> int:
