@@ -54,6 +54,7 @@ class Arm:
         self.past: list[Window] = []
         self.alerts: list[Decision] = []
         self.rounds: list[Round] = []
+        self.asked: Decision | None = None
 
     def run(self) -> Outcome:
         days = self.stream.days()
@@ -77,6 +78,7 @@ class Arm:
             said.append(decision)
             if decision.verdict == "retrain" and self.fresh:
                 self._retrain()
+                self.asked = decision
                 retrains.append(now)
                 last = now
         return Outcome(np.concatenate(right), retrains, labels, raised, said)
@@ -102,6 +104,7 @@ class Arm:
             signals=signals,
             promise=Promise(int((guesses != test.labels).sum()), len(test.labels)),
             rounds=self.rounds,
+            asked=self.asked,
             requests_per_day=float(np.mean([len(w) for w in self.past])) if self.past else 0.0,
         )
 

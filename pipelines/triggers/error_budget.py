@@ -34,6 +34,7 @@ class ErrorBudget(Trigger):
     alpha: float = Field(
         0.05, gt=0, lt=0.5, description="chance of a retrain while no more than that was lost, at most"
     )
+    follow_up: float = Field(2.0, gt=1, description="evidence")
     labels: int = Field(
         10, ge=0, description="of a day's labels, drawn uniformly for the test after an alarm"
     )
@@ -43,7 +44,8 @@ class ErrorBudget(Trigger):
         if promise is None or promise.rows == 0:
             return self.answer(situation, False, "no evaluation rows say what was promised")
         usual, limit = promise.wrong / promise.rows, at_most(promise, 1 - self.alpha / 2)
-        bound, needed = limit + self.budget, 2 / self.alpha
+        bound = limit + self.budget
+        needed = self.follow_up if self._proven(situation) else 2 / self.alpha
         if bound >= 1:
             return self.answer(situation, False, f"no error is beyond {bound:.2f}")
         wealth, labels = evidence(rounds, bound), sum(r.labels for r in rounds)
@@ -65,6 +67,13 @@ class ErrorBudget(Trigger):
         error = sum(r.error * r.answers for r in rounds) / sum(r.answers for r in rounds)
         reason = f"error {error:.3f} is beyond {allowed}: {so_far}; false alarms <= {self.alpha:g}"
         return self.answer(situation, True, reason, error=error, **known)
+
+    def _proven(self, situation: Situation) -> bool:
+        """Whether the last retrain was for a proven loss, a few days ago: it may have been too early."""
+        if situation.asked is None or days(situation.age) > FRESH_DAYS:
+            return False
+        said = [situation.asked.evidence, *situation.asked.evidence.get("of", [])]
+        return any("e_value" in e and e["e_value"] >= e["needed"] for e in said)
 
     def labels_wanted(self, situation: Situation, /) -> int:
         return self.labels if self._fresh(situation) else 0

@@ -58,6 +58,7 @@ class Situation:
     signals: list[Signal]  # of the newest window
     promise: Promise | None = None  # of the champion
     rounds: list[Round] = field(default_factory=list)  # of the champion since the last retrain
+    asked: Decision | None = None  # what a trigger said that the last retrain followed
     retrains: list[Retrain] = field(default_factory=list)  # oldest first
     requests_per_day: float = 0.0
 
