@@ -20,25 +20,37 @@ and late labels cost power, never validity.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 
 from core.records import Array
 from pipelines.triggers.policy import Promise, Round
 
-STAKES = (0.03, 0.1, 0.3)  # of a label's even share of the wealth: for small, middling, large losses
+STAKES = (0.03, 0.1, 0.3, 0.9)  # of a label's even share of the wealth: for small, middling, large losses
 
 
-def evidence(rounds: Sequence[Round], bound: float) -> float:
+def evidence(
+    rounds: Sequence[Round], bound: float, alarms: Sequence[datetime] = ()
+) -> float:
     """The wealth after these rounds: the e-value against "the error rate is at most `bound`".
 
-    Players with a small, a middling and a large stake begin with a third each; nobody has to know
-    beforehand how large a loss will be.
+    Half the money bets from the first round on. A loss that comes late finds little of it left, so
+    the other half waits for alarms: each puts half of what is still there on the rounds from its time
+    on. Players with small to large stakes share each sum evenly; nobody has to know beforehand when
+    a loss comes or how large it will be.
     """
-    wealth = np.zeros(len(STAKES))  # logarithms
-    for r in rounds:
-        wealth += _won(r, bound)
-    return float(np.exp(np.minimum(wealth, 700)).mean())
+    wealth, reserve = _wealth(rounds, bound) / 2, 0.5
+    for alarm in alarms:
+        wealth += reserve / 2 * _wealth([r for r in rounds if r.timestamp >= alarm], bound)
+        reserve /= 2
+    return wealth + reserve
+
+
+def _wealth(rounds: Sequence[Round], bound: float) -> float:
+    """What 1 becomes, shared evenly among the stakes."""
+    growth = sum((_won(r, bound) for r in rounds), np.zeros(len(STAKES)))
+    return float(np.exp(np.minimum(growth, 700)).mean())
 
 
 def at_most(promise: Promise, confidence: float) -> float:

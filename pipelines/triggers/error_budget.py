@@ -48,7 +48,8 @@ class ErrorBudget(Trigger):
         needed = self.follow_up if self._proven(situation) else 2 / self.alpha
         if bound >= 1:
             return self.answer(situation, False, f"no error is beyond {bound:.2f}")
-        wealth, labels = evidence(rounds, bound), sum(r.labels for r in rounds)
+        raised = sorted({a.timestamp for a in alarms(situation, *KINDS)})
+        wealth, labels = evidence(rounds, bound, raised), sum(r.labels for r in rounds)
         known: dict[str, Any] = {
             "e_value": wealth,
             "needed": needed,
