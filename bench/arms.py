@@ -1,4 +1,4 @@
-"""A stream under one trigger: days of traffic, drift signals, picks, the trigger's word, a new head at once."""
+"""A stream under one trigger: a day's traffic, signals, picks, the trigger's word, a new head at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from bench.streams import Rows, Stream
+from bench.streams import Stream
 from core.models.head import Head, fit_head
 from core.records import AnnotationTask, Array, Decision, Signal, Window, uuid7
 from monitoring import Monitoring
@@ -45,6 +45,7 @@ class Arm:
     stream: Stream
     trigger: Trigger
     curation: Curation
+    seed: int = 0  # of the picks
     settings: Monitoring = field(default_factory=Monitoring)
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Arm:
             seen = self._situation(now, last, signals)
             budget = self.curation.labels_per_day
             wanted = self.trigger.labels_wanted(seen)
-            picks = self.curation.pick(window, budget, f"{now}", now, for_test=wanted)
+            picks = self.curation.pick(window, budget, f"{now}/{self.seed}", now, for_test=wanted)
             labels += len(picks)
             self._label(window, truth, picks, where, budget)
             decision = self.trigger.decide(self._situation(now, last, signals))

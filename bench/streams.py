@@ -1,4 +1,4 @@
-"""The two labelled streams with their embeddings, read once by the default encoder and kept in bench/out."""
+"""The labelled streams and their embeddings, read once by the default encoder, kept in bench/out."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ class Stream:
         day = self.times.astype("datetime64[D]")
         ends = [d.astype(datetime) for d in np.unique(day)]
         midnight = [datetime(d.year, d.month, d.day, tzinfo=UTC) + timedelta(days=1) for d in ends]
-        return [
-            (m, np.flatnonzero(day == d)) for m, d in zip(midnight, np.unique(day), strict=True)
-        ]
+        return [(m, np.flatnonzero(day == d)) for m, d in zip(midnight, np.unique(day), strict=True)]
 
 
 def load_stream(name: str, data: Path) -> Stream:

@@ -1,9 +1,9 @@
-"""What triggers cost and give: accuracy against retrains where traffic drifts, false retrains where not.
+"""What triggers cost and give: accuracy against retrains under drift, false retrains without.
 
     python -m bench.triggers --json bench/out/triggers.json
 
-The real triggers and curation policy on stored embeddings, day by day; drift and confidence signals raise the alarms,
-labels come at once, a new head serves at once. Every arm has the same 20 labels a day.
+The real triggers and curation policy on stored embeddings, day by day; drift and confidence signals
+raise the alarms, labels come at once, a new head serves at once. Every arm has 20 labels a day.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def nulls(streams: list[Stream], seeds: int) -> list[Row]:
     every = [o for outcomes in found.values() for o in outcomes]
     share = float(np.mean([bool(o.retrains) for o in every])) if every else 0.0
     words = ", ".join(
-        f"{name} {sum(bool(o.retrains) for o in outcomes)} of {seeds}" for name, outcomes in found.items()
+        f"{name} {sum(bool(o.retrains) for o in outcomes)} of {seeds}"
+        for name, outcomes in found.items()
     )
     alarms = float(np.mean([o.alerts for o in every])) if every else 0.0
     return [
@@ -100,9 +101,9 @@ def still(stream: Stream) -> list[Row]:
     ]
 
 
-def run(stream: Stream, settings: dict[str, Any]) -> Outcome:
+def run(stream: Stream, settings: dict[str, Any], seed: int = 0) -> Outcome:
     trigger: Trigger = TypeAdapter(TriggerPolicy).validate_python(settings)
-    return Arm(stream, trigger, Margin(policy="margin")).run()
+    return Arm(stream, trigger, Margin(policy="margin"), seed).run()
 
 
 def _retrains(outcome: Outcome) -> str:

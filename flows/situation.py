@@ -16,7 +16,7 @@ USUAL_DAYS = 7  # of traffic that say how many requests a day has
 def situation(home: Home, now: datetime) -> Situation:
     """What is known at `now`, of the time since the last retrain."""
     store, last = home.store, datetime.fromisoformat(progress_of(home)["last"])
-    since = now - timedelta(days=USUAL_DAYS)
+    since, said = now - timedelta(days=USUAL_DAYS), store.decisions("triggers")
     alerts = [d for d in store.decisions("monitoring", since=last) if last < d.timestamp <= now]
     return Situation(
         now=now,
@@ -26,7 +26,8 @@ def situation(home: Home, now: datetime) -> Situation:
         signals=[s for s in store.signals(since=now) if s.window_end == now],
         promise=_promise(home),
         rounds=_rounds(home, last, now),
-        retrains=_retrains(home),
+        asked=next((d for d in said if d.timestamp == last and d.verdict == "retrain"), None),
+        retrains=_retrains(home, said),
         requests_per_day=store.requests(since, now) / _days_with_requests(home, since, now),
     )
 
@@ -73,19 +74,18 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
     return found
 
 
-def _retrains(home: Home) -> list[Retrain]:
+def _retrains(home: Home, said: list[Decision]) -> list[Retrain]:
     """Every retrain whose candidate was tested, with the trigger's estimate of what was missing."""
-    store = home.store
-    labels = store.labels_by_partition()
-    missing: dict[datetime, Decision] = {d.timestamp: d for d in store.decisions("triggers")}
+    labels = home.store.labels_by_partition()
+    missing = {d.timestamp: d.evidence.get("shortfall") for d in said}
     return [
         Retrain(
             timestamp=d.timestamp,
             labels=labels.get(d.key.removeprefix("testing/"), 0),
             gain=d.evidence.get("audit_difference"),
-            shortfall=missing[d.timestamp].evidence.get("shortfall") if d.timestamp in missing else None,
+            shortfall=missing.get(d.timestamp),
         )
-        for d in store.decisions("testing")
+        for d in home.store.decisions("testing")
     ]
 
 

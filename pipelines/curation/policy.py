@@ -12,7 +12,6 @@ from core.params import Section
 from core.records import AnnotationTask, Array, Window
 from pipelines.curation.draw import inclusion, systematic
 
-
 TEST = "test"  # the policy of rows drawn for a trigger's test
 
 
@@ -57,7 +56,7 @@ class Curation(Section):
         test = set(systematic(by_test, rng).tolist()) if for_test else set()
         chosen = sorted(audit | picked | test)
         propensity = 1 - (1 - by_audit) * (1 - by_policy) * (1 - by_test)
-        names = {i: TEST for i in test} | {i: "audit" for i in audit}
+        names = dict.fromkeys(test, TEST) | dict.fromkeys(audit, "audit")
         rows = window.rows
         return [
             AnnotationTask(

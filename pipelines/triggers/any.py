@@ -19,7 +19,9 @@ class AnyOf(Several):
 
     def decide(self, situation: Situation) -> Decision:
         answers = [t.decide(situation) for t in self.of]
-        firing = sorted((a for a in answers if a.verdict != "wait"), key=lambda a: a.verdict == "suggest")
+        firing = sorted(
+            (a for a in answers if a.verdict != "wait"), key=lambda a: a.verdict == "suggest"
+        )
         if not firing:
             return self.answer(situation, False, "; ".join(a.reason for a in answers))
         return firing[0] if self.mode == "act" else replace(firing[0], verdict="suggest")

@@ -1,9 +1,9 @@
 """How strong is the evidence that the champion errs more than a bound allows?
 
-An e-process by betting (Waudby-Smith and Ramdas 2024; Shafer 2021): a player who starts with 1 and bets on
-"wrong more often than `bound`" at fair odds. While the error rate is within the bound nobody expects to
-win, so wealth ever reaching 1 / alpha has a chance of at most alpha (Ville 1939), however often one
-looks and whenever one stops.
+An e-process by betting (Waudby-Smith and Ramdas 2024; Shafer 2021): a player who starts with 1 and bets
+on "wrong more often than `bound`" at fair odds. While the error rate is within the bound nobody
+expects to win, so wealth ever reaching 1 / alpha has a chance of at most alpha (Ville 1939), however
+often one looks and whenever one stops.
 
 Labels are drawn with unequal chances p, so a wrong answer that is seen stands for 1 / p (Horvitz and
 Thompson 1952), and one bet is placed on each of the n answers a round was drawn from, seen or not:
@@ -27,12 +27,15 @@ import numpy as np
 from core.records import Array
 from pipelines.triggers.policy import Promise, Round
 
-STAKES = (0.03, 0.1, 0.3, 0.9)  # of a label's even share of the wealth: for small, middling, large losses
+STAKES = (
+    0.03,
+    0.1,
+    0.3,
+    0.9,
+)  # of a label's even share of the wealth: for small, middling, large losses
 
 
-def evidence(
-    rounds: Sequence[Round], bound: float, alarms: Sequence[datetime] = ()
-) -> float:
+def evidence(rounds: Sequence[Round], bound: float, alarms: Sequence[datetime] = ()) -> float:
     """The wealth after these rounds: the e-value against "the error rate is at most `bound`".
 
     Half the money bets from the first round on. A loss that comes late finds little of it left, so

@@ -83,7 +83,7 @@ class Trigger(Section):
     def decide(self, situation: Situation) -> Decision:
         raise NotImplementedError
 
-    def labels_wanted(self, situation: Situation, /) -> int:
+    def labels_wanted(self, _situation: Situation, /) -> int:
         """How many labels of today's budget to draw uniformly, as evidence for the next decision."""
         return 0
 
@@ -106,6 +106,12 @@ def alarms(situation: Situation, *kinds: str) -> list[Decision]:
     as soon as the reference has seen enough of it.
     """
     return [a for a in situation.alerts if a.verdict == "alert" and a.evidence.get("kind") in kinds]
+
+
+def last_seen(alert: Decision) -> datetime:
+    """End of the last window in which what it tells of was so."""
+    last = alert.evidence.get("last")
+    return datetime.fromisoformat(last) if last else alert.timestamp
 
 
 def days(delta: timedelta) -> float:

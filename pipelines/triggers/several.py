@@ -34,7 +34,9 @@ class Several(Trigger):
             situation,
             firing >= self.needed,
             f"{firing} of {len(answers)} fire, {self.needed} needed: {words}",
-            of=[{"policy": t.policy, "verdict": a.verdict, **a.evidence} for t, a in self._with(answers)],
+            of=[
+                {"policy": t.policy, "verdict": a.verdict, **a.evidence} for t, a in self._with(answers)
+            ],
         )
 
     def labels_wanted(self, situation: Situation, /) -> int:

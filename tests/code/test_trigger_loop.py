@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ END = datetime(2026, 1, 8, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def suggested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, Any]]]:
+def suggested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Any]]:
     triggers = {"policy": "labels", "at_least": 8, "mode": "suggest"}
     home = make_home(tmp_path_factory.mktemp("suggest") / "workspace", triggers=triggers)
-    yield home, run(home, job())
+    return home, run(home, job())
 
 
 def test_a_suggestion_is_stored_and_nothing_retrains(suggested: tuple[Home, dict[str, Any]]) -> None:

@@ -127,12 +127,12 @@ def test_both_sums_with_their_parts(
     assert decision.evidence["waiting"] > 0 < decision.evidence["retrain"]
 
 
-def test_an_estimate_without_labels_comes_first() -> None:
+def test_the_best_estimate_there_is_counts() -> None:
     seen = replace(situation(accuracy=0.7), promise=Promise(10, 100))
-    guess = replace(seen.signals[0], name="accuracy.predicted", value=0.85)
+    guess = replace(seen.signals[0], name="accuracy.powered", value=0.85)
     both = replace(seen, signals=[*seen.signals, guess])
     decide = trigger(policy="cost-aware", **PRICES).decide
-    assert decide(both).evidence["signal"] == "accuracy.predicted"
+    assert decide(both).evidence["signal"] == "accuracy.powered"
     assert decide(seen).evidence["signal"] == "accuracy.ipw"
 
 

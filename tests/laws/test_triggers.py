@@ -62,7 +62,9 @@ def random_situation(seed: int) -> Situation:
     rng = np.random.default_rng(seed)
     full = alarming()
     rounds = [
-        Round(NOW, float(n), 0.1, tuple(rng.uniform(0.01, 1, size=w).tolist()), labels=w + 3, picks=w + 5)
+        Round(
+            NOW, float(n), 0.1, tuple(rng.uniform(0.01, 1, size=w).tolist()), labels=w + 3, picks=w + 5
+        )
         for n, w in zip(rng.integers(1, 500, 5), rng.integers(0, 12, 5), strict=True)
     ]
     return replace(
@@ -77,7 +79,9 @@ def random_situation(seed: int) -> Situation:
 
 
 def test_every_trigger_is_under_these_laws() -> None:
-    known = {get_args(t.model_fields["policy"].annotation)[0] for t in get_args(get_args(TriggerPolicy)[0])}
+    known = {
+        get_args(t.model_fields["policy"].annotation)[0] for t in get_args(get_args(TriggerPolicy)[0])
+    }
     assert known == {s["policy"] for s in SETTINGS}
 
 
