@@ -1,4 +1,4 @@
-"""A stream under one trigger: a day's traffic, signals, picks, the trigger's word, a new head at once."""
+"""A stream under one trigger: traffic, signals, picks, its word, and a new head at once."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """`cost-aware`: retrain when waiting is expected to cost more than the retrain does.
 
 Both sums are in the user's money and estimated from the workspace's own history (after Mahadevan and
-Mathioudakis 2024, "Cost-aware retraining for machine learning", and Regol et al. 2025, "When to retrain a
-machine learning model"):
+Mathioudakis 2024, "Cost-aware retraining for machine learning", and Regol et al. 2025, "When to
+retrain a machine learning model"):
 
     waiting = price of an error * requests a day * days * (accuracy missing * share a retrain wins back)
     retrain = price of a label * labels of a retrain + price of a retrain

@@ -6,13 +6,13 @@ whatever they were picked for, decides:
 
     H0: the champion's error rate <= its error at promotion + budget
 
-The error at promotion is itself known from some hundred evaluation rows only. Half of `alpha` pays for
-its upper confidence limit, the other half for the test: wealth of 2 / alpha rejects. Each test runs from
-one retrain to the next, so a stream in which accuracy never falls has a false retrain with a chance
-of at most `alpha`, however long it is and however often it is looked at.
+The error at promotion is itself known from some hundred evaluation rows only. Half of `alpha` pays
+for its upper confidence limit, the other half for the test: wealth of 2 / alpha rejects. Each test runs
+from one retrain to the next, so a stream in which accuracy never falls has a false retrain with a
+chance of at most `alpha`, however long it is and however often it is looked at.
 
-A model that has just begun to learn a new topic is still wrong too often. For a week after a retrain for
-a proven loss the burden of proof is lighter (FOLLOW_UP); without a loss such a chain never begins.
+A model that has just begun to learn a new topic is still wrong too often. For a week after a retrain
+for a proven loss the burden of proof is lighter (FOLLOW_UP); without a loss no such chain begins.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ErrorBudget(Trigger):
         return self.answer(situation, True, reason, error=error, **known)
 
     def _proven(self, situation: Situation) -> bool:
-        """Whether the last retrain, some days ago, was for a proven loss: it may have come too early."""
+        """Whether the last retrain, days ago, was for a proven loss: it may have come too early."""
         if situation.asked is None or days(situation.age) > FRESH_DAYS:
             return False
         said = [situation.asked.evidence, *situation.asked.evidence.get("of", [])]

@@ -154,7 +154,7 @@ def test_an_alarm_asks_for_labels_and_words_say_where_the_test_stands() -> None:
 
 def test_a_proven_loss_is_followed_up_without_the_same_proof_again() -> None:
     """Only for a week, and only after a retrain for a proven loss."""
-    lost = [round_of(*[0.3] * 12)]
+    lost = [round_of(*[0.2] * 12)]
     seen = situation(lost, Promise(6, 100))
     decide = ErrorBudget(policy="error-budget").decide
     waits = decide(seen)
