@@ -50,7 +50,7 @@ class Arm:
 
     def __post_init__(self) -> None:
         self.train = self.stream.train
-        self.head = fit_head(self.train.embeddings, self.train.labels)
+        self.head = fit_head(self.train.embeddings, self.train.labels.tolist())
         self.version, self.fresh = 1, 0
         self.past: list[Window] = []
         self.alerts: list[Decision] = []
@@ -128,7 +128,7 @@ class Arm:
         self.train = self.train + self.stream.requests.take(where[learn])
 
     def _retrain(self) -> None:
-        self.head = fit_head(self.train.embeddings, self.train.labels, start=self.head)
+        self.head = fit_head(self.train.embeddings, self.train.labels.tolist(), start=self.head)
         self.version += 1
         self.fresh, self.alerts, self.rounds = 0, [], []
 

@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,9 +85,9 @@ def load_stream(name: str, data: Path) -> Stream:
         )
 
 
-def _read(name: str, data: Path) -> dict[str, Array]:
+def _read(name: str, data: Path) -> dict[str, Any]:
     encoder = load_encoder(str(Model.model_fields["encoder"].default))
-    made: dict[str, Array] = {}
+    made: dict[str, Any] = {}
     files = {"": FILES[name], "train_": f"{name}_initial_train", "eval_": f"{name}_initial_eval"}
     for before, file in files.items():
         with (data / f"{file}.csv").open(encoding="utf-8", newline="") as source:

@@ -12,7 +12,6 @@ from core.records import Decision
 from everloop.replay import run
 from flows.home import Home
 from flows.situation import situation
-from flows.stages import curate
 from tests.code.small_loop import job, make_home
 
 END = datetime(2026, 1, 8, tzinfo=UTC)
@@ -70,22 +69,21 @@ def test_requests_a_day_are_those_of_the_days_there_were(
 
 
 def test_an_alarm_moves_labels_to_a_uniform_draw(tmp_path: Path) -> None:
-    home = make_home(
-        tmp_path / "workspace", triggers={"policy": "error-budget", "labels": 6, "budget": 0.5}
-    )
-    run(home, job(days=2))
-    now = END - timedelta(days=1)
-    home.record(Decision("alert/x", "monitoring", now, "alert", "moved", {"kind": "drift"}))
-    home.store.set("curated_until", (now - timedelta(days=1)).isoformat())
-    later = now + timedelta(hours=25)
-    curate(home, later)
-    told = home.store.decisions("curation")[-1]
-    asked = [t for t in home.store.open_tasks() if t.timestamp == later]
-    uniform = [t for t in asked if t.policy == "test"]
-    assert told.reason.endswith(f"{len(uniform)} of them for the trigger's test")
-    assert 5 <= len(uniform) <= 6  # a row that the audit drew too is an audit row
-    assert not any(t.audit for t in uniform)
-    assert len(asked) <= 12
+    triggers = {"policy": "error-budget", "labels": 6, "budget": 0.9}
+    home = make_home(tmp_path / "workspace", triggers=triggers)
+    alarmed = END - timedelta(days=1)
+    home.record(Decision("alert/x", "monitoring", alarmed, "alert", "moved", {"kind": "drift"}))
+    run(home, job())
+    told = [d.reason.partition(" of them for audit")[2] for d in home.store.decisions("curation")]
+    assert told[0] == ""
+    assert all(words.endswith("for the trigger's test") for words in told[1:])
+    rows = home.store.claim("v0002", END)
+    assert rows.groupby("round").size().max() <= 12
+    later = rows[rows["policy"] == "test"]
+    assert set(later["round"]) == {"2026-01-07T00:00", "2026-01-08T00:00"}
+    assert 8 <= len(later) <= 12  # a row that the audit drew too is an audit row
+    assert not later["audit"].any()
+    assert (rows["audit"] == (rows["policy"] == "audit")).all()
 
 
 def test_a_retrain_begins_a_new_test(tmp_path: Path) -> None:
