@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import lgamma, log, log1p
 
 import numpy as np
 
@@ -62,11 +63,17 @@ def at_most(promise: Promise, confidence: float) -> float:
     >>> round(at_most(Promise(6, 100), 0.975), 3)
     0.126
     """
-    from scipy.stats import beta
-
-    if promise.wrong >= promise.rows:
+    wrong, rows = promise.wrong, promise.rows
+    if wrong >= rows:
         return 1.0
-    return float(beta.ppf(confidence, promise.wrong + 1, promise.rows - promise.wrong))
+    k = np.arange(wrong + 1)
+    ways = np.array([lgamma(rows + 1) - lgamma(i + 1) - lgamma(rows - i + 1) for i in k])
+    low, high = wrong / rows, 1.0
+    for _ in range(50):
+        error = (low + high) / 2
+        few = np.exp(ways + k * log(error) + (rows - k) * log1p(-error)).sum()  # as few as that
+        low, high = (error, high) if few > 1 - confidence else (low, error)
+    return high
 
 
 def _won(r: Round, bound: float) -> Array:
