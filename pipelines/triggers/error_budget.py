@@ -27,7 +27,7 @@ from pipelines.triggers.policy import Situation, Trigger, alarms, days, last_see
 
 KINDS = ("drift", "confidence", "accuracy", "feedback", "proxy")
 FRESH_DAYS = 7  # an alarm that led to no retrain for so long was none
-FOLLOW_UP = 1.5  # e-value that is enough for another retrain soon after one for a proven loss
+FOLLOW_UP = 1.2  # e-value that is enough for another retrain soon after one for a proven loss
 
 
 class ErrorBudget(Trigger):

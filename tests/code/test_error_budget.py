@@ -161,7 +161,7 @@ def test_a_proven_loss_is_followed_up_without_the_same_proof_again() -> None:
     assert (waits.verdict, waits.evidence["needed"]) == ("wait", 40)
     proof = decide(situation([round_of(*[0.1] * 12)] * 3, Promise(6, 100)))
     after = decide(replace(seen, asked=proof))
-    assert (after.verdict, after.evidence["needed"]) == ("retrain", 1.5)
+    assert (after.verdict, after.evidence["needed"]) == ("retrain", 1.2)
     assert after.evidence["proven"]
     assert decide(replace(seen, asked=after)).verdict == "retrain"
     part = Decision("t", "triggers", NOW, "retrain", "", {"of": [{}, proof.evidence]})
