@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.arms import Arm
-from bench.streams import Rows, Stream
+from bench.labelled import Rows, Stream
 from pipelines.curation.random import Random
 from pipelines.triggers.labels import Labels
 from pipelines.triggers.periodic import Periodic

@@ -71,7 +71,7 @@ class Stream:
 
 def load_stream(name: str, data: Path) -> Stream:
     """The stream `name` of FILES from the folder `data`."""
-    kept = OUT / f"embeddings-{name}.npz"
+    kept = OUT / f"labelled-{name}.npz"
     if not kept.exists():
         OUT.mkdir(exist_ok=True)
         np.savez(kept, **_read(name, data))
