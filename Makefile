@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all check lint format bench bench-serving docs lock
+.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring docs lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -39,6 +39,15 @@ bench-serving: $(INSTALLED) bench/.venv/installed
 bench/.venv/installed: bench/peers.txt
 	$(PYTHON) -m venv bench/.venv
 	bench/.venv/bin/pip install --quiet -r bench/peers.txt
+	touch $@
+
+# An hour; the drift detectors it is measured against live in an environment of their own, too.
+bench-monitoring: $(INSTALLED) bench/.venv-monitoring/installed
+	$(BIN)/python -m bench.monitoring --json bench/out/monitoring.json
+
+bench/.venv-monitoring/installed: bench/peers-monitoring.txt
+	$(PYTHON) -m venv bench/.venv-monitoring
+	bench/.venv-monitoring/bin/pip install --quiet -r bench/peers-monitoring.txt
 	touch $@
 
 docs: $(INSTALLED)

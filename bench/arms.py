@@ -12,7 +12,7 @@ from bench.labelled import Stream
 from core.models.head import Head, fit_head
 from core.records import AnnotationTask, Array, Decision, Signal, Window, uuid7
 from monitoring import Monitoring
-from monitoring.alerts import alerts
+from monitoring.alerts import findings, spec_of
 from monitoring.signals import accuracy, confidence, drift
 from monitoring.view import Model, View
 from pipelines.curation.policy import Curation, answered
@@ -54,6 +54,7 @@ class Arm:
         self.version, self.fresh = 1, 0
         self.past: list[Window] = []
         self.alerts: list[Decision] = []
+        self.bad: set[str] = set()
         self.rounds: list[Round] = []
         self.asked: Decision | None = None
 
@@ -66,9 +67,7 @@ class Arm:
             truth = self.stream.requests.labels[where]
             right.append(window.rows["label"].to_numpy() == truth)
             signals = self._watch(window)
-            new = alerts(signals, self.settings, now)
-            self.alerts += new
-            raised += len(new)
+            raised += self._raise(signals, now)
             seen = self._situation(now, last, signals)
             budget = self.curation.labels_per_day
             wanted = self.trigger.labels_wanted(seen)
@@ -93,6 +92,24 @@ class Arm:
         view = View(window, reference, model, self.settings)
         self.past = [*before, window]
         return [s for subject in WATCHED for s in subject.measure(view)]
+
+    def _raise(self, signals: list[Signal], now: datetime) -> int:
+        """One alert for each signal that was not bad the day before."""
+        bad = {f.signal.name: f for f in findings(signals, (), lambda _rule, _signal: ())}
+        new = [f for name, f in bad.items() if name not in self.bad]
+        self.bad = set(bad)
+        self.alerts += [
+            Decision(
+                f"alert/{f.signal.name}/{now:%Y-%m-%d}",
+                "monitoring",
+                now,
+                "alert",
+                "; ".join(f.words),
+                {"kind": spec_of(f.signal.name).kind, "signal": f.signal.name},
+            )
+            for f in new
+        ]
+        return len(new)
 
     def _situation(self, now: datetime, last: datetime, signals: list[Signal]) -> Situation:
         test = self.stream.evaluation

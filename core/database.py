@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy.schema import CreateColumn, CreateIndex
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from core.errors import RowError, StoreError
@@ -113,7 +113,7 @@ class Database:
         return db.exec_driver_sql(text.replace("?", mark), values)
 
     def _add_columns(self, table: Table) -> None:
-        """The columns that the table has by now and an older store does not."""
+        """The columns and indices that the table has by now and an older store does not."""
         with self._write() as db:
             known = {c["name"] for c in inspect(db).get_columns(table.name)}
             for column in (c for c in table.columns if c.name not in known):
@@ -121,6 +121,8 @@ class Database:
                 # two may open an old store at once; SQLite lets one write, Postgres must be told
                 again = "IF NOT EXISTS " if self._dialect is postgresql else ""
                 db.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {again}{text}")
+            for index in table.indexes:
+                db.execute(CreateIndex(index, if_not_exists=True))
 
     def _replace(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
         if not rows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -116,6 +116,28 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class SystemSample:
+    """How one server fared in the time before `timestamp`."""
+
+    source: str  # host and process
+    timestamp: datetime
+    requests: int
+    errors: int  # requests answered with 5xx
+    queue: int  # texts that waited for the model, at most
+    memory: int  # bytes of the process
+    gpu: int | None = None  # bytes of GPU memory in use; None without one
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A row that failed data quality checks: it is monitored, and not worth a label."""
+
+    request_id: str
+    timestamp: datetime  # when it was answered
+    reasons: list[str]  # names of the checks it failed
+
+
+@dataclass(frozen=True)
 class Decision:
     """A verdict with its reason in words and the numbers behind it. Alerts are decisions too."""
 
@@ -201,8 +223,8 @@ class Window:
     """Answered requests of [start, end): rows and the arrays that travel with them.
 
     rows: prediction_id, request_id, timestamp, model_version, variant, text, label, score,
-    encoder, user_key, truth (None where unknown), audit (bool), kept (chance that the log kept the
-    row), propensity (chance that it was kept and picked, NaN where not picked), and one
+    encoder, user_key, latency_ms, truth (None where unknown), audit (bool), kept (chance that the log
+    kept the row), propensity (chance that it was kept and picked, NaN where not picked), and one
     `segment.<name>` column for each segment seen.
     """
 
@@ -210,7 +232,8 @@ class Window:
     end: datetime
     rows: pd.DataFrame
     embeddings: Array  # (n, dim) float32
-    probabilities: list[Array]  # n arrays of (n_labels of that row's model,) float32
+    probabilities: Array | list[Array]  # row by row (n_labels,) float32; a matrix where all are as long
+    share: float = 1.0  # of the rows in the log: less where only some were read, drawn evenly
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -224,18 +247,18 @@ class Window:
 
     def even(self) -> Window:
         """Rows that look like all traffic: where the log always keeps some kinds, those thinned out."""
-        return self.take(evenly(self.rows["request_id"], self.kept))
+        even = evenly(self.rows["request_id"], self.kept)
+        return self if even.all() else self.take(even)
 
     def take(self, keep: Array) -> Window:
         """The rows at these positions, or where this boolean mask is true."""
         where = np.flatnonzero(keep) if keep.dtype == bool else keep
-        rows = self.rows.iloc[where].reset_index(drop=True)
-        return Window(
-            self.start,
-            self.end,
-            rows,
-            self.embeddings[where],
-            [self.probabilities[i] for i in where],
+        given = self.probabilities
+        return replace(
+            self,
+            rows=self.rows.iloc[where].reset_index(drop=True),
+            embeddings=self.embeddings[where],
+            probabilities=given[where] if isinstance(given, np.ndarray) else [given[i] for i in where],
         )
 
 
@@ -245,12 +268,26 @@ def uuid7(timestamp: datetime, *identity: str) -> str:
     >>> uuid7(datetime(2026, 1, 5, tzinfo=UTC), "r1")
     '019b8b74-1800-75ca-ba2e-f08341255975'
     """
-    millis = int(timestamp.timestamp() * 1000).to_bytes(6, "big")
+    millis = _millis(timestamp)
     tail = hashlib.blake2b("\x1f".join(identity).encode(), digest_size=10).digest()
     raw = bytearray(millis + tail)
     raw[6] = (raw[6] & 0x0F) | 0x70
     raw[8] = (raw[8] & 0x3F) | 0x80
     return str(UUID(bytes=bytes(raw)))
+
+
+def uuid7_floor(timestamp: datetime) -> str:
+    """No id made at this time or later sorts before it.
+
+    >>> uuid7_floor(datetime(2026, 1, 5, tzinfo=UTC))
+    '019b8b74-1800'
+    """
+    digits = _millis(max(timestamp, datetime(1970, 1, 1, tzinfo=UTC))).hex()
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+def _millis(timestamp: datetime) -> bytes:
+    return int(timestamp.timestamp() * 1000).to_bytes(6, "big")
 
 
 def is_uuid7(text: str) -> bool:

@@ -125,6 +125,27 @@ signals = Table(
     Column("high", Float),
     Column("note", Text, nullable=False),
     Column("reference", Text, nullable=False, server_default=""),  # new in 3
+    Index("signals_by_time", "window_end"),  # new in 3
+)
+
+system = Table(  # new in 3: what a server says of itself, a row a minute
+    "system",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("timestamp", Utc, primary_key=True, index=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("queue", BigInteger, nullable=False),
+    Column("memory", BigInteger, nullable=False),
+    Column("gpu", BigInteger),
+)
+
+quarantine = Table(  # new in 3: rows that failed data quality checks
+    "quarantine",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("timestamp", Utc, nullable=False, index=True),
+    Column("reasons", JSON, nullable=False),
 )
 
 decisions = Table(

@@ -45,12 +45,26 @@ def settings() -> str:
     for stage, field in Strategy.model_fields.items():
         parts.append(f"## {stage}\n")
         for shape in _shapes(field.annotation):
-            policy = _policy(shape)
-            parts.append(f"### {stage}, `policy: {policy}`\n" if policy else "")
-            parts.append((shape.__doc__ or "").strip().splitlines()[0] + "\n" if shape.__doc__ else "")
-            rows = list(_table(shape))
-            parts.append("\n".join(rows) + "\n" if len(rows) > 1 else "It has no settings.\n")
+            parts += _section(shape, stage)
+            for name, inner in _listed(shape):
+                parts += _section(inner, f"{stage}.{name}")
     return "\n".join(p for p in parts if p)
+
+
+def _section(shape: type[BaseModel], name: str) -> list[str]:
+    policy, rows = _policy(shape), list(_table(shape))
+    return [
+        f"### {name}, `policy: {policy}`\n" if policy else "",
+        (shape.__doc__ or "").strip().splitlines()[0] + "\n" if shape.__doc__ else "",
+        "\n".join(rows) + "\n" if len(rows) > 1 else "It has no settings.\n",
+    ]
+
+
+def _listed(shape: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The parts that a key may list, where it lists none unless told."""
+    for name, field in shape.model_fields.items():
+        if field.get_default(call_default_factory=True) == []:
+            yield from ((name, inner) for inner in _shapes(field.annotation))
 
 
 def _shapes(annotation: Any) -> list[type[BaseModel]]:
@@ -111,8 +125,25 @@ def _yaml(value: Any) -> str:
     return written.removesuffix("\n").removesuffix("\n...")
 
 
+def signals() -> str:
+    """The table of docs/monitoring.md: every signal, and when it is bad."""
+    from monitoring.alerts import SIGNALS
+
+    side = {None: "", "whole": "its whole interval is below its limit"}
+    rows = [
+        f"| `{s.name}` | {s.unit} | {s.kind} | {side.get(s.bad, f'{s.bad} its limit')} |"
+        for s in SIGNALS.values()
+    ]
+    return "\n".join(["| signal | unit | kind | bad when |\n|---|---|---|---|", *rows, ""])
+
+
 def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "monitoring.md"
+    if page.exists():
+        before, _, after = page.read_text(encoding="utf-8").partition("| signal |")
+        _, _, rest = f"| signal |{after}".partition("\n\n")
+        page.write_text(f"{before}{signals()}\n{rest}", encoding="utf-8")
     (folder / "cli.md").write_text(commands(), encoding="utf-8")
     (folder / "params.md").write_text(settings(), encoding="utf-8")
 

@@ -151,7 +151,8 @@ def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
     days = int((job.stream["timestamp"].max().to_pydatetime() - start) / day) + 1
     picked = [home.store.picked(start + d * day, start + (d + 1) * day) for d in range(days + 1)]
     stages = [r.stage for r in home.store.rollouts()]
-    alerts = [d for d in home.store.decisions("monitoring") if d.evidence.get("kind") == "drift"]
+    told = [d for d in home.store.decisions("monitoring") if d.verdict == "alert"]
+    alerts = [d for d in told if d.evidence.get("kind") == "drift"]
     counters = home.store.counters()
     passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
     passes += sum(int(c.metrics.get("texts_read", 0)) for c in home.registry.versions())  # in training

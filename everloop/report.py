@@ -8,8 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from core.page import bars, figures, table, tag, text, write_page
 from core.records import Decision
-from pipelines.testing.page import bars, figures, table, tag, text, write_page
 
 TONES = {
     "retrain": "loop",

@@ -10,26 +10,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prefect import flow, serve
+from prefect.context import FlowRunContext
 from prefect.deployments.runner import EntrypointType
 from prefect.events import emit_event
 from prefect.schedules import Interval
 
 from flows import stages
 from flows.batch_predict import predict_file, scheduled_job
-from flows.home import open_home
+from flows.home import Home, open_home
+from monitoring.delivery import Channel, Message, channels
 
 
 @flow(name="monitor")
 def monitor(workspace: str = ".", now: datetime | None = None) -> dict[str, float | None]:
     """Signals of the newest window, by name; alerts are also Prefect events `everloop.alert`."""
-    home, when = open_home(Path(workspace)), now or datetime.now(UTC)
+    home, when = listening(Path(workspace)), now or datetime.now(UTC)
     signals = stages.monitor(home, when)
-    for alert in home.store.decisions("monitoring", since=when):
-        emit_event(
-            "everloop.alert",
-            resource={"prefect.resource.id": f"everloop.workspace.{home.workspace.root.name}"},
-            payload={"key": alert.key, "reason": alert.reason, **alert.evidence},
-        )
     return {s.name: s.value for s in signals if not s.segment}
 
 
@@ -48,7 +44,7 @@ def rollout(workspace: str = ".", now: datetime | None = None) -> str:
 @flow(name="loop")
 def loop(workspace: str = ".", now: datetime | None = None) -> None:
     """One turn of the loop: monitor, pick labels, retrain if it is time."""
-    stages.loop(open_home(Path(workspace)), now or datetime.now(UTC))
+    stages.loop(listening(Path(workspace)), now or datetime.now(UTC))
 
 
 @flow(name="batch-predict")
@@ -57,6 +53,35 @@ def batch_predict(workspace: str = ".", now: datetime | None = None) -> dict[str
     home, when = open_home(Path(workspace)), now or datetime.now(UTC)
     done = predict_file(home, scheduled_job(home, when), when)
     return {"rows": done.rows, "refused": done.refused}
+
+
+def listening(workspace: Path) -> Home:
+    """The workspace, with every channel of its alerts: those of params.yaml, and Prefect's events.
+
+    Events only while a flow runs: without one, Prefect would start a server to have somebody to tell.
+    """
+    home = open_home(workspace)
+    settings = home.strategy.monitoring
+    home.channels = channels(settings.notify, settings.notify_from)
+    if FlowRunContext.get():
+        resource = {"prefect.resource.id": f"everloop.workspace.{home.workspace.root.name}"}
+        home.channels.append(Channel("prefect", lambda told: _emit(told, resource), "info"))
+    return home
+
+
+def _emit(told: Message, resource: dict[str, str]) -> None:
+    """`everloop.alert` when one opens or gets worse, `everloop.alert.over` when it is over."""
+    alert = told.alert
+    emit_event(
+        "everloop.alert.over" if told.level == "over" else "everloop.alert",
+        resource=resource,
+        payload={
+            "key": alert.key,
+            "severity": alert.severity,
+            "reason": alert.reason,
+            **alert.evidence,
+        },
+    )
 
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)

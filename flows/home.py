@@ -16,6 +16,7 @@ from core.registry import Registry
 from core.store import Store
 from core.workspace import Workspace
 from flows.strategy import Strategy
+from monitoring.delivery import Channel
 
 if TYPE_CHECKING:
     from core.models.encoder import Encoder
@@ -28,6 +29,7 @@ class Home:
     store: Store
     registry: Registry
     listen: Callable[[Decision], None] = lambda _: None
+    channels: list[Channel] = field(default_factory=list)  # where alerts go; a replay has none
     seconds: dict[str, float] = field(default_factory=dict)  # spent, by stage
 
     def record(self, *decisions: Decision) -> None:

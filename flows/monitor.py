@@ -2,30 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from core.records import Decision, Signal
+import pandas as pd
+
+from core.records import Decision, Quarantined, Signal
+from flows.alerts import alert, alerts_a_week, deliver
 from flows.home import Home
-from monitoring.alerts import alerts
+from flows.topics import follow_topics, open_topics
+from monitoring.examples import hard_examples
+from monitoring.expectations import failed_rows
+from monitoring.explain import explain
 from monitoring.monitor import observe
+from monitoring.page import Story, window_page
 from monitoring.profiles import observe_profiles
-from monitoring.view import Model, View
+from monitoring.signals.estimated import MOST
+from monitoring.view import Model, View, no_feedback
+
+MEMORY_DAYS = 60  # of labels, from which a calibration learns
+QUARANTINED = 1000  # rows of one window that are kept with their reasons
+HISTORY_DAYS = 60  # that the page shows of each signal
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a window shows. `view` is None where no text is kept."""
+
+    signals: list[Signal]
+    view: View | None
+
+
+def look(home: Home, now: datetime) -> Look:
+    """The signals of the window that ends now. Stores nothing, so the past may be looked at too."""
+    start = now - timedelta(hours=home.strategy.monitoring.window_hours)
+    view = _view(home, start, now) if home.strategy.logging.texts else None
+    signals = observe(view) if view else _profiles(home, start, now)
+    return Look([*signals, alerts_a_week(home, now)], view)
 
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
-    """Signals and alerts of the window that ends now; an Evidently page when asked or alarmed."""
-    start = now - timedelta(hours=home.strategy.monitoring.window_hours)
+    """Look, store the signals, settle the alerts and tell of them.
+
+    A page about the window is written when asked for, or when an alert is new.
+    """
     with home.timed("monitoring"):
-        if not home.strategy.logging.texts:
-            signals = _profiles(home, start, now)
-            _alert(home, signals, now)
-            return signals
-        view = _view(home, start, now)
-        signals = observe(view)
+        seen = look(home, now)
+        if seen.view is None:
+            home.store.put_signals(seen.signals)
+            alert(home, seen.signals, now)
+            deliver(home, now)
+            return seen.signals
+        view, signals = seen.view, [*seen.signals, follow_topics(home, seen.view, now)]
         home.store.put_signals(signals)
-        raised = _alert(home, signals, now)
-        if report or raised:
-            _report(home, view, now)
+        home.store.put_quarantine(_failed(view))
+        home.store.decide(hard_examples(view, now))
+        explained = cache(lambda: explain(view))
+
+        def why(new: Decision) -> dict[str, Any]:
+            """What a drift alert says changed, without anybody's text: it leaves the workspace."""
+            return {"explanation": explained().lines()} if new.evidence.get("kind") == "drift" else {}
+
+        new = alert(home, signals, now, why)
+        deliver(home, now)
+        if report or new:
+            write_report(home, Story(view, signals, alerts=new, explanation=explained()), now, report)
     return signals
 
 
@@ -33,8 +77,24 @@ def _view(home: Home, start: datetime, now: datetime) -> View:
     """The window, what it is held against, and the model that serves."""
     settings = home.strategy.monitoring
     window = home.store.window(start, now)
-    reference = home.store.window(start - timedelta(days=settings.reference_days), start)
-    return View(window, reference, _model(home), settings)
+    before = start - timedelta(days=settings.reference_days)
+    reference = home.store.window(before, start, most=settings.reference_rows)
+    return View(
+        window,
+        reference,
+        _model(home),
+        settings,
+        labelled=home.store.labelled(now - timedelta(days=MEMORY_DAYS), now),
+        recent=home.store.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
+        feedback=_feedback(home, before, now),
+        system=home.store.system(start, now),
+    )
+
+
+def _feedback(home: Home, start: datetime, end: datetime) -> pd.DataFrame:
+    """What users said in [start, end), one row each."""
+    told = home.store.feedback(start, end)
+    return pd.DataFrame([asdict(f) for f in told]) if told else no_feedback()
 
 
 def _model(home: Home) -> Model:
@@ -44,7 +104,19 @@ def _model(home: Home) -> Model:
     head = champion.trained
     candidate = home.registry.load(rollout.candidate).trained if rollout else head
     known = frozenset([*head.labels, *candidate.labels])
-    return Model(version, head.labels, known, champion.encoder.identity, head.probabilities)
+    encoder = champion.encoder
+    return Model(
+        version, head.labels, known, encoder.identity, head.probabilities, encoder.tokens.unknown
+    )
+
+
+def _failed(view: View) -> list[Quarantined]:
+    """The window's rows that fail a check, with the names of the checks: so many at most."""
+    reasons = failed_rows(view.checks)
+    rows = view.window.rows
+    bad = rows[rows["request_id"].isin(reasons)].head(QUARANTINED)
+    times = zip(bad["request_id"], bad["timestamp"], strict=True)
+    return [Quarantined(str(r), when.to_pydatetime(), reasons[str(r)]) for r, when in times]
 
 
 def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
@@ -52,20 +124,18 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     settings = home.strategy.monitoring
     before = home.store.profiles(start - timedelta(days=settings.reference_days), start)
     window = home.store.profiles(start, now)
-    signals = observe_profiles(window, before, start, now, settings)
-    home.store.put_signals(signals)
-    return signals
+    return observe_profiles(window, before, start, now, settings)
 
 
-def _alert(home: Home, signals: list[Signal], now: datetime) -> list[Decision]:
-    raised = alerts(signals, home.strategy.monitoring, now)
-    home.record(*raised)
-    return raised
-
-
-def _report(home: Home, view: View, now: datetime) -> None:
+def write_report(home: Home, story: Story, now: datetime, compare: bool) -> Path:
+    """Our page; Evidently's beside it where it was asked for, since that takes its seconds."""
     from monitoring.reports import window_report
 
-    page = home.workspace.reports / f"window-{now:%Y-%m-%dT%H}.html"
-    if not page.exists():
-        window_report(view.whole, view.whole_reference, page)
+    folder, name = home.workspace.reports, f"window-{now:%Y-%m-%dT%H}"
+    comparison = folder / f"{name}.evidently.html"
+    if compare and not comparison.exists():
+        window_report(story.view.whole, story.view.whole_reference, comparison)
+    history = home.store.signals(now - timedelta(days=HISTORY_DAYS), until=now)
+    beside = comparison.name if comparison.exists() else ""
+    told = replace(story, history=history, topics=open_topics(home), comparison=beside)
+    return window_page(told, folder / f"{name}.html")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.records import Decision
+from flows.alerts import alerts_since
 from flows.home import Home
 from flows.state import progress_of
 from pipelines.triggers.policy import Promise, Retrain, Round, Situation
@@ -17,12 +18,11 @@ def situation(home: Home, now: datetime) -> Situation:
     """What is known at `now`, of the time since the last retrain."""
     store, last = home.store, datetime.fromisoformat(progress_of(home)["last"])
     since, said = now - timedelta(days=USUAL_DAYS), store.decisions("triggers")
-    alerts = [d for d in store.decisions("monitoring", since=last) if last < d.timestamp <= now]
     return Situation(
         now=now,
         last_retrain=last,
         new_labels=store.unclaimed()[0],
-        alerts=alerts,
+        alerts=alerts_since(home, last, now),
         signals=[s for s in store.signals(since=now) if s.window_end == now],
         promise=_promise(home),
         rounds=_rounds(home, last, now),

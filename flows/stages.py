@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from core.errors import RolloutError
-from core.records import Annotation, AnnotationTask, Decision, to_json
+from core.records import Annotation, AnnotationTask, Decision, Window, to_json
 from flows.home import Home
 from flows.monitor import monitor
 from flows.retrain import retrain
@@ -66,7 +66,7 @@ def curate(home: Home, now: datetime) -> None:
     def pick() -> dict[str, Any]:
         since = home.store.get("curated_until")
         start = max(datetime.fromisoformat(since), now - 7 * day) if since else now - day
-        window = home.store.window(start, now)
+        window = _sound(home, home.store.window(start, now))
         share = min(1.0, (now - start) / day)
         spent = home.store.picked(now - day + timedelta(microseconds=1), now)
         budget = min(policy.labels_per_day - spent, int(policy.labels_per_day * share + 0.5))
@@ -95,6 +95,13 @@ def curate(home: Home, now: datetime) -> None:
     with home.timed("curation"):
         home.store.once(f"curation/{now.isoformat()}", pick)
         home.store.set("curated_until", now.isoformat())
+
+
+def _sound(home: Home, window: Window) -> Window:
+    """Without the rows that failed a data quality check: they are not worth a label."""
+    ids = window.rows["request_id"]
+    failed = home.store.quarantined(ids.tolist())
+    return window.take(~ids.isin(failed).to_numpy(dtype=bool)) if failed else window
 
 
 def forget(home: Home, now: datetime) -> None:

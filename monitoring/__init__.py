@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, field_validator
 
 from core.params import Section
+from core.records import Severity
+from monitoring.hooks import PATTERN
+from monitoring.rules import AnyRule
+
+
+class Expectation(Section):
+    """One check of Great Expectations, as its own documentation names it."""
+
+    type: str = Field(
+        pattern=r"^expect_[a-z0-9_]+$",
+        description="e.g. expect_column_value_lengths_to_be_between",
+    )
+    kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="its arguments, e.g. {column: text, min_value: 3}"
+    )
+    name: str = Field("", description="what it is called in signals; its type and column if empty")
+
+    @property
+    def title(self) -> str:
+        """What it is called.
+
+        >>> Expectation(type="expect_column_max_to_be_between", kwargs={"column": "score"}).title
+        'column_max_to_be_between.score'
+        """
+        column = self.kwargs.get("column")
+        return self.name or self.type.removeprefix("expect_") + (f".{column}" if column else "")
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(
+            "the environment variable that holds the URL, as env:EVERLOOP_SLACK_URL (a URL has secrets "
+            "in it, which this file is no place for)"
+        )
+    return name
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
 
 
 class Monitoring(Section):
     """What is watched, how often, and from where on it matters."""
 
     window_hours: int = Field(24, ge=1, description="hours of traffic in one window")
+    reference_rows: int = Field(
+        20_000,
+        ge=1000,
+        description="rows of the reference that are read at most, drawn evenly: more teach nothing",
+    )
     reference_days: int = Field(
         7, ge=1, description="days just before the window that say what is usual; slides with it"
     )
@@ -34,11 +80,27 @@ class Monitoring(Section):
     accuracy_floor: float = Field(
         0.8, ge=0, le=1, description="alert when the whole 95 % interval of accuracy lies below this"
     )
+    accuracy_days: int = Field(
+        14, ge=1, description="days whose answers and labels say how accurate the model is"
+    )
+    complaint_rise: float = Field(
+        0.05, ge=0, le=1, description="rise of the share of bad feedback too small to matter"
+    )
     failed_share: float = Field(
         0.01,
         ge=0,
         le=1,
         description="alert when more than this share of rows fails a data quality check",
+    )
+    expectations: list[Expectation] = Field(
+        [],
+        description="your own Great Expectations checks of the window's rows, beside our own",
+    )
+    hook: str = Field(
+        "",
+        pattern=PATTERN,
+        description="your own signals: package.module:function, called with the window's rows (a "
+        "pandas frame), returns {name: number}; they are stored as custom.NAME",
     )
     traffic_share: float = Field(
         0.2, ge=0, le=1, description="alert when a window has less than this share of its usual rows"
@@ -49,3 +111,28 @@ class Monitoring(Section):
     critical: float = Field(
         2.0, ge=1, description="an alert is critical from this many times its threshold; else a warning"
     )
+    rules: list[AnyRule] = Field(
+        [], description="more rules, on any signal or segment: range, predicted, anomaly"
+    )
+    cooldown_days: float = Field(
+        1.0,
+        ge=0,
+        description="bad again so many days after its end is the same alert, not a new one",
+    )
+    notify: list[Variable] = Field(
+        [],
+        description="where alerts go: `env:NAME` for each environment variable that holds an Apprise "
+        "URL (Slack, e-mail, webhook...)",
+    )
+    notify_from: Severity = Field(
+        "warning", description="the least severity that is sent: info, warning or critical"
+    )
+
+    @field_validator("expectations")
+    @classmethod
+    def _one_name_each(cls, given: list[Expectation]) -> list[Expectation]:
+        names = [e.title for e in given]
+        twice = [n for n in names if names.count(n) > 1]
+        if twice:
+            raise ValueError(f"a name of its own for each check: {twice[0]} is there twice")
+        return given

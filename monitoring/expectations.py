@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from core.records import Window
+from monitoring import Expectation
 
 COLUMNS = ("prediction_id", "request_id", "timestamp", "model_version", "text", "label", "score")
 
@@ -30,21 +32,21 @@ class Check:
     error: str = ""
 
 
-def check(window: Window, known_labels: set[str], max_length: int) -> list[Check]:
+def check(
+    window: Window, known_labels: Set[str], max_length: int, own: Sequence[Expectation] = ()
+) -> list[Check]:
     """Every check on the window's rows: schema, text.present, text.empty, text.length, label.known,
-    score.range. A check on a missing column is left out, because `schema` says so already.
+    score.range, and the user's own. A check on a missing column is left out, because `schema` says so
+    already.
     """
-    frame = pd.DataFrame(window.rows)
-    suite = _suite(frozenset(map(str, frame.columns)), tuple(sorted(known_labels)), max_length)
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # pandas' and marshmallow's deprecations inside Great Expectations
-        batch = _batches().get_batch(batch_parameters={"dataframe": frame.reset_index(drop=True)})
+    frame = pd.DataFrame(window.rows).reset_index(drop=True)
+    suite, broken = suite_of(frame, known_labels, max_length, own)
+    with quietly():
+        batch = batches().get_batch(batch_parameters={"dataframe": frame})
         found = batch.validate(suite, result_format={"result_format": "COMPLETE"})
     ids = frame["request_id"] if "request_id" in frame else pd.Series(range(len(frame)))
     by_name = {r.expectation_config.meta["check"]: _read(r, ids) for r in found.results}
-    return [by_name[e.meta["check"]] for e in suite.expectations]
+    return [*(by_name[e.meta["check"]] for e in suite.expectations), *broken]
 
 
 def failed_rows(checks: Sequence[Check]) -> dict[str, list[str]]:
@@ -61,8 +63,10 @@ def _read(result: Any, ids: pd.Series[Any]) -> Check:
     raised = _exception(result.exception_info)
     if raised:
         return Check(name, False, error=raised)
+    if result.success:  # `mostly` of the rows may be enough
+        return Check(name, True)
     positions = result.result.get("unexpected_index_list") or []
-    return Check(name, bool(result.success), tuple(str(ids.iloc[i]) for i in positions))
+    return Check(name, False, tuple(str(ids.iloc[i]) for i in positions))
 
 
 def _exception(info: dict[str, Any]) -> str:
@@ -73,12 +77,19 @@ def _exception(info: dict[str, Any]) -> str:
     return ""
 
 
-@cache
-def _batches() -> Any:
-    """The one ephemeral context of this process, quiet and offline."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when it is imported
+@contextmanager
+def quietly() -> Iterator[None]:
+    """pandas' and marshmallow's deprecations inside Great Expectations are not ours to mend."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations of its dependencies
+        warnings.simplefilter("ignore")
+        yield
+
+
+@cache
+def batches() -> Any:
+    """Batches of frames, in the one ephemeral context of this process, quiet and offline."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when it is imported
+    with quietly():
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
@@ -88,21 +99,49 @@ def _batches() -> Any:
     return asset.add_batch_definition_whole_dataframe("all")
 
 
-@lru_cache(maxsize=8)
-def _suite(columns: frozenset[str], known_labels: tuple[str, ...], max_length: int) -> Any:
-    _batches()  # sets the environment before the first import
+def suite_of(
+    frame: pd.DataFrame, known_labels: Set[str], max_length: int, own: Sequence[Expectation]
+) -> tuple[Any, list[Check]]:
+    """The checks of a frame as a suite, and those of the user's that cannot be made, and why."""
+    batches()  # sets the environment before the first import
+    made, broken = [], []
+    for mine in own:
+        try:
+            with quietly():
+                made.append((mine.title, _own(mine.type, mine.kwargs)))
+        except Exception as fault:  # whatever Great Expectations says of what a user wrote
+            broken.append(Check(mine.title, False, error=_line(fault)))
+    kept = [*_built_in(frozenset(map(str, frame.columns)), known_labels, max_length), *made]
+    for name, expectation in kept:
+        expectation.meta = {"check": name}
     import great_expectations as gx
+
+    return gx.ExpectationSuite(name="window", expectations=[e for _, e in kept]), broken
+
+
+def _built_in(columns: Set[str], known_labels: Set[str], max_length: int) -> list[tuple[str, Any]]:
     import great_expectations.expectations as gxe
 
+    known = sorted(known_labels)
     named = [
         ("text.present", gxe.ExpectColumnValuesToNotBeNull(column="text")),
         ("text.empty", gxe.ExpectColumnValuesToMatchRegex(column="text", regex=r"\S")),
         ("text.length", gxe.ExpectColumnValueLengthsToBeBetween(column="text", max_value=max_length)),
-        ("label.known", gxe.ExpectColumnValuesToBeInSet(column="label", value_set=list(known_labels))),
+        (
+            "label.known",
+            gxe.ExpectColumnValuesToBeInSet(column="label", value_set=known),
+        ),
         ("score.range", gxe.ExpectColumnValuesToBeBetween(column="score", min_value=0, max_value=1)),
     ]
     schema = gxe.ExpectTableColumnsToMatchSet(column_set=list(COLUMNS), exact_match=False)
-    kept = [("schema", schema)] + [(n, e) for n, e in named if e.column in columns]
-    for name, expectation in kept:
-        expectation.meta = {"check": name}
-    return gx.ExpectationSuite(name="window", expectations=[e for _, e in kept])
+    return [("schema", schema)] + [(n, e) for n, e in named if e.column in columns]
+
+
+def _own(kind: str, kwargs: dict[str, Any]) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    return ExpectationConfiguration(type=kind, kwargs=kwargs).to_domain_obj()
+
+
+def _line(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:200] or type(fault).__name__

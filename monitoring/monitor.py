@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from core.records import Signal
 from monitoring.signals import MEASURES, SPECS
 from monitoring.view import View
@@ -18,7 +20,8 @@ def observe(view: View) -> list[Signal]:
     """The signals of a view and of its segments, or why there are none."""
     missing = _missing(view)
     if not missing:
-        return [s for part in (view, *view.segments()) for measure in MEASURES for s in measure(part)]
+        parts = chain([view], view.segments())  # one after the other: each holds rows of its own
+        return [s for part in parts for measure in MEASURES for s in measure(part)]
     note = f"not comparable: no column {', '.join(missing)}"
     sound = [s for measure in MEASURES[:2] for s in measure(view)]
     return sound + [view.signal(s, None, note) for s in SPECS.values() if s not in QUALITY]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -12,8 +12,10 @@ from typing import Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from core.records import Array, Signal, Window
+from core.records import Array, Signal, SystemSample, Window
 from monitoring import Monitoring
+from monitoring.expectations import Check, check
+from monitoring.sample import described
 
 MAX_SEGMENTS = 10  # of each segment column, the largest first
 Kind = Literal["quality", "drift", "confidence", "accuracy", "feedback", "proxy", "system"]
@@ -43,10 +45,12 @@ class Model:
     known: frozenset[str]  # every label that somebody who serves may answer
     encoder: str = ""
     classify: Callable[[Array], Array] | None = None  # (n, dim) embeddings -> (n, n_labels) shares
+    unknown: Callable[[Sequence[str]], Array] | None = None  # texts -> (n,) shares of their tokens
 
 
 def no_feedback() -> pd.DataFrame:
-    return pd.DataFrame({n: [] for n in ("prediction_id", "timestamp", "kind", "value", "source")})
+    names = ["prediction_id", "timestamp", "kind", "value", "source"]
+    return pd.DataFrame(columns=names, dtype=object)
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,13 @@ class View:
     labelled: Window | None = (
         None  # rows with a truth, longer back; None: those of window and reference
     )
-    feedback: pd.DataFrame = field(default_factory=no_feedback)  # on the window's answers
+    recent: Window | None = None  # an even draw of the days that accuracy is estimated over
+    feedback: pd.DataFrame = field(default_factory=no_feedback)  # on answers of window and reference
     segment: str = ""  # "" is all traffic, else "column=value"
     seed: int = 0
+    system: Sequence[SystemSample] = ()  # what servers said of themselves in the window's time
+    parent: View | None = None  # all traffic, where this is a segment of it
+    where: tuple[str, str] = ("", "")  # the segment's column and its value in it
 
     @cached_property
     def window(self) -> Window:
@@ -73,6 +81,22 @@ class View:
     @cached_property
     def reference(self) -> Window:
         return self.whole_reference.even()
+
+    @cached_property
+    def sample(self) -> tuple[Window, Window]:
+        """Some rows of window and reference with what is known of each; see monitoring/sample.py."""
+        if self.parent is None:
+            return described(self.window, self.reference, self.labelled, self.model.unknown)
+        ours, theirs = (_some(sample, *self.where) for sample in self.parent.sample)
+        return ours, theirs
+
+    @cached_property
+    def checks(self) -> list[Check]:
+        """The data quality of all traffic, whatever the segment: checked once."""
+        if self.parent is not None:
+            return self.parent.checks
+        settings = self.settings
+        return check(self.window, self.model.known, settings.max_length, settings.expectations)
 
     @cached_property
     def days(self) -> Array:
@@ -108,26 +132,22 @@ class View:
     def segments(self) -> Iterator[View]:
         """The largest segments of the window that have rows enough to say something."""
         for column in [str(c) for c in self.window.rows if str(c).startswith("segment.")]:
-            sizes = Counter(str(v) for v in self.window.rows[column] if v)
-            for value, rows in sizes.most_common(MAX_SEGMENTS):
+            sizes = self.window.rows[column].value_counts(sort=False)  # in the order they are seen
+            largest = sizes[sizes.index != ""].sort_values(ascending=False, kind="stable")
+            for value, rows in largest.head(MAX_SEGMENTS).items():
                 if rows >= self.settings.min_rows:
-                    yield self._only(column, value)
+                    yield self._only(column, str(value))
 
     def _only(self, column: str, value: str) -> View:
-        def some(window: Window) -> Window:
-            if column not in window.rows:
-                return window.take(np.zeros(len(window), dtype=bool))
-            return window.take((window.rows[column] == value).to_numpy(dtype=bool))
-
-        window = some(self.whole)
-        told = self.feedback["prediction_id"].isin(window.rows["prediction_id"])
         return replace(
             self,
-            whole=window,
-            whole_reference=some(self.whole_reference),
-            labelled=some(self.labelled) if self.labelled is not None else None,
-            feedback=self.feedback[told],
+            whole=_some(self.whole, column, value),
+            whole_reference=_some(self.whole_reference, column, value),
+            labelled=_some(self.labelled, column, value) if self.labelled is not None else None,
+            recent=_some(self.recent, column, value) if self.recent is not None else None,
             segment=f"{column.removeprefix('segment.')}={value}",
+            parent=self,
+            where=(column, value),
         )
 
 
@@ -136,6 +156,12 @@ class Measure(Protocol):
     is a signal without a value, whose note says why."""
 
     def __call__(self, view: View) -> Iterator[Signal]: ...
+
+
+def _some(window: Window, column: str, value: str) -> Window:
+    if column not in window.rows:
+        return window.take(np.zeros(len(window), dtype=bool))
+    return window.take((window.rows[column] == value).to_numpy(dtype=bool))
 
 
 def windows_before(window: Window, reference: Window) -> Array:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
+from collections.abc import Iterator
+
 from fastapi import APIRouter, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -12,9 +15,28 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from core.episodes import Episodes
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Alerts(Collector):
+    """What monitoring says is wrong, as the store last had it: monitoring is another process."""
+
+    def __init__(self) -> None:
+        self.seen = Episodes()
+
+    def collect(self) -> Iterator[Metric]:
+        now = GaugeMetricFamily("everloop_alerts_open", "alerts open", labels=["signal", "severity"])
+        counts = Counted((e.signal, e.severity) for e in self.seen.open)
+        for labels, open_ in sorted(counts.items()):
+            now.add_metric(labels, open_)
+        yield now
+        yield CounterMetricFamily("everloop_alerts", "alerts ever opened", value=self.seen.opened)
 
 
 class Metrics:
@@ -55,6 +77,8 @@ class Metrics:
             "everloop_model", "1 for what serves now", ["variant", "model_version"], registry=own
         )
         self.swaps = Counter("everloop_model_swaps", "versions swapped in", registry=own)
+        self.alerts = Alerts()
+        own.register(self.alerts)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request. `route` is a template, so that there are few of them."""

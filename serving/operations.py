@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -14,6 +15,7 @@ from serving.engine import Engine
 from serving.keys import Guard, Keyring
 from serving.limits import BodyLimit, FeedbackLimit, Rate
 from serving.metrics import metrics_page
+from serving.sampler import Sampler
 from serving.settings import Serving
 from serving.shutdown import Ending, NotReady, lifespan
 from serving.tracing import Tracing
@@ -26,7 +28,9 @@ def operate(
     """Make an app with routes a server that can be put in front of users."""
     keyring, ending = Keyring(store.api_keys), Ending()
     app.state.ending = ending
-    app.router.lifespan_context = lifespan(engine, keyring, ending, settings)
+    app.router.lifespan_context = lifespan(
+        engine, keyring, ending, settings, partial(Sampler, store, engine.metrics, clock)
+    )
     app.include_router(metrics_page(engine.metrics))
     secret = os.environ.get("EVERLOOP_WEBHOOK_SECRET", "")
     app.include_router(mlflow_webhook(engine.refresh, secret, clock))

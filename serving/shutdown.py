@@ -28,6 +28,7 @@ from serving.access_log import log_config
 from serving.engine import Engine
 from serving.keys import Keyring
 from serving.refusals import refusal
+from serving.sampler import Sampler
 from serving.settings import Serving
 
 READY = {"/ready", "/ping", "/v2/health/ready"}
@@ -58,18 +59,24 @@ class NotReady:
 
 
 def lifespan(
-    engine: Engine, keyring: Keyring, ending: Ending, settings: Serving
+    engine: Engine,
+    keyring: Keyring,
+    ending: Ending,
+    settings: Serving,
+    sample: Callable[[], Sampler],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """What runs beside the requests: the engine, and the watch over the keys."""
+    """What runs beside the requests: the engine, the watch over the keys, and the samples."""
 
     @asynccontextmanager
     async def live(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
+        sampler = sample()
         watch = asyncio.create_task(keyring.watch(settings.poll_seconds))
         try:
             yield
         finally:
             watch.cancel()
+            sampler.close()
             await _stop(engine, ending, settings.drain_seconds)
 
     return live

@@ -1,4 +1,7 @@
-"""Who serves, followed: the store is polled, and the registry, where somebody may move its alias."""
+"""Who serves, followed: the store is polled, and the registry, where somebody may move its alias.
+
+The alerts that are open are followed too, for /metrics.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
+from core.episodes import STATE, Episodes
 from core.errors import EverloopError
 from core.store import Store
 from serving.metrics import Metrics
@@ -51,6 +55,7 @@ class Watcher:
             try:
                 self._switch.turn(self._clock())
                 self._follow()
+                self._metrics.alerts.seen = Episodes.of(self._store.get(STATE))
                 self.fault = ""
             except EverloopError as fault:
                 self.fault = f"{fault.what}: {fault.got}" if fault.got else fault.what

@@ -37,6 +37,7 @@ class Tokens:
         self._raw.no_padding()
         self._raw.enable_truncation(max_tokens)
         self._pad = tokenizer.pad_token_id or 0
+        self._unknown = tokenizer.unk_token_id
 
     def batch(self, texts: Sequence[str]) -> Batch:
         """All texts in one batch, in their order."""
@@ -46,6 +47,12 @@ class Tokens:
         """Every text in one of several batches; one pass of the tokenizer."""
         ids = self._ids(texts)
         return [self._padded(rows, ids) for rows in alike([len(i) for i in ids])]
+
+    def unknown(self, texts: Sequence[str]) -> Array:
+        """(n,) share of each text's tokens that the vocabulary lacks; NaN for one without any."""
+        read = self._raw.encode_batch_fast(list(texts), add_special_tokens=False)
+        shares = [e.ids.count(self._unknown) / len(e.ids) if e.ids else np.nan for e in read]
+        return np.array(shares, dtype=float)
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [e.ids for e in self._raw.encode_batch_fast(list(texts))]

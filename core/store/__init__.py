@@ -14,12 +14,13 @@ from core.store.keys import Keys
 from core.store.labels import Labels
 from core.store.predictions import Predictions
 from core.store.retention import Retention
+from core.store.system import System
 from core.store.windows import Windows
 
 __all__ = ["Store", "text_hash"]
 
 
-class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, Keys):
+class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, System, Keys):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
     def __init__(self, url: str, busy: float | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -20,16 +21,38 @@ class Decisions(Database):
         with self._write() as db:
             self._replace(db, schema.signals, [asdict(s) for s in signals])
 
-    def signals(self, since: datetime | None = None, name: str | None = None) -> list[Signal]:
+    def signals(
+        self,
+        since: datetime | None = None,
+        name: str | None = None,
+        until: datetime | None = None,
+        segment: str | None = None,
+    ) -> list[Signal]:
+        """Of the windows that end in [since, until], in order of time; "" is the segment of all."""
         t = schema.signals
         query = select(t).order_by(t.c.window_end, t.c.name, t.c.segment)
         query = query.where(t.c.window_end >= since) if since else query
+        query = query.where(t.c.window_end <= until) if until else query
         query = query.where(t.c.name == name) if name else query
+        query = query.where(t.c.segment == segment) if segment is not None else query
         return self._records(query, Signal)
 
-    def decide(self, decisions: Sequence[Decision]) -> None:
+    def signal_names(self) -> list[str]:
+        t = schema.signals
+        with self._read() as db:
+            return list(db.execute(select(t.c.name).distinct().order_by(t.c.name)).scalars())
+
+    def decide(self, decisions: Sequence[Decision], state: dict[str, Any] | None = None) -> None:
+        """Store decisions and, in the same transaction, what is remembered by name (see `State`)."""
         with self._write() as db:
             self._replace(db, schema.decisions, [asdict(d) for d in decisions])
+            for key, value in (state or {}).items():
+                self._replace(db, schema.state, [{"key": key, "value": value}])
+
+    def decision(self, key: str) -> Decision | None:
+        t = schema.decisions
+        found: list[Decision] = self._records(select(t).where(t.c.key == key), Decision)
+        return found[0] if found else None
 
     def decisions(self, stage: str | None = None, since: datetime | None = None) -> list[Decision]:
         t = schema.decisions

@@ -28,6 +28,8 @@ class Retention(State):
             pass
         with self._write() as db:
             db.execute(delete(schema.profiles).where(schema.profiles.c.hour < before))
+            for told in (schema.system, schema.quarantine):
+                db.execute(delete(told).where(told.c.timestamp < before))
             t = schema.feedback
             kept = select(schema.predictions.c.prediction_id)
             db.execute(delete(t).where(t.c.timestamp < before, t.c.prediction_id.not_in(kept)))

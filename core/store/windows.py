@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, func, or_, select
 
 from core import schema
 from core.database import Database
-from core.records import ANSWERED, Window, evenly
+from core.records import ANSWERED, Window, evenly, uuid7_floor
+from core.store import frames
+
+ROWS_AT_A_TIME = 5000
 
 
 class Windows(Database):
     """Reads what `Predictions` wrote, with what is known of its truth."""
 
-    def window(self, start: datetime, end: datetime) -> Window:
-        """Every kept request of [start, end), in time order, with what is known of its truth."""
+    def window(self, start: datetime, end: datetime, most: int | None = None) -> Window:
+        """Every kept request of [start, end), in time order, with what is known of its truth.
+
+        Where the log has more than `most` rows there, about so many: drawn evenly by the hash in their
+        ids, so that they are the same rows whenever it is asked, and fewer are some of more.
+        """
+        share = 1.0 if most is None else min(1.0, most / max(1, self._logged(start, end)))
+        drawn = [] if share == 1 else [_drawn(start, end, share)]
+        return self._window(start, end, share, drawn)
+
+    def labelled(self, start: datetime, end: datetime) -> Window:
+        """The kept requests of [start, end) whose truth is known, in time order."""
+        known = select(schema.annotations.c.prediction_id)  # few: they are where to begin
+        return self._window(start, end, 1.0, [schema.predictions.c.prediction_id.in_(known)])
+
+    def _window(
+        self, start: datetime, end: datetime, share: float, only: list[ColumnElement[bool]]
+    ) -> Window:
         p, a, k = schema.predictions, schema.annotations, schema.tasks
         joined = p.outerjoin(a, a.c.prediction_id == p.c.prediction_id)
         joined = joined.outerjoin(k, k.c.prediction_id == p.c.prediction_id)
         query = (
-            select(p, a.c.label.label("truth"), k.c.audit, k.c.propensity.label("picked"))
+            select(*frames.columns())
             .select_from(joined)
-            .where(p.c.timestamp >= start, p.c.timestamp < end, p.c.variant.in_(ANSWERED))
+            .where(p.c.timestamp >= start, p.c.timestamp < end, p.c.variant.in_(ANSWERED), *only)
             .order_by(p.c.timestamp, p.c.prediction_id)
+            .execution_options(stream_results=True)
         )
         with self._read() as db:
-            rows = db.execute(query).mappings().all()
-        return _window(start, end, rows)
+            return frames.window(start, end, db.execute(query).partitions(ROWS_AT_A_TIME), share)
+
+    def _logged(self, start: datetime, end: datetime) -> int:
+        """Rows of about [start, end), shadows too, counted without reading any."""
+        query = select(func.count()).where(*_ids(schema.predictions, start, end))
+        with self._read() as db:
+            return int(db.execute(query).scalar_one())
 
     def answers(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Answers and shadow answers of [start, end): request_id, model_version, variant, label,
@@ -87,23 +110,17 @@ def _complained(end: datetime) -> Any:
     return select(f).where(about, f.c.timestamp < end, or_(down, corrected)).exists()
 
 
-def _window(start: datetime, end: datetime, rows: Sequence[Any]) -> Window:
-    names = ["prediction_id", "request_id", "timestamp", "model_version", "variant", "text", "label"]
-    names += ["score", "encoder", "user_key", "truth"]
-    frame = pd.DataFrame({n: [r[n] for r in rows] for n in names}, columns=names)
-    frame["audit"] = [bool(r["audit"]) for r in rows]
-    frame["kept"] = pd.Series([r["propensity"] for r in rows], dtype=float)
-    frame["propensity"] = pd.Series([r["picked"] for r in rows], dtype=float) * frame["kept"]
-    frame["truth"] = pd.Series([r["truth"] for r in rows], dtype=object)
-    for name in sorted({k for r in rows for k in r["segments"]}):
-        frame[f"segment.{name}"] = [r["segments"].get(name, "") for r in rows]
-    raw = [np.frombuffer(r["embedding"], dtype=np.float16) for r in rows]
-    dim = len(raw[-1]) if raw else 0
-    embeddings = np.full((len(raw), dim), np.nan, dtype=np.float32)
-    for i, e in enumerate(raw):
-        if len(e) == dim:  # else it was made by an encoder of another size, before the newest
-            embeddings[i] = e
-    probabilities = [
-        np.frombuffer(r["probabilities"], dtype=np.float16).astype(np.float32) for r in rows
-    ]
-    return Window(start, end, frame, embeddings, probabilities)
+def _ids(rows: FromClause, start: datetime, end: datetime) -> list[ColumnElement[bool]]:
+    """The rows of [start, end) and of the rest of its last millisecond, by the time in their ids: the
+    index has all that is asked for, and the rows, with their embeddings, are not touched."""
+    after = uuid7_floor(end + timedelta(milliseconds=1))
+    return [rows.c.prediction_id >= uuid7_floor(start), rows.c.prediction_id < after]
+
+
+def _drawn(start: datetime, end: datetime, share: float) -> ColumnElement[bool]:
+    """Rows whose id ends in a hash below `share`."""
+    rows = schema.predictions.alias("drawn")
+    end_of_id = func.substr(rows.c.prediction_id, 29)
+    below = f"{int(share * 16**8):08x}"
+    few = select(rows.c.prediction_id).where(*_ids(rows, start, end), end_of_id < below)
+    return schema.predictions.c.prediction_id.in_(few)

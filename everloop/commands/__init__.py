@@ -8,11 +8,14 @@ from everloop.commands import (
     data,
     keys,
     label,
+    monitor,
     predict,
+    quarantine,
     replay,
     rollout,
     runtimes,
     serve,
+    topics,
     turn,
     workspace,
 )
@@ -25,9 +28,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (workspace, serve, predict, replay, turn, runtimes):
+for module in (workspace, serve, predict, replay, monitor, turn, quarantine, runtimes):
     module.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(label.app, name="label")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
+app.add_typer(topics.app, name="topics")

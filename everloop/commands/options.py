@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+HOUR = timedelta(hours=1)
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", help="The workspace, a folder.", show_default=True)
 ]
@@ -30,4 +32,25 @@ def at(now: str | None) -> datetime:
     except (ValueError, OverflowError):
         raise DataError(
             "not a time", where="--now", got=now, expected="ISO 8601, as 2026-01-05T00:00"
+        ) from None
+
+
+def since(stretch: str, now: datetime) -> datetime:
+    """Where `--since` begins. Raises DataError when it is neither a stretch of time nor a time.
+
+    >>> since("14d", datetime(2026, 1, 15)), since("36h", datetime(2026, 1, 2, 12))
+    (datetime.datetime(2026, 1, 1, 0, 0), datetime.datetime(2026, 1, 1, 0, 0))
+    """
+    from core.errors import DataError
+    from core.records import utc
+
+    found = re.fullmatch(r"(\d{1,6})([hdw])", stretch)
+    try:
+        if found:
+            return now - int(found[1]) * {"h": HOUR, "d": 24 * HOUR, "w": 168 * HOUR}[found[2]]
+        return utc(datetime.fromisoformat(stretch))
+    except (ValueError, OverflowError):
+        expected = "36h, 14d, 8w, or a time as 2026-01-05T00:00"
+        raise DataError(
+            "not a stretch of time", where="--since", got=stretch, expected=expected
         ) from None

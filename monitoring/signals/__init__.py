@@ -1,15 +1,34 @@
 """Everything there is to say of a window, one file a subject. The order is that of the picture."""
 
-from monitoring.signals import accuracy, confidence, drift, quality, rows
+from monitoring.signals import (
+    accuracy,
+    confidence,
+    custom,
+    descriptors,
+    drift,
+    estimated,
+    feedback,
+    novelty,
+    proxies,
+    quality,
+    rows,
+    system,
+)
 from monitoring.view import Measure, Spec
 
-MEASURES: tuple[Measure, ...] = (
-    rows.measure,
-    quality.measure,
-    drift.measure,
-    confidence.measure,
-    accuracy.measure,
+PARTS = (
+    rows,
+    quality,
+    drift,
+    confidence,
+    accuracy,
+    estimated,
+    feedback,
+    proxies,
+    descriptors,
+    novelty,
+    system,
+    custom,
 )
-SPECS: dict[str, Spec] = {
-    spec.name: spec for part in (rows, quality, drift, confidence, accuracy) for spec in part.SPECS
-}
+MEASURES: tuple[Measure, ...] = tuple(part.measure for part in PARTS)
+SPECS: dict[str, Spec] = {spec.name: spec for part in PARTS for spec in part.SPECS}

@@ -1,57 +1,101 @@
-"""Accuracy of the model that serves, on the labels there are: they come late and few, so those of the
-reference count too."""
+"""Accuracy on labels. They come late and few, so those of the last `accuracy_days` days count.
+
+Audit rows never train, so every model may be judged by all of them: the one that serves now is asked
+again for what others answered, from the stored embedding. The rows that were picked for training say
+something of a model only where it answered them itself, before anybody had labelled them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 
-from core.records import Signal
-from monitoring.accuracy import plain, weighted
-from monitoring.view import Spec, View, commonest
+from core.records import Array, Signal, Window
+from monitoring.accuracy import Estimate, macro_f1, plain, weighted
+from monitoring.view import Spec, View
 
 _SHARE = "{value:.3f} (95 % interval {low:.3f}..{high:.3f}), less than {baseline:.3f}"
 AUDIT = Spec("accuracy.audit", "share", "accuracy", "whole", f"accuracy on audit labels: {_SHARE}")
 WEIGHTED = Spec(
     "accuracy.ipw", "share", "accuracy", "whole", f"accuracy on all labels, weighted: {_SHARE}"
 )
-SPECS = (AUDIT, WEIGHTED)
+F1 = Spec("f1.audit", "macro-F1", "accuracy")
+SPECS = (AUDIT, WEIGHTED, F1)
 
 
 def measure(view: View) -> Iterator[Signal]:
-    for spec in SPECS:
-        if len(view.whole) == 0:
+    if len(view.whole) == 0:
+        for spec in SPECS:
             yield view.signal(spec, None, "not enough rows: 0", held=False)
-            continue
-        yield _of(view, spec)
-
-
-def _of(view: View, spec: Spec) -> Signal:
-    needed = view.settings.min_labels
-    version = commonest(view.whole.rows["model_version"])
-    both = [w.rows for w in (view.whole_reference, view.whole) if len(w)]
-    rows = pd.concat(both, ignore_index=True)
-    rows = rows[rows["truth"].notna() & (rows["model_version"] == version)]
-    if spec is AUDIT:
-        rows = rows[rows["audit"].astype(bool)]
-    else:
-        rows = rows[(rows["propensity"] > 0) & (rows["propensity"] <= 1)]
-    if len(rows) < needed:
-        note = f"not enough labels of model_version {version}: {len(rows)}, {needed} needed"
-        return view.signal(spec, None, note, held=False)
+        return
+    version = view.model.version
+    audit, again = _audit(view, version)
+    asked = f", {again} of them answered again by it" if again else ""
+    truth, label = (audit[n].to_numpy(dtype=str) for n in ("truth", "label"))
+    yield _signal(view, AUDIT, plain(truth == label) if len(audit) else None, version, asked)
+    rows = pd.concat([w.rows for w in _labelled(view)], ignore_index=True)
+    rows = rows[
+        rows["propensity"].between(0, 1, inclusive="right") & (rows["model_version"] == version)
+    ]
     right = (rows["label"] == rows["truth"]).to_numpy(dtype=bool)
     chances = rows["propensity"].to_numpy(dtype=float)
-    found = plain(right) if spec is AUDIT else weighted(right, chances)
+    yield _signal(view, WEIGHTED, weighted(right, chances) if len(rows) else None, version)
+    few = len(audit) < view.settings.min_labels
+    yield _signal(view, F1, None if few else macro_f1(truth, label, seed=view.seed), version, asked)
+
+
+def _signal(view: View, spec: Spec, found: Estimate | None, version: str, more: str = "") -> Signal:
+    needed, labels = view.settings.min_labels, found.labels if found else 0
+    if found is None or labels < needed:
+        note = f"not enough labels of model_version {version}: {labels}, {needed} needed"
+        return view.signal(spec, None, note, held=False)
     if found.effective < needed:
-        worth = f"{found.labels} labels are worth {found.effective:.1f} drawn evenly"
+        worth = f"{labels} labels are worth {found.effective:.1f} drawn evenly"
         return view.signal(spec, None, f"not enough labels: {worth}, {needed} needed", held=False)
     return view.signal(
         spec,
         found.value,
-        f"{found.labels} labels of model_version {version}",
-        baseline=view.settings.accuracy_floor,
+        f"{labels} labels of model_version {version}{more}",
+        baseline=view.settings.accuracy_floor if spec.bad else None,
         low=found.low,
         high=found.high,
         held=False,
     )
+
+
+def _audit(view: View, version: str) -> tuple[pd.DataFrame, int]:
+    """Audit rows with the label this version gives them, and how many it was asked again."""
+    found, again = [], 0
+    for window in _labelled(view):
+        window = window.take(window.rows["audit"].to_numpy(dtype=bool))
+        own = (window.rows["model_version"] == version).to_numpy(dtype=bool)
+        other = _readable(view, window) & ~own
+        rows = window.rows[["label", "truth"]].copy()
+        if other.any() and view.model.classify:
+            best = view.model.classify(window.embeddings[other]).argmax(axis=1)
+            rows.loc[other, "label"] = [view.model.labels[i] for i in best]
+        found.append(rows[own | other])
+        again += int(other.sum())
+    return pd.concat(found, ignore_index=True), again
+
+
+def _readable(view: View, window: Window) -> Array:
+    """(n,) rows whose embedding the serving model's head understands."""
+    if view.model.classify is None:
+        return np.zeros(len(window), dtype=bool)
+    whole = np.isfinite(window.embeddings).all(axis=1)
+    return np.asarray(whole & (window.rows["encoder"] == view.model.encoder).to_numpy(dtype=bool))
+
+
+def _labelled(view: View) -> list[Window]:
+    """Labelled rows of the last days; without a longer memory those of the window and its reference."""
+    start = pd.Timestamp(view.whole.end - timedelta(days=view.settings.accuracy_days))
+    given = [view.labelled] if view.labelled is not None else [view.whole_reference, view.whole]
+    found = [view.whole.take(np.zeros(0, dtype=int))]
+    for window in (w for w in given if len(w)):
+        late = window.rows["truth"].notna() & (window.rows["timestamp"] >= start)
+        found.append(window.take(late.to_numpy(dtype=bool)))
+    return found

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from core.records import Array, Signal
+from core.records import Array, Signal, Window
+from monitoring.signals.means import mean
 from monitoring.view import Spec, View, commonest
 
 CONFIDENCE = Spec(
@@ -17,10 +18,22 @@ CONFIDENCE = Spec(
     bad="below",
     words="confidence: mean {value:.3f}, less than {baseline:.3f}",
 )
-SPECS = (CONFIDENCE,)
+ENTROPY = Spec(
+    "entropy",
+    "share",
+    "proxy",
+    bad="above",
+    words="entropy: {value:.3f} of the most there can be, more than {baseline:.3f}",
+)
+SPECS = (CONFIDENCE, ENTROPY)
 
 
 def measure(view: View) -> Iterator[Signal]:
+    yield from _confidence(view)
+    yield _entropy(view)
+
+
+def _confidence(view: View) -> Iterator[Signal]:
     window, reference, settings = view.window.rows, view.reference.rows, view.settings
     scores = _scores(window)
     if len(scores) == 0:
@@ -43,3 +56,33 @@ def measure(view: View) -> Iterator[Signal]:
 def _scores(rows: pd.DataFrame) -> Array:
     scores: Array = rows["score"].to_numpy(dtype=float)
     return scores[np.isfinite(scores)]
+
+
+def _entropy(view: View) -> Signal:
+    """Of the answers of the window's commonest version; the reference's are of that version too."""
+    if len(view.window) == 0:
+        return view.signal(ENTROPY, None, "not enough rows: 0")
+    version = commonest(view.window.rows["model_version"])
+    ours, theirs = (_entropies(sample, version) for sample in view.sample)
+    return mean(view, ENTROPY, ours, theirs, f"of model_version {version}, with probabilities")
+
+
+def _entropies(window: Window, version: str) -> Array:
+    """(m,) Shannon entropy of each answer of a version over that of equally likely labels."""
+    rows, given = np.flatnonzero(window.rows["model_version"] == version), window.probabilities
+    if len(given) != len(window):
+        return np.zeros(0)
+    if isinstance(given, np.ndarray):
+        return _evenness(given[rows])
+    return np.array([_evenness(given[i][None])[0] for i in rows])
+
+
+def _evenness(shares: Array) -> Array:
+    """(m,) from (m, n_labels) probabilities; NaN where they are none, or there is one label only."""
+    if shares.shape[1] < 2:
+        return np.full(len(shares), np.nan)
+    with np.errstate(all="ignore"):
+        p = shares / shares.sum(axis=1, keepdims=True)
+        p = np.where((p >= 0).all(axis=1, keepdims=True), p, np.nan)
+        nats = -np.where(p > 0, p * np.log(p), p).sum(axis=1)
+        return np.asarray(nats / np.log(float(shares.shape[1])))

@@ -20,12 +20,12 @@ SPECS = (ROWS,)
 
 
 def measure(view: View) -> Iterator[Signal]:
-    """Rows count what they stand for, where the log keeps a share."""
-    rows = float((1 / view.whole.kept).sum())
+    """Rows count what they stand for, where the log keeps a share, or a share of it was read."""
+    rows = float((1 / view.whole.kept).sum()) / view.whole.share
     days = np.unique(windows_before(view.whole, view.whole_reference))
     if len(days) == 0:
         yield view.signal(ROWS, rows, "not comparable: no reference")
         return
-    usual = float((1 / view.whole_reference.kept).sum()) / len(days)
+    usual = float((1 / view.whole_reference.kept).sum()) / view.whole_reference.share / len(days)
     note = f"{usual:,.0f} rows in a usual window"
     yield view.signal(ROWS, rows, note, baseline=usual * view.settings.traffic_share)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.store import Store
+from flows.home import Home
 from serving.service import Service
 from tests.code.fake_models import Shelf
+from tests.code.inbox import Inbox, listening
 
 
 @pytest.fixture
@@ -28,3 +31,42 @@ def shelf() -> Shelf:
 @pytest.fixture
 def service(store: Store, shelf: Shelf) -> Service:
     return Service(store, shelf.load, max_text=100, refresh_seconds=0)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A workspace after two days of the loop."""
+    from everloop.replay import run
+    from tests.code.small_loop import job, make_home
+
+    quiet = {"accuracy_floor": 0.0}  # so tiny a model is hardly ever right
+    home = make_home(tmp_path_factory.mktemp("cli") / "shop", monitoring=quiet)
+    run(home, job(days=2))
+    home.store.close()
+    return home
+
+
+@pytest.fixture(scope="session")
+def shop(made: Home) -> Path:
+    """The same, for commands that only look."""
+    return made.workspace.root
+
+
+@pytest.fixture
+def own(made: Home, tmp_path: Path) -> Path:
+    """A copy of it, for commands that change something."""
+    return Path(shutil.copytree(made.workspace.root, tmp_path / "own", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace without a model."""
+    from everloop.init import init
+
+    return init(tmp_path_factory.mktemp("cli") / "empty").root
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with listening() as box:
+        yield box

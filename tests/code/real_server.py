@@ -31,10 +31,10 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
 
 
 @contextmanager
-def running(service: Service, store: Store) -> Iterator[str]:
+def running(service: Service, store: Store, metrics: Metrics | None = None) -> Iterator[str]:
     """The address of a server that answers until the block ends."""
     settings = Serving(max_inputs=100)
-    engine = Engine(service, now, Metrics(), settings)
+    engine = Engine(service, now, metrics or Metrics(), settings)
     app = create_app(engine, store, now, settings)
     with socket.create_server(("127.0.0.1", 0)) as door:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,40 +21,10 @@ from core.records import AnnotationTask, Rollout
 from core.store import Store
 from everloop.commands import app
 from everloop.init import init
-from everloop.replay import run
-from flows.home import Home
 from tests.code.command_line import everloop, refused
-from tests.code.small_loop import job, make_home
 
 END = datetime(2026, 1, 7, tzinfo=UTC)  # the shop's loop has turned twice
 NUMBER = re.compile(r"\d+\.\d+")  # what a machine's rounding may change
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A workspace after two days of the loop."""
-    home = make_home(tmp_path_factory.mktemp("cli") / "shop")
-    run(home, job(days=2))
-    home.store.close()
-    return home
-
-
-@pytest.fixture(scope="module")
-def shop(made: Home) -> Path:
-    """The same, for commands that only look."""
-    return made.workspace.root
-
-
-@pytest.fixture
-def own(made: Home, tmp_path: Path) -> Path:
-    """A copy of it, for commands that change something."""
-    return Path(shutil.copytree(made.workspace.root, tmp_path / "own", symlinks=True))
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace without a model."""
-    return init(tmp_path_factory.mktemp("cli") / "empty").root
 
 
 def store(place: Path) -> Store:
@@ -92,25 +61,29 @@ Options:
   --help  Show this message and exit.
 
 Commands:
-  init      Make a workspace: git, DVC, params.yaml and dvc.yaml.
-  check     Validate params.yaml and report all faults together.
-  train     Train the first model of a workspace; it is the champion.
-  stage     Run one stage of dvc.yaml; `dvc repro` calls this.
-  serve     Serve the champion over HTTP.
-  predict   Classify every row of a file.
-  demo      The whole loop on the bundled sample stream.
-  replay    Drive every stage over a stream of the past.
-  sample    Write the sample stream that the demo replays.
-  monitor   Signals and alerts of the newest window.
-  loop      One turn: rollout, monitor, pick labels, retrain if due.
-  retrain   Make a dataset version, train, test, and start a rollout.
-  flow      Run one Prefect flow now.
-  schedule  Serve the flows on the schedule of params.yaml until stopped.
-  runtimes  Measure the champion on every runtime, and say which to take.
-  data      List, show, compare and check out dataset versions.
-  label     Send tasks out for labels and take annotations in.
-  rollout   Look at a rollout, promote it, or roll it back.
-  keys      Make, list and revoke API keys.
+  init        Make a workspace: git, DVC, params.yaml and dvc.yaml.
+  check       Validate params.yaml and report all faults together.
+  train       Train the first model of a workspace; it is the champion.
+  stage       Run one stage of dvc.yaml; `dvc repro` calls this.
+  serve       Serve the champion over HTTP.
+  predict     Classify every row of a file.
+  demo        The whole loop on the bundled sample stream.
+  replay      Drive every stage over a stream of the past.
+  sample      Write the sample stream that the demo replays.
+  monitor     Is all well? The newest window's signals and alerts.
+  alerts      Alerts: open ones, those lately over, and how many a week.
+  signals     The history of a signal, or what signals there are.
+  loop        One turn: rollout, monitor, pick labels, retrain if due.
+  retrain     Make a dataset version, train, test, and start a rollout.
+  flow        Run one Prefect flow now.
+  schedule    Serve the flows on the schedule of params.yaml until stopped.
+  quarantine  Rows that failed data quality checks, and which ones.
+  runtimes    Measure the champion on every runtime, and say which to take.
+  data        List, show, compare and check out dataset versions.
+  label       Send tasks out for labels and take annotations in.
+  rollout     Look at a rollout, promote it, or roll it back.
+  keys        Make, list and revoke API keys.
+  topics      List new topics, and send their rows for labels.
 """
 
 
@@ -435,66 +408,6 @@ def test_the_hand_on_the_lever(rolling: Path, verb: str, verdict: str, serves: s
 
 
 # -- the loop by hand -----------------------------------------------------------------------------
-
-
-def test_monitor(shop: Path) -> None:
-    ran = everloop("monitor", "-w", shop, "--now", "2026-01-06")
-    assert (ran.code, ran.err) == (0, "")
-    lines = [re.sub(" +", " ", NUMBER.sub("#", x)) for x in ran.out.splitlines()]
-    assert [x for x in lines if not re.match("accuracy.ipw|critical: accuracy|$", x)] == [
-        "window: 2026-01-05 00:00 to 2026-01-06 00:00 UTC",
-        lines[2],
-        "rows 40 rows not comparable: no reference",
-        "expectations.failed 0 share #",
-        "expectations.broken 0 checks 0",
-        "drift.embeddings - MMD^2 not enough rows: 40, 50 needed",
-        "drift.labels - L1 not enough rows: 40, 50 needed",
-        "confidence # probability not comparable: model_version 1 is behind 40 rows of the window "
-        "and 0 of the reference",
-        "accuracy.audit - share not enough labels of model_version 1: 3, 10 needed",
-    ]
-    assert re.fullmatch("signal value unit( 95 % interval)? limit note", lines[2])
-
-
-def test_monitor_as_json(shop: Path) -> None:
-    found = json.loads(everloop("monitor", "-w", shop, "--now", "2026-01-06", "--json").out)
-    rows = found["signals"][0]
-    assert (rows["name"], rows["value"], rows["window_end"]) == (
-        "rows",
-        40.0,
-        "2026-01-06T00:00:00+00:00",
-    )
-    assert isinstance(found["alerts"], list)
-
-
-def test_monitor_without_traffic(shop: Path) -> None:
-    ran = everloop("monitor", "-w", shop, "--now", "2027-01-01")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.out == (
-        "window: 2026-12-31 00:00 to 2027-01-01 00:00 UTC\n"
-        "no traffic in it; the loop last turned at: everloop monitor --now 2026-01-07T00:00\n"
-        "\n"
-        "signal               value  unit         note\n"
-        "rows                 0      rows         not comparable: no reference\n"
-        "expectations.failed  -      share        not enough rows: 0\n"
-        "expectations.broken  -      checks       not enough rows: 0\n"
-        "drift.embeddings     -      MMD^2        not enough rows: 0, 50 needed\n"
-        "drift.labels         -      L1           not enough rows: 0, 50 needed\n"
-        "confidence           -      probability  not enough rows: 0 with a score\n"
-        "accuracy.audit       -      share        not enough rows: 0\n"
-        "accuracy.ipw         -      share        not enough rows: 0\n"
-    )
-
-
-def test_monitor_without_a_model(empty: Path) -> None:
-    ran = everloop("monitor", "-w", empty)
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.out == (
-        "not enough to say anything: no model serves yet\n"
-        "the first: everloop train TRAIN.csv --eval EVAL.csv\n"
-    )
-    none: dict[str, list[Any]] = {"signals": [], "alerts": []}
-    assert json.loads(everloop("monitor", "-w", empty, "--json").out) == none
 
 
 @pytest.mark.parametrize("command", ["loop", "retrain"])

@@ -17,12 +17,14 @@ from typing import Any
 
 import pytest
 
+from core.episodes import STATE, Episodes
 from core.errors import EverloopError, ModelError, ParamsError
 from core.records import Rollout
 from everloop import stack
 from everloop.init import init
 from everloop.replay import run
 from flows import stages
+from flows.alerts import TOLD
 from flows.home import Home, open_home
 from tests.code.small_loop import job, make_home
 from tests.code.test_loop import outcome
@@ -97,6 +99,12 @@ def test_settings_stay_inside_the_workspace_and_yield_to_the_user(
     assert (empty / ".everloop" / "prefect").is_dir()
 
 
+def test_outside_of_a_flow_run_there_are_no_prefect_events(empty: Path) -> None:
+    from flows.deployed import listening
+
+    assert listening(empty).channels == []
+
+
 @pytest.fixture(scope="module")
 def alike(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Home]:
     """Two workspaces that are alike: two days replayed, nothing labelled since."""
@@ -124,6 +132,8 @@ def test_flows_end_as_the_plain_functions_do(alike: tuple[Home, Home]) -> None:
         FLOWS["loop"](workspace=root, now=NEXT_DAY)  # a retry, or a second worker
         with pytest.raises(EverloopError, match="no such workspace"):
             FLOWS["loop"](workspace=root + "x")
+    open_ = Episodes.of(flowing.store.get(STATE)).open
+    assert flowing.store.get(TOLD) == {e.key: {"prefect": e.severity} for e in open_} != {}
     expected = stages.monitor(plain, NEXT_DAY)
     stages.retrain(plain, NEXT_DAY, "why not")
     assert verdict == stages.roll_out(plain, NEXT_DAY)

@@ -40,6 +40,12 @@ from tests.code.test_store import (
     test_two_labels_for_one_prediction_store_nothing,
     test_window_is_half_open_ordered_and_leaves_shadows_out,
 )
+from tests.code.test_windows import (
+    test_at_most_so_many_rows_are_read_and_always_the_same_ones,
+    test_models_of_more_labels_make_rows_of_other_lengths,
+    test_the_columns_of_a_window,
+    test_the_rows_with_a_truth,
+)
 from tests.code.test_writer import (
     test_rows_are_stored_and_counted_when_the_future_is_done,
     test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame,
@@ -52,13 +58,17 @@ __all__ = [  # run here too, with this file's `store`
     "test_a_store_of_another_version_is_refused",
     "test_a_store_of_version_1_gets_what_is_new",
     "test_a_text_is_read_once_for_each_encoder",
+    "test_at_most_so_many_rows_are_read_and_always_the_same_ones",
     "test_killed_half_way_it_goes_on_and_counts_on",
     "test_logging_again_is_harmless",
+    "test_models_of_more_labels_make_rows_of_other_lengths",
     "test_old_rows_go_and_those_that_are_wanted_stay",
     "test_once_runs_a_step_once_and_a_killed_step_again",
     "test_records_come_back_as_they_went_in",
     "test_rows_are_stored_and_counted_when_the_future_is_done",
+    "test_the_columns_of_a_window",
     "test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame",
+    "test_the_rows_with_a_truth",
     "test_the_same_group_again_counts_nothing",
     "test_two_labels_for_one_prediction_store_nothing",
     "test_window_is_half_open_ordered_and_leaves_shadows_out",

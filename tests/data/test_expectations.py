@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from core.records import Window
+from monitoring import Expectation
+from monitoring.data_docs import data_docs
 from monitoring.expectations import check, failed_rows
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -110,3 +112,53 @@ def test_the_window_is_not_changed():
     before = whole.rows.copy()
     check(whole, KNOWN, max_length=100)
     pd.testing.assert_frame_equal(whole.rows, before)
+
+
+def own(kind: str, name: str = "", **kwargs: object) -> Expectation:
+    return Expectation(type=kind, kwargs=kwargs, name=name)
+
+
+def test_a_users_own_expectations_are_checked_beside_ours():
+    mine = [
+        own("expect_column_values_to_not_match_regex", "text.email", column="text", regex="@"),
+        own("expect_column_mean_to_be_between", column="score", min_value=0.9),
+        own("expect_column_values_to_be_between", column="score", min_value=0.6, mostly=0.5),
+    ]
+    checks = check(changed("text", {3: "me@example.com"}), KNOWN, 100, mine)
+    assert [(c.name, c.passed, c.failed, c.error) for c in checks[6:]] == [
+        ("text.email", False, ("r3",), ""),
+        ("column_mean_to_be_between.score", False, (), ""),
+        ("column_values_to_be_between.score", True, (), ""),  # of mostly half of the rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mine", "error"),
+    [
+        (own("expect_the_moon"), "expect_the_moon not found"),
+        (own("expect_column_values_to_be_between", column="score", least=0), "least"),
+        (own("expect_column_values_to_be_unique", column="nowhere"), 'The column "nowhere" in BatchData does not exist.'),
+    ],
+)  # fmt: skip
+def test_an_expectation_that_cannot_be_checked_is_broken(mine, error):
+    *ours, broken = check(window(), KNOWN, 100, [mine])
+    assert all(c.passed for c in ours)
+    assert (broken.name, broken.passed, broken.failed) == (mine.title, False, ())
+    assert error in broken.error
+
+
+def test_data_docs_are_a_page_that_works_offline(tmp_path):
+    page = data_docs(changed("text", {3: "", 4: "x" * 200}), KNOWN, 100, tmp_path / "docs")
+    html = page.read_text(encoding="utf-8")
+    assert page == tmp_path / "docs" / "quality-2026-01-06T00.html"
+    assert "must always match this regular expression" in html.replace(
+        "values must match", "must always match"
+    )
+    assert "2026-01-05 00:00 to 2026-01-06 00:00 UTC, 20 rows" in html
+    assert [tag for tag in ("<script", "<link", "<img", "http") if tag in html] == []
+
+
+def test_data_docs_of_no_rows(tmp_path):
+    whole = window()
+    empty = Window(whole.start, whole.end, whole.rows.iloc[:0], whole.embeddings[:0], [])
+    assert "0 rows" in data_docs(empty, KNOWN, 100, tmp_path).read_text(encoding="utf-8")

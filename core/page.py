@@ -134,12 +134,12 @@ def figures(items: Iterable[tuple[str, str]]) -> str:
     return f'<div class="figures">{cells}</div>'
 
 
-def write_page(path: Path, title: str, body: Iterable[str]) -> Path:
-    """The whole page or nothing of it, also when killed."""
+def write_page(path: Path, title: str, body: Iterable[str], style: str = "") -> Path:
+    """The whole page or nothing of it, also when killed. `style` is CSS of this page's own."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     page = PAGE.substitute(
-        title=text(title), style=STYLE, body="\n".join(part for part in body if part)
+        title=text(title), style=STYLE + style, body="\n".join(part for part in body if part)
     )
     # a lone surrogate in somebody's text must not cost the page
     partial.write_bytes(page.encode("utf-8", "replace"))

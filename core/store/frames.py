@@ -1,0 +1,113 @@
+"""Rows of the prediction log as columns: a day of 100,000 answers is one frame and two matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+from sqlalchemy import ColumnElement, Text, cast, type_coerce
+
+from core import schema
+from core.records import Array, Window
+
+IDS = ("prediction_id", "request_id")
+ARRAYS = ("embedding", "probabilities")
+PLAIN = ("model_version", "variant", "text", "label", "score", "encoder", "user_key", "latency_ms")
+
+
+def columns() -> list[ColumnElement[Any]]:
+    """What is read of an answer, times and segments as the database has them: to make an object of
+    each would take longer than all the rest."""
+    p, a, k = schema.predictions, schema.annotations, schema.tasks
+    return [
+        *(p.c[name] for name in (*IDS, *PLAIN)),
+        type_coerce(p.c.timestamp, Text).label("timestamp"),
+        cast(p.c.segments, Text).label("segments"),
+        p.c.propensity.label("kept"),
+        k.c.propensity.label("picked"),
+        k.c.audit,
+        a.c.label.label("truth"),
+        *(p.c[name] for name in ARRAYS),
+    ]
+
+
+def window(
+    start: datetime, end: datetime, parts: Iterable[Sequence[Sequence[Any]]], share: float
+) -> Window:
+    """The window of rows that come in parts, each row with the values of `columns`."""
+    names = [c.key or "" for c in columns()]
+    given: dict[str, list[Any]] = {name: [] for name in names[: -len(ARRAYS)]}
+    embeddings, probabilities = Arrays(), Arrays()
+    for part in parts:
+        *plain, vectors, shares = zip(*part, strict=True)
+        for name, values in zip(given, plain, strict=True):
+            given[name].extend(values)
+        embeddings.add(vectors)
+        probabilities.add(shares)
+    return Window(start, end, _frame(given), embeddings.matrix(), probabilities.rows(), share)
+
+
+class Arrays:
+    """Float16 arrays of many rows as they come from the database, in few and large pieces."""
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._pieces: list[bytes] = []
+
+    def add(self, blobs: Sequence[bytes | None]) -> None:
+        self._sizes += [len(b) // 2 if b else 0 for b in blobs]
+        self._pieces.append(b"".join(b or b"" for b in blobs))
+
+    def rows(self) -> Array | list[Array]:
+        """Float32: a matrix where all rows are as long, else an array a row."""
+        if set(self._sizes) == {0}:
+            return np.zeros((len(self._sizes), 0), dtype=np.float32)
+        if len(set(self._sizes)) == 1:
+            return self._stacked(self._sizes[0])
+        ends = np.cumsum(self._sizes)[:-1]
+        return np.split(self._stacked(1)[:, 0], ends) if self._sizes else []
+
+    def matrix(self) -> Array:
+        """(n, dim) float32. NaN where an encoder of another size than the newest row's made it."""
+        dim = next((size for size in reversed(self._sizes) if size), 0)
+        rows = self.rows()
+        if isinstance(rows, np.ndarray):
+            return rows
+        blank = np.full(dim, np.nan, dtype=np.float32)
+        made = [row if len(row) == dim else blank for row in rows]
+        return np.array(made, dtype=np.float32).reshape(len(made), dim)
+
+    def _stacked(self, width: int) -> Array:
+        """All pieces as one (n, width) matrix, and the pieces let go one by one."""
+        end = sum(self._sizes) // width
+        whole = np.empty((end, width), dtype=np.float32)
+        while self._pieces:
+            piece = np.frombuffer(self._pieces.pop(), dtype=np.float16).reshape(-1, width)
+            whole[end - len(piece) : end] = piece
+            end -= len(piece)
+        return whole
+
+
+def _frame(given: dict[str, list[Any]]) -> pd.DataFrame:
+    kept = np.array(given["kept"], dtype=float)
+    times = pd.to_datetime(pd.Series(given["timestamp"], dtype=object), utc=True, format="ISO8601")
+    made = {
+        **{name: given[name] for name in IDS},
+        "timestamp": times.astype("datetime64[us, UTC]"),
+        **{name: given[name] for name in PLAIN},
+        "truth": pd.Series(given["truth"], dtype=object),
+        "audit": np.array([bool(x) for x in given["audit"]], dtype=bool),
+        "kept": kept,
+        "propensity": np.array(given["picked"], dtype=float) * kept,
+    }
+    return pd.DataFrame(made | _segments(given["segments"]))
+
+
+def _segments(texts: list[str]) -> dict[str, list[str]]:
+    known = {text: orjson.loads(text) for text in set(texts)}
+    names = sorted({name for segments in known.values() for name in segments})
+    return {f"segment.{n}": [known[text].get(n, "") for text in texts] for n in names}

@@ -1,0 +1,154 @@
+"""Commands that look at what is watched: the newest window, its alerts, the history of a signal."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from everloop.commands.options import NowOption, WorkspaceOption, at, since
+
+if TYPE_CHECKING:
+    from core.records import Signal
+    from everloop.overview import Place
+    from flows.home import Home
+
+LATELY = 14  # windows of a sparkline
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Since = Annotated[
+    str, typer.Option("--since", help="How far back: 36h, 14d, 8w, or a time (ISO 8601, UTC).")
+]
+
+
+def monitor(
+    workspace: WorkspaceOption = Path(),
+    now: NowOption = None,
+    segments: Annotated[bool, typer.Option("--segments", help="Show every segment too.")] = False,
+    as_json: Json = False,
+    report: Annotated[bool, typer.Option("--report", help="Write a page about it too.")] = False,
+) -> None:
+    """Is all well? The newest window's signals and alerts.
+
+    It only looks: signals and alerts are stored by the loop.
+
+    Example: everloop monitor --segments --report
+    """
+    from core.records import to_json
+    from everloop.overview import Picture, overview, status
+    from flows import alerts as rules
+    from flows.home import open_home
+    from flows.monitor import look, write_report
+    from monitoring.alerts import unsaid
+    from monitoring.explain import explain
+    from monitoring.page import Story
+
+    home, when = open_home(workspace), at(now)
+    modelled = home.store.get("champion") is not None
+    seen = look(home, when) if modelled else None
+    signals = seen.signals if seen else []
+    raised = rules.shown(home, signals, when) if seen else []
+    if as_json:
+        told = {"signals": [to_json(s) for s in signals], "alerts": [to_json(d) for d in raised]}
+        state = status(raised) if seen else "no model serves yet"
+        typer.echo(json.dumps({"status": state, **told}, indent=2))
+        return
+    if seen is None:
+        typer.echo("not enough to say anything: no model serves yet")
+        typer.echo("the first: everloop train TRAIN.csv --eval EVAL.csv")
+        return
+    notes = [*_quiet(home, signals), *unsaid(signals, home.strategy.monitoring.rules, rules.past(home))]
+    lately = _lately(home, signals, when)
+    picture = Picture(signals, raised, lately, notes, _named(workspace))
+    typer.echo(overview(picture, segments))
+    if report and seen.view:
+        story = Story(seen.view, signals, alerts=raised, explanation=explain(seen.view))
+        typer.echo(f"\nreport: {write_report(home, story, when, True)}")
+
+
+def _quiet(home: Home, signals: list[Signal]) -> list[str]:
+    turned = home.store.get("curated_until")
+    if signals[0].value or not turned:
+        return []
+    when = f"{datetime.fromisoformat(turned):%Y-%m-%dT%H:%M}"
+    return [f"no traffic in this window; the loop last turned at: everloop monitor --now {when}"]
+
+
+def _lately(home: Home, signals: list[Signal], now: datetime) -> dict[Place, list[float | None]]:
+    """The last values that were stored of each signal, and the one just seen."""
+    hours = max(home.strategy.schedule.loop_hours, 1)
+    start = now - timedelta(hours=hours * LATELY)
+    found: dict[Place, list[float | None]] = {}
+    for s in home.store.signals(start, until=now - timedelta(seconds=1)):
+        found.setdefault((s.name, s.segment), []).append(s.value)
+    places = {(s.name, s.segment): s.value for s in signals}
+    return {p: [*found.get(p, [])[1 - LATELY :], value] for p, value in places.items()}
+
+
+def alerts(
+    workspace: WorkspaceOption = Path(),
+    back: Since = "28d",
+    everything: Annotated[bool, typer.Option("--all", help="Past ones of severity info too.")] = False,
+    as_json: Json = False,
+    now: NowOption = None,
+) -> None:
+    """Alerts: open ones, those lately over, and how many a week.
+
+    Example: everloop alerts --since 14d
+    """
+    from core.records import to_json
+    from everloop.overview import past_alerts
+    from flows.alerts import alerts_a_week, recent
+    from flows.home import open_home
+
+    home, when = open_home(workspace), at(now)
+    found = recent(home, since(back, when), when)
+    week = alerts_a_week(home, when)
+    if as_json:
+        picture = {"alerts_a_week": week.value, "alerts": [to_json(d) for d in found]}
+        typer.echo(json.dumps(picture, indent=2))
+        return
+    typer.echo(past_alerts(found, week, everything, _named(workspace)))
+
+
+def signals(
+    name: Annotated[str | None, typer.Argument(help="One signal; without it, all are listed.")] = None,
+    workspace: WorkspaceOption = Path(),
+    back: Since = "14d",
+    segment: Annotated[str, typer.Option(help="One segment, as plan=pro.")] = "",
+    plot: Annotated[bool, typer.Option("--plot", help="Draw it.")] = False,
+    as_json: Json = False,
+    now: NowOption = None,
+) -> None:
+    """The history of a signal, or what signals there are.
+
+    Example: everloop signals drift.embeddings --since 14d --plot
+    """
+    from core.records import to_json
+    from everloop import history
+    from flows.home import open_home
+
+    home, when = open_home(workspace), at(now)
+    start = since(back, when)
+    if name:
+        history.check(home, name, segment, start)
+    found = home.store.signals(start, name, when, segment)
+    if as_json:
+        typer.echo(json.dumps([to_json(s) for s in found], indent=2))
+    elif not found:
+        typer.echo(history.nothing(home, name, segment, back))
+    elif name is None:
+        typer.echo(history.listed(found))
+    else:
+        typer.echo(history.drawn(found) if plot else history.values(found))
+
+
+def _named(workspace: Path) -> str:
+    return "" if workspace == Path() else str(workspace)
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (monitor, alerts, signals):
+        app.command()(command)

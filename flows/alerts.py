@@ -1,0 +1,178 @@
+"""Alerts of a workspace: what a window opens, keeps and ends, and telling people of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.episodes import STATE, Episode, Episodes
+from core.records import Decision, Signal
+from flows.home import Home
+from monitoring.alerts import FATIGUE_DAYS, ORDER, Past, back, course, fatigue, findings, opened, over
+from monitoring.delivery import Channel, DeliveryError, Level, due, message, settled
+from monitoring.episodes import Change, turn
+from monitoring.rules import Rule
+
+log = logging.getLogger(__name__)
+TOLD = "alerts.told"  # alert -> channel -> the last level it was told
+
+
+def weigh(
+    home: Home, signals: Sequence[Signal], now: datetime, known: Episodes
+) -> tuple[Episodes, list[Change]]:
+    """What becomes of every alert in the window that these signals are of. Stores nothing."""
+    settings = home.strategy.monitoring
+    found = findings(signals, settings.rules, past(home))
+    return turn(known, signals, found, settings, home.store.champion(), now)
+
+
+def past(home: Home) -> Past:
+    """What was stored of a signal before its window, as far back as a rule looks."""
+
+    def look(rule: Rule, signal: Signal) -> Sequence[Signal]:
+        if not rule.memory:
+            return ()
+        start = signal.window_start
+        return home.store.signals(start - rule.memory, signal.name, start, signal.segment)
+
+    return look
+
+
+def _plain(_: Decision) -> dict[str, Any]:
+    return {}
+
+
+def _with(new: Decision, why: Callable[[Decision], dict[str, Any]]) -> Decision:
+    return replace(new, evidence={**new.evidence, **why(new)})
+
+
+def alert(
+    home: Home,
+    signals: Sequence[Signal],
+    now: datetime,
+    why: Callable[[Decision], dict[str, Any]] = _plain,
+) -> list[Decision]:
+    """Store what becomes of the alerts, all of it or nothing; returns those that are new.
+
+    `why` gives more evidence for a new one. Killed and called again with the same `now` and signals, it stores the same.
+    """
+    after, changes = weigh(home, signals, now, Episodes.of(home.store.get(STATE)))
+    decided = [(c, decisions(home, c, now)) for c in changes]
+    decided = [(c, [_with(d, why) for d in f] if c.what == "opened" else f) for c, f in decided]
+    home.store.decide([d for _, found in decided for d in found], {STATE: after.stored()})
+    for change, found in decided:
+        if change.what != "kept":
+            for decision in found[-1:]:
+                home.listen(decision)
+    return [d for change, found in decided if change.what == "opened" for d in found]
+
+
+def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
+    """The records of a change, the one that says what is new last."""
+    episode = change.episode
+    stored = home.store.decision(episode.key)
+    if change.what == "opened" and change.finding:
+        fresh = opened(episode, change.finding)
+        return [replace(fresh, evidence={**(stored.evidence if stored else {}), **fresh.evidence})]
+    if stored is None:  # somebody deleted it
+        return [over(episode, now, change.why)] if change.what == "over" else []
+    evidence = {**stored.evidence, **course(episode)}
+    if change.finding:
+        evidence["latest"] = "; ".join(change.finding.words)
+    alert = replace(stored, evidence=evidence, severity=episode.severity)
+    if change.what == "over":
+        return [alert, over(episode, now, change.why)]
+    return [back(episode, now), alert] if change.what == "again" else [alert]
+
+
+def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision]:
+    """The alerts that are open after this window, worst first, then those that end with it.
+
+    Stores nothing. A window before that of the last turn is judged by itself.
+    """
+    known = Episodes.of(home.store.get(STATE))
+    if known.at and now < known.at:
+        known = Episodes()
+    after, changes = weigh(home, signals, now, known)
+    news = {c.episode.key: decisions(home, c, now)[-1:] for c in changes}
+    still = [news.get(e.key) or _stored(home, e.key) for e in after.open]
+    ends = [news[c.episode.key] for c in changes if c.what == "over"]
+    found = sorted((d for ds in still for d in ds), key=lambda d: -ORDER.index(d.severity))
+    return [*found, *(d for ds in ends for d in ds)]
+
+
+def recent(home: Home, since: datetime, now: datetime) -> list[Decision]:
+    """The alerts that were open at some time of [since, now], as they stand now."""
+    open_ = [d for e in Episodes.of(home.store.get(STATE)).open for d in _stored(home, e.key)]
+    found = {d.key: d for d in (*open_, *alerts_since(home, since, now)) if d.timestamp <= now}
+    episodes = [d for d in found.values() if "last" in d.evidence]  # older stores have one a window
+    return sorted(episodes, key=lambda d: (d.timestamp, d.key))
+
+
+def _stored(home: Home, key: str) -> list[Decision]:
+    found = home.store.decision(key)
+    return [found] if found else []
+
+
+def alerts_since(home: Home, since: datetime, now: datetime) -> list[Decision]:
+    """The alerts that were bad in some window of (since, now], by the last such window.
+
+    One that was open before and stays so is among them.
+    """
+    told = home.store.decisions("monitoring", since=since)
+    keys = {d.key for d in told if d.verdict == "alert"}
+    keys |= {str(d.evidence["alert"]) for d in told if d.verdict == "over"}
+    keys |= {e.key for e in Episodes.of(home.store.get(STATE)).open}
+    found = [(last_bad(d), d.key, d) for k in keys if (d := home.store.decision(k))]
+    return [d for when, _, d in sorted(found, key=lambda x: x[:2]) if since < when <= now]
+
+
+def last_bad(alert: Decision) -> datetime:
+    """End of the last window in which an alert was bad."""
+    return datetime.fromisoformat(alert.evidence.get("last", alert.timestamp.isoformat()))
+
+
+def alerts_a_week(home: Home, now: datetime) -> Signal:
+    """How much is asked of the people who read alerts."""
+    start = now - timedelta(days=FATIGUE_DAYS)
+    watched = home.store.signals(start, "rows", now, segment="")
+    return fatigue(
+        home.store.decisions("monitoring", start), watched[0].window_end if watched else None, now
+    )
+
+
+def deliver(home: Home, now: datetime) -> None:
+    """Tell each channel what it has not been told.
+
+    What fails is logged and tried again at the next turn. At least once: killed after a message and
+    before its mark is stored, it is sent again.
+    """
+    cooled = settled(home.strategy.monitoring.cooldown_days, now)
+    episodes = Episodes.of(home.store.get(STATE)).episodes
+    stored = home.store.get(TOLD) or {}
+    told: dict[str, dict[str, str]] = {e.key: stored.get(e.key, {}) for e in episodes}
+    for channel in home.channels:
+        for episode in episodes:
+            level = due(episode, channel, told[episode.key], cooled)
+            if level is None:
+                continue
+            if not _tell(home, channel, episode, level):
+                break  # the next would wait as long for as little
+            told[episode.key] = {**told[episode.key], channel.name: level}
+            home.store.set(TOLD, told)
+
+
+def _tell(home: Home, channel: Channel, episode: Episode, level: Level) -> bool:
+    alert = home.store.decision(episode.key)
+    if alert is None:  # somebody deleted it
+        return True
+    end = home.store.decision(f"{episode.key}/over") if level == "over" else None
+    try:
+        channel.send(message(home.workspace.root.resolve().name, level, alert, end))
+    except DeliveryError as fault:
+        log.warning("alert not delivered to %s, tried again next turn: %s", channel.name, fault)
+        return False
+    return True

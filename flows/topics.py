@@ -1,0 +1,119 @@
+"""New topics of a workspace: watched with every window, and sent for labels when somebody asks."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from core.errors import DataError
+from core.records import AnnotationTask, Array, Signal
+from flows.home import Home
+from monitoring.alike import alike
+from monitoring.candidates import Candidate, decision, followed, from_json, settled, to_json
+from monitoring.drift import IncomparableError
+from monitoring.signals.topics import NEW
+from monitoring.topics import topics
+from monitoring.view import View, commonest
+
+STATE = "topics"
+MAX_LEARNT = 5_000  # rows the model learnt from that are looked at
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of asking for labels of a topic."""
+
+    topic: Candidate
+    tasks: int  # of its rows, in all
+    new: int
+    over: int  # beyond the daily label budget
+
+
+def follow_topics(home: Home, view: View, now: datetime) -> Signal:
+    """Look for topics in a window, remember them, and count those that are open."""
+    try:
+        alike(view)
+    except IncomparableError as why:
+        return view.signal(NEW, None, str(why), held=False)
+    before = {c.key: c for c in candidates(home)}
+    seen = followed(list(before.values()), topics(view, _learnt(home, view)), now)
+    truths = home.store.labels_of([m for c in seen for m in c.members])
+    patience = timedelta(days=home.strategy.monitoring.reference_days)
+    after = settled(seen, truths, view.model.labels, now, patience)
+    home.store.set(STATE, [to_json(c) for c in after])
+    changed = [c for c in after if c.key not in before or before[c.key].status != c.status]
+    home.store.decide([decision(c) for c in after if c not in changed])
+    home.record(*(decision(c) for c in changed))
+    count = sum(c.status == "open" for c in after)
+    names = ", ".join(c.name for c in after if c.status == "open")
+    return view.signal(NEW, float(count), names, held=False)
+
+
+def candidates(home: Home) -> list[Candidate]:
+    """Every topic that is remembered, the one last seen at the end."""
+    return [from_json(raw) for raw in home.store.get(STATE) or []]
+
+
+def open_topics(home: Home) -> list[tuple[Candidate, list[str]]]:
+    """The open topics, largest first, each with its examples' texts as far as they are kept."""
+    found = sorted((c for c in candidates(home) if c.status == "open"), key=lambda c: -c.rows)
+    texts = home.store.known([r for c in found for r in c.examples])
+    return [(c, [texts[r].text for r in c.examples if r in texts]) for c in found]
+
+
+def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
+    """Make `count` rows of a topic annotation tasks, drawn uniformly from those that are none yet.
+
+    Asking again for as many changes nothing; for more, the rest is drawn. The draw is stored before the
+    tasks are, so a call that was killed goes on with the same rows. Raises DataError for a name that no
+    open topic has.
+    """
+    topic = _named(home, name)
+    open_ = sorted(set(topic.members) - home.store.task_ids(topic.members) - set(topic.asked))
+    open_ = [m for m in open_ if home.store.prediction(m)]  # the log may have forgotten some
+    size = max(0, min(count - len(topic.asked), len(open_)))
+    rng = np.random.default_rng([zlib.crc32(topic.key.encode()), len(topic.asked)])
+    drawn = [open_[i] for i in np.sort(rng.choice(len(open_), size, replace=False))] if size else []
+    spent = home.store.picked(now - timedelta(days=1), now)
+    topic = replace(topic, asked={**topic.asked, **dict.fromkeys(drawn, size / max(1, len(open_)))})
+    home.store.set(STATE, [to_json(topic if c.key == topic.key else c) for c in candidates(home)])
+    home.store.add_tasks([_task(topic, m, now) for m in topic.asked])
+    over = max(0, spent + size - home.strategy.curation.labels_per_day)
+    return Asked(topic, len(topic.asked), size, min(over, size))
+
+
+def _task(topic: Candidate, prediction_id: str, now: datetime) -> AnnotationTask:
+    chance = topic.asked[prediction_id]
+    return AnnotationTask(prediction_id, now, topic.key, "topic", chance, audit=False)
+
+
+def _named(home: Home, name: str) -> Candidate:
+    found = [c for c in candidates(home) if c.status == "open"]
+    same = [c for c in found if name in (c.name, c.key, c.key.removeprefix("topic/"))]
+    if len(same) == 1:
+        return same[0]
+    raise DataError(
+        "several open topics have this name" if same else "no open topic has this name",
+        got=ascii(name),
+        expected=f"one of {', '.join(c.key.removeprefix('topic/') for c in same or found)}",
+        do="everloop topics",
+    )
+
+
+def _learnt(home: Home, view: View) -> Array | None:
+    """(k, dim) embeddings by the window's encoder, of rows that the newest dataset trains on."""
+    import pandas as pd
+
+    page = home.workspace.dataset / "train.parquet"
+    if len(view.window) == 0 or not page.is_file():
+        return None
+    rows = pd.read_parquet(page, columns=["row_id", "embedding", "encoder"])
+    rows = rows[rows["encoder"] == commonest(view.window.rows["encoder"])]
+    rows = rows.iloc[:: max(1, len(rows) // MAX_LEARNT)]
+    if rows.empty:
+        return None
+    stored = [np.frombuffer(e, dtype=np.float16) for e in rows["embedding"]]
+    return np.stack(stored).astype(np.float32)

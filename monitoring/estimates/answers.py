@@ -1,0 +1,84 @@
+"""What an estimate of accuracy has to know of answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pandas as pd
+
+from core.records import Array, Window
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers as they were given, in time order: nothing here changes when a model learns."""
+
+    days: Array  # (n,) when, in days since 1970
+    shares: Array  # (n, 2) probability of the answer, and of the next best label
+    embeddings: Array  # (n, dim) of length 1; all zero where the newest row's encoder made none
+    right: Array  # (n,) 1 or 0, NaN without a label
+    chance: Array  # (n,) that the row was kept and picked, NaN where it was not picked
+    audit: Array  # (n,) bool: drawn evenly
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    def take(self, keep: Array) -> Answers:
+        return Answers(*(getattr(self, f.name)[keep] for f in fields(self)))
+
+
+def answers_of(window: Window) -> Answers:
+    """The rows of a window that have a score, in time order."""
+    scored = np.flatnonzero(np.isfinite(window.rows["score"].to_numpy(dtype=float)))
+    times = window.rows["timestamp"].to_numpy()[scored]
+    window = window.take(scored[np.argsort(times, kind="stable")])
+    rows = window.rows
+    known = rows["truth"].notna().to_numpy(dtype=bool)
+    right = (rows["label"] == rows["truth"]).to_numpy(dtype=bool)
+    return Answers(
+        days=_days(rows["timestamp"]),
+        shares=_shares(window),
+        embeddings=_unit(window),
+        right=np.where(known, right, np.nan),
+        chance=rows["propensity"].to_numpy(dtype=float),
+        audit=rows["audit"].to_numpy(dtype=bool),
+    )
+
+
+def joined(*parts: Answers) -> Answers:
+    """The same rows as one. Embeddings of another size than the last part's say nothing any more."""
+    dim = parts[-1].embeddings.shape[1]
+    blank = [
+        p
+        if p.embeddings.shape[1] == dim
+        else replace(p, embeddings=np.zeros((len(p), dim), np.float32))
+        for p in parts
+    ]
+    return Answers(*(np.concatenate([getattr(p, f.name) for p in blank]) for f in fields(Answers)))
+
+
+def _days(times: pd.Series) -> Array:
+    since = pd.to_datetime(times, utc=True) - pd.Timestamp(0, tz="UTC")
+    return np.asarray(since / pd.Timedelta(days=1), dtype=float)
+
+
+def _shares(window: Window) -> Array:
+    """A row whose probabilities do not hold its score has the rest of it as next best."""
+    score = np.clip(window.rows["score"].to_numpy(dtype=float), 0.0, 1.0)
+    second = 1 - score
+    for i, p in enumerate(window.probabilities):
+        if len(p) > 1:
+            second[i] = np.partition(p, len(p) - 2)[-2]
+    return np.column_stack([score, np.clip(np.nan_to_num(second), 0.0, score)])
+
+
+def _unit(window: Window) -> Array:
+    if not len(window):
+        return window.embeddings.astype(np.float32)
+    encoders = window.rows["encoder"].to_numpy()
+    rows = np.nan_to_num(window.embeddings.astype(np.float32), posinf=0.0, neginf=0.0)
+    length = np.linalg.norm(rows, axis=1)
+    usable = (length > 0) & (encoders == encoders[-1])
+    scale = np.divide(1.0, length, where=usable, out=np.zeros_like(length))
+    return np.asarray(rows * scale[:, None])

@@ -1,0 +1,84 @@
+"""What users say of the answers: thumbs and corrections, against what they said before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from core.records import Signal, Window
+from monitoring.accuracy import Estimate, weighted
+from monitoring.view import Spec, View, windows_before
+
+DOWN = Spec(
+    "feedback.down",
+    "share",
+    "feedback",
+    bad="above",
+    words="feedback: {value:.1%} of thumbs point down, more than {baseline:.1%}",
+)
+CORRECTIONS = Spec(
+    "feedback.corrections",
+    "share",
+    "feedback",
+    bad="above",
+    words="feedback: users corrected {value:.1%} of answers, more than {baseline:.1%}",
+)
+SPECS = (DOWN, CORRECTIONS)
+
+
+def measure(view: View) -> Iterator[Signal]:
+    """Late words count for no day: each answer is judged by what was said until its own window's end,
+    or the newest window, which had least time, would always look best."""
+    ours, theirs = _heard(view, view.whole), _heard(view, view.whole_reference)
+    yield _share(view, DOWN, ours[ours["thumb"].notna()], theirs[theirs["thumb"].notna()], "thumb")
+    if not len(view.feedback):
+        yield view.signal(CORRECTIONS, None, "not enough feedback: none was given")
+        return
+    yield _share(view, CORRECTIONS, ours, theirs, "corrected")
+
+
+def _share(view: View, spec: Spec, ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Signal:
+    """The share of True in a column, weighed by the chance that the log kept a row."""
+    what, needed = "thumbs" if column == "thumb" else "answers", view.settings.min_labels
+    if len(ours) < needed:
+        return view.signal(spec, None, f"not enough {what}: {len(ours)}, {needed} needed")
+    now = _estimate(ours, column)
+    bad = int(ours[column].astype(bool).sum())
+    note = f"{bad} of {len(ours):,} {what}"
+    if len(theirs) < needed:
+        note += f"; not comparable: {len(theirs)} {what} of the reference"
+        return view.signal(spec, now.value, note, low=now.low, high=now.high)
+    usual = _estimate(theirs, column)
+    note += (
+        f"; {usual.value:.1%} over {len(theirs):,} of the reference ({now.value - usual.value:+.1%})"
+    )
+    # where nobody ever complained the noise is not zero: one more of each (Laplace's rule)
+    share = (usual.value * usual.effective + 1) / (usual.effective + 2)
+    sd = np.sqrt(share * (1 - share) * (1 / now.effective + 1 / usual.effective))
+    rise = max(view.settings.complaint_rise, view.settings.drift_sd * float(sd))
+    return view.signal(spec, now.value, note, baseline=usual.value + rise, low=now.low, high=now.high)
+
+
+def _estimate(rows: pd.DataFrame, column: str) -> Estimate:
+    return weighted(rows[column].to_numpy(dtype=bool), rows["kept"].to_numpy(dtype=float))
+
+
+def _heard(view: View, window: Window) -> pd.DataFrame:
+    """Of each answer: kept, thumb (True is down, none where there is none), corrected."""
+    if not len(window):
+        return pd.DataFrame({"kept": [], "thumb": [], "corrected": []})
+    length = pd.Timedelta(view.whole.end - view.whole.start)
+    before = 0 if window is view.whole else windows_before(view.whole, window)
+    answers = window.rows[["prediction_id", "label"]].assign(before=before)
+    told = view.feedback.merge(answers, on="prediction_id")
+    until = pd.Timestamp(view.whole.end) - told["before"] * length
+    told = told[pd.to_datetime(told["timestamp"], utc=True) < until]
+    told = told.sort_values("timestamp", kind="stable")
+    thumbs = told[told["kind"] == "thumbs"].drop_duplicates("prediction_id", keep="last")
+    down = dict(zip(thumbs["prediction_id"], thumbs["value"] == "down", strict=True))
+    wrong = told[(told["kind"] != "thumbs") & (told["value"] != told["label"])]
+    ids = answers["prediction_id"]
+    corrected = ids.isin(set(wrong["prediction_id"])).to_numpy()
+    return pd.DataFrame({"kept": window.kept, "thumb": ids.map(down), "corrected": corrected})

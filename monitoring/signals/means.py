@@ -1,0 +1,44 @@
+"""Signals that are a mean over rows: of the window, with that of the reference beside it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from core.records import Array, Signal
+from monitoring.view import Spec, View
+
+Values: TypeAlias = "Array | pd.Series[Any]"  # (n,), one a row
+
+
+def mean(view: View, spec: Spec, ours: Values, theirs: Values, why: str = "") -> Signal:
+    """The mean of (n,) values of rows, without those that are NaN; `why` there may be none."""
+    return ratio(view, spec, (ours, np.ones(len(ours))), (theirs, np.ones(len(theirs))), why)
+
+
+def ratio(
+    view: View,
+    spec: Spec,
+    ours: tuple[Values, Values],
+    theirs: tuple[Values, Values],
+    why: str = "",
+) -> Signal:
+    """Sum over sum: how many (n,) of how many (n,) of each row. Rows that have none do not count."""
+    (value, rows), (usual, others) = _ratio(*ours), _ratio(*theirs)
+    least = view.settings.min_rows
+    if rows < least:
+        note = f"not enough rows: {rows}, {least} needed" + (f" ({why})" if why else "")
+        return view.signal(spec, None, note)
+    if others < least:
+        note = f"not comparable: {others} rows in the reference, {least} needed"
+        return view.signal(spec, value, note)
+    return view.signal(spec, value, f"{usual:.3g} in the reference")
+
+
+def _ratio(some: Values, whole: Values) -> tuple[float, int]:
+    parts, wholes = np.asarray(some, dtype=float), np.asarray(whole, dtype=float)
+    there = np.isfinite(parts) & (wholes > 0)
+    rows = int(there.sum())
+    return (float(parts[there].sum() / wholes[there].sum()) if rows else 0.0), rows

@@ -1,0 +1,102 @@
+"""How the servers fare: how long answers take, what fails, what waits, and what memory it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from core.records import Array, Signal
+from monitoring.view import Spec, View
+
+PERCENTILES = (50, 95, 99)
+LATENCY = {
+    p: Spec(
+        f"system.latency.p{p}",
+        "ms",
+        "system",
+        bad="above",
+        words=f"latency: {p} % of answers within {{value:,.1f}} ms, more than {{baseline:,.1f}} ms",
+    )
+    for p in PERCENTILES
+}
+ERRORS = Spec(
+    "system.errors",
+    "share",
+    "system",
+    bad="above",
+    words="errors: {value:.2%} of requests failed in the server, more than {baseline:.2%}",
+)
+QUEUE = Spec(
+    "system.queue",
+    "texts",
+    "system",
+    bad="above",
+    words="queue: {value:,.0f} texts waited for the model, more than {baseline:,.0f}",
+)
+MEMORY = Spec(
+    "system.memory",
+    "MiB",
+    "system",
+    bad="above",
+    words="memory: a server took {value:,.0f} MiB, more than {baseline:,.0f} MiB",
+)
+GPU = Spec(
+    "system.gpu",
+    "MiB",
+    "system",
+    bad="above",
+    words="GPU memory: a server took {value:,.0f} MiB, more than {baseline:,.0f} MiB",
+)
+SPECS = (*LATENCY.values(), ERRORS, QUEUE, MEMORY, GPU)
+MIB = 2**20
+
+
+def measure(view: View) -> Iterator[Signal]:
+    """Latency of the rows; the rest from what servers said of themselves, which knows no segments."""
+    yield from _latency(view)
+    if not view.segment:
+        yield from _servers(view)
+
+
+def _latency(view: View) -> Iterator[Signal]:
+    ours, theirs = _milliseconds(view.window.rows), _milliseconds(view.reference.rows)
+    least = view.settings.min_rows
+    for percent, spec in LATENCY.items():
+        if len(ours) < least:
+            note = f"not enough rows: {len(ours)} with a latency, {least} needed"
+            yield view.signal(spec, None, note)
+            continue
+        usual = f"{np.percentile(theirs, percent):.3g} in the reference" if len(theirs) >= least else ""
+        note = usual or f"not comparable: {len(theirs)} rows in the reference, {least} needed"
+        yield view.signal(spec, float(np.percentile(ours, percent)), note)
+
+
+def _milliseconds(rows: pd.DataFrame) -> Array:
+    if "latency_ms" not in rows:
+        return np.zeros(0)
+    found = rows["latency_ms"].to_numpy(dtype=float)
+    return np.asarray(found[np.isfinite(found)])
+
+
+def _servers(view: View) -> Iterator[Signal]:
+    told = view.system
+    servers = len({s.source for s in told})
+    note = f"{len(told):,} minutes of {servers} server{'s' if servers != 1 else ''}"
+    none = "not enough samples: 0, no server wrote any in this window"
+    requests = sum(s.requests for s in told)
+    share = sum(s.errors for s in told) / requests if requests else None
+    idle = none if not told else "not enough requests: 0"
+    yield view.signal(
+        ERRORS, share, idle if share is None else f"of {requests:,} requests; {note}", held=False
+    )
+    gpu = [s.gpu for s in told if s.gpu is not None]
+    no_gpu = none if not told else "not enough samples: 0 with a GPU"
+    for spec, values, missing in (
+        (QUEUE, [float(s.queue) for s in told], none),
+        (MEMORY, [s.memory / MIB for s in told], none),
+        (GPU, [g / MIB for g in gpu], no_gpu),
+    ):
+        most = max(values, default=None)
+        yield view.signal(spec, most, missing if most is None else f"the most in {note}", held=False)

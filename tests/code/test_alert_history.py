@@ -1,0 +1,96 @@
+"""What triggers and people are told of alerts later: by windows that were bad, not by when one opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.records import Signal
+from everloop.init import init
+from flows.alerts import alert, alerts_since, recent
+from flows.home import Home, open_home
+
+START = datetime(2026, 1, 13, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    found = open_home(init(tmp_path / "shop").root)
+    found.store.set("champion", "1")
+    yield found
+    found.store.close()
+
+
+def turn(home: Home, day: int, bad: bool | None) -> list[str]:
+    """One window of a drift signal; what was said of it."""
+    end = START + day * DAY
+    value = None if bad is None else 0.7 if bad else 0.1
+    said: list[str] = []
+    home.listen = lambda d: said.append(d.verdict)
+    alert(home, [Signal("drift.labels", end - DAY, end, value, "L1", baseline=0.6)], end)
+    return said
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_trigger_sees_an_alert_exactly_when_a_window_since_the_retrain_was_bad(
+    home: Home, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    bad = rng.random(25) < (0.15, 0.5, 0.9)[seed % 3]
+    for day, is_bad in enumerate(bad):
+        turn(home, day, bool(is_bad))
+        now = START + day * DAY
+        for last in range(day + 1):
+            seen = alerts_since(home, START + last * DAY, now)
+            assert bool(seen) == bad[last + 1 : day + 1].any(), (last, day)
+
+
+def test_a_retrain_does_not_hide_an_alert_that_stays_open(home: Home) -> None:
+    for day in range(10):
+        turn(home, day, bad=True)
+    [seen] = alerts_since(home, START + 8 * DAY, START + 9 * DAY)
+    assert (seen.timestamp, seen.verdict, seen.evidence["windows"]) == (START, "alert", 10)
+    assert seen.evidence["kind"] == "drift"
+    assert len(home.store.decisions("monitoring")) == 1
+
+
+def test_listeners_hear_what_is_new_only(home: Home) -> None:
+    days = [True, True, None, False, True, False, False, False, True]
+    said = [turn(home, day, bad) for day, bad in enumerate(days)]
+    assert said == [["alert"], [], [], ["over"], ["alert"], ["over"], [], [], ["alert"]]
+    verdicts = [d.verdict for d in home.store.decisions("monitoring")]
+    assert sorted(verdicts) == ["alert", "alert", "over"]
+
+
+def test_what_others_wrote_into_an_alert_stays_while_it_is_open(home: Home) -> None:
+    turn(home, 0, bad=True)
+    [stored] = home.store.decisions("monitoring")
+    stored.evidence["explanation"] = ["labels: oos +12 %"]
+    home.store.decide([stored])
+    turn(home, 1, bad=True)
+    turn(home, 1, bad=True)  # killed, and run again
+    [kept] = home.store.decisions("monitoring")
+    assert kept.evidence["explanation"] == ["labels: oos +12 %"]
+    assert (kept.evidence["windows"], kept.severity) == (2, "info")
+
+
+def test_a_turn_done_again_replaces_its_records(home: Home) -> None:
+    for day, bad in enumerate([True, False, True]):
+        turn(home, day, bad)
+        before = home.store.decisions()
+        turn(home, day, bad)
+        assert home.store.decisions() == before
+
+
+def test_alerts_of_an_older_store_are_no_open_ones(home: Home) -> None:
+    turn(home, 0, bad=True)
+    [stored] = home.store.decisions("monitoring")
+    del stored.evidence["last"], stored.evidence["over"], stored.evidence["windows"]
+    home.store.decide([stored], {"alerts": None})
+    assert recent(home, START - DAY, START + DAY) == []
+    assert [d.key for d in alerts_since(home, START - DAY, START)] == [stored.key]

@@ -1,0 +1,389 @@
+"""`everloop monitor`, `alerts` and `signals`: what they print is compared whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from core.records import Decision, Signal
+from core.store import Store
+from everloop.init import init
+from everloop.overview import Picture, overview, status
+from flows.alerts import alert
+from flows.home import Home, open_home
+from tests.code.command_line import everloop, refused
+from tests.code.inbox import Inbox
+
+NUMBER = re.compile(r"-?\d+\.\d+(e-\d+)?")  # what a machine's rounding may change
+START = datetime(2026, 1, 13, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def everything(place: Path) -> list[Any]:
+    """All that monitoring could have stored."""
+    found = Store(f"sqlite:///{place / '.everloop' / 'store.db'}")
+    try:
+        return [found.signals(), found.decisions(), found.get("alerts"), found.get("alerts.told")]
+    finally:
+        found.close()
+
+
+# -- everloop monitor ---------------------------------------------------------------------------------
+
+
+def test_monitor(shop: Path) -> None:
+    ran = everloop("monitor", "-w", shop, "--now", "2026-01-06")
+    assert (ran.code, ran.err) == (0, "")
+    plain = [re.sub(" +", " ", NUMBER.sub("#", x)).strip() for x in ran.out.splitlines()]
+    lines = [x.split(" not ")[0] for x in plain]  # notes are cut to what room there is
+    assert [x for x in lines if "accuracy" not in x] == [
+        "healthy: no alert is open",
+        "window: 2026-01-05 00:00 to 2026-01-06 00:00 UTC",
+        "",
+        lines[3],
+        "quality rows 40 rows",
+        "expectations.failed 0 share <= #",
+        "expectations.broken 0 checks <= 0",
+        "drift drift.embeddings - MMD^2",
+        "drift.labels - L1",
+        "confidence confidence # probability",
+        "system alerts.week - alerts",
+    ]
+    assert re.fullmatch("kind signal value unit (95 % interval )?limit note", lines[3])
+    assert max(len(x) for x in ran.out.splitlines()) <= 100
+    assert plain[-1].startswith("system alerts.week - alerts not enough")
+
+
+def test_monitor_looks_and_stores_nothing(own: Path) -> None:
+    before = everything(own)
+    for now in ("2026-01-06", "2026-01-07", "2027-01-01"):
+        assert everloop("monitor", "-w", own, "--now", now).code == 0
+    assert everything(own) == before
+
+
+def test_monitor_as_json(shop: Path) -> None:
+    found = json.loads(everloop("monitor", "-w", shop, "--now", "2026-01-06", "--json").out)
+    rows = found["signals"][0]
+    assert (rows["name"], rows["value"], rows["window_end"]) == (
+        "rows",
+        40.0,
+        "2026-01-06T00:00:00+00:00",
+    )
+    assert (found["status"], found["alerts"]) == ("healthy: no alert is open", [])
+
+
+def test_monitor_without_traffic(shop: Path) -> None:
+    ran = everloop("monitor", "-w", shop, "--now", "2027-01-01")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "healthy: no alert is open\n"
+        "window: 2026-12-31 00:00 to 2027-01-01 00:00 UTC\n"
+        "\n"
+        "kind        signal               value  unit         note\n"
+        "quality     rows                 0      rows         not comparable: no reference\n"
+        "            expectations.failed  -      share        not enough rows: 0\n"
+        "            expectations.broken  -      checks       not enough rows: 0\n"
+        "drift       drift.embeddings     -      MMD^2        not enough rows: 0, 50 needed\n"
+        "            drift.labels         -      L1           not enough rows: 0, 50 needed\n"
+        "confidence  confidence           -      probability  not enough rows: 0 with a score\n"
+        "accuracy    accuracy.audit       -      share        not enough rows: 0\n"
+        "            accuracy.ipw         -      share        not enough rows: 0\n"
+        "system      alerts.week          -      alerts       not enough history: 0 hours of 7 days\n"
+        "\n"
+        "no traffic in this window; the loop last turned at: everloop monitor --now 2026-01-07T00:00\n"
+    )
+
+
+def test_monitor_without_a_model(empty: Path) -> None:
+    ran = everloop("monitor", "-w", empty)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "not enough to say anything: no model serves yet\n"
+        "the first: everloop train TRAIN.csv --eval EVAL.csv\n"
+    )
+    none: dict[str, Any] = {"status": "no model serves yet", "signals": [], "alerts": []}
+    assert json.loads(everloop("monitor", "-w", empty, "--json").out) == none
+
+
+def test_monitor_shows_what_the_rules_of_the_user_say(own: Path) -> None:
+    written = yaml.safe_load((own / "params.yaml").read_text())
+    written["monitoring"]["rules"] = [
+        {"signal": "rows", "policy": "range", "low": 100.0, "severity": "critical"},
+        {"signal": "confidence", "policy": "predicted"},
+        {"signal": "rows", "policy": "range", "segment": "plan=pro", "low": 3.0},
+    ]
+    (own / "params.yaml").write_text(yaml.safe_dump(written))
+    ran = everloop("monitor", "-w", own, "--now", "2026-01-06")
+    assert (ran.code, ran.err) == (0, "")
+    blocks = ran.out.split("\n\n")
+    assert blocks[0].splitlines()[0] == "1 alert open: 1 critical"
+    assert blocks[1] == (
+        "critical  rows 40 rows, less than 100\n"
+        "          since 2026-01-06 00:00, bad in 1 window\n"
+        f"          next: everloop monitor --now 2026-01-06T00:00 --report -w {own}"
+    )
+    assert re.search(r"^quality +! +rows +40", blocks[2], flags=re.M)
+    assert "\n".join(blocks[3:]) == (
+        "confidence: not enough history: 0; 3 weeks of the same weekday, and one before, needed\n"
+        "rows of plan=pro: a rule is there, and no such signal in this window\n"
+    )
+
+
+def test_the_loop_tells_people_and_monitor_does_not(
+    own: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERLOOP_HOOK", inbox.url)
+    written = yaml.safe_load((own / "params.yaml").read_text())
+    written["triggers"] = {"policy": "periodic", "every_days": 999}
+    written["monitoring"] |= {
+        "rules": [{"signal": "rows", "policy": "range", "low": 100.0, "severity": "warning"}],
+        "notify": ["env:EVERLOOP_HOOK"],
+    }
+    (own / "params.yaml").write_text(yaml.safe_dump(written))
+    assert everloop("monitor", "-w", own, "--now", "2026-01-08").code == 0
+    assert inbox.titles == []
+    ran = everloop("loop", "-w", own, "--now", "2026-01-08")
+    assert (ran.code, ran.err) == (0, "")
+    assert "monitoring: alert: traffic: 0 rows" in ran.out
+    assert inbox.titles == ["own: critical: rows"]
+    assert everloop("loop", "-w", own, "--now", "2026-01-08").code == 0
+    assert len(inbox.messages) == 1
+
+
+def sig(name: str, value: float | None, day: int = 0, **more: Any) -> Signal:
+    end = START + day * DAY
+    return Signal(name, end - DAY, end, value, "share", **more)
+
+
+def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    signals = [
+        sig("accuracy.ipw", 0.61, baseline=0.8, low=0.5, high=0.7, note="a note " * 20),
+        sig("rows", 200.0, baseline=40.0),
+        sig("drift.labels", 0.7, baseline=0.6),
+        sig("drift.labels", 0.2, baseline=0.9, segment="plan=pro"),
+        sig("alerts.week", 1.25, note="5 in 28 days"),
+    ]
+    alerts = [
+        Decision("a", "monitoring", START - 2 * DAY, "alert", "accuracy is low", {
+            "signal": "accuracy.ipw", "segment": "", "windows": 3, "next": "everloop retrain",
+        }, "critical"),
+        Decision("b", "monitoring", START, "alert", "drift of labels", {
+            "signal": "drift.labels", "segment": "", "windows": 1, "episode": "temporary",
+            "explanation": ["labels: oos +12 %"], "next": "everloop signals drift.labels",
+        }, "info"),
+        Decision("c/over", "monitoring", START, "over", "rows: over after 2 days", {"signal": "rows"}),
+    ]  # fmt: skip
+    picture = Picture(signals, alerts, {("rows", ""): [1.0, 2.0, None, 3.0]}, ["a note"], "shop")
+    assert re.sub("\x1b\\[[0-9;]*m", "", overview(picture)).splitlines() == [
+        "2 alerts open: 1 critical, 1 info; 1.2 alerts a week lately",
+        "window: 2026-01-12 00:00 to 2026-01-13 00:00 UTC",
+        "",
+        "critical  accuracy is low",
+        "          since 2026-01-11 00:00 (2 days), bad in 3 windows",
+        "          next: everloop retrain -w shop",
+        "",
+        "info      drift of labels",
+        "          since 2026-01-13 00:00, bad in 1 window",
+        "          temporary",
+        "          labels: oos +12 %",
+        "          next: everloop signals drift.labels -w shop",
+        "",
+        "over      rows: over after 2 days",
+        "",
+        "kind         signal        value  unit   95 % interval  limit   lately  note",
+        "quality      rows          200    share                 >= 40   ▁▅ █",
+        "drift     !  drift.labels  0.7    share                 <= 0.6",
+        "accuracy  !  accuracy.ipw  0.61   share  0.500..0.700   >= 0.8          a note a note a note a note…",
+        "system       alerts.week   1.25   share                                 5 in 28 days",
+        "",
+        "1 segment folded (plan=pro): --segments shows them",
+        "",
+        "a note",
+    ]
+    unfolded = overview(picture, segments=True)
+    assert "drift.labels  plan=pro  0.2" in unfolded
+    assert "folded" not in unfolded
+
+
+@pytest.mark.parametrize(
+    ("severities", "line"),
+    [
+        ([], "healthy: no alert is open"),
+        (["info"], "healthy: 1 info, nothing that is known to cost accuracy"),
+        (["info", "warning"], "2 alerts open: 1 warning, 1 info"),
+        (["critical"], "1 alert open: 1 critical"),
+    ],
+)
+def test_the_first_line_says_whether_all_is_well(severities: list[Any], line: str) -> None:
+    assert status([Decision("k", "m", START, "alert", "", severity=s) for s in severities]) == line
+
+
+# -- everloop alerts ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten days of stored signals, and what the alerts made of them."""
+    home = open_home(init(tmp_path_factory.mktemp("watched") / "shop").root)
+    home.store.set("champion", "1")
+    for day in range(10):
+        turn(home, day)
+    home.store.close()
+    return home.workspace.root
+
+
+def turn(home: Home, day: int) -> None:
+    now = START + day * DAY
+    signals = [
+        sig("rows", 200.0 + day, day),
+        sig("drift.labels", 0.7 if day in (2, 3) else 0.2, day, baseline=0.6, reference="sliding"),
+        sig("drift.labels", 0.3, day, baseline=0.6, segment="plan=pro"),
+        sig("confidence", 0.5 if day >= 8 or day == 5 else 0.9, day, baseline=0.8),
+    ]
+    home.store.put_signals(signals)
+    alert(home, signals, now)
+
+
+def test_alerts(watched: Path) -> None:
+    ran = everloop("alerts", "-w", watched, "--now", "2026-01-22")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "1 alert open: 1 warning\n"
+        "alerts a week: 2.3 (3 in 9 days)\n"
+        "\n"
+        "warning   confidence: mean 0.500, less than 0.800\n"
+        "          since 2026-01-21 00:00 (1 day), bad in 2 windows\n"
+        f"          next: everloop label export tasks.csv -w {watched}\n"
+        "\n"
+        "warning   confidence: mean 0.500, less than 0.800\n"
+        "          2026-01-18 00:00 to 2026-01-19 00:00 (1 day), bad in 1 window\n"
+        "\n"
+        "1 more that were over, of severity info: --all\n"
+    )
+
+
+def test_alerts_of_a_shorter_time_and_all_of_them(watched: Path) -> None:
+    lately = everloop("alerts", "-w", watched, "--now", "2026-01-22", "--since", "2d").out
+    assert lately.count("confidence: mean") == 1
+    both = everloop("alerts", "-w", watched, "--now", "2026-01-22", "--all").out
+    assert "info      drift of predicted labels: L1 0.70, more than 0.60\n" in both
+    assert "2026-01-15 00:00 to 2026-01-17 00:00 (2 days), bad in 2 windows" in both
+
+
+def test_alerts_as_json(watched: Path) -> None:
+    found = json.loads(everloop("alerts", "-w", watched, "--now", "2026-01-22", "--json").out)
+    assert found["alerts_a_week"] == pytest.approx(3 / (9 / 7))
+    assert [(a["evidence"]["signal"], bool(a["evidence"]["over"])) for a in found["alerts"]] == [
+        ("drift.labels", True),
+        ("confidence", True),
+        ("confidence", False),
+    ]
+
+
+def test_no_alert_yet(empty: Path) -> None:
+    ran = everloop("alerts", "-w", empty)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "healthy: no alert is open\nalerts a week: not enough history: 0 hours of 7 days\n"
+    )
+
+
+# -- everloop signals ---------------------------------------------------------------------------------
+
+
+def test_signals_lists_them(watched: Path) -> None:
+    ran = everloop("signals", "-w", watched, "--now", "2026-01-22")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "signal        kind        value  unit   window to         lately\n"
+        "confidence    confidence  0.5    share  2026-01-22 00:00  █████▁██▁▁\n"
+        "drift.labels  drift       0.2    share  2026-01-22 00:00  ▁▁██▁▁▁▁▁▁\n"
+        "rows          quality     209    rows   2026-01-22 00:00  ▁▂▃▃▄▅▆▆▇█\n".replace(
+            "209    rows ", "209    share"
+        )
+    )
+
+
+def test_the_history_of_a_signal(watched: Path) -> None:
+    ran = everloop("signals", "drift.labels", "-w", watched, "--now", "2026-01-22", "--since", "1d")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "window to         value  unit   limit   reference\n"
+        "2026-01-21 00:00  0.2    share  <= 0.6  sliding\n"
+        "2026-01-22 00:00  0.2    share  <= 0.6  sliding\n"
+    )
+
+
+def test_the_history_of_a_segment(watched: Path) -> None:
+    asked = ("drift.labels", "-w", watched, "--now", "2026-01-22", "--segment", "plan=pro")
+    assert everloop("signals", *asked, "--since", "1h").out == (
+        "window to         value  unit   limit\n2026-01-22 00:00  0.3    share  <= 0.6\n"
+    )
+    found = json.loads(everloop("signals", *asked, "--json").out)
+    assert [s["segment"] for s in found] == ["plan=pro"] * 10
+
+
+def test_a_plot(watched: Path) -> None:
+    asked = ("drift.labels", "-w", watched, "--now", "2026-01-22", "--plot")
+    ran = everloop("signals", *asked, "--since", "2026-01-14")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "drift.labels, share: 0.2 at 2026-01-22 00:00, <= 0.6, against sliding\n"
+        "\n"
+        "       0.7 │        ███████ ███████\n"
+        "           │        ███████ ███████\n"
+        "           │─────── ═══════ ═══════ ─────── ─────── ─────── ─────── ─────── ───────\n"
+        "           │        ███████ ███████\n"
+        "           │        ███████ ███████\n"
+        "           │        ███████ ███████\n"
+        "           │        ███████ ███████\n"
+        "           │        ███████ ███████\n"
+        "           │        ███████ ███████\n"
+        "       0.2 │▁▁▁▁▁▁▁ ███████ ███████ ▁▁▁▁▁▁▁ ▁▁▁▁▁▁▁ ▁▁▁▁▁▁▁ ▁▁▁▁▁▁▁ ▁▁▁▁▁▁▁ ▁▁▁▁▁▁▁\n"
+        "           └────────────────────────────────────────────────────────────────────────\n"
+        "            2026-01-14                                                    2026-01-22\n"
+    )
+
+
+def test_a_signal_of_which_nothing_was_stored(watched: Path) -> None:
+    ran = everloop("signals", "accuracy.ipw", "-w", watched, "--now", "2026-01-22")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == ("nothing was stored of accuracy.ipw since 14d; the loop never turned\n")
+
+
+def test_a_signal_that_is_none_names_the_nearest(watched: Path) -> None:
+    assert refused("signals", "drift.lables", "-w", watched) == (
+        "error: no such signal\n"
+        "  where:    NAME\n"
+        "  got:      drift.lables\n"
+        "  expected: drift.labels or drift.embeddings\n"
+        "  do:       everloop signals lists them\n"
+    )
+
+
+def test_a_segment_that_is_none_names_those_there_are(watched: Path) -> None:
+    asked = ("rows", "-w", watched, "--now", "2026-01-22", "--segment", "plan=free")
+    assert refused("signals", *asked) == (
+        "error: nothing was stored of rows for this segment\n"
+        "  where:    --segment\n"
+        "  got:      plan=free\n"
+        "  expected: a segment; none had rows enough lately\n"
+    )
+    assert "expected: plan=pro" in refused("signals", "drift.labels", *asked[1:])
+
+
+@pytest.mark.parametrize("command", ["alerts", "signals"])
+@pytest.mark.parametrize("stretch", ["yesterday", "14", "-3d", "9999999999w", "999999w", ""])
+def test_a_stretch_of_time_that_is_none(watched: Path, command: str, stretch: str) -> None:
+    got = f"  got:      {stretch}\n" if stretch else ""
+    assert refused(command, "-w", watched, f"--since={stretch}") == (
+        f"error: not a stretch of time\n  where:    --since\n{got}"
+        "  expected: 36h, 14d, 8w, or a time as 2026-01-05T00:00\n"
+    )

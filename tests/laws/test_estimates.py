@@ -1,0 +1,168 @@
+"""Laws of estimated accuracy, on made streams whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.records import Array
+from monitoring.accuracy import wilson
+from monitoring.estimates.answers import Answers
+from monitoring.estimates.calibration import fit
+from monitoring.estimates.powered import chained, rectified
+
+N, LABELS, SEEDS = 4000, 60, 300
+TRUTHFUL, FLAT, BOASTING = "truthful", "flat", "boasting"
+
+
+def world(seed: int, kind: str) -> tuple[Array, Array, float]:
+    """Chances (N,) of a predictor of this kind, what was right (N,), and the share that was."""
+    rng = np.random.default_rng(seed)
+    chance = rng.beta(2, 0.7, N)
+    right = (rng.random(N) < chance).astype(float)
+    said = {TRUTHFUL: chance, FLAT: np.full(N, 0.7), BOASTING: 1 - (1 - chance) * 0.2}[kind]
+    return said, right, float(right.mean())
+
+
+def drawn(seed: int, said: Array, even: bool) -> tuple[Array, Array]:
+    """Places and weights of labels: even ones, or more where the chance is low (Poisson sampling)."""
+    rng = np.random.default_rng([seed, 1])
+    worth = np.ones(N) if even else np.minimum(1, 1.2 - said)
+    chance = worth * LABELS / worth.sum()
+    at = np.flatnonzero(rng.random(N) < chance)
+    return at, 1 / chance[at]
+
+
+kinds = pytest.mark.parametrize("kind", [TRUTHFUL, FLAT, BOASTING])
+draws = pytest.mark.parametrize("even", [True, False], ids=["even", "picked"])
+
+
+@kinds
+@draws
+def test_unbiased_and_covered_whatever_the_chances_are_worth(kind: str, even: bool) -> None:
+    errors, covered, always, widths, plain = [], [], [], [], []
+    for seed in range(SEEDS):
+        said, right, truth = world(seed, kind)
+        at, weight = drawn(seed, said, even)
+        found = rectified(said, right[at], said[at], weight)
+        errors.append(found.value - truth)
+        covered.append(found.once[0] <= truth <= found.once[1])
+        always.append(found.low <= truth <= found.high)
+        widths.append(found.once[1] - found.once[0])
+        low, high = wilson(float(right[at].mean()), len(at))
+        plain.append(high - low)
+    assert abs(np.mean(errors)) <= 3 * np.std(errors) / np.sqrt(SEEDS) + 0.003
+    assert np.mean(covered) >= 0.93
+    assert np.mean(always) >= 0.98
+    if kind == TRUTHFUL and even:
+        assert np.mean(widths) < 0.92 * np.mean(plain)
+
+
+def test_labels_picked_where_it_matters_say_more_than_even_ones() -> None:
+    widths = {}
+    for even in (True, False):
+        found = []
+        for seed in range(60):
+            said, right, _ = world(seed, TRUTHFUL)
+            at, weight = drawn(seed, said, even)
+            once = rectified(said, right[at], said[at], weight).once
+            found.append(once[1] - once[0])
+        widths[even] = np.mean(found)
+    assert widths[False] < widths[True]
+
+
+def test_chances_that_say_nothing_are_not_trusted_and_cost_nothing() -> None:
+    said, right, _ = world(0, FLAT)
+    found = rectified(said, right[:LABELS], said[:LABELS], np.ones(LABELS))
+    assert found.trust == 0.0
+    assert found.value == pytest.approx(right[:LABELS].mean())
+
+
+def test_weights_may_have_any_scale() -> None:
+    said, right, _ = world(0, TRUTHFUL)
+    at, weight = drawn(0, said, even=False)
+    assert rectified(said, right[at], said[at], weight).value == pytest.approx(
+        rectified(said, right[at], said[at], 1000 * weight).value
+    )
+
+
+def test_labels_that_all_agree_leave_room_for_others() -> None:
+    found = rectified(np.full(100, 0.9), np.ones(20), np.full(20, 0.9), np.ones(20))
+    assert found.value == pytest.approx(1.0)
+    assert found.low < 0.87
+
+
+@pytest.mark.parametrize("looks", [[20, 40, 80, 160, 320]])
+def test_the_interval_holds_for_all_looks_and_that_for_one_does_not(looks: list[int]) -> None:
+    ever = np.zeros((SEEDS, 2), dtype=bool)
+    for seed in range(SEEDS):
+        right = (np.random.default_rng(seed).random(max(looks)) < 0.8).astype(float)
+        said = np.full(2, 0.5)
+        for n in looks:
+            found = rectified(said, right[:n], np.full(n, 0.5), np.ones(n))
+            ever[seed] |= [
+                not found.low <= 0.8 <= found.high,
+                not found.once[0] <= 0.8 <= found.once[1],
+            ]
+    assert ever[:, 0].mean() <= 0.05
+    assert ever[:, 1].mean() > 0.07
+
+
+def answers(seed: int, n: int, days: int = 20, overconfident: float = 1.0) -> tuple[Answers, Array]:
+    """Answers of two topics in an embedding of 4 numbers, and the chance that each is right."""
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(2, 1.5, n)
+    topic = rng.integers(0, 2, n)
+    chance = 1 / (1 + np.exp(-(odds - 3.0 * topic) / overconfident))
+    score = 1 / (1 + np.exp(-odds))
+    rows = np.eye(2, 4)[topic] + rng.normal(0, 0.05, (n, 4))
+    made = Answers(
+        days=np.sort(rng.uniform(0, days, n)),
+        shares=np.column_stack([score, (1 - score) / 2]),
+        embeddings=(rows / np.linalg.norm(rows, axis=1)[:, None]).astype(np.float32),
+        right=(rng.random(n) < chance).astype(float),
+        chance=np.full(n, 0.1),
+        audit=np.ones(n, dtype=bool),
+    )
+    return made, chance
+
+
+def test_without_labels_the_confidence_is_the_chance() -> None:
+    some, _ = answers(0, 50)
+    none = some.take(np.zeros(0, dtype=int))
+    assert fit(none).chances(some) == pytest.approx(some.shares[:, 0], abs=1e-3)
+
+
+def test_neighbours_tell_a_topic_that_the_model_is_wrong_about() -> None:
+    """Confidence is the same in both topics, and in one of them it means nothing."""
+    labelled, _ = answers(1, 400)
+    others, chance = answers(2, 2000)
+    said = fit(labelled).chances(others)
+    assert np.abs(said - chance).mean() < 0.06
+    assert np.abs(others.shares[:, 0] - chance).mean() > 0.15
+    topic = others.embeddings[:, 1] > 0.5
+    for part in (topic, ~topic):
+        assert said[part].mean() == pytest.approx(chance[part].mean(), abs=0.08)
+
+
+def test_labels_picked_among_the_unsure_calibrate_by_their_chance_of_a_label() -> None:
+    """Unweighted, a sample of mostly unsure rows would be fitted where few answers are."""
+    every, _ = answers(3, 6000, overconfident=2.0)
+    worth = np.clip(1.1 - every.shares[:, 0], 0.02, 1)
+    at = np.random.default_rng(4).random(len(worth)) < worth
+    picked = Answers(**{**vars(every.take(at)), "chance": worth[at]})
+    others, chance = answers(5, 4000, overconfident=2.0)
+    assert fit(picked).chances(others).mean() == pytest.approx(chance.mean(), abs=0.02)
+
+
+def test_no_label_of_a_day_or_later_is_in_what_is_said_of_that_day() -> None:
+    labelled, _ = answers(6, 200)
+    others, _ = answers(7, 500)
+    flipped = Answers(
+        **{**vars(labelled), "right": np.where(labelled.days >= 10, 1 - labelled.right, labelled.right)}
+    )
+    before, after = chained(labelled, others), chained(flipped, others)
+    same = np.floor(others.days) <= 10
+    assert np.array_equal(before[1][same], after[1][same])
+    assert not np.array_equal(before[1][~same], after[1][~same])
+    assert np.array_equal(before[0][labelled.days < 11], after[0][labelled.days < 11])
