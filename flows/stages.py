@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from core.errors import RolloutError
 from core.records import Annotation, AnnotationTask, Decision, Window, to_json
-from flows.alerts import alerts_since
 from flows.home import Home
 from flows.monitor import monitor
 from flows.retrain import retrain
+from flows.situation import situation
 from flows.state import crown, progress_of
+from pipelines.curation.policy import TEST, answered
 from pipelines.rollout import promote, roll_back
-from pipelines.triggers.policy import Situation
 
 __all__ = [
     "crown",
@@ -70,7 +70,8 @@ def curate(home: Home, now: datetime) -> None:
         share = min(1.0, (now - start) / day)
         spent = home.store.picked(now - day + timedelta(microseconds=1), now)
         budget = min(policy.labels_per_day - spent, int(policy.labels_per_day * share + 0.5))
-        tasks = policy.pick(window, budget, f"{now:%Y-%m-%dT%H:%M}", now)
+        wanted = home.strategy.triggers.labels_wanted(situation(home, now))
+        tasks = policy.pick(window, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
         home.store.add_tasks(tasks)
         home.record(
             Decision(
@@ -79,8 +80,14 @@ def curate(home: Home, now: datetime) -> None:
                 timestamp=now,
                 verdict=f"{len(tasks)} picked",
                 reason=f"{policy.policy}: {len(tasks)} of {len(window)} requests, "
-                f"{sum(t.audit for t in tasks)} of them for audit",
-                evidence={"requests": len(window), "budget": budget, "picked": len(tasks)},
+                f"{sum(t.audit for t in tasks)} of them for audit"
+                + (f", {tested} for the trigger's test" if (tested := _tested(tasks)) else ""),
+                evidence={
+                    "requests": len(window),
+                    "budget": max(budget, 0),
+                    "picked": len(tasks),
+                    "answered": answered(window),
+                },
             )
         )
         return {"picked": len(tasks)}
@@ -120,22 +127,14 @@ def decide(home: Home, now: datetime) -> Decision:
     """Is it time to retrain? Stored whatever the answer."""
     with home.timed("triggers"):
         unfinished = progress_of(home)["plan"]
-        last = datetime.fromisoformat(progress_of(home)["last"])
         if unfinished:
             decision = _wait(now, "retrain", f"finishing what was started: {unfinished['reason']}")
         elif home.store.live_rollout():
             decision = _wait(now, "wait", "a rollout is under way")
         else:
-            fresh, _ = home.store.unclaimed()
-            situation = Situation(
-                now=now,
-                last_retrain=last,
-                new_labels=fresh,
-                alerts=alerts_since(home, last, now),
-                signals=[s for s in home.store.signals(since=now) if s.window_end == now],
-            )
-            decision = home.strategy.triggers.decide(situation)
-            if decision.verdict == "retrain" and not fresh:
+            known = situation(home, now)
+            decision = home.strategy.triggers.decide(known)
+            if decision.verdict != "wait" and not known.new_labels:
                 decision = _wait(now, "wait", f"no new label to learn from ({decision.reason})")
         home.record(decision)
     return decision
@@ -177,6 +176,10 @@ def end_rollout(
     home.store.put_rollout(moved)
     home.record(decision)
     return decision
+
+
+def _tested(tasks: list[AnnotationTask]) -> int:
+    return sum(t.policy == TEST for t in tasks)
 
 
 def _wait(now: datetime, verdict: str, reason: str) -> Decision:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,15 @@ from core import schema
 from core.database import Database, parts
 from core.errors import LabelError
 from core.records import Annotation, AnnotationTask
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One of a model's answers that was picked for a label."""
+
+    timestamp: datetime  # of the round
+    chance: float  # that it was kept by the log and picked
+    right: bool | None  # None while nobody labelled it
 
 
 class Labels(Database):
@@ -37,6 +46,26 @@ class Labels(Database):
         query = select(func.count()).select_from(t).where(t.c.timestamp >= start, t.c.timestamp < end)
         with self._read() as db:
             return int(db.execute(query).scalar_one())
+
+    def picks(self, model_version: str, after: datetime, until: datetime) -> list[Pick]:
+        """The answers of a version that were picked in (after, until], in order."""
+        k, p, a = schema.tasks, schema.predictions, schema.annotations
+        query = (
+            select(k.c.timestamp, (k.c.propensity * p.c.propensity).label("chance"))
+            .add_columns((a.c.label == p.c.label).label("right"))
+            .select_from(k.join(p, _same(k, p)).outerjoin(a, _same(a, k)))
+            .where(k.c.timestamp > after, k.c.timestamp <= until, p.c.model_version == model_version)
+            .order_by(k.c.timestamp, k.c.prediction_id)
+        )
+        with self._read() as db:
+            return [Pick(t, float(c), None if r is None else bool(r)) for t, c, r in db.execute(query)]
+
+    def labels_by_partition(self) -> dict[str, int]:
+        """How many annotations each reservoir partition took."""
+        t = schema.annotations
+        query = select(t.c.partition, func.count()).where(t.c.partition.is_not(None))
+        with self._read() as db:
+            return {str(p): int(n) for p, n in db.execute(query.group_by(t.c.partition))}
 
     def task_ids(self, prediction_ids: Sequence[str]) -> set[str]:
         """Which of these predictions are tasks."""

@@ -12,6 +12,8 @@ from core.params import Section
 from core.records import AnnotationTask, Array, Window
 from pipelines.curation.draw import inclusion, systematic
 
+TEST = "test"  # the policy of rows drawn for a trigger's test
+
 
 class Curation(Section):
     """Chooses which logged requests are worth a label. A policy only says how much each is worth."""
@@ -26,13 +28,18 @@ class Curation(Section):
         """How much a label of each row is worth: (n,) positive numbers, any scale."""
         raise NotImplementedError
 
-    def pick(self, window: Window, budget: int, round: str, now: datetime) -> list[AnnotationTask]:
+    def pick(
+        self, window: Window, budget: int, round: str, now: datetime, *, for_test: int = 0
+    ) -> list[AnnotationTask]:
         """Draw at most `budget` rows of a window. The same round draws the same rows again.
 
         The audit slice and the policy draw independently from all rows, so a row's chance of a label
         is exactly 1 - (1 - audit chance)(1 - policy chance); that is its stored propensity. A row
         that both draw is an audit row. A row of a log that keeps one in ten stands for ten requests and
         weighs ten times, so the draw is one from all traffic.
+
+        `for_test` rows of the policy's part are drawn uniformly instead, in a third draw: a trigger
+        tests the champion on them. They may train the next one, which is tested on rows of its own.
         """
         budget = min(budget, len(window))
         if budget <= 0:
@@ -41,17 +48,22 @@ class Curation(Section):
         rng = np.random.default_rng(int.from_bytes(digest, "big"))
         for_audit = round_half_up(budget * self.audit_share)
         by_audit = inclusion(1 / window.kept, for_audit)
-        by_policy = inclusion(self.weights(window) / window.kept, budget - for_audit)
+        for_test = min(for_test, budget - for_audit)
+        by_test = inclusion(1 / window.kept, for_test)
+        by_policy = inclusion(self.weights(window) / window.kept, budget - for_audit - for_test)
         audit = set(systematic(by_audit, rng).tolist())
-        chosen = sorted(audit | set(systematic(by_policy, rng).tolist()))
-        propensity = 1 - (1 - by_audit) * (1 - by_policy)
+        picked = set(systematic(by_policy, rng).tolist())
+        test = set(systematic(by_test, rng).tolist()) if for_test else set()
+        chosen = sorted(audit | picked | test)
+        propensity = 1 - (1 - by_audit) * (1 - by_policy) * (1 - by_test)
+        names = dict.fromkeys(test, TEST) | dict.fromkeys(audit, "audit")
         rows = window.rows
         return [
             AnnotationTask(
                 prediction_id=str(rows["prediction_id"].iloc[i]),
                 timestamp=now,
                 round=round,
-                policy="audit" if i in audit else self.policy,
+                policy=names.get(i, self.policy),
                 propensity=float(propensity[i]),
                 audit=i in audit,
                 text=str(rows["text"].iloc[i]),
@@ -59,6 +71,12 @@ class Curation(Section):
             )
             for i in chosen
         ]
+
+
+def answered(window: Window) -> dict[str, float]:
+    """Requests each model version answered, counting what the kept rows stand for."""
+    versions = window.rows["model_version"].to_numpy(dtype=str)
+    return {str(v): float((1 / window.kept[versions == v]).sum()) for v in np.unique(versions)}
 
 
 def round_half_up(value: float) -> int:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import Field
+from dataclasses import replace
+from typing import Literal
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger
-
-if TYPE_CHECKING:
-    from pipelines.triggers import TriggerPolicy
+from pipelines.triggers.policy import Situation
+from pipelines.triggers.several import Several
 
 
-class AnyOf(Trigger):
+class AnyOf(Several):
     policy: Literal["any"]
-    of: list[TriggerPolicy] = Field(..., min_length=1, description="the triggers to ask, in order")
+
+    @property
+    def needed(self) -> int:
+        return 1
 
     def decide(self, situation: Situation) -> Decision:
         answers = [t.decide(situation) for t in self.of]
-        fired = [a for a in answers if a.verdict == "retrain"]
-        return (
-            fired[0] if fired else self.answer(situation, False, "; ".join(a.reason for a in answers))
+        firing = sorted(
+            (a for a in answers if a.verdict != "wait"), key=lambda a: a.verdict == "suggest"
         )
+        if not firing:
+            return self.answer(situation, False, "; ".join(a.reason for a in answers))
+        return firing[0] if self.mode == "act" else replace(firing[0], verdict="suggest")

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger, days
+from pipelines.triggers.policy import Situation, Trigger, alarms, days
 
 
 class Drift(Trigger):
@@ -16,7 +16,7 @@ class Drift(Trigger):
     cooldown_days: float = Field(1, ge=0, description="days to leave between two retrains")
 
     def decide(self, situation: Situation) -> Decision:
-        alerts = [a for a in situation.alerts if a.evidence.get("kind") == "drift"]
+        alerts = alarms(situation, "drift")
         new, age = situation.new_labels, days(situation.age)
         if not alerts:
             return self.answer(situation, False, "no drift alert since the last retrain")

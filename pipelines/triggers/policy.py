@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from core.params import Section
 from core.records import Decision, Signal
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What the champion got wrong on the evaluation set: the error it was promoted with."""
+
+    wrong: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one curation round's labels say of the champion's answers it drew from."""
+
+    timestamp: datetime
+    answers: float  # requests of the round that the champion answered
+    share: float  # labels asked for, of the requests
+    wrong: tuple[float, ...]  # chance of being picked, of each labelled pick that is wrong
+    labels: int  # picks labelled so far
+    picks: int
+
+    @property
+    def error(self) -> float:
+        """Share of wrong answers, each seen standing for 1 / chance (Horvitz and Thompson 1952)."""
+        return sum(1 / p for p in self.wrong) / self.answers if self.answers else 0.0
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """What a past retrain took and gave."""
+
+    timestamp: datetime
+    labels: int  # new labels it learnt from
+    gain: float | None = None  # accuracy of candidate minus champion where tested; None: not tested
+    shortfall: float | None = None  # accuracy that was missing when it was asked for, where known
 
 
 @dataclass(frozen=True)
@@ -19,6 +56,11 @@ class Situation:
     new_labels: int  # labels for training that no dataset version has yet
     alerts: list[Decision]  # since the last retrain, oldest first
     signals: list[Signal]  # of the newest window
+    promise: Promise | None = None  # of the champion
+    rounds: list[Round] = field(default_factory=list)  # of the champion since the last retrain
+    asked: Decision | None = None  # what a trigger said that the last retrain followed
+    retrains: list[Retrain] = field(default_factory=list)  # oldest first
+    requests_per_day: float = 0.0
 
     @property
     def age(self) -> timedelta:
@@ -34,19 +76,42 @@ class Trigger(Section):
     """Says whether it is time to retrain, and why."""
 
     policy: str
+    mode: Literal["act", "suggest"] = Field(
+        "act", description="suggest stores the decision and retrains nothing"
+    )
 
     def decide(self, situation: Situation) -> Decision:
         raise NotImplementedError
 
+    def labels_wanted(self, _situation: Situation, /) -> int:
+        """How many labels of today's budget to draw uniformly, as evidence for the next decision."""
+        return 0
+
     def answer(self, situation: Situation, fires: bool, reason: str, **evidence: Any) -> Decision:
+        fired = "retrain" if self.mode == "act" else "suggest"
         return Decision(
             key=f"trigger/{situation.now.isoformat()}",
             stage="triggers",
             timestamp=situation.now,
-            verdict="retrain" if fires else "wait",
+            verdict=fired if fires else "wait",
             reason=f"{self.policy}: {reason}",
             evidence=evidence,
         )
+
+
+def alarms(situation: Situation, *kinds: str) -> list[Decision]:
+    """The alerts of these kinds that were raised since the last retrain, oldest first.
+
+    One that is over still counts: against a reference that slides along, a change that stays is over
+    as soon as the reference has seen enough of it.
+    """
+    return [a for a in situation.alerts if a.verdict == "alert" and a.evidence.get("kind") in kinds]
+
+
+def last_seen(alert: Decision) -> datetime:
+    """End of the last window in which what it tells of was so."""
+    last = alert.evidence.get("last")
+    return datetime.fromisoformat(last) if last else alert.timestamp
 
 
 def days(delta: timedelta) -> float:

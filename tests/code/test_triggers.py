@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from core.records import Decision, Signal
 from pipelines.triggers import TriggerPolicy
-from pipelines.triggers.policy import Situation, Trigger
+from pipelines.triggers.policy import Promise, Retrain, Situation, Trigger
 
 NOW = datetime(2026, 1, 12, tzinfo=UTC)
 
@@ -61,6 +62,18 @@ def alert(kind: str = "drift") -> Decision:
             "labels: 54 new labels, 9 needed",
         ),
         (
+            {"policy": "all", "of": [{"policy": "drift"}, {"policy": "labels", "at_least": 9}]},
+            situation(),
+            "wait",
+            "all: 1 of 2 fire, 2 needed: drift: no drift alert since the last retrain; labels: 54 new labels, 9 needed",
+        ),
+        (
+            {"policy": "at-least", "count": 1, "of": [{"policy": "drift"}, {"policy": "labels", "at_least": 9}]},
+            situation(),
+            "retrain",
+            "at-least: 1 of 2 fire, 1 needed: drift: no drift alert since the last retrain; labels: 54 new labels, 9 needed",
+        ),
+        (
             {"policy": "any", "of": [{"policy": "drift"}, {"policy": "any", "of": [{"policy": "labels"}]}]},
             situation(),
             "wait",
@@ -75,3 +88,54 @@ def test_verdict_and_reason(
     assert (decision.verdict, decision.reason) == (verdict, reason)
     assert decision == trigger(**settings).decide(seen)
     assert decision.key == "trigger/2026-01-12T00:00:00+00:00"
+
+
+PRICES = {"price_per_error": 1.0, "price_per_label": 0.5, "price_per_retrain": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("prices", "retrains", "verdict", "reason"),
+    [
+        (
+            PRICES,
+            [],
+            "retrain",
+            "cost-aware: waiting 7 days costs 140.00 (700 requests x 0.200 accuracy missing x 1.00 won back x 1), a retrain 47.00 (54 labels x 0.5 + 20)",
+        ),
+        (
+            PRICES,
+            [Retrain(NOW, 30, gain=0.05, shortfall=0.45)],
+            "wait",
+            "cost-aware: waiting 7 days costs 28.00 (700 requests x 0.200 accuracy missing x 0.20 won back x 1), a retrain 35.00 (30 labels x 0.5 + 20)",
+        ),
+        (
+            {**PRICES, "price_per_error": 2.0, "horizon_days": 14.0},
+            [Retrain(NOW, 30, gain=0.05, shortfall=0.45)],
+            "retrain",
+            "cost-aware: waiting 14 days costs 112.00 (1,400 requests x 0.200 accuracy missing x 0.20 won back x 2), a retrain 35.00 (30 labels x 0.5 + 20)",
+        ),
+    ],
+)  # fmt: skip
+def test_both_sums_with_their_parts(
+    prices: dict[str, float], retrains: list[Retrain], verdict: str, reason: str
+) -> None:
+    seen = replace(
+        situation(accuracy=0.7), promise=Promise(10, 100), retrains=retrains, requests_per_day=100
+    )
+    decision = trigger(policy="cost-aware", **prices).decide(seen)
+    assert (decision.verdict, decision.reason) == (verdict, reason)
+    assert decision.evidence["waiting"] > 0 < decision.evidence["retrain"]
+
+
+def test_the_best_estimate_there_is_counts() -> None:
+    seen = replace(situation(accuracy=0.7), promise=Promise(10, 100))
+    guess = replace(seen.signals[0], name="accuracy.powered", value=0.85)
+    both = replace(seen, signals=[*seen.signals, guess])
+    decide = trigger(policy="cost-aware", **PRICES).decide
+    assert decide(both).evidence["signal"] == "accuracy.powered"
+    assert decide(seen).evidence["signal"] == "accuracy.ipw"
+
+
+def test_more_than_there_are_cannot_be_asked_for() -> None:
+    with pytest.raises(ValidationError, match="a count of at most 1, the triggers there are"):
+        trigger(policy="at-least", count=2, of=[{"policy": "drift"}])

@@ -92,3 +92,31 @@ def test_stratified_gives_a_rare_segment_its_share() -> None:
         [t.prediction_id in paid for i in range(50) for t in policy.pick(w, 20, f"{i}", START)]
     )
     assert 0.4 < share < 0.5  # half of the policy's share, a tenth of the audit slice
+
+
+@every_policy
+def test_rows_for_a_test_are_uniform_within_the_budget_and_audit_rows_stay(policy: Curation) -> None:
+    """The chance of a row is exact with the third draw too, and without it nothing changes."""
+    w = window(40)
+    assert policy.pick(w, 10, "r", START, for_test=0) == policy.pick(w, 10, "r", START)
+    times: Counter[str] = Counter()
+    chance: dict[str, float] = {}
+    for i in range(2000):
+        tasks = policy.pick(w, 10, f"round-{i}", START, for_test=4)
+        assert len(tasks) <= 10
+        assert {t.policy for t in tasks} <= {"audit", "test", policy.policy}
+        assert all(t.audit == (t.policy == "audit") for t in tasks)
+        times.update(t.prediction_id for t in tasks)
+        chance |= {t.prediction_id: t.propensity for t in tasks}
+    assert min(chance.values()) >= 1 - (1 - 1 / 40) * (1 - 4 / 40) - 1e-9
+    for key, propensity in chance.items():
+        sd = (propensity * (1 - propensity) / 2000) ** 0.5
+        assert abs(times[key] / 2000 - propensity) < 5 * sd + 1e-9
+
+
+@every_policy
+def test_a_test_never_takes_more_than_the_policys_part(policy: Curation) -> None:
+    tasks = policy.pick(window(200), 20, "r", START, for_test=50)
+    assert len(tasks) <= 20
+    assert sum(t.audit for t in tasks) == 2
+    assert {t.policy for t in tasks} == {"audit", "test"}

@@ -1,0 +1,91 @@
+"""`error-budget`: retrain when labels prove that accuracy was lost beyond what is tolerated.
+
+A label-free alarm (drift, confidence, novelty) costs nothing, and is often no loss of accuracy at all.
+So an alarm only raises the stakes, and an anytime-valid test of all labels since the last retrain,
+whatever they were picked for, decides:
+
+    H0: the champion's error rate <= its error at promotion + budget
+
+The error at promotion is itself known from some hundred evaluation rows only. Half of `alpha` pays
+for its upper confidence limit, the other half for the test: wealth of 2 / alpha rejects. Each test runs
+from one retrain to the next, so a stream in which accuracy never falls has a false retrain with a
+chance of at most `alpha`, however long it is and however often it is looked at.
+
+A model that has just begun to learn a new topic is still wrong too often. For a week after a retrain
+for a proven loss the burden of proof is lighter (FOLLOW_UP); without a loss no such chain begins.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from core.records import Decision
+from pipelines.triggers.betting import at_most, evidence
+from pipelines.triggers.policy import Situation, Trigger, alarms, days, last_seen
+
+KINDS = ("drift", "confidence", "accuracy", "feedback", "proxy")
+FRESH_DAYS = 7  # an alarm that led to no retrain for so long was none
+FOLLOW_UP = 1.2  # e-value that is enough for another retrain soon after one for a proven loss
+
+
+class ErrorBudget(Trigger):
+    policy: Literal["error-budget"]
+    budget: float = Field(
+        0.03, gt=0, lt=1, description="accuracy that may be lost after promotion without a retrain"
+    )
+    alpha: float = Field(
+        0.05, gt=0, lt=0.5, description="chance of a retrain while no more than that was lost, at most"
+    )
+    labels: int = Field(
+        0, ge=0, description="of a day's labels, drawn uniformly for the test after an alarm"
+    )
+
+    def decide(self, situation: Situation) -> Decision:
+        promise, rounds = situation.promise, situation.rounds
+        if promise is None or promise.rows == 0:
+            return self.answer(situation, False, "no evaluation rows say what was promised")
+        usual, limit = promise.wrong / promise.rows, at_most(promise, 1 - self.alpha / 2)
+        bound = limit + self.budget
+        proven = self._proven(situation)
+        needed = FOLLOW_UP if proven else 2 / self.alpha
+        if bound >= 1:
+            return self.answer(situation, False, f"no error is beyond {bound:.2f}")
+        raised = sorted({a.timestamp for a in alarms(situation, *KINDS)})
+        wealth, labels = evidence(rounds, bound, raised), sum(r.labels for r in rounds)
+        known: dict[str, Any] = {
+            "e_value": wealth,
+            "needed": needed,
+            "bound": bound,
+            "promised_error": usual,
+            "labels": labels,
+            "proven": proven,
+            "false_retrain_rate": 1 / FOLLOW_UP if proven else self.alpha,
+            "alarms": [a.key for a in alarms(situation, *KINDS)],
+        }
+        so_far = f"{labels} labels, e-value {wealth:.3g}, {needed:g} needed"
+        allowed = f"{bound:.3f} (promised {usual:.3f}, {limit:.3f} at most, budget {self.budget:g})"
+        if wealth < needed:
+            why = "testing" if self._fresh(situation) else "no alarm"
+            why = "following up" if proven else why
+            reason = f"{why}: {so_far} to prove an error beyond {allowed}"
+            return self.answer(situation, False, reason, **known)
+        error = sum(r.error * r.answers for r in rounds) / sum(r.answers for r in rounds)
+        rate = f"false retrains <= {known['false_retrain_rate']:.2g}"
+        reason = f"error {error:.3f} is beyond {allowed}: {so_far}; {rate}"
+        return self.answer(situation, True, reason, error=error, **known)
+
+    def _proven(self, situation: Situation) -> bool:
+        """Whether the last retrain, days ago, was for a proven loss: it may have come too early."""
+        if situation.asked is None or days(situation.age) > FRESH_DAYS:
+            return False
+        said = [situation.asked.evidence, *situation.asked.evidence.get("of", [])]
+        return any("e_value" in e and e["e_value"] >= e["needed"] for e in said)
+
+    def labels_wanted(self, situation: Situation, /) -> int:
+        return self.labels if self._fresh(situation) else 0
+
+    def _fresh(self, situation: Situation) -> bool:
+        found = alarms(situation, *KINDS)
+        return any(days(situation.now - last_seen(a)) <= FRESH_DAYS for a in found)

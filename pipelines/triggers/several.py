@@ -1,0 +1,46 @@
+"""Several triggers asked together: it fires when enough of them do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from core.records import Decision
+from pipelines.triggers.policy import Situation, Trigger
+
+if TYPE_CHECKING:
+    from pipelines.triggers import TriggerPolicy
+
+
+class Several(Trigger):
+    """A trigger that only suggests is heard, but a retrain needs enough that act."""
+
+    of: list[TriggerPolicy] = Field(..., min_length=1, description="the triggers to ask, in order")
+
+    @property
+    def needed(self) -> int:
+        """How many of them must fire."""
+        raise NotImplementedError
+
+    def decide(self, situation: Situation) -> Decision:
+        answers = [t.decide(situation) for t in self.of]
+        acting = sum(a.verdict == "retrain" for a in answers)
+        firing = sum(a.verdict != "wait" for a in answers)
+        mode = self.mode if acting >= self.needed else "suggest"
+        words = "; ".join(a.reason for a in answers)
+        asked = self.model_copy(update={"mode": mode})
+        return asked.answer(
+            situation,
+            firing >= self.needed,
+            f"{firing} of {len(answers)} fire, {self.needed} needed: {words}",
+            of=[
+                {"policy": t.policy, "verdict": a.verdict, **a.evidence} for t, a in self._with(answers)
+            ],
+        )
+
+    def labels_wanted(self, situation: Situation, /) -> int:
+        return max(t.labels_wanted(situation) for t in self.of)
+
+    def _with(self, answers: list[Decision]) -> list[tuple[Trigger, Decision]]:
+        return list(zip(self.of, answers, strict=True))
