@@ -23,6 +23,7 @@ Variant = Literal["champion", "canary", "challenger", "shadow"]
 Severity = Literal["info", "warning", "critical"]
 Stage = Literal["shadow", "canary", "ab_test", "promoted", "rolled_back"]
 ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
+TOPIC = "topic"  # policy of tasks drawn from a group of rows: their chance is none over all traffic
 LIVE: tuple[Stage, ...] = ("shadow", "canary", "ab_test")
 
 

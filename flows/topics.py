@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from core.errors import DataError
-from core.records import AnnotationTask, Array, Signal
+from core.records import TOPIC, AnnotationTask, Array, Signal
 from flows.home import Home
 from monitoring.alike import alike
 from monitoring.candidates import Candidate, decision, followed, from_json, settled, to_json
@@ -87,7 +87,7 @@ def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
 
 def _task(topic: Candidate, prediction_id: str, now: datetime) -> AnnotationTask:
     chance = topic.asked[prediction_id]
-    return AnnotationTask(prediction_id, now, topic.key, "topic", chance, audit=False)
+    return AnnotationTask(prediction_id, now, topic.key, TOPIC, chance, audit=False)
 
 
 def _named(home: Home, name: str) -> Candidate:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import orjson
 import pandas as pd
-from sqlalchemy import ColumnElement, Text, cast, type_coerce
+from sqlalchemy import ColumnElement, Text, case, cast, type_coerce
 
 from core import schema
-from core.records import Array, Window
+from core.records import TOPIC, Array, Window
 
 IDS = ("prediction_id", "request_id")
 ARRAYS = ("embedding", "probabilities")
@@ -28,7 +28,7 @@ def columns() -> list[ColumnElement[Any]]:
         type_coerce(p.c.timestamp, Text).label("timestamp"),
         cast(p.c.segments, Text).label("segments"),
         p.c.propensity.label("kept"),
-        k.c.propensity.label("picked"),
+        case((k.c.policy != TOPIC, k.c.propensity)).label("picked"),
         k.c.audit,
         a.c.label.label("truth"),
         *(p.c[name] for name in ARRAYS),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, func, select, update
 from core import schema
 from core.database import Database, parts
 from core.errors import LabelError
-from core.records import Annotation, AnnotationTask
+from core.records import TOPIC, Annotation, AnnotationTask
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Labels(Database):
             .add_columns((a.c.label == p.c.label).label("right"))
             .select_from(k.join(p, _same(k, p)).outerjoin(a, _same(a, k)))
             .where(k.c.timestamp > after, k.c.timestamp <= until, p.c.model_version == model_version)
+            .where(k.c.policy != TOPIC)
             .order_by(k.c.timestamp, k.c.prediction_id)
         )
         with self._read() as db:

@@ -85,6 +85,11 @@ def test_rows_of_a_topic_are_asked_about_once(home: Home):
     assert (again.tasks, again.new) == (4, 0)
     assert home.store.open_tasks() == tasks
     assert ask(home, topic.name, 6, NOW + DAY).new == 2
+    window = home.store.window(NOW - DAY, NOW).rows
+    picked = window[window["prediction_id"].isin([t.prediction_id for t in tasks])]
+    assert len(picked)
+    assert picked["propensity"].isna().all()  # so they count in no estimate over all traffic
+    assert home.store.picks("1", NOW - DAY, NOW + DAY) == []
 
 
 def test_a_draw_that_was_stored_and_not_made_goes_on(home: Home, monkeypatch: pytest.MonkeyPatch):
