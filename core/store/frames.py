@@ -96,7 +96,7 @@ def _frame(given: dict[str, list[Any]]) -> pd.DataFrame:
     kept = np.array(given["kept"], dtype=float)
     times = pd.to_datetime(pd.Series(given["timestamp"], dtype=object), utc=True, format="ISO8601")
     made = {
-        **{name: given[name] for name in IDS},
+        **{name: pd.Series(given[name], dtype=object) for name in IDS},
         "timestamp": times.astype("datetime64[us, UTC]"),
         **{name: given[name] for name in PLAIN},
         "truth": pd.Series(given["truth"], dtype=object),

@@ -121,6 +121,7 @@ def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
     signals = {s.name: s.value for s in home.store.signals()}
     assert signals == {
         "rows": 50.0, "confidence": pytest.approx(0.775), "shift.labels": 2.0, "shift.embeddings": 0.0,
+        "alerts.week": None,
     }  # fmt: skip
     [curation] = home.store.decisions("curation")
     assert curation.reason == (
@@ -143,7 +144,7 @@ def test_a_store_of_version_1_gets_what_is_new(store: Store) -> None:
     engine.dispose()
     for i in (1, 2):
         newer = Store(store.url)
-        assert newer.get("schema") == 2
+        assert newer.get("schema") == 3
         newer.append([Kept([row(i)], 1, PROFILE.keep([row(i)]).profiles, number=i)], "w")
         assert newer.window(*EVER).rows["kept"].tolist() == [1.0] * (i + 1)
         newer.close()
