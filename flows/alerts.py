@@ -87,7 +87,7 @@ def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
     alert = replace(stored, evidence=evidence, severity=episode.severity)
     if change.what == "over":
         return [alert, over(episode, now, change.why)]
-    return [back(episode, now), alert] if change.what == "again" else [alert]
+    return [alert, back(episode, now)] if change.what == "again" else [alert]
 
 
 def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision]:

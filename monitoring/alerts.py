@@ -216,16 +216,10 @@ def fatigue(alerts: Sequence[Decision], oldest: datetime | None, now: datetime) 
 
 def describe(alert: Decision) -> list[str]:
     """What else is known of an alert: which kind of drift it is, what explains it, what to run next."""
-    kind, why = alert.evidence.get("episode"), alert.evidence.get("explanation")
-    lines = [str(part) for found in (kind, why) if found for part in _lines(found)]
-    command = alert.evidence.get("next")
+    episode, command = alert.evidence.get("episode"), alert.evidence.get("next")
+    kind = [f"{episode['kind']}: {episode['reason']}"] if episode else []
+    lines = [*kind, *alert.evidence.get("explanation", [])]
     return [*lines, f"next: {command}"] if command else lines
-
-
-def _lines(found: Any) -> list[Any]:
-    if isinstance(found, dict):
-        return [f"{name}: {value}" for name, value in found.items()]
-    return list(found) if isinstance(found, list | tuple) else [found]
 
 
 def length(span: timedelta) -> str:

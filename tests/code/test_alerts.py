@@ -199,12 +199,12 @@ def test_drift_is_for_looking_at_unless_answers_suffer(others: list[Signal], exp
 
 def test_kind_and_explanation_of_others_are_told() -> None:
     alert = Decision("k", "monitoring", START, "alert", "drift", {
-        "episode": {"kind": "temporary", "days": 3}, "explanation": ["labels: a +3 %", "words that came: b"], "next": "everloop monitor",
+        "episode": {"kind": "temporary", "reason": "over after 3 days"}, "explanation": ["labels: a +3 %", "words that came: b"], "next": "everloop monitor",
     })  # fmt: skip
     assert describe(alert) == [
-        "kind: temporary", "days: 3", "labels: a +3 %", "words that came: b", "next: everloop monitor",
+        "temporary: over after 3 days", "labels: a +3 %", "words that came: b", "next: everloop monitor",
     ]  # fmt: skip
-    assert describe(replace(alert, evidence={"episode": "gradual"})) == ["gradual"]
+    assert describe(replace(alert, evidence={})) == []
 
 
 # -- episodes -------------------------------------------------------------------------------------------
