@@ -99,11 +99,11 @@ def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision
     if known.at and now < known.at:
         known = Episodes()
     after, changes = weigh(home, signals, now, known)
-    news = {c.episode.key: decisions(home, c, now)[-1:] for c in changes}
-    still = [news.get(e.key) or _stored(home, e.key) for e in after.open]
-    ends = [news[c.episode.key] for c in changes if c.what == "over"]
-    found = sorted((d for ds in still for d in ds), key=lambda d: -ORDER.index(d.severity))
-    return [*found, *(d for ds in ends for d in ds)]
+    told = {c.episode.key: decisions(home, c, now) for c in changes}
+    still = [told.get(e.key) or _stored(home, e.key) for e in after.open]
+    open_ = [d for found in still for d in found if d.verdict == "alert"]
+    ends = [d for found in told.values() for d in found if d.verdict == "over"]
+    return [*sorted(open_, key=lambda d: -ORDER.index(d.severity)), *ends]
 
 
 def recent(home: Home, since: datetime, now: datetime) -> list[Decision]:

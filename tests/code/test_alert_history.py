@@ -62,7 +62,7 @@ def test_a_retrain_does_not_hide_an_alert_that_stays_open(home: Home) -> None:
 def test_listeners_hear_what_is_new_only(home: Home) -> None:
     days = [True, True, None, False, True, False, False, False, True]
     said = [turn(home, day, bad) for day, bad in enumerate(days)]
-    assert said == [["alert"], [], [], ["over"], ["alert"], ["over"], [], [], ["alert"]]
+    assert said == [["alert"], [], [], ["over"], ["again"], ["over"], [], [], ["alert"]]
     verdicts = [d.verdict for d in home.store.decisions("monitoring")]
     assert sorted(verdicts) == ["alert", "alert", "over"]
 
