@@ -8,7 +8,7 @@ from typing import Any
 from core.records import Decision
 from flows.home import Home
 from monitoring.drift import History
-from monitoring.kinds import Episode
+from monitoring.kinds import DriftEpisode
 from monitoring.signals.drift import WEEK
 from monitoring.view import View
 
@@ -19,12 +19,12 @@ LEARN = 28  # windows whose distances say what days differ by themselves
 def history(home: Home, encoder: str, start: datetime) -> History:
     """What earlier windows left: a window that is looked at again sees what it saw the first time."""
     known = _before(home, start)
-    episodes = tuple(Episode.from_json(e) for e in known["episodes"])
+    episodes = tuple(DriftEpisode.from_json(e) for e in known["episodes"])
     judged = tuple((v, sd) for v, sd in known["judged"])
     return History(tuple(home.store.samples(encoder, start)), episodes, judged)
 
 
-def remember(home: Home, view: View, now: datetime) -> tuple[Episode, ...]:
+def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
     """Keep samples of the traffic and how the story stands now; returns the episodes."""
     seen = view.traffic
     if isinstance(seen, str):
@@ -41,7 +41,7 @@ def remember(home: Home, view: View, now: datetime) -> tuple[Episode, ...]:
     return seen.episodes
 
 
-def kind_of(alert: Decision, episodes: tuple[Episode, ...]) -> dict[str, Any]:
+def kind_of(alert: Decision, episodes: tuple[DriftEpisode, ...]) -> dict[str, Any]:
     """The episode that a drift alert belongs to, as evidence."""
     slow = alert.evidence["signal"] == WEEK.name
     mine = [e for e in episodes if (e.kind == "gradual") is slow]

@@ -22,7 +22,7 @@ import numpy as np
 from core.records import Array, Sample, Window
 from monitoring.days import Days
 from monitoring.features import IncomparableError, check_finite, feature_map, halves, spread_out
-from monitoring.kinds import WEEK, Episode, Look, next_day, under_way, usual_since
+from monitoring.kinds import WEEK, DriftEpisode, Look, next_day, under_way, usual_since
 from monitoring.rule import Drift, Rule, ordinary_days
 
 DAY_ROWS = 500
@@ -38,7 +38,7 @@ class History:
     """What is known of the traffic before a window: samples of its days, and the episodes so far."""
 
     samples: Sequence[Sample] = ()
-    episodes: Sequence[Episode] = ()
+    episodes: Sequence[DriftEpisode] = ()
     judged: Sequence[tuple[float, float]] = ()  # distance of each window and its sampling noise
 
 
@@ -48,7 +48,7 @@ class Traffic:
 
     day: Drift
     week: Drift | str  # or why there is none
-    episodes: tuple[Episode, ...]  # oldest first
+    episodes: tuple[DriftEpisode, ...]  # oldest first
     drawn: tuple[Sample, ...]  # of reference days that had none, and of the window
 
 
@@ -84,7 +84,7 @@ def traffic(
         since = window.start - (WEEK - 1) * DAY
         reason = "the last week is unlike the weeks before it, and no day of it was by itself"
         evidence = {"value": week.value, "threshold": week.threshold}
-        episodes = (*episodes, Episode("gradual", since, None, reason, evidence))
+        episodes = (*episodes, DriftEpisode("gradual", since, None, reason, evidence))
     drawn = Sample(
         _encoder(window), window.start, window.end, len(window), _some(window.embeddings, DAY_ROWS)
     )
@@ -138,7 +138,7 @@ def _reference_days(
 
 
 def _days(
-    past: Sequence[Sample], window: Window, usual: Array, old: Array, episode: Episode | None
+    past: Sequence[Sample], window: Window, usual: Array, old: Array, episode: DriftEpisode | None
 ) -> Days:
     """While an episode lasts its days set no scale: it stays as far from what was before as it was."""
     scale, compared = halves([s.embeddings.astype(np.float32) for s in past])
@@ -156,7 +156,7 @@ def _days(
 
 
 def _week(
-    past: Sequence[Sample], window: Window, old: Array, rule: Rule, episodes: Sequence[Episode]
+    past: Sequence[Sample], window: Window, old: Array, rule: Rule, episodes: Sequence[DriftEpisode]
 ) -> Drift | str:
     """The last week against whole weeks before it, of what has been usual since the last change.
     The scale is that of the weeks before, so all rows of the last week are compared."""
@@ -184,7 +184,7 @@ def _week(
     return slow.hold(value, sd, (0.0, 0.0), len(theirs), f"{weeks} weeks before the last")
 
 
-def _quiet(past: Sequence[Sample], episodes: Sequence[Episode]) -> Array:
+def _quiet(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
     """(k,) False for days of a burst, and for the same weekdays of other weeks: both sides then lack
     them alike."""
     bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]

@@ -32,7 +32,7 @@ MOST_EPISODES = 10
 
 
 @dataclass(frozen=True)
-class Episode:
+class DriftEpisode:
     """A change of the traffic: what kind, from when, and why it is thought so. `until` is None while it
     lasts; a change that came to stay ends when it is what is usual."""
 
@@ -47,10 +47,10 @@ class Episode:
         return {**asdict(self), "since": self.since.isoformat(), "until": until}
 
     @staticmethod
-    def from_json(found: dict[str, Any]) -> Episode:
+    def from_json(found: dict[str, Any]) -> DriftEpisode:
         until = datetime.fromisoformat(found["until"]) if found["until"] else None
         since = datetime.fromisoformat(found["since"])
-        return Episode(found["kind"], since, until, found["reason"], found["evidence"])
+        return DriftEpisode(found["kind"], since, until, found["reason"], found["evidence"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Look:
     span: float = WEEK  # days that a change has to last to be what is usual
     alone: bool = False  # the reference is all that counts, whatever else was seen
 
-    def seen(self, episodes: Sequence[Episode]) -> dict[str, Array]:
+    def seen(self, episodes: Sequence[DriftEpisode]) -> dict[str, Array]:
         """What was usual up to now: (k,) True where a day belongs to it, by name."""
         found = {RECENT: self.usual}
         if not self.alone:
@@ -97,13 +97,13 @@ class Look:
         return self.rule.hold(value, sd, self.ordinary, rows, names[int(shares.argmax())])
 
 
-def under_way(episodes: Sequence[Episode]) -> Episode | None:
+def under_way(episodes: Sequence[DriftEpisode]) -> DriftEpisode | None:
     """The sudden change that is neither over nor usual by now."""
     sudden = (e for e in reversed(episodes) if e.kind == "instantaneous" and e.until is None)
     return next(sudden, None)
 
 
-def next_day(look: Look, episodes: Sequence[Episode]) -> tuple[Drift, tuple[Episode, ...]]:
+def next_day(look: Look, episodes: Sequence[DriftEpisode]) -> tuple[Drift, tuple[DriftEpisode, ...]]:
     """What the newest day is, and the episodes as they stand after it."""
     seen = look.seen(episodes)
     found = look.judge(seen)
@@ -115,18 +115,18 @@ def next_day(look: Look, episodes: Sequence[Episode]) -> tuple[Drift, tuple[Epis
         told = [_ended(e, look.now) if e.until is None and e.kind != "gradual" else e for e in told]
         reason = "far from every mixture of what was usual, from one day to the next"
         evidence = {"value": found.value, "threshold": found.threshold}
-        told.append(Episode("instantaneous", look.now, None, reason, evidence))
+        told.append(DriftEpisode("instantaneous", look.now, None, reason, evidence))
     else:
         told = _gone_on(look, seen, told)
         told = _season(look, seen, told)
     return found, tuple(told[-MOST_EPISODES:])
 
 
-def _ended(episode: Episode, now: datetime, **changes: Any) -> Episode:
+def _ended(episode: DriftEpisode, now: datetime, **changes: Any) -> DriftEpisode:
     return replace(episode, until=now, **changes)
 
 
-def _gone_on(look: Look, seen: dict[str, Array], told: list[Episode]) -> list[Episode]:
+def _gone_on(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
     """An episode is over when a day is near to what was usual before it, and nearer than to the
     episode; it has come to stay when it is as old as what is usual."""
     episode = under_way(told)
@@ -151,7 +151,7 @@ def _gone_on(look: Look, seen: dict[str, Array], told: list[Episode]) -> list[Ep
     return [ended if e is episode else e for e in told]
 
 
-def _season(look: Look, seen: dict[str, Array], told: list[Episode]) -> list[Episode]:
+def _season(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
     """A day that is unlike the reference, and like the same day of earlier weeks."""
     periodic = next((e for e in told if e.kind == "periodic" and e.until is None), None)
     plain = look.judge({RECENT: seen[RECENT]}) if RECENT in seen else None
@@ -161,10 +161,10 @@ def _season(look: Look, seen: dict[str, Array], told: list[Episode]) -> list[Epi
         return told
     reason = f"unlike the days before, and like {look.now:%A}s of earlier weeks"
     evidence = {"value": plain.value, "threshold": plain.threshold}
-    return [*told, Episode("periodic", look.now, None, reason, evidence)]
+    return [*told, DriftEpisode("periodic", look.now, None, reason, evidence)]
 
 
-def usual_since(episodes: Sequence[Episode]) -> datetime | None:
+def usual_since(episodes: Sequence[DriftEpisode]) -> datetime | None:
     """When what is usual now began: the last change that was not a burst."""
     stayed = [e.since for e in episodes if e.kind in ("instantaneous", "gradual")]
     return max(stayed, default=None)

@@ -14,7 +14,7 @@ from core.store import Store
 from monitoring.distances import SHARES
 from monitoring.drift import Held, History, Traffic, traffic
 from monitoring.features import IncomparableError
-from monitoring.kinds import Episode
+from monitoring.kinds import DriftEpisode
 from monitoring.rule import Rule, ordinary_days
 from monitoring.shares import shares_drift
 from monitoring.two_sample import classifier_drift
@@ -167,10 +167,10 @@ def test_samples_of_another_size_or_time_are_left_out():
 
 
 def test_an_episode_survives_being_stored():
-    episode = Episode("temporary", MONDAY, MONDAY + DAY, "over", {"value": 0.1})
-    assert Episode.from_json(json.loads(json.dumps(episode.to_json()))) == episode
-    still = Episode("gradual", MONDAY, None, "slow", {})
-    assert Episode.from_json(json.loads(json.dumps(still.to_json()))) == still
+    episode = DriftEpisode("temporary", MONDAY, MONDAY + DAY, "over", {"value": 0.1})
+    assert DriftEpisode.from_json(json.loads(json.dumps(episode.to_json()))) == episode
+    still = DriftEpisode("gradual", MONDAY, None, "slow", {})
+    assert DriftEpisode.from_json(json.loads(json.dumps(still.to_json()))) == still
 
 
 @pytest.mark.parametrize("name", SHARES)
