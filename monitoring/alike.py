@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ class Side:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def texts(self) -> list[str]:
         return ["" if t is None else str(t) for t in self.rows["text"]]
 

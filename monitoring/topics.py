@@ -8,6 +8,7 @@ What the model is, rightly or not, sure of is no topic.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from monitoring.alike import Side, alike, joined, unit
 from monitoring.features import IncomparableError
 from monitoring.view import View
 from monitoring.witness import nearest_rows
-from monitoring.words import Word, compared
+from monitoring.words import Word, counts, typical
 
 MAX_CANDIDATES = 2_000
 MAX_KNOWN = 5_000
@@ -69,8 +70,9 @@ def topics(view: View, known: Array | None = None) -> list[Topic]:
     least = MIN_ROWS if learnt is not None else MIN_ROWS_GUESSED
     near_to = _sure(pool, view.seed) if learnt is None else learnt
     groups = _groups(pool, rows, near_to, view.seed)
-    found = [_topic(pool, rows, g, near) for g, near in groups if _different(rows[g]) >= least]
-    found = [t for t in found if t.confidence < LIKELY]
+    new = [(g, n) for g, n in groups if _different(rows[g]) >= least and _doubted(pool, g)]
+    said = counts(pool.texts) if new else Counter[str]()
+    found = [_topic(pool, rows, g, near, said) for g, near in new]
     return sorted(found, key=lambda t: (-t.size, t.since))
 
 
@@ -116,16 +118,18 @@ def clustered(rows: Array, near: Array) -> Array:
     return np.asarray(fcluster(tree, 2.0, "distance"))
 
 
-def _topic(pool: Side, rows: Array, members: Array, near: Array) -> Topic:
+def _doubted(pool: Side, members: Array) -> bool:
+    return bool(pool.confidence[members].mean() < LIKELY)
+
+
+def _topic(pool: Side, rows: Array, members: Array, near: Array, said: Counter[str]) -> Topic:
     middle = unit(rows[members].mean(axis=0, keepdims=True))[0]
     order = np.argsort(-(rows[members] @ middle), kind="stable")
     members = members[order]
     frame, texts = pool.rows.iloc[members], np.array(pool.texts, dtype=object)
-    others = np.ones(len(pool), dtype=bool)
-    others[members] = False
     today = pool.ago == 0
     return Topic(
-        words=_named(compared(list(texts[members]), list(texts[others]))),
+        words=_named(typical(list(texts[members]), said, len(texts))),
         size=len(members),
         share=float(today[members].sum() / today.sum()),
         prediction_ids=frame["prediction_id"].astype(str).to_list(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -222,5 +221,5 @@ def windows_before(window: Window, reference: Window) -> Array:
 
 def commonest(values: pd.Series) -> str:
     """Of two equally common values, the last seen."""
-    counts = Counter(str(v) for v in values)
-    return max(reversed(list(counts)), key=counts.__getitem__)
+    counts = values.iloc[::-1].value_counts(sort=False, dropna=False)
+    return str(counts.idxmax())

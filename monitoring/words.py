@@ -72,16 +72,31 @@ def compared(window: Sequence[str], reference: Sequence[str]) -> list[Word]:
     'new'
     """
     ours, theirs = counts(window), counts(reference)
-    vocabulary = sorted(w for w in ours | theirs if ours[w] + theirs[w] >= MIN_TEXTS)
-    if not ours or not theirs or not vocabulary:
+    return _compared(sorted(ours | theirs), ours, ours + theirs, (len(window), len(reference)))
+
+
+def typical(part: Sequence[str], whole: Counter[str], texts: int) -> list[Word]:
+    """The words of some of so many `texts` beside the rest, as `compared` has them. `whole` has the
+    counts of all, so that many parts are compared at the cost of one."""
+    ours = counts(part)
+    return _compared(sorted(ours), ours, whole, (len(part), texts - len(part)))
+
+
+def _compared(
+    words: Iterable[str], ours: Counter[str], whole: Counter[str], texts: tuple[int, int]
+) -> list[Word]:
+    vocabulary = [w for w in words if whole[w] >= MIN_TEXTS]
+    n = ours.total()
+    m = whole.total() - n
+    if not n or not m or not vocabulary:
         return []
-    y, x = (np.array([c[w] for w in vocabulary]) for c in (ours, theirs))
-    n, m = ours.total(), theirs.total()
+    y = np.array([ours[w] for w in vocabulary])
+    x = np.array([whole[w] for w in vocabulary]) - y
     prior = PRIOR * (y + x) / (n + m)
     a, b = y + prior, x + prior
     log_odds = np.log(a / (n + PRIOR - a)) - np.log(b / (m + PRIOR - b))
     z = log_odds / np.sqrt(1 / a + 1 / b)
-    p = exact(y, x, len(window), len(reference))
+    p = exact(y, x, *texts)
     order = np.argsort(-np.abs(z), kind="stable")
     return [Word(vocabulary[i], int(y[i]), int(x[i]), float(z[i]), float(p[i])) for i in order]
 

@@ -21,7 +21,7 @@ from monitoring.two_sample import classifier_drift
 from monitoring.view import Spec, View
 
 SCORE_BINS = 20
-MOST_ROWS = 20_000  # of each side, for everything but MMD: their noise is far below what matters
+MOST_ROWS = 5_000  # of each side, for everything but MMD: their noise is far below what matters
 UNITS = {
     "psi": "PSI",
     "kl": "nats",
