@@ -122,7 +122,7 @@ class Lane(asyncio.Protocol):
             self.load.idle.append(self)
             self.load.put()
 
-    def connection_lost(self, fault: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, fault: Exception | None) -> None:  # noqa: ARG002  asyncio gives it
         if self in self.load.busy:
             self.done(0, b"the connection ended")
         if not self.load.over:

@@ -36,7 +36,7 @@ def in_torch(model: Any, runtime: Runtime) -> Forward:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = False
     model.to(device)
-    if device == "cpu" and runtime == "torch" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if device == "cpu" and runtime == "torch" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch has no type
         model = packed(model)
     threads()  # known before the first pass makes it one
 

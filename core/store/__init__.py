@@ -29,7 +29,7 @@ class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, Syst
         super().__init__(url, schema.metadata, busy)
         try:
             self._check_version(self.get("schema"))
-        except BaseException:
+        except BaseException:  # an interrupt closes it too
             self.close()
             raise
 

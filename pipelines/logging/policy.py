@@ -82,6 +82,6 @@ class Logging(Section):
         """The rows that are stored, each with its chance of being stored."""
         raise NotImplementedError
 
-    def count(self, rows: list[Prediction]) -> list[Profile]:  # noqa: ARG002
+    def count(self, rows: list[Prediction]) -> list[Profile]:  # noqa: ARG002  other policies look
         """Counts that are stored in their place."""
         return []

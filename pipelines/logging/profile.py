@@ -34,7 +34,7 @@ class Profiled(Logging):
 
     policy: Literal["profile"]
 
-    def choose(self, rows: list[Prediction]) -> list[Prediction]:  # noqa: ARG002
+    def choose(self, rows: list[Prediction]) -> list[Prediction]:  # noqa: ARG002  none is kept
         return []
 
     def count(self, rows: list[Prediction]) -> list[Profile]:
