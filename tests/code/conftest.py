@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.store import Store
-from flows.home import Home
+from everloop.init import init
+from flows.home import Home, open_home
 from serving.service import Service
 from tests.code.fake_models import Shelf
 from tests.code.inbox import Inbox, listening
@@ -61,8 +62,6 @@ def own(made: Home, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace without a model."""
-    from everloop.init import init
-
     return init(tmp_path_factory.mktemp("cli") / "empty").root
 
 
@@ -70,3 +69,12 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inbox() -> Iterator[Inbox]:
     with listening() as box:
         yield box
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A workspace whose champion is a version that nobody loads."""
+    found = open_home(init(tmp_path / "shop").root)
+    found.store.set("champion", "1")
+    yield found
+    found.store.close()

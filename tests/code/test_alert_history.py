@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.records import Signal
-from everloop.init import init
 from flows.alerts import alert, alerts_since, recent
-from flows.home import Home, open_home
+from flows.home import Home
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    found = open_home(init(tmp_path / "shop").root)
-    found.store.set("champion", "1")
-    yield found
-    found.store.close()
 
 
 def turn(home: Home, day: int, bad: bool | None) -> list[str]:

@@ -7,29 +7,19 @@ import os
 import signal as signals
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from core.records import Signal
-from everloop.init import init
 from flows.alerts import TOLD, alert, deliver
-from flows.home import Home, open_home
+from flows.home import Home
 from monitoring.delivery import Channel, DeliveryError, Message, by_apprise, channels
 from tests.code.inbox import Inbox
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    found = open_home(init(tmp_path / "shop").root)
-    found.store.set("champion", "1")
-    yield found
-    found.store.close()
 
 
 @pytest.fixture
