@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-VERSION = 3
+VERSION = 4
 metadata = MetaData()
 
 

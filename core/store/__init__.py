@@ -34,10 +34,10 @@ class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, Syst
             raise
 
     def _check_version(self, found: int | None) -> None:
-        if found in (1, 2):  # all that is new since are tables, made already, and columns
+        if found in (1, 2, 3):  # all that is new since are tables, made already, and columns
             self._add_columns(schema.predictions)
             self._add_columns(schema.signals)
-        if found in (None, 1, 2):
+        if found in (None, 1, 2, 3):
             self.set("schema", schema.VERSION)
         elif found != schema.VERSION:
             raise StoreError(
