@@ -26,6 +26,7 @@ from monitoring.estimates.answers import Answers, answers_of, joined
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.powered import Powered, chained, rectified
 from pipelines.curation.margin import Margin
+from pipelines.curation.pool import Pool
 
 LABELS = Margin(policy="margin", labels_per_day=20, audit_share=0.2)
 WEEK, PERIOD = 7, 14
@@ -64,7 +65,7 @@ def serve(stream: Stream, seed: int, refit: bool) -> Run:
     for day in range(stream.days):
         where = np.flatnonzero(stream.day == day)
         window = _answered(stream.window(day), head)
-        tasks = LABELS.pick(window, 20, f"{seed}/{day}", window.end)
+        tasks = LABELS.pick(Pool(window), 20, f"{seed}/{day}", window.end)
         place = {p: i for i, p in enumerate(window.rows["prediction_id"])}
         at = np.array([place[t.prediction_id] for t in tasks], dtype=int)
         audit = np.array([t.audit for t in tasks])

@@ -19,6 +19,7 @@ from flows.retrain import retrain
 from flows.situation import situation
 from flows.state import crown, progress_of
 from pipelines.curation.policy import TEST, answered
+from pipelines.curation.pool import Pool
 from pipelines.rollout import promote, roll_back
 
 __all__ = [
@@ -71,7 +72,7 @@ def curate(home: Home, now: datetime) -> None:
         spent = home.store.picked(now - day + timedelta(microseconds=1), now)
         budget = min(policy.labels_per_day - spent, int(policy.labels_per_day * share + 0.5))
         wanted = home.strategy.triggers.labels_wanted(situation(home, now))
-        tasks = policy.pick(window, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
+        tasks = policy.pick(Pool(window), budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
         home.store.add_tasks(tasks)
         home.record(
             Decision(

@@ -1,0 +1,86 @@
+"""What a curation policy looks at: the candidates of a round, and what is known beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from core.models.head import Head
+from core.records import Array, Window
+from pipelines.curation.near import places, units
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Rows whose truth is known: what the champion's dataset trains on."""
+
+    embeddings: Array  # (m, dim) of any float
+    labels: Array  # (m,) texts
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def _nobody() -> Known:
+    return Known(np.zeros((0, 0), np.float32), np.array([], dtype=object))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The candidates of one round; `Pool(window)` is a pool of which nothing else is known.
+
+    What several policies need (`probabilities`, `places`, `units`) is worked out once.
+    """
+
+    window: Window  # the n candidates
+    known: Known = field(default_factory=_nobody)
+    complaints: Array = field(
+        default_factory=lambda: np.zeros(0, bool)
+    )  # (n,) thumbs down, or corrected
+    topics: Array = field(default_factory=lambda: np.zeros(0, int))  # (n,) open new topic, -1 is none
+    collections: dict[str, Array] = field(default_factory=dict)  # name -> (k, dim) of a set of errors
+    head: Head | None = None  # the champion's
+    fenced: Array = field(default_factory=lambda: np.zeros(0, bool))  # (n,) near-copies of audit rows
+
+    def __post_init__(self) -> None:
+        blank = {"complaints": (False, bool), "topics": (-1, int), "fenced": (False, bool)}
+        for name, (value, kind) in blank.items():
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self), value, dtype=kind))
+
+    def __len__(self) -> int:
+        return len(self.window)
+
+    @cached_property
+    def probabilities(self) -> Array:
+        """(n, n_labels) of any float; a row of a model with fewer labels ends in zeros."""
+        given = self.window.probabilities
+        if isinstance(given, np.ndarray):
+            return given
+        whole = np.zeros((len(given), max((len(p) for p in given), default=0)), dtype=np.float32)
+        for row, p in zip(whole, given, strict=True):
+            row[: len(p)] = p
+        return whole
+
+    @cached_property
+    def places(self) -> Array:
+        """(n, k) float32: where each row lies, in the few directions that tell rows apart best."""
+        return places(self.window.embeddings)
+
+    @cached_property
+    def units(self) -> Array:
+        """(n,) the number of the group of near-copies that each row is in, from 0 on, none missing."""
+        return units(self.window.rows["text"], self.window.embeddings, self.places)
+
+    @cached_property
+    def leaders(self) -> Array:
+        """(k,) the first row of each unit."""
+        return np.unique(self.units, return_index=True)[1]
+
+    @cached_property
+    def sizes(self) -> Array:
+        """(n,) rows in the unit of each row."""
+        counts: Array = np.bincount(self.units, minlength=1)[self.units]
+        return counts
