@@ -55,8 +55,8 @@ class Curation(Section):
 
     def names(  # only `mix` needs to know more than the rows
         self,
-        pool: Pool,
-        budget: float,
+        pool: Pool,  # noqa: ARG002
+        budget: float,  # noqa: ARG002
         rows: Array,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> list[str]:
@@ -68,9 +68,9 @@ class Curation(Section):
     ) -> list[AnnotationTask]:
         """Draw at most `budget` rows of a pool. The same round draws the same rows again.
 
-        `round.py` has the three draws and the chance that is stored. The audit slice is drawn uniformly;
-        `for_test` rows of the policy's part are, too: a trigger tests the champion on them. They may
-        train the next one, which is tested on rows of its own.
+        `round.py` has the three draws and the chance that is stored. The audit slice is drawn
+        uniformly; `for_test` rows of the policy's part are, too: a trigger tests the champion on them.
+        They may train the next one, which is tested on rows of its own.
         """
         budget = min(budget, len(pool))
         if budget <= 0:

@@ -9,7 +9,9 @@ import numpy as np
 
 from core.models.head import Head
 from core.records import Array, Window
-from pipelines.curation.near import places, units
+from pipelines.curation.near import Map, mapped, units
+
+MOST = 4000  # known rows that a policy learns from
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,13 @@ class Known:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def some(self, seed: int, most: int = MOST) -> Known:
+        """At most so many of the rows, evenly drawn."""
+        if len(self) <= most:
+            return self
+        few = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
+        return Known(self.embeddings[few], self.labels[few])
 
 
 def _nobody() -> Known:
@@ -67,7 +76,15 @@ class Pool:
     @cached_property
     def places(self) -> Array:
         """(n, k) float32: where each row lies, in the few directions that tell rows apart best."""
-        return places(self.window.embeddings)
+        return self._map.places(self.window.embeddings)
+
+    def placed(self, embeddings: Array) -> Array:
+        """(m, k) places of other rows (m, dim) of the same encoder."""
+        return self._map.places(embeddings)
+
+    @cached_property
+    def _map(self) -> Map:
+        return mapped(self.window.embeddings)
 
     @cached_property
     def units(self) -> Array:

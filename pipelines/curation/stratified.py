@@ -1,25 +1,61 @@
-"""`stratified`: every stratum gets its share of the labels, however rare it is."""
+"""`stratified`: every stratum gets labels, however rare it is.
+
+A share of the labels goes to the strata evenly, which is a floor for the rare ones, and the rest to
+them by their size (Cochran, Sampling Techniques, 1977, chapter 5). Near-copies count once.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from core.records import Array
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
+from pipelines.curation.rowwise import rowwise
+
+SAMPLE = 10_000  # rows that say where the clusters are
 
 
 class Stratified(Curation):
     policy: Literal["stratified"]
-    by: str = Field("label", description="'label' (predicted) or the name of a segment")
+    by: str = Field("label", description="'label' (predicted), 'cluster', or the name of a segment")
+    evenness: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the labels that all strata get alike, whatever their size",
+    )
+    clusters: int = Field(20, ge=1, description="how many, where strata are clusters")
 
     def worth(self, pool: Pool) -> Array:
+        strata = self._strata(pool)
+        rows = np.bincount(strata, 1 / pool.sizes, minlength=1)
+        evenly = 1 / (rows * np.count_nonzero(rows))
+        return np.asarray(self.evenness * evenly[strata] + (1 - self.evenness) / rows.sum())
+
+    def _strata(self, pool: Pool) -> Array:
+        """(n,) the number of each row's stratum."""
+        import pandas as pd
+
+        if self.by == "cluster":
+            return _clusters(pool.places, self.clusters)
         column = self.by if self.by == "label" else f"segment.{self.by}"
         if column not in pool.window.rows:
-            return np.ones(len(pool))  # a segment nobody sent: one stratum
-        strata = pd.factorize(pool.window.rows[column].astype(str))[0]
-        return np.asarray(1.0 / np.bincount(strata, 1 / pool.sizes, minlength=1)[strata])
+            return np.zeros(len(pool), dtype=int)  # a segment nobody sent: one stratum
+        return pd.factorize(pool.window.rows[column], use_na_sentinel=False)[0]
+
+
+def _clusters(places: Array, count: int) -> Array:
+    """(n,) k-means clusters of rows by their places, found on some of them."""
+    from sklearn.cluster import KMeans
+
+    few = places[:: max(1, len(places) // SAMPLE)]
+    count = min(count, len(np.unique(few, axis=0)))
+    if count < 2:
+        return np.zeros(len(places), dtype=int)
+    middles = KMeans(count, n_init=1, random_state=0).fit(few).cluster_centers_
+    lengths = np.vecdot(middles, middles)
+    return rowwise(lambda part: (lengths - 2 * part @ middles.T).argmin(axis=1), places)

@@ -17,6 +17,7 @@ from typing import Any
 
 from core.errors import DatasetError
 from core.records import utc
+from core.texts import normal
 from core.workspace import Workspace
 from pipelines.datasets.policy import Formation
 from pipelines.datasets.reservoir import HELD_OUT, SCHEMA, read, to_table, write
@@ -97,15 +98,6 @@ def read_inputs(workspace: Workspace) -> Inputs:
             do="everloop data list shows the versions, everloop data checkout brings one here",
         ) from None
     return Inputs.from_json(text, str(workspace.version_file))
-
-
-def normal(text: str) -> str:
-    """What two texts must share to count as the same one across the fence.
-
-    >>> normal("  Where IS\\tmy card? ")
-    'where is my card?'
-    """
-    return " ".join(text.casefold().split())
 
 
 def fingerprint(folder: Path) -> str:

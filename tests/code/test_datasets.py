@@ -20,11 +20,12 @@ import pytest
 
 from core.errors import DatasetError
 from core.records import DatasetVersion
+from core.texts import normal
 from core.workspace import Workspace
 from everloop.init import init
 from pipelines.datasets.all import All
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import form_dataset, normal, read_inputs
+from pipelines.datasets.form import form_dataset, read_inputs
 from pipelines.datasets.reservoir import first_rows, read
 from pipelines.datasets.versions import (
     Plan,
