@@ -51,6 +51,16 @@ class Model:
     unknown: Callable[[Sequence[str]], Array] | None = None  # texts -> (n,) shares of their tokens
 
 
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """A named collection of texts, and what the model that serves answers to them."""
+
+    name: str
+    truth: Array = field(default_factory=lambda: np.zeros(0, dtype=object))  # (n,) str
+    predicted: Array = field(default_factory=lambda: np.zeros(0, dtype=object))  # (n,) str
+    fault: str = ""  # why there are no answers
+
+
 def no_feedback() -> pd.DataFrame:
     names = ["prediction_id", "timestamp", "kind", "value", "source"]
     return pd.DataFrame(columns=names, dtype=object)
@@ -73,6 +83,7 @@ class View:
     segment: str = ""  # "" is all traffic, else "column=value"
     seed: int = 0
     system: Sequence[SystemSample] = ()  # what servers said of themselves in the window's time
+    collections: Sequence[Collected] = ()  # of hard examples
     parent: View | None = None  # all traffic, where this is a segment of it
     where: tuple[str, str] = ("", "")  # the segment's column and its value in it
     history: History | None = None  # of all traffic, where it is kept

@@ -2,6 +2,7 @@
 
 from monitoring.signals import (
     accuracy,
+    collections,
     confidence,
     custom,
     descriptors,
@@ -22,6 +23,7 @@ PARTS = (
     drift,
     confidence,
     accuracy,
+    collections,
     estimated,
     feedback,
     proxies,

@@ -80,6 +80,7 @@ Commands:
   quarantine  Rows that failed data quality checks, and which ones.
   runtimes    Measure the champion on every runtime, and say which to take.
   data        List, show, compare and check out dataset versions.
+  collection  Make, list and show collections of hard examples.
   label       Send tasks out for labels and take annotations in.
   rollout     Look at a rollout, promote it, or roll it back.
   keys        Make, list and revoke API keys.
