@@ -118,6 +118,20 @@ class Labels(Database):
         audit = sum(int(n) for drawn, n in counts if drawn)
         return sum(int(n) for _, n in counts) - audit, audit
 
+    def audited(self, most: int) -> list[tuple[str, str, bytes]]:
+        """Text, encoder and embedding (float16 bytes) of audit tasks whose label no partition has
+        taken, newest first."""
+        k, p, a = schema.tasks, schema.predictions, schema.annotations
+        query = (
+            select(p.c.text, p.c.encoder, p.c.embedding)
+            .select_from(k.join(p, _same(k, p)).outerjoin(a, _same(a, k)))
+            .where(k.c.audit, a.c.partition.is_(None))
+            .order_by(k.c.timestamp.desc(), k.c.prediction_id)
+            .limit(most)
+        )
+        with self._read() as db:
+            return [(str(t), str(n), bytes(e or b"")) for t, n, e in db.execute(query)]
+
     def claim(self, partition: str, as_of: datetime) -> pd.DataFrame:
         """Give every unclaimed annotation up to `as_of` to a reservoir partition, and return the
         partition's rows: prediction_id, timestamp, text, label, embedding (float16 bytes), encoder,

@@ -92,6 +92,13 @@ class Windows(Database):
         even = evenly(rows["request_id"], rows["kept"].to_numpy(dtype=float))
         return rows[even].drop(columns="kept").reset_index(drop=True)
 
+    def complained(self, start: datetime, end: datetime) -> set[str]:
+        """The prediction ids of answers of [start, end) that their users complained of before `end`."""
+        p = schema.predictions
+        query = select(p.c.prediction_id).where(p.c.timestamp >= start, p.c.timestamp < end)
+        with self._read() as db:
+            return set(db.execute(query.where(_complained(end))).scalars())
+
     def requests(self, start: datetime | None = None, end: datetime | None = None) -> int:
         """How many requests of [start, end) were kept."""
         t = schema.predictions

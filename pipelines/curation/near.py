@@ -5,7 +5,7 @@ Both take time in proportion to the rows (but for a sort) and read an embedding 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from core.records import Array
-from core.texts import normal
 from pipelines.curation.rowwise import AT_A_TIME, rowwise
 
 NEAR = 0.98  # cosine from which two texts ask the same: 99 % of such pairs of CLINC150 share a label
+CLOSE = 2 - 2 * NEAR + 1e-5  # their squared distance, rounding allowed for
 PLACES = 32  # directions
 SAMPLE = 8192  # rows that say which directions
 BITS, LOOKS = 12, 3  # sides of a plane that near-copies share, and how often other planes are tried
@@ -68,17 +68,17 @@ def mapped(embeddings: Array) -> Map:
     return Map(middle, np.linalg.eigh(spread)[1][:, ::-1][:, :PLACES].copy())
 
 
-def units(texts: Iterable[str], embeddings: Array, where: Array) -> Array:
+def units(texts: Sequence[str], embeddings: Array, where: Array) -> Array:
     """(n,) the number of the group of near-copies each row is in: 0, 1, ... in order of first rows.
 
-    Two rows are near-copies when their texts are `normal`ly the same, or the cosine of their embeddings
-    is NEAR or more. Every row is one of the first row of its group, so likeness does not wander. Pairs
+    Two rows are near-copies when their texts are the same, or the cosine of their embeddings is NEAR or
+    more. Every row is one of the first row of its group, so likeness does not wander. Pairs
     are looked for among neighbours of a sort by random planes (Charikar 2002; the sorted neighbourhood
     of Hernandez and Stolfo 1995): most are found, and none that is not one.
     """
     import pandas as pd
 
-    same = pd.factorize(np.array([normal(t) for t in texts], dtype=object))[0].astype(np.int64)
+    same = pd.factorize(np.array(texts, dtype=object))[0].astype(np.int64)
     if where.shape[1] == 0 or len(same) < 2:
         return same
     first = np.unique(same, return_index=True)[1]
@@ -97,7 +97,7 @@ def _pairs(first: Array, embeddings: Array, where: Array) -> Array:
         order = np.argsort(side + 1 / (1 + np.exp(-lines[:, -1].astype(np.float64))))
         walked = at[order]
         step = walked[1:] - walked[:-1]
-        close = np.vecdot(step, step) <= 2 - 2 * NEAR
+        close = np.vecdot(step, step) <= CLOSE
         found.append(np.stack([order[:-1][close], order[1:][close]], axis=1))
     pairs = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
     return np.asarray(pairs[_near(first[pairs[:, 0]], first[pairs[:, 1]], embeddings)])
@@ -117,12 +117,27 @@ def _of_leaders(first: Array, pairs: Array, embeddings: Array) -> Array:
     return np.unique(leader, return_inverse=True)[1]
 
 
-def _near(one: Array, other: Array, embeddings: Array) -> Array:
-    """(p,) whether rows at these positions are near-copies."""
-    found = np.zeros(len(one), dtype=bool)
+def near_any(embeddings: Array, others: Array, where: tuple[Array, Array]) -> Array:
+    """(n,) whether each row (n, dim) is a near-copy of one of `others` (m, dim); `where` both lie.
+
+    Exact: rows are never farther apart at their places than they are, so few are compared in full.
+    """
+    found, (at, there) = np.zeros(len(embeddings), dtype=bool), where
+    lengths = np.vecdot(there, there)
+    for i in range(0, len(at), AT_A_TIME):
+        some = at[i : i + AT_A_TIME]
+        squares = np.vecdot(some, some)[:, None] + lengths - 2 * (some @ there.T)
+        row, other = np.nonzero(squares <= CLOSE)
+        found[i + row[_near(i + row, other, embeddings, others)]] = True
+    return found
+
+
+def _near(one: Array, other: Array, embeddings: Array, others: Array | None = None) -> Array:
+    """(p,) whether rows at these positions are near-copies, the second of them of `others` if given."""
+    found, second = np.zeros(len(one), dtype=bool), embeddings if others is None else others
     for i in range(0, len(one), AT_A_TIME):
         some = slice(i, i + AT_A_TIME)
         a = unit(embeddings[one[some]].astype(np.float32))
-        b = unit(embeddings[other[some]].astype(np.float32))
+        b = unit(second[other[some]].astype(np.float32))
         found[some] = np.vecdot(a, b) >= NEAR
     return found

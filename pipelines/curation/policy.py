@@ -110,8 +110,7 @@ class Curation(Section):
         by_topic = shared(np.where(topic >= 0, 1 / rows_of, 0.0), pool, size * share)
         whole = by_policy + by_topic
         new = np.divide(by_topic, whole, out=np.zeros(len(pool)), where=whole > 0)
-        fenced = np.bincount(pool.units, pool.fenced) > 0
-        of_unit = inclusion(np.bincount(pool.units, whole) * ~fenced, size)
+        of_unit = inclusion(np.bincount(pool.units, whole * ~pool.fenced), size)
         return of_unit[pool.units] / pool.sizes, new
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from core.models.head import Head
 from core.records import Array, Window
-from pipelines.curation.near import Map, mapped, units
+from core.texts import normal
+from pipelines.curation.near import Map, mapped, near_any, units
 
 MOST = 4000  # known rows that a policy learns from
 
@@ -32,6 +34,14 @@ class Known:
         return Known(self.embeddings[few], self.labels[few])
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Rows that evaluate: their near-copies do not train."""
+
+    texts: Sequence[str]
+    embeddings: Array  # (k, dim) of any float, as far as they can be compared
+
+
 def _nobody() -> Known:
     return Known(np.zeros((0, 0), np.float32), np.array([], dtype=object))
 
@@ -51,10 +61,10 @@ class Pool:
     topics: Array = field(default_factory=lambda: np.zeros(0, int))  # (n,) open new topic, -1 is none
     collections: dict[str, Array] = field(default_factory=dict)  # name -> (k, dim) of a set of errors
     head: Head | None = None  # the champion's
-    fenced: Array = field(default_factory=lambda: np.zeros(0, bool))  # (n,) near-copies of audit rows
+    held_out: HeldOut = field(default_factory=lambda: HeldOut([], np.zeros((0, 0), np.float32)))
 
     def __post_init__(self) -> None:
-        blank = {"complaints": (False, bool), "topics": (-1, int), "fenced": (False, bool)}
+        blank = {"complaints": (False, bool), "topics": (-1, int)}
         for name, (value, kind) in blank.items():
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.full(len(self), value, dtype=kind))
@@ -74,6 +84,11 @@ class Pool:
         return whole
 
     @cached_property
+    def texts(self) -> list[str]:
+        """(n,) what the fence knows each text by."""
+        return [normal(text) for text in self.window.rows["text"]]
+
+    @cached_property
     def places(self) -> Array:
         """(n, k) float32: where each row lies, in the few directions that tell rows apart best."""
         return self._map.places(self.window.embeddings)
@@ -89,12 +104,23 @@ class Pool:
     @cached_property
     def units(self) -> Array:
         """(n,) the number of the group of near-copies that each row is in, from 0 on, none missing."""
-        return units(self.window.rows["text"], self.window.embeddings, self.places)
+        return units(self.texts, self.window.embeddings, self.places)
 
     @cached_property
     def leaders(self) -> Array:
         """(k,) the first row of each unit."""
         return np.unique(self.units, return_index=True)[1]
+
+    @cached_property
+    def fenced(self) -> Array:
+        """(n,) bool: near-copies of rows that are held out, and what is in a unit with one."""
+        held = self.held_out
+        same = {normal(text) for text in held.texts}
+        beside = np.array([text in same for text in self.texts], dtype=bool)
+        if len(held.embeddings):
+            where = (self.places, self.placed(held.embeddings))
+            beside |= near_any(self.window.embeddings, held.embeddings, where)
+        return np.asarray((np.bincount(self.units, beside, minlength=1) > 0)[self.units])
 
     @cached_property
     def sizes(self) -> Array:

@@ -1,0 +1,172 @@
+"""Curation: which requests since the last round get a label.
+
+Everything a policy looks at is read from what is stored: no text is read by an encoder but those of
+named collections, once each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core import collections
+from core.errors import DataError
+from core.records import AnnotationTask, Array, Decision, Window
+from flows.home import Home
+from flows.situation import situation
+from flows.topics import candidates
+from pipelines.curation.policy import TEST, answered
+from pipelines.curation.pool import HeldOut, Known, Pool
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_TEXTS = "logging.policy is profile: no text is kept, so nothing can be picked for labels"
+DAY = timedelta(days=1)
+MOST_KNOWN = 20_000  # rows the model learnt from that are read
+MOST_HELD_OUT = 5_000  # embeddings of held-out rows, the newest, whose near-copies are not picked
+
+
+def curate(home: Home, now: datetime) -> None:
+    """Pick this round's labels from the requests since the last round, within the daily budget."""
+    if not home.strategy.logging.texts:
+        home.record(Decision(f"curation/{now.isoformat()}", "curation", now, "0 picked", NO_TEXTS))
+        return
+    with home.timed("curation"):
+        home.store.once(f"curation/{now.isoformat()}", lambda: _pick(home, now))
+        home.store.set("curated_until", now.isoformat())
+
+
+def _pick(home: Home, now: datetime) -> dict[str, Any]:
+    policy, store = home.strategy.curation, home.store
+    since = store.get("curated_until")
+    start = max(datetime.fromisoformat(since), now - 7 * DAY) if since else now - DAY
+    pool = gather(home, start, now)
+    share = min(1.0, (now - start) / DAY)
+    spent = store.picked(now - DAY + timedelta(microseconds=1), now)
+    budget = min(policy.labels_per_day - spent, int(policy.labels_per_day * share + 0.5))
+    wanted = home.strategy.triggers.labels_wanted(situation(home, now))
+    tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
+    store.add_tasks(tasks)
+    home.record(_decision(policy.policy, pool, tasks, max(budget, 0), now))
+    return {"picked": len(tasks)}
+
+
+def _decision(
+    name: str, pool: Pool, tasks: list[AnnotationTask], budget: int, now: datetime
+) -> Decision:
+    by_policy = Counter(t.policy for t in tasks)
+    tested = by_policy[TEST]
+    return Decision(
+        key=f"curation/{now.isoformat()}",
+        stage="curation",
+        timestamp=now,
+        verdict=f"{len(tasks)} picked",
+        reason=f"{name}: {len(tasks)} of {len(pool)} requests, "
+        f"{sum(t.audit for t in tasks)} of them for audit"
+        + (f", {tested} for the trigger's test" if tested else ""),
+        evidence={
+            "requests": len(pool),
+            "near_copies": len(pool) - len(pool.leaders),
+            "budget": budget,
+            "picked": len(tasks),
+            "by_policy": dict(by_policy),
+            "answered": answered(pool.window),
+        },
+    )
+
+
+def gather(home: Home, start: datetime, end: datetime) -> Pool:
+    """The candidates of [start, end) and what is known beside them, all of one encoder."""
+    window, encoder = _one_encoder(_sound(home, home.store.window(start, end)))
+    if len(window) == 0:
+        return Pool(window)
+    ids = window.rows["prediction_id"]
+    return Pool(
+        window,
+        known=_known(home, encoder),
+        complaints=ids.isin(home.store.complained(start, end)).to_numpy(dtype=bool),
+        topics=_topics(home, ids.tolist()),
+        collections=_collections(home, encoder),
+        held_out=_held_out(home, encoder),
+    )
+
+
+def _sound(home: Home, window: Window) -> Window:
+    """Without the rows that failed a data quality check: they are not worth a label."""
+    ids = window.rows["request_id"]
+    failed = home.store.quarantined(ids.tolist())
+    return window.take(~ids.isin(failed).to_numpy(dtype=bool)) if failed else window
+
+
+def _one_encoder(window: Window) -> tuple[Window, str]:
+    """The window with the embeddings of its commonest encoder alone, and who that is: those of
+    another encoder lie in another space. Their rows stay, at no place."""
+    encoders = window.rows["encoder"]
+    if encoders.nunique() < 2:
+        return window, str(encoders.iloc[0]) if len(window) else ""
+    common = str(encoders.mode().iloc[0])
+    embeddings = window.embeddings.copy()
+    embeddings[(encoders != common).to_numpy(dtype=bool)] = np.nan
+    return replace(window, embeddings=embeddings), common
+
+
+def _known(home: Home, encoder: str) -> Known:
+    """Rows of the newest dataset that have an embedding by this encoder, evenly drawn if many."""
+    rows = _stored(home, "train", "label")
+    rows = rows[rows["encoder"] == encoder]
+    rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
+    return Known(_matrix(rows["embedding"]), rows["label"].to_numpy(dtype=object))
+
+
+def _held_out(home: Home, encoder: str) -> HeldOut:
+    """Rows that evaluate: those of the newest dataset, and audit picks that no dataset has yet."""
+    rows = _stored(home, "eval", "text")
+    waiting = home.store.audited(MOST_HELD_OUT)
+    found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
+    found = [embedding for _, name, embedding in waiting if name == encoder] + found
+    texts = [*rows["text"], *(text for text, _, _ in waiting)]
+    return HeldOut(texts, _matrix(found[:MOST_HELD_OUT]))
+
+
+def _stored(home: Home, name: str, column: str) -> pd.DataFrame:
+    """A column of data/dataset/NAME.parquet, with encoder and embedding (float16 bytes) of its rows."""
+    import pandas as pd
+
+    columns, page = [column, "encoder", "embedding"], home.workspace.dataset / f"{name}.parquet"
+    if not page.is_file():
+        return pd.DataFrame({c: [] for c in columns}, dtype=object)
+    return pd.read_parquet(page, columns=columns)
+
+
+def _matrix(stored: Iterable[bytes]) -> Array:
+    """(k, dim) float32."""
+    rows = [np.frombuffer(e, dtype=np.float16) for e in stored]
+    return np.stack(rows).astype(np.float32) if rows else np.zeros((0, 0), dtype=np.float32)
+
+
+def _topics(home: Home, prediction_ids: list[str]) -> Array:
+    """(n,) the number of the open new topic that each row is in, -1 where in none."""
+    open_ = [c for c in candidates(home) if c.status == "open"]
+    number = {member: i for i, c in enumerate(open_) for member in c.members}
+    return np.array([number.get(p, -1) for p in prediction_ids], dtype=int)
+
+
+def _collections(home: Home, encoder: str) -> dict[str, Array]:
+    """(k, dim) embeddings of each named collection that can be read; monitoring says which cannot."""
+    found: dict[str, Array] = {}
+    files = collections.files(home.workspace.root)
+    champion = home.registry.load(home.store.champion()).encoder if files else None
+    if champion is None or champion.identity != encoder:
+        return found
+    for name, path in files.items():
+        with suppress(DataError):
+            texts = collections.read(path)["text"].tolist()
+            found[name] = home.store.embed(texts, encoder, champion.encode, "testing")
+    return found
