@@ -9,6 +9,7 @@ from pipelines.curation.near import unit
 from pipelines.curation.rowwise import rowwise
 
 MOST = 5000  # rows of either set that are looked at
+STRENGTH = 1000.0  # how much the data says beside the penalty, however many rows there are
 FARTHEST = 15.0  # log odds
 
 
@@ -22,8 +23,9 @@ def odds(these: Array, those: Array, embeddings: Array) -> Array:
     sides = [_some(rows, seed) for seed, rows in enumerate((these, those))]
     if min(len(side) for side in sides) == 0:
         return np.ones(len(embeddings))
-    model = LogisticRegression(class_weight="balanced", max_iter=200)
-    model.fit(np.concatenate(sides), np.repeat([1, 0], [len(side) for side in sides]))
+    counts = [len(side) for side in sides]
+    model = LogisticRegression(C=STRENGTH / sum(counts), class_weight="balanced", max_iter=200)
+    model.fit(np.concatenate(sides), np.repeat([1, 0], counts))
     weight, bias = model.coef_[0].astype(np.float32), float(model.intercept_[0])
     scores = rowwise(lambda part: unit(part) @ weight + bias, embeddings)
     return np.asarray(np.exp(np.clip(scores, -FARTHEST, FARTHEST)))

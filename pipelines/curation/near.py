@@ -15,8 +15,11 @@ from scipy.sparse.csgraph import connected_components
 from core.records import Array
 from pipelines.curation.rowwise import AT_A_TIME, rowwise
 
-NEAR = 0.98  # cosine from which two texts ask the same: 99 % of such pairs of CLINC150 share a label
-CLOSE = 2 - 2 * NEAR + 1e-5  # their squared distance, rounding allowed for
+# Squared distance of near-copies, as a share of what two random rows have: a cosine of 0.98 for MiniLM
+# on CLINC150, where 99 % of such pairs have one label. A share, as some encoders put all texts close.
+NEAR = 0.022
+LEAST = 1e-6  # a spread below this is rounding: the encoder tells nothing apart
+ROUNDING = 1e-5  # of squared distances
 PLACES = 32  # directions
 SAMPLE = 8192  # rows that say which directions
 BITS, LOOKS = 12, 3  # sides of a plane that near-copies share, and how often other planes are tried
@@ -43,6 +46,7 @@ class Map:
 
     middle: Array  # (dim,)
     directions: Array  # (dim, k)
+    close: float  # squared distance up to which two unit rows are near-copies
 
     def places(self, embeddings: Array) -> Array:
         """(m, dim) of any float -> (m, k) float32. No two rows are farther apart here than they are;
@@ -65,16 +69,18 @@ def mapped(embeddings: Array) -> Map:
     sample = unit(embeddings[:: max(1, len(embeddings) // SAMPLE)].astype(np.float32))
     middle = sample.mean(axis=0) if len(sample) else np.zeros(embeddings.shape[1], dtype=np.float32)
     spread = (sample - middle).T @ (sample - middle)
-    return Map(middle, np.linalg.eigh(spread)[1][:, ::-1][:, :PLACES].copy())
+    far = 2 * float(np.trace(spread)) / max(1, len(sample))  # expected of two rows
+    directions = np.linalg.eigh(spread)[1][:, ::-1][:, :PLACES].copy()
+    return Map(middle, directions, NEAR * far if far > LEAST else -1.0)
 
 
-def units(texts: Sequence[str], embeddings: Array, where: Array) -> Array:
+def units(texts: Sequence[str], embeddings: Array, where: Array, close: float) -> Array:
     """(n,) the number of the group of near-copies each row is in: 0, 1, ... in order of first rows.
 
-    Two rows are near-copies when their texts are the same, or the cosine of their embeddings is NEAR or
-    more. Every row is one of the first row of its group, so likeness does not wander. Pairs
-    are looked for among neighbours of a sort by random planes (Charikar 2002; the sorted neighbourhood
-    of Hernandez and Stolfo 1995): most are found, and none that is not one.
+    Two rows are near-copies when their texts are the same, or the squared distance of their embeddings
+    is `close` or less. Every row is one of the first row of its group, so likeness does not wander.
+    Pairs are looked for among neighbours of a sort by random planes (Charikar 2002; the sorted
+    neighbourhood of Hernandez and Stolfo 1995): most are found, and none that is not one.
     """
     import pandas as pd
 
@@ -82,28 +88,28 @@ def units(texts: Sequence[str], embeddings: Array, where: Array) -> Array:
     if where.shape[1] == 0 or len(same) < 2:
         return same
     first = np.unique(same, return_index=True)[1]
-    return _of_leaders(first, _pairs(first, embeddings, where), embeddings)[same]
+    pairs = _pairs(where[first] if len(first) < len(same) else where, close)
+    pairs = pairs[_near(embeddings, embeddings, first[pairs], close)]
+    return _of_leaders(first, pairs, embeddings, close)[same]
 
 
-def _pairs(first: Array, embeddings: Array, where: Array) -> Array:
-    """(p, 2) positions in `first` of rows that are near-copies."""
+def _pairs(at: Array, close: float) -> Array:
+    """(p, 2) rows (k, places) that are neighbours in a sort, and near as far as their places tell."""
     rng = np.random.default_rng(0)
-    at = where[first] if len(first) < len(where) else where
     found = []
     for _ in range(LOOKS):
-        planes = rng.standard_normal((where.shape[1], BITS + 1)).astype(np.float32)
+        planes = rng.standard_normal((at.shape[1], BITS + 1)).astype(np.float32)
         lines = at @ planes
         side = (lines[:, :-1] > 0) @ (1 << np.arange(BITS))
         order = np.argsort(side + 1 / (1 + np.exp(-lines[:, -1].astype(np.float64))))
         walked = at[order]
         step = walked[1:] - walked[:-1]
-        close = np.vecdot(step, step) <= CLOSE
-        found.append(np.stack([order[:-1][close], order[1:][close]], axis=1))
-    pairs = np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
-    return np.asarray(pairs[_near(first[pairs[:, 0]], first[pairs[:, 1]], embeddings)])
+        near = np.vecdot(step, step) <= close
+        found.append(np.stack([order[:-1][near], order[1:][near]], axis=1))
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
 
 
-def _of_leaders(first: Array, pairs: Array, embeddings: Array) -> Array:
+def _of_leaders(first: Array, pairs: Array, embeddings: Array, close: float) -> Array:
     """(k,) numbers of groups of the rows `first` (k,), joined by pairs, each near its leader."""
     k = len(first)
     if len(pairs) == 0:
@@ -112,12 +118,13 @@ def _of_leaders(first: Array, pairs: Array, embeddings: Array) -> Array:
     group = connected_components(coo_array((ones, pairs.T), shape=(k, k)), directed=False)[1]
     leader = np.unique(group, return_index=True)[1][group]
     joined = np.flatnonzero(leader != np.arange(k))
-    far = joined[~_near(first[joined], first[leader[joined]], embeddings)]
+    both = np.stack([first[joined], first[leader[joined]]], axis=1)
+    far = joined[~_near(embeddings, embeddings, both, close)]
     leader[far] = far
     return np.unique(leader, return_inverse=True)[1]
 
 
-def near_any(embeddings: Array, others: Array, where: tuple[Array, Array]) -> Array:
+def near_any(embeddings: Array, others: Array, where: tuple[Array, Array], close: float) -> Array:
     """(n,) whether each row (n, dim) is a near-copy of one of `others` (m, dim); `where` both lie.
 
     Exact: rows are never farther apart at their places than they are, so few are compared in full.
@@ -127,17 +134,18 @@ def near_any(embeddings: Array, others: Array, where: tuple[Array, Array]) -> Ar
     for i in range(0, len(at), AT_A_TIME):
         some = at[i : i + AT_A_TIME]
         squares = np.vecdot(some, some)[:, None] + lengths - 2 * (some @ there.T)
-        row, other = np.nonzero(squares <= CLOSE)
-        found[i + row[_near(i + row, other, embeddings, others)]] = True
+        pairs = np.argwhere(squares <= close + ROUNDING)
+        pairs[:, 0] += i
+        found[pairs[_near(embeddings, others, pairs, close), 0]] = True
     return found
 
 
-def _near(one: Array, other: Array, embeddings: Array, others: Array | None = None) -> Array:
-    """(p,) whether rows at these positions are near-copies, the second of them of `others` if given."""
-    found, second = np.zeros(len(one), dtype=bool), embeddings if others is None else others
-    for i in range(0, len(one), AT_A_TIME):
-        some = slice(i, i + AT_A_TIME)
-        a = unit(embeddings[one[some]].astype(np.float32))
-        b = unit(second[other[some]].astype(np.float32))
-        found[some] = np.vecdot(a, b) >= NEAR
+def _near(rows: Array, others: Array, pairs: Array, close: float) -> Array:
+    """(p,) whether row and other at these positions (p, 2) are near-copies."""
+    found = np.zeros(len(pairs), dtype=bool)
+    for i in range(0, len(pairs), AT_A_TIME):
+        some = pairs[i : i + AT_A_TIME]
+        a, b = unit(rows[some[:, 0]].astype(np.float32)), unit(others[some[:, 1]].astype(np.float32))
+        able = a.any(axis=1) & b.any(axis=1)
+        found[i : i + AT_A_TIME] = able & (np.vecdot(a - b, a - b) <= close)
     return found

@@ -47,7 +47,8 @@ class Curation(Section):
         Rows that are near-copies share one chance evenly. A row of a log that keeps one in ten stands
         for ten requests and weighs ten times, so the draw is one from all traffic.
         """
-        return shared(floored(self.worth(pool), self.floor), pool, budget)
+        worth = pool.once(self, lambda: self.worth(pool))
+        return shared(floored(worth, self.floor), pool, budget)
 
     def space(self, pool: Pool) -> Array:
         """(n, k) where the rows lie: picks are kept apart here."""

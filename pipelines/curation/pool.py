@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -63,6 +63,8 @@ class Pool:
     head: Head | None = None  # the champion's
     held_out: HeldOut = field(default_factory=lambda: HeldOut([], np.zeros((0, 0), np.float32)))
 
+    _found: dict[Hashable, Array] = field(init=False, default_factory=dict)
+
     def __post_init__(self) -> None:
         blank = {"complaints": (False, bool), "topics": (-1, int)}
         for name, (value, kind) in blank.items():
@@ -71,6 +73,12 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.window)
+
+    def once(self, key: Hashable, make: Callable[[], Array]) -> Array:
+        """What `make` gives, worked out once for each key in the life of the pool."""
+        if key not in self._found:
+            self._found[key] = make()
+        return self._found[key]
 
     @cached_property
     def probabilities(self) -> Array:
@@ -104,7 +112,7 @@ class Pool:
     @cached_property
     def units(self) -> Array:
         """(n,) the number of the group of near-copies that each row is in, from 0 on, none missing."""
-        return units(self.texts, self.window.embeddings, self.places)
+        return units(self.texts, self.window.embeddings, self.places, self._map.close)
 
     @cached_property
     def leaders(self) -> Array:
@@ -119,7 +127,7 @@ class Pool:
         beside = np.array([text in same for text in self.texts], dtype=bool)
         if len(held.embeddings):
             where = (self.places, self.placed(held.embeddings))
-            beside |= near_any(self.window.embeddings, held.embeddings, where)
+            beside |= near_any(self.window.embeddings, held.embeddings, where, self._map.close)
         return np.asarray((np.bincount(self.units, beside, minlength=1) > 0)[self.units])
 
     @cached_property

@@ -31,9 +31,11 @@ class Stratified(Curation):
     clusters: int = Field(20, ge=1, description="how many, where strata are clusters")
 
     def worth(self, pool: Pool) -> Array:
+        if len(pool) == 0:
+            return np.ones(0)
         strata = self._strata(pool)
-        rows = np.bincount(strata, 1 / pool.sizes, minlength=1)
-        evenly = 1 / (rows * np.count_nonzero(rows))
+        rows = np.bincount(strata, 1 / pool.sizes)
+        evenly = 1 / (rows * len(rows))
         return np.asarray(self.evenness * evenly[strata] + (1 - self.evenness) / rows.sum())
 
     def _strata(self, pool: Pool) -> Array:
