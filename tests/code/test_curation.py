@@ -16,7 +16,6 @@ from flows.home import Home, open_home
 from pipelines.curation.draw import inclusion, pivotal, systematic
 from pipelines.curation.near import mapped, near_any, units
 from pipelines.curation.order import apart
-from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 from pipelines.curation.random import Random
 from pipelines.curation.round import Sizes, draw
@@ -38,11 +37,7 @@ def by_worth(rows: int = 200, size: float = 20, seed: int = 1) -> Array:
     return inclusion(np.random.default_rng(seed).random(rows) ** 3 + 0.05, size)
 
 
-def kept_apart(chance: Array, places: Array, rng: np.random.Generator) -> Array:
-    return pivotal(chance, apart(places, chance), rng)
-
-
-def in_random_order(chance: Array, places: Array, rng: np.random.Generator) -> Array:
+def in_random_order(chance: Array, order: Array, rng: np.random.Generator) -> Array:
     return systematic(chance, rng)
 
 
@@ -53,13 +48,13 @@ def test_chances_where_some_rows_cannot_be_taken() -> None:
     assert inclusion(np.ones(4), 0.5).sum() == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("take", [kept_apart, in_random_order])
+@pytest.mark.parametrize("take", [pivotal, in_random_order])
 def test_a_draw_has_its_size_and_its_chances(take: Draw) -> None:
-    places, _ = clustered()
-    chance, rng, rounds = by_worth(), np.random.default_rng(0), 4000
+    chance, rng, rounds = by_worth(), np.random.default_rng(0), 2000
+    order = apart(clustered()[0], chance)
     times = np.zeros(200)
     for _ in range(rounds):
-        rows = take(chance, places, rng)
+        rows = take(chance, order, rng)
         assert len(rows) == len(set(rows.tolist())) == 20
         times[rows] += 1
     open_ = chance < 1
@@ -72,7 +67,7 @@ def test_a_draw_has_its_size_and_its_chances(take: Draw) -> None:
 def test_no_two_rows_are_drawn_together_more_often_than_alone() -> None:
     """Negative association, pair by pair: that is what the bets of `error-budget` need."""
     places, chance = clustered(24)[0], by_worth(24, 6)
-    rng, rounds = np.random.default_rng(0), 20_000
+    rng, rounds = np.random.default_rng(0), 8000
     order = apart(places, chance)
     taken = np.zeros((rounds, 24))
     for i in range(rounds):
@@ -82,10 +77,10 @@ def test_no_two_rows_are_drawn_together_more_often_than_alone() -> None:
     assert covariance.max() < 5 * 0.25 / rounds**0.5
 
 
-def spread_of(take: Draw, value: Array, places: Array, chance: Array, rounds: int = 1500) -> float:
+def spread_of(take: Draw, value: Array, order: Array, chance: Array, rounds: int = 1500) -> float:
     """Variance of the Horvitz-Thompson sum of a value (n,)."""
     rng = np.random.default_rng(2)
-    return float(np.var([(value / chance)[take(chance, places, rng)].sum() for _ in range(rounds)]))
+    return float(np.var([(value / chance)[take(chance, order, rng)].sum() for _ in range(rounds)]))
 
 
 def test_estimates_are_no_worse_than_from_a_draw_in_random_order_and_better_of_what_has_a_place() -> (
@@ -93,11 +88,12 @@ def test_estimates_are_no_worse_than_from_a_draw_in_random_order_and_better_of_w
 ):
     places, cluster = clustered()
     chance = by_worth()
+    order = apart(places, chance)
     noise = np.random.default_rng(3).random(200) < 0.2
     topical = (cluster < 3).astype(float)
 
     def ratio(value: Array) -> float:
-        apart_, plain = (spread_of(t, value, places, chance) for t in (kept_apart, in_random_order))
+        apart_, plain = (spread_of(t, value, order, chance) for t in (pivotal, in_random_order))
         return apart_ / plain
 
     assert ratio(noise.astype(float)) < 1.2  # 1 within what 1,500 rounds can say
@@ -122,7 +118,7 @@ def test_a_bet_on_rows_kept_apart_wins_nothing_within_the_budget(where: str) -> 
 
 
 def test_a_rounds_chances_are_exact() -> None:
-    """Three draws, near-copies, a log that does not keep all, an audit of 0.7 rows: 6,000 rounds."""
+    """Three draws, near-copies, a log that does not keep all, an audit of 0.7 rows: 2,500 rounds."""
     w = window(24)
     rows = w.rows.assign(
         text=[f"t{max(0, i - 4)}" for i in range(24)], kept=np.where(np.arange(24) % 4 == 0, 0.25, 1.0)
@@ -133,7 +129,7 @@ def test_a_rounds_chances_are_exact() -> None:
     assert sizes == Sizes(audit=0, more=0.7, test=2, policy=5)
     of_unit = inclusion(np.random.default_rng(0).random(len(pool.leaders)) + 0.1, sizes.policy)
     chance = of_unit[pool.units] / pool.sizes
-    rng, rounds = np.random.default_rng(1), 6000
+    rng, rounds = np.random.default_rng(1), 2500
     times, given, audits = np.zeros(24), np.zeros(24), 0
     for _ in range(rounds):
         found = draw(pool, sizes, chance, pool.places, rng)
@@ -148,9 +144,9 @@ def test_a_rounds_chances_are_exact() -> None:
 
 def test_one_label_an_hour_is_an_audit_label_one_time_in_ten() -> None:
     pool, policy = Pool(window(50)), Random(policy="random")
-    rounds = [policy.pick(pool, 1, f"hour {i}", START) for i in range(1000)]
+    rounds = [policy.pick(pool, 1, f"hour {i}", START) for i in range(500)]
     assert {len(tasks) for tasks in rounds} == {1}
-    assert abs(sum(t.audit for tasks in rounds for t in tasks) - 100) < 4 * 90**0.5
+    assert abs(sum(t.audit for tasks in rounds for t in tasks) - 50) < 4 * 45**0.5
     assert {round(tasks[0].propensity, 9) for tasks in rounds} == {1 / 50}
 
 
@@ -285,10 +281,3 @@ def test_topics_are_those_that_are_open(looped: Home) -> None:
     assert topics[[0, 1, 3, 4, 7]].tolist() == [-1, -1, 0, 0, 1]
     assert (topics >= 0).sum() == 3
     home.store.close()
-
-
-def test_every_policy_says_what_its_settings_mean() -> None:
-    from pipelines.curation import CurationPolicy  # noqa: F401  the union must import on its own
-
-    for kind in Curation.__subclasses__():
-        assert all(f.description for n, f in kind.model_fields.items() if n != "policy")
