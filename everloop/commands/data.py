@@ -21,7 +21,7 @@ def list_(workspace: WorkspaceOption = Path()) -> None:
     """
     from core import workspace as places
     from everloop.table import table
-    from pipelines.datasets.versions import list_versions
+    from pipelines.datasets.history import list_versions
 
     versions = list_versions(places.find(workspace).root)
     if not versions:
@@ -42,7 +42,7 @@ def show(version: Version, workspace: WorkspaceOption = Path()) -> None:
     Example: everloop data show v0003
     """
     from core import workspace as places
-    from pipelines.datasets.versions import show as read
+    from pipelines.datasets.contents import show as read
 
     typer.echo(read(places.find(workspace).root, version).to_text())
 
@@ -54,7 +54,7 @@ def diff(a: Version, b: Version, workspace: WorkspaceOption = Path()) -> None:
     Example: everloop data diff v0002 v0003
     """
     from core import workspace as places
-    from pipelines.datasets.versions import diff as compare
+    from pipelines.datasets.diff import diff as compare
 
     typer.echo(compare(places.find(workspace).root, a, b).to_text())
 

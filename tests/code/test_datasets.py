@@ -23,19 +23,15 @@ from core.records import DatasetVersion
 from core.workspace import Workspace
 from everloop.init import init
 from pipelines.datasets.all import All
+from pipelines.datasets.contents import EVALUATION, rows_here, show
+from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.form import form_dataset, normal, read_inputs
-from pipelines.datasets.reservoir import first_rows, read
-from pipelines.datasets.versions import (
-    Plan,
-    checkout,
-    diff,
-    list_versions,
-    make_version,
-    rows_of,
-    show,
-    version,
-)
+from pipelines.datasets.history import list_versions, rows_of, version
+from pipelines.datasets.objects import Objects
+from pipelines.datasets.partitions import read
+from pipelines.datasets.reservoir import first_rows
+from pipelines.datasets.versions import Plan, checkout, make_version
 from pipelines.datasets.window import Window
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -148,7 +144,7 @@ def test_the_stage_gives_the_same_bytes_again(two: Workspace) -> None:
 
 
 def test_no_held_out_text_trains(two: Workspace) -> None:
-    train, held_out = (pd.read_parquet(two.dataset / f"{n}.parquet") for n in ("train", "eval"))
+    train, held_out = rows_here(two), rows_here(two, EVALUATION)
     assert train["text"].tolist() == ["top up", "my card", "lost card", "fee?"]
     assert held_out[["text", "set"]].values.tolist() == [
         ["where is it?", "eval"],
@@ -215,7 +211,7 @@ def test_a_version_shows_its_rows_by_label(two: Workspace) -> None:
 def test_checkout_brings_the_data_and_back(two: Workspace) -> None:
     before = state(two)
     assert checkout(two.root, "v0001").id == "v0001"
-    assert [p.name for p in two.reservoir.iterdir()] == ["v0001.parquet"]
+    assert [p.name for p in two.reservoir.glob("*/*")] == ["v0001.parquet"]
     assert not list(two.champion.iterdir())
     assert read_inputs(two).id == "v0001"
     checkout(two.root, "v0002")
@@ -235,7 +231,9 @@ def test_checkout_fetches_what_only_the_remote_has(two: Workspace) -> None:
 def test_data_that_is_nowhere_is_an_error(two: Workspace) -> None:
     shutil.rmtree(two.root / ".dvc" / "cache")
     shutil.rmtree(two.state / "remote")
-    with pytest.raises(DatasetError, match=r"(?s)neither in the DVC cache nor at the remote.*train"):
+    with pytest.raises(
+        DatasetError, match=r"(?s)neither in the DVC cache nor at the remote.*no object \w+"
+    ):
         rows_of(two.root, "v0001")
     shutil.rmtree(two.dataset)
     with pytest.raises(DatasetError, match="in no version"):
@@ -306,7 +304,7 @@ def test_a_remote_that_does_not_take_the_data_leaves_no_version(one: Workspace) 
     remote = one.state / "remote"
     shutil.rmtree(remote)
     remote.write_text("not a folder")
-    with pytest.raises(DatasetError, match="DVC refuses"):
+    with pytest.raises(DatasetError, match=r"(?s)the remote local refuses.*Not a directory"):
         second_version(one)
     assert [v.id for v in list_versions(one.root)] == ["v0001"]
     remote.unlink()
@@ -335,8 +333,8 @@ def die_after(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "replace", mortal(os.replace))
     monkeypatch.setattr(shutil, "rmtree", mortal(shutil.rmtree))
-    for name in ("git", "track", "push"):
-        monkeypatch.setattr(Repository, name, mortal(getattr(Repository, name)))
+    for kind, name in ((Repository, "_git"), (Repository, "track"), (Objects, "_move")):
+        monkeypatch.setattr(kind, name, mortal(getattr(kind, name)))
 
 
 def killed_then_again(workspace: Workspace, n: int, monkeypatch: pytest.MonkeyPatch) -> bool:
