@@ -98,7 +98,7 @@ def folders_of(repository: Repository, commits: Mapping[str, str]) -> dict[str, 
 
 def _oids(names: Sequence[str], pointers: Sequence[str], lock: str, where: str = "") -> dict[str, str]:
     try:
-        found = {f: str(_parse(t)["outs"][0]["md5"]) for f, t in zip(names, pointers, strict=True)}
+        found = {f: str(parse(t)["outs"][0]["md5"]) for f, t in zip(names, pointers, strict=True)}
         return {**found, DATASET: _revision(lock)}
     except (KeyError, TypeError, IndexError, StopIteration, yaml.YAMLError) as fault:
         raise DatasetError(
@@ -110,13 +110,13 @@ def _oids(names: Sequence[str], pointers: Sequence[str], lock: str, where: str =
 
 
 @lru_cache(maxsize=4096)
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
     """A small YAML file; of a thousand versions most are the same ones."""
     return yaml.load(text, Loader=YAML)  # a safe loader
 
 
 def _revision(lock: str) -> str:
-    outs = _parse(lock)["stages"][STAGE]["outs"]
+    outs = parse(lock)["stages"][STAGE]["outs"]
     return str(next(o["md5"] for o in outs if o["path"] == DATASET))
 
 

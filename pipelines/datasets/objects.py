@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,7 +86,42 @@ class Objects:
         """Bytes of these objects in the cache."""
         return sum(self.path(oid).stat().st_size for oid in oids if self.path(oid).is_file())
 
-    # -- bringing and sending ---------------------------------------------------------------
+    def all_here(self) -> dict[str, int]:
+        """Every object of the cache: oid -> bytes."""
+        files = (p for p in Path(self.cache.path).glob("??/*") if p.is_file())
+        return {p.parent.name + p.name: p.stat().st_size for p in files}
+
+    def all_there(self) -> dict[str, int]:
+        """Every object of the remote: oid -> bytes."""
+        where = self.remote.path
+        found = self._asked(lambda: self.remote.fs.find(where, detail=True))
+        there = {self.remote.fs.parts(path)[-2:]: info["size"] for path, info in found.items()}
+        return {"".join(parts): size for parts, size in there.items() if len(parts[0]) == 2}
+
+    def hash_there(self, oid: str) -> str:
+        """The md5 of an object's bytes at the remote."""
+
+        def read() -> str:
+            with self.remote.fs.open(self.remote.oid_to_path(oid), "rb") as file:
+                digest = hashlib.md5()
+                while part := file.read(1 << 20):
+                    digest.update(part)
+            return digest.hexdigest()
+
+        return self._asked(read)
+
+    # -- letting go, bringing, sending ------------------------------------------------------
+
+    def forget(self, oids: Iterable[str]) -> None:
+        """Remove from the cache; a listing before its files, so that none stands for what is gone."""
+        for oid in sorted(oids, key=_is_listing, reverse=True):
+            self.path(oid).unlink(missing_ok=True)
+
+    def forget_there(self, oids: Iterable[str]) -> None:
+        """Remove from the remote, in the same order."""
+        for _, part in groupby(sorted(oids, key=_is_listing, reverse=True), _is_listing):
+            paths = [self.remote.oid_to_path(oid) for oid in part]
+            self._asked(partial(self.remote.fs.remove, paths))
 
     def bring(self, oids: Iterable[str]) -> int:
         """Fetch what the cache lacks; how many came. Raises DatasetError for what is nowhere."""
@@ -175,6 +211,10 @@ def files_of(objects: Objects, folders: Mapping[str, str]) -> dict[str, str]:
 def md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _is_listing(oid: str) -> bool:
+    return oid.endswith(".dir")
 
 
 def _few(oids: Iterable[str], shown: int = 3) -> str:

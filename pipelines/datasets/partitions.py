@@ -57,7 +57,7 @@ def add_partition(reservoir: Path, name: str, rows: pd.DataFrame) -> Path:
     path = in_folder(reservoir)(name)
     table = to_table(rows, path)
     if path.exists():
-        if _read_table(path, SCHEMA.names).equals(table):
+        if read_partition(path, SCHEMA.names).equals(table):
             return path
         raise DatasetError(
             "a reservoir partition cannot be rewritten",
@@ -134,13 +134,13 @@ def scan(locate: Locate, partitions: Sequence[str], columns: Sequence[str]) -> S
     except (pa.ArrowException, OSError):
         found = None
     if found is None or any(found[f.name].null_count for f in shape if not f.nullable):
-        tables = [_read_table(path, columns) for path in paths]
+        tables = [read_partition(path, columns) for path in paths]
         return Scan(pa.concat_tables(tables), np.array([len(t) for t in tables], np.int64))
     places = found["__fragment_index"].to_numpy()
     return Scan(found.select(list(columns)), np.bincount(places, minlength=len(paths)))
 
 
-def _read_table(path: Path, columns: Sequence[str]) -> Any:
+def read_partition(path: Path, columns: Sequence[str]) -> Any:
     try:
         with pq.ParquetFile(path) as file:
             missing = [c for c in columns if c not in file.schema_arrow.names]
