@@ -19,7 +19,7 @@ from core.records import Array, DatasetVersion
 from pipelines.datasets.history import Held, opened, version
 from pipelines.datasets.layout import order
 from pipelines.datasets.manifest import SETS, Manifest
-from pipelines.datasets.partitions import Locate, scan
+from pipelines.datasets.partitions import Locate, among, scan
 
 SHOWN = 10
 COLUMNS = ("row_id", "set", "text", "label")
@@ -109,8 +109,8 @@ def _changed_rows(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame
     both = come.merge(gone[["row_id", "label", "set"]], on="row_id", suffixes=("", "_before"))
     seen = list(COLUMNS)
     return (
-        come.loc[~come["row_id"].isin(gone["row_id"]), seen].reset_index(drop=True),
-        gone.loc[~gone["row_id"].isin(come["row_id"]), seen].reset_index(drop=True),
+        come.loc[~among(come["row_id"], gone["row_id"]), seen].reset_index(drop=True),
+        gone.loc[~among(gone["row_id"], come["row_id"]), seen].reset_index(drop=True),
         both.loc[both["label"] != both["label_before"], [*seen, "label_before"]].reset_index(drop=True),
         both.loc[both["set"] != both["set_before"], [*seen, "set_before"]].reset_index(drop=True),
     )

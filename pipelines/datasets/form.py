@@ -23,7 +23,7 @@ from core.records import utc
 from core.workspace import Workspace
 from pipelines.datasets.layout import MANIFEST, from_spans, to_spans
 from pipelines.datasets.manifest import SETS, Manifest, rows_hash
-from pipelines.datasets.partitions import LIGHT, SCHEMA, in_folder, scan
+from pipelines.datasets.partitions import LIGHT, SCHEMA, among, in_folder, scan
 from pipelines.datasets.policy import Formation
 from pipelines.datasets.reservoir import HELD_OUT
 
@@ -73,7 +73,7 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
     rows = rows[rows["timestamp"] <= inputs.as_of].sort_values(["timestamp", "row_id"])
     held_out = rows[rows["set"].isin(HELD_OUT)]
     able = rows[rows["set"] == "train"]
-    open_rows = able[~able["text"].map(normal).isin(set(held_out["text"].map(normal)))]
+    open_rows = able[~among(able["text"].map(normal), held_out["text"].map(normal))]
     train = policy.form(open_rows.reset_index(drop=True), inputs.as_of, inputs.seed)
     if train.empty:
         raise DatasetError(
@@ -84,7 +84,7 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
             do="choose a wider datasets policy in params.yaml",
         )
     sets = np.zeros(len(placed), np.uint8)
-    sets[open_rows.index[open_rows["row_id"].isin(train["row_id"])]] = 1 + SETS.index("train")
+    sets[open_rows.index[among(open_rows["row_id"], train["row_id"])]] = 1 + SETS.index("train")
     for name in HELD_OUT:
         sets[held_out.index[held_out["set"] == name]] = 1 + SETS.index(name)
     manifest = Manifest(inputs.partitions, found.counts, sets)

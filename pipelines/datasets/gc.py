@@ -39,10 +39,8 @@ def look(root: Path, drop: Sequence[str] = (), remote: str | None = None) -> Gar
     with repository.objects(remote) as objects:
         needed = _needed(repository, objects, drop)
         cache = {o: n for o, n in objects.all_here().items() if o not in needed}
-        there = objects.all_there() if remote else {}
-        return Garbage(
-            tuple(drop), cache, {o: n for o, n in there.items() if o not in needed}, remote or ""
-        )
+        there = objects.sizes_there(objects.all_there() - needed) if remote else {}
+    return Garbage(tuple(drop), cache, there, remote or "")
 
 
 def collect(root: Path, garbage: Garbage) -> None:

@@ -168,6 +168,13 @@ class Git:
         found = {words[0].removeprefix(TAGS): words[-1] for words in listed}
         return {name: found[name] for name in sorted(found, key=order)}
 
+    def commit_of(self, version: str) -> str:
+        """The commit of a version, "" when there is no such tag. A thousand others cost nothing."""
+        (text,) = self.git(
+            "cat-file", "--batch-check", stdin=f"{TAGS}{version}^{{commit}}\n"
+        ).splitlines()
+        return "" if text.endswith("missing") else text.split()[0]
+
     def tag(self, version: str, commit: str) -> None:
         self.git("tag", f"dataset/{version}", commit)
 
@@ -176,14 +183,14 @@ class Git:
 
     def follows(self, commit: str, earlier: str) -> bool:
         """Whether `earlier` is in the history of `commit`."""
-        return self.git("merge-base", commit, earlier).strip() == earlier
+        return not self.git("rev-list", "-n1", earlier, f"^{commit}").strip()
 
     def read(self, revision: str, paths: Sequence[str]) -> list[str]:
         """Files of a revision; "" for one that is not in it."""
         return self.read_many([f"{revision}:{p}" for p in paths])
 
     def read_many(self, objects: Sequence[str]) -> list[str]:
-        """Objects such as `HEAD:params.yaml`, all with one git command; "" for what is not there."""
+        """Objects such as `HEAD:params.yaml`, all with one git command; "" for what is no file."""
         raw = self._git(["cat-file", "--batch"], stdin="".join(f"{o}\n" for o in objects))
         found, at = [], 0
         for _ in objects:
@@ -192,8 +199,8 @@ class Git:
             if head.endswith(b" missing"):
                 found.append("")
                 continue
-            size = int(head.split()[-1])
-            found.append(raw[at : at + size].decode("utf-8"))
+            kind, size = head.split()[-2], int(head.split()[-1])
+            found.append("" if kind == b"tree" else raw[at : at + size].decode("utf-8"))
             at += size + 1
         return found
 

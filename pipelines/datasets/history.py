@@ -59,9 +59,10 @@ def version(root: Path, id: str) -> DatasetVersion:
 
 def find(repository: Repository, id: str) -> str:
     """The commit of a version."""
+    commit = repository.commit_of(id)
+    if commit:
+        return commit
     tags = repository.tags()
-    if id in tags:
-        return tags[id]
     near = difflib.get_close_matches(id, tags, n=1)
     known = f"one of {', '.join(list(tags)[:1])} .. {', '.join(list(tags)[-1:])}" if tags else ""
     raise DatasetError(

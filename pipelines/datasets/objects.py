@@ -91,12 +91,15 @@ class Objects:
         files = (p for p in Path(self.cache.path).glob("??/*") if p.is_file())
         return {p.parent.name + p.name: p.stat().st_size for p in files}
 
-    def all_there(self) -> dict[str, int]:
-        """Every object of the remote: oid -> bytes."""
-        where = self.remote.path
-        found = self._asked(lambda: self.remote.fs.find(where, detail=True))
-        there = {self.remote.fs.parts(path)[-2:]: info["size"] for path, info in found.items()}
-        return {"".join(parts): size for parts, size in there.items() if len(parts[0]) == 2}
+    def all_there(self) -> set[str]:
+        """Every object of the remote."""
+        return self._asked(lambda: set(self.remote.all()))
+
+    def sizes_there(self, oids: Iterable[str]) -> dict[str, int]:
+        """Objects of the remote: oid -> bytes."""
+        paths = {oid: self.remote.oid_to_path(oid) for oid in oids}
+        infos = self._asked(lambda: self.remote.fs.info(list(paths.values()))) if paths else []
+        return {oid: int(info["size"]) for oid, info in zip(paths, infos, strict=True)}
 
     def hash_there(self, oid: str) -> str:
         """The md5 of an object's bytes at the remote."""

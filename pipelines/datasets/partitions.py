@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import DatasetError
@@ -138,6 +139,12 @@ def scan(locate: Locate, partitions: Sequence[str], columns: Sequence[str]) -> S
         return Scan(pa.concat_tables(tables), np.array([len(t) for t in tables], np.int64))
     places = found["__fragment_index"].to_numpy()
     return Scan(found.select(list(columns)), np.bincount(places, minlength=len(paths)))
+
+
+def among(values: pd.Series[Any], wanted: pd.Series[Any]) -> Array:
+    """Which of the values are wanted, (n,) bool; pandas' `isin` makes an object of each string."""
+    found = pc.is_in(pa.array(values, pa.string()), value_set=pa.array(wanted, pa.string()))
+    return np.asarray(found)
 
 
 def read_partition(path: Path, columns: Sequence[str]) -> Any:

@@ -65,7 +65,7 @@ def make_version(
     """
     repository = Repository(workspace.root)
     with repository.exclusive():
-        if plan.id in repository.tags():
+        if repository.commit_of(plan.id):
             return version(workspace.root, plan.id)
         _check(repository, workspace, policy)
         partitions = _add(repository, workspace, plan, rows)

@@ -10,19 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from core.errors import DatasetError
-from core.records import DatasetVersion
 from core.workspace import Workspace
-from everloop.init import init
-from pipelines.datasets.all import All
 from pipelines.datasets.contents import EVALUATION, rows_here, show
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
@@ -30,66 +25,9 @@ from pipelines.datasets.form import form_dataset, normal, read_inputs
 from pipelines.datasets.history import list_versions, rows_of, version
 from pipelines.datasets.objects import Objects
 from pipelines.datasets.partitions import read
-from pipelines.datasets.reservoir import first_rows
-from pipelines.datasets.versions import Plan, checkout, make_version
+from pipelines.datasets.versions import checkout, make_version
 from pipelines.datasets.window import Window
-
-START = datetime(2026, 1, 5, tzinfo=UTC)
-ALL = All(policy="all")
-
-
-def rows(texts: list[str], label: str = "card", kind: str = "train", day: float = 0) -> pd.DataFrame:
-    times = [START + timedelta(days=day, minutes=i) for i in range(len(texts))]
-    table = pd.DataFrame({"text": texts, "label": label, "timestamp": times})
-    return first_rows(table, np.ones((len(texts), 4)), kind, "tiny", START)  # type: ignore[arg-type]  # a str
-
-
-def first() -> pd.DataFrame:
-    train = [rows(["my card", "  WHERE is it? ", "lost card"]), rows(["top up"], "top_up")]
-    return pd.concat([*train, rows(["where is it?"], kind="eval")], ignore_index=True)
-
-
-def second() -> pd.DataFrame:
-    audit = rows(["an audit text"], kind="eval", day=1).assign(set="audit")
-    relabelled = first().iloc[[2]].assign(label="lost_card")
-    return pd.concat([rows(["fee?", "An  audit TEXT"], "fee", day=1), relabelled, audit])
-
-
-def plan(n: int) -> Plan:
-    return Plan(f"v{n:04d}", START + timedelta(days=n), seed=n, parent=f"v{n - 1:04d}" if n > 1 else "")
-
-
-def champion(folder: Path, weights: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "head.json").write_text(weights)
-    return folder
-
-
-def second_version(workspace: Workspace) -> DatasetVersion:
-    model = champion(workspace.state / "model", "one")
-    return make_version(workspace, second(), plan(2), ALL, model)
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with v0001; and below `later`, the same with v0002."""
-    folder = tmp_path_factory.mktemp("made")
-    workspace = init(folder / "one")
-    workspace.params.write_text("datasets:\n  policy: all\n")
-    make_version(workspace, first(), plan(1), ALL, None)
-    shutil.copytree(folder / "one", folder / "two", symlinks=True)
-    second_version(Workspace(folder / "two"))
-    return folder
-
-
-@pytest.fixture
-def one(made: Path, tmp_path: Path) -> Workspace:
-    return Workspace(shutil.copytree(made / "one", tmp_path / "one", symlinks=True))
-
-
-@pytest.fixture
-def two(made: Path, tmp_path: Path) -> Workspace:
-    return Workspace(shutil.copytree(made / "two", tmp_path / "two", symlinks=True))
+from tests.code.small_versions import ALL, START, champion, plan, rows, second, second_version
 
 
 def state(workspace: Workspace) -> dict[str, Any]:
@@ -360,11 +298,11 @@ def test_a_killed_version_ends_the_same(
 
 @pytest.mark.slow
 def test_a_version_killed_anywhere_ends_the_same(
-    made: Path, two: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    versions: Path, two: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = state(two)
     for n in range(100):
-        copy = Workspace(shutil.copytree(made / "one", tmp_path / str(n), symlinks=True))
+        copy = Workspace(shutil.copytree(versions / "one", tmp_path / str(n), symlinks=True))
         died = killed_then_again(copy, n, monkeypatch)
         assert state(copy) == expected, f"killed at step {n}"
         if not died:
@@ -398,7 +336,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_datasets import Workspace, second_version
+from tests.code.small_versions import Workspace, second_version
 print("go", flush=True)
 second_version(Workspace(Path({root!r})))
 """
@@ -407,7 +345,7 @@ second_version(Workspace(Path({root!r})))
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.8])
 def test_kill_minus_nine(one: Workspace, two: Workspace, delay: float) -> None:
-    code = KILLED.format(tests=str(Path(__file__).parent), root=str(one.root))
+    code = KILLED.format(tests=str(Path(__file__).parents[2]), root=str(one.root))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
