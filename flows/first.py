@@ -13,6 +13,7 @@ from flows.home import Home
 from flows.model_stages import train_candidate
 from flows.runtimes import check_runtime
 from flows.state import crown
+from pipelines.datasets.contents import EVALUATION, rows_here
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
 
@@ -59,7 +60,7 @@ def _dataset(
 
 def _train(home: Home, version: DatasetVersion) -> dict[str, Any]:
     trained = train_candidate(home)
-    check_runtime(home, trained.model, pd.read_parquet(home.workspace.dataset / "eval.parquet"))
+    check_runtime(home, trained.model, rows_here(home.workspace, EVALUATION))
     candidate = home.registry.log_candidate(
         home.workspace.candidate,
         key=f"{version.id}/{version.revision}",

@@ -1,7 +1,8 @@
 """The stages of dvc.yaml that make and judge a model: the loop and `dvc repro` both run these.
 
-They read data/dataset and data/champion, write data/candidate, metrics/*.json and a report, and
-depend on nothing else, so a tagged dataset version always gives the same numbers.
+They read data/champion and the rows of data/reservoir that the manifest in data/dataset names, write
+data/candidate, metrics/*.json and a report, and depend on nothing else, so a tagged dataset version
+always gives the same numbers.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pandas as pd
 from core.records import Array, TestReport
 from flows.home import Home
 from flows.runtimes import torch_agreement
+from pipelines.datasets.contents import EVALUATION, TRAIN, rows_here
 from pipelines.testing import Contender, run_tests
 from pipelines.testing.memorization import memorizes
 from pipelines.testing.report import write_report
@@ -36,7 +38,7 @@ def train_candidate(home: Home) -> Trained:
 
     place = home.workspace
     start = champion(home).on(home.strategy.model.runtime)
-    train, evaluation = _table(place.dataset, "train"), _table(place.dataset, "eval")
+    train, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
     data = TrainingData(
         train["text"].tolist(),
         train["label"].tolist(),
@@ -63,7 +65,7 @@ def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport
     place = home.workspace
     settings = home.strategy.testing
     candidate, before = TextClassifier.load(place.candidate), champion(home)
-    train, evaluation = _table(place.dataset, "train"), _table(place.dataset, "eval")
+    train, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
     learnt = memorizes(
         lambda rows, labels: fit_head(rows, labels),
         embeddings(home, candidate, train),
@@ -121,10 +123,6 @@ def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFra
         return home.store.embed(texts, encoder.identity, encoder.encode, "testing")
 
     return Contender(version, head, embeddings(home, model, rows), embed)
-
-
-def _table(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_parquet(folder / f"{name}.parquet")
 
 
 def _write(path: Path, values: object) -> None:

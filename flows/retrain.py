@@ -51,7 +51,8 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
 
     def make() -> dict[str, Any]:
         rows = from_claim(home.store.claim(plan["id"], as_of))
-        asked = Plan(plan["id"], as_of, seed=number, parent=f"v{number - 1:04d}")
+        parent = f"v{number - 1:04d}"
+        asked = Plan(plan["id"], as_of, number, parent, plan["reason"])
         champion = home.registry.path(plan["champion"])
         return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
 

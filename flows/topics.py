@@ -105,12 +105,12 @@ def _named(home: Home, name: str) -> Candidate:
 
 def _learnt(home: Home, view: View) -> Array | None:
     """(k, dim) embeddings by the window's encoder, of rows that the newest dataset trains on."""
-    import pandas as pd
+    from pipelines.datasets.contents import rows_here
+    from pipelines.datasets.layout import MANIFEST
 
-    page = home.workspace.dataset / "train.parquet"
-    if len(view.window) == 0 or not page.is_file():
+    if len(view.window) == 0 or not (home.workspace.dataset / MANIFEST).is_file():
         return None
-    rows = pd.read_parquet(page, columns=["row_id", "embedding", "encoder"])
+    rows = rows_here(home.workspace, columns=["row_id", "embedding", "encoder"])
     rows = rows[rows["encoder"] == commonest(view.window.rows["encoder"])]
     rows = rows.iloc[:: max(1, len(rows) // MAX_LEARNT)]
     if rows.empty:

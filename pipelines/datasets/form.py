@@ -1,8 +1,8 @@
 """The `datasets` stage: reservoir + data/version.json -> data/dataset, the same bytes every time.
 
 data/version.json     what a version is made from (Inputs)
-data/dataset/         train.parquet, eval.parquet (sets eval and audit), columns as in the reservoir
-metrics/datasets.json what came of it: rows, labels, rows the fence kept out
+data/dataset/         the manifest: which rows of the reservoir train and which evaluate
+metrics/datasets.json what came of it: rows, labels, rows the fence kept out, a hash of the rows
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from core.errors import DatasetError
 from core.records import utc
 from core.texts import normal
 from core.workspace import Workspace
+from pipelines.datasets.layout import MANIFEST, from_spans, to_spans
+from pipelines.datasets.manifest import SETS, Manifest, rows_hash
+from pipelines.datasets.partitions import LIGHT, SCHEMA, among, in_folder, scan
 from pipelines.datasets.policy import Formation
-from pipelines.datasets.reservoir import HELD_OUT, SCHEMA, read, to_table, write
+from pipelines.datasets.reservoir import HELD_OUT
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,15 @@ class Inputs:
     champion: str  # fingerprint of data/champion
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "as_of": self.as_of.isoformat()}, indent=2) + "\n"
+        plain = {"as_of": self.as_of.isoformat(), "partitions": to_spans(self.partitions)}
+        return json.dumps({**asdict(self), **plain}, indent=2) + "\n"
 
     @staticmethod
     def from_json(text: str, where: str) -> Inputs:
         try:
             raw = json.loads(text)
             times = {"as_of": utc(datetime.fromisoformat(raw["as_of"]))}
-            return Inputs(**{**raw, **times, "partitions": tuple(raw["partitions"])})
+            return Inputs(**{**raw, **times, "partitions": from_spans(raw["partitions"])})
         except (ValueError, TypeError, KeyError) as fault:
             raise DatasetError(
                 "data/version.json does not describe a dataset version",
@@ -61,11 +68,13 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
     """
     inputs = read_inputs(workspace)
     _check_champion(workspace, inputs)
-    rows = read(workspace.reservoir, partitions=inputs.partitions)
-    rows = rows[rows["timestamp"] <= inputs.as_of]
+    found = scan(in_folder(workspace.reservoir), inputs.partitions, LIGHT)
+    placed: pd.DataFrame = found.table.to_pandas()  # the index is a row's place
+    rows = placed.drop_duplicates("row_id", keep="last")  # of two annotations, the later
+    rows = rows[rows["timestamp"] <= inputs.as_of].sort_values(["timestamp", "row_id"])
     held_out = rows[rows["set"].isin(HELD_OUT)]
     able = rows[rows["set"] == "train"]
-    open_rows = able[~able["text"].map(normal).isin(set(held_out["text"].map(normal)))]
+    open_rows = able[~among(able["text"].map(normal), held_out["text"].map(normal))]
     train = policy.form(open_rows.reset_index(drop=True), inputs.as_of, inputs.seed)
     if train.empty:
         raise DatasetError(
@@ -75,17 +84,30 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
             expected=f"at least one that policy `{policy.policy}` keeps",
             do="choose a wider datasets policy in params.yaml",
         )
-    write(workspace.dataset / "train.parquet", to_table(train, workspace.dataset))
-    write(workspace.dataset / "eval.parquet", to_table(held_out, workspace.dataset))
-    found = {
-        "policy": policy.policy,
-        "rows": {"train": len(train), **{s: int((held_out["set"] == s).sum()) for s in HELD_OUT}},
-        "fenced": len(able) - len(open_rows),
-        "labels": int(train["label"].nunique()),
-        "schema_hash": schema_hash(),
+    sets = np.zeros(len(placed), np.uint8)
+    sets[open_rows.index[among(open_rows["row_id"], train["row_id"])]] = 1 + SETS.index("train")
+    for name in HELD_OUT:
+        sets[held_out.index[held_out["set"] == name]] = 1 + SETS.index(name)
+    manifest = Manifest(inputs.partitions, found.counts, sets)
+    manifest.write(workspace.dataset / MANIFEST)
+    numbers = {**summary(manifest, placed), "fenced": len(able) - len(open_rows)}
+    made = {"policy": policy.policy, **numbers, "schema_hash": schema_hash()}
+    write_text(workspace.metrics / "datasets.json", json.dumps(made, indent=2) + "\n")
+    return made
+
+
+def summary(manifest: Manifest, placed: pd.DataFrame) -> dict[str, Any]:
+    """What a manifest says of rows (row_id, label, in the order of their places): counts and a hash."""
+    chosen = manifest.sets > 0
+    sets = manifest.sets[chosen]
+    rows = placed[chosen]
+    return {
+        "rows": {name: int((sets == 1 + i).sum()) for i, name in enumerate(SETS)},
+        "labels": int(rows["label"][sets == 1 + SETS.index("train")].nunique()),
+        "rows_hash": rows_hash(
+            rows["row_id"].tolist(), [SETS[s - 1] for s in sets], rows["label"].tolist()
+        ),
     }
-    write_text(workspace.metrics / "datasets.json", json.dumps(found, indent=2) + "\n")
-    return found
 
 
 def read_inputs(workspace: Workspace) -> Inputs:

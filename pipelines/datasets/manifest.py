@@ -1,0 +1,129 @@
+"""Which rows of the reservoir a dataset version is made of: data/dataset/manifest.parquet.
+
+One line a partition: its name, and a list with one number for each of its rows: 0 for a row that stays
+out, else 1 + its place in SETS. Partitions are never rewritten, so a place is a row for good; and runs
+of the same number cost nothing, so the manifest of a million rows is some kilobytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.errors import DatasetError
+from core.records import Array
+from pipelines.datasets.partitions import SCHEMA, Locate, scan
+
+SETS = ("train", "eval", "audit")
+NAMES = pa.array(["", *SETS])
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """partitions: oldest first. counts: rows of each. sets: (rows,) uint8, in their order."""
+
+    partitions: tuple[str, ...]
+    counts: Array
+    sets: Array
+
+    @cached_property
+    def ends(self) -> Array:
+        return np.cumsum(self.counts, dtype=np.int64)
+
+    def rows(
+        self, locate: Locate, sets: Sequence[str] = SETS, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """The rows of some sets, in time order; `set` says which. Columns as in the reservoir."""
+        wanted = list(columns or SCHEMA.names)
+        chosen = np.isin(self.sets, [1 + SETS.index(s) for s in sets])
+        parts = self.touched(chosen)
+        needed = list(dict.fromkeys([*wanted, "timestamp", "row_id"]))
+        found = scan(locate, [self.partitions[i] for i in parts], needed)
+        self.check(parts, found.counts)
+        inside = np.repeat(np.isin(np.arange(len(self.counts)), parts), self.counts)
+        table = found.table.filter(pa.array(chosen[inside]))
+        if "set" in wanted:
+            names = NAMES.take(pa.array(self.sets[chosen]))
+            table = table.set_column(table.column_names.index("set"), "set", names)
+        table = table.sort_by([("timestamp", "ascending"), ("row_id", "ascending")])
+        frame: pd.DataFrame = table.select(wanted).to_pandas()
+        return frame
+
+    def touched(self, chosen: Array) -> list[int]:
+        """Which partitions hold a chosen row; chosen: (rows,) bool."""
+        total = np.concatenate([[0], np.cumsum(chosen)])
+        per_partition = total[self.ends] - total[self.ends - self.counts]
+        return [int(i) for i in np.flatnonzero(per_partition)]
+
+    def check(self, parts: Sequence[int], counts: Array) -> None:
+        """Partitions as long as they were. Raises DatasetError."""
+        for i, found in zip(parts, counts, strict=True):
+            if found != self.counts[i]:
+                raise DatasetError(
+                    "a partition of the reservoir is not the one that the manifest means",
+                    where=self.partitions[i],
+                    got=f"{found} rows",
+                    expected=f"{self.counts[i]} rows",
+                    do="everloop data verify",
+                )
+
+    def write(self, path: Path) -> None:
+        """The same manifest gives the same bytes; a reader sees the old file or the new one."""
+        offsets = np.concatenate([[0], self.ends]).astype(np.int32)
+        lists = pa.ListArray.from_arrays(offsets, pa.array(self.sets, pa.uint8()))
+        table = pa.table({"partition": pa.array(self.partitions, pa.string()), "sets": lists})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f".{path.name}.half")
+        pq.write_table(
+            table.replace_schema_metadata({"sets": ",".join(SETS)}),
+            half,
+            compression="zstd",
+            use_dictionary=["sets.list.element"],
+            column_encoding={"partition": "DELTA_BYTE_ARRAY"},
+            write_statistics=False,
+            store_schema=False,
+        )
+        os.replace(half, path)
+
+    @staticmethod
+    def load(path: Path) -> Manifest:
+        """Raises DatasetError for a file that is not there, or not a manifest."""
+        try:
+            with pq.ParquetFile(path) as file:
+                table = file.read(columns=["partition", "sets"]).combine_chunks()
+                lists = table.column("sets").combine_chunks()
+                return Manifest(
+                    tuple(table.column("partition").to_pylist()),
+                    np.diff(lists.offsets.to_numpy()).astype(np.int64),
+                    lists.flatten().to_numpy().astype(np.uint8),
+                )
+        except FileNotFoundError:
+            raise DatasetError(
+                "the manifest of the dataset is not here",
+                where=str(path),
+                do="everloop data checkout VERSION",
+            ) from None
+        except (pa.ArrowException, OSError, KeyError, TypeError) as fault:
+            raise DatasetError(
+                "this is not a manifest",
+                where=str(path),
+                got=str(fault).splitlines()[0],
+                do="everloop data verify, then: everloop data checkout VERSION",
+            ) from None
+
+
+def rows_hash(row_ids: Sequence[str], sets: Sequence[str], labels: Sequence[str]) -> str:
+    """A hash of which rows a version has, in which sets, under which labels, in order of places."""
+    digest = hashlib.sha256()
+    for column in (row_ids, sets, labels):
+        digest.update("\0".join(column).encode() + b"\0\0")
+    return digest.hexdigest()[:32]
