@@ -22,7 +22,7 @@ def export(
     Example: everloop label export tasks.csv
     """
     from flows.home import open_home
-    from pipelines.labeling import export_tasks
+    from pipelines.labeling.tables import export_tasks
 
     home = open_home(workspace)
     tasks = home.store.open_tasks()
@@ -49,7 +49,7 @@ def import_(
     """
     from core.tables import write_quarantine
     from flows.home import open_home
-    from pipelines.labeling import import_annotations
+    from pipelines.labeling.tables import import_annotations
 
     home = open_home(workspace)
     done = import_annotations(file, home.store, home.strategy.labeling, at(now), annotator)

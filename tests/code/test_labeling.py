@@ -16,7 +16,9 @@ from core.errors import DataError
 from core.records import Annotation, AnnotationTask, Prediction
 from core.store import Store
 from core.tables import Refused
-from pipelines.labeling import Imported, Labeling, Oracle, export_tasks, import_annotations
+from pipelines.labeling import Labeling
+from pipelines.labeling.oracle import Oracle
+from pipelines.labeling.tables import Imported, export_tasks, import_annotations
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 OPEN = Labeling()

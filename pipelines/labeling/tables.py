@@ -1,4 +1,4 @@
-"""Labeling: what is the truth? Tasks go out as a file with an empty column, and come back filled in.
+"""Tasks go out as a file with an empty column, and come back filled in.
 
 prediction_id,text,predicted,round,label
 019b8b74-1800-75ca-ba2e-f08341255975,where is my parcel,track_order,2026-01-08,
@@ -11,42 +11,18 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field, field_validator
+from typing import Any
 
 from core.errors import DataError
-from core.params import Section
 from core.readers import Refused, excerpt, nearest, read_table
 from core.records import Annotation, AnnotationTask
 from core.store import Store
 from core.tables import as_string
+from pipelines.labeling import Labeling
 
 COLUMNS = ["prediction_id", "text", "predicted", "round", "label"]
-
-
-class Labeling(Section):
-    """Which labels there are."""
-
-    labels: list[str] | Literal["open"] = Field(
-        default="open", description="the only labels taken, or open: a new label is a new class"
-    )
-
-    @field_validator("labels")
-    @classmethod
-    def _distinct(cls, labels: list[str] | Literal["open"]) -> list[str] | Literal["open"]:
-        if isinstance(labels, list) and (
-            not labels or len(set(labels)) < len(labels) or any(x != x.strip() or not x for x in labels)
-        ):
-            raise ValueError("a list of different labels, none empty")
-        return labels
-
-    @property
-    def closed(self) -> list[str] | None:
-        """The declared labels; None when the set is open."""
-        return None if self.labels == "open" else list(self.labels)
 
 
 @dataclass(frozen=True)
@@ -114,26 +90,6 @@ def import_annotations(
     already = sum(number not in wrong for number, _, _ in filled) - accepted
     refused.sort(key=lambda r: r.row)
     return Imported(accepted, already, len(rows) - len(filled), refused)
-
-
-class Oracle:
-    """Answers tasks in a replay: it knows the truth of the stream, and takes `delay` to tell it.
-
-    What it says depends on the open tasks and the clock alone, so a replay that was killed goes on.
-    """
-
-    def __init__(self, truth: Mapping[str, str], delay: timedelta = timedelta(0)) -> None:
-        """truth: request id -> label."""
-        self._truth = truth
-        self._delay = delay
-
-    def answer(self, tasks: Sequence[AnnotationTask], now: datetime) -> list[Annotation]:
-        """The annotations of these open tasks that are ready by `now`, each with its own time."""
-        return [
-            Annotation(t.prediction_id, self._truth[t.request_id], "oracle", t.timestamp + self._delay)
-            for t in tasks
-            if t.timestamp + self._delay <= now and t.request_id in self._truth
-        ]
 
 
 def _cells(task: AnnotationTask) -> list[str]:
