@@ -34,23 +34,33 @@ class Votes(Labels):
             raise state
         return state
 
-    def votes(self, votes: Sequence[Vote], needed: int) -> list[TaskState | LabelError]:
-        """Many votes in one transaction; those that cannot be taken give why, see `vote`."""
+    def votes(
+        self, votes: Sequence[Vote], needed: int, replace: bool = True
+    ) -> list[TaskState | LabelError]:
+        """Many votes in one transaction; those that cannot be taken give why, see `vote`. Without
+        `replace`, another label of the same annotator is one of them."""
         found: dict[int, TaskState | LabelError] = {}
         with self._write() as db:
             # in one order for all, so that no two writers wait for each other
             for i in sorted(range(len(votes)), key=lambda i: votes[i].prediction_id):
                 try:
-                    found[i] = self._vote(db, votes[i], needed)
+                    found[i] = self._vote(db, votes[i], needed, replace)
                 except LabelError as why:
                     found[i] = why
         return [found[i] for i in range(len(votes))]
 
-    def _vote(self, db: Connection, vote: Vote, needed: int) -> TaskState:
+    def _vote(self, db: Connection, vote: Vote, needed: int, replace: bool) -> TaskState:
         settled = settled_as(db, vote.prediction_id)
         known = db.execute(select(_V).where(*_of(vote.prediction_id, vote.annotator))).first()
         if settled and _contradicts(vote, known, settled):
             raise _too_late(vote, settled)
+        if known and known.label and known.label != vote.label and not replace:
+            raise LabelError(
+                f"{vote.annotator} has labelled it '{known.label}'",
+                where=vote.prediction_id,
+                got=f"'{vote.label}'",
+                expected="one label an annotator",
+            )
         if not (settled and known and known.label):
             self._replace(db, _V, [{**asdict(vote), "counted": False}])
         db.execute(delete(_L).where(*_of(vote.prediction_id, vote.annotator, _L)))
