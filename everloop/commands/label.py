@@ -124,7 +124,7 @@ def adjudicate(
 
     A label that a dataset has by now goes into the next one again; the last one stays as it was.
 
-    Example: everloop label adjudicate 019b8b74-1800-75ca-ba2e-f08341255975 track_order --annotator eve
+    Example: everloop label adjudicate ID track_order
     """
     from flows.home import open_home
     from flows.labels import settle
