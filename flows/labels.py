@@ -64,7 +64,7 @@ def settle(home: Home, prediction_id: str, label: str, annotator: str, now: date
             "a label that was never declared" if label else "an empty label",
             where=prediction_id,
             got=f"'{label}'",
-            expected=f"'{near}'?" if near else ", ".join(closed or []),
+            expected=f"'{near}'" if near else ", ".join(closed or []),
         )
     home.store.adjudicate(prediction_id, label, annotator, now)
 

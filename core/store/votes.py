@@ -67,9 +67,10 @@ class Votes(Labels):
         return "done" if settled else self._settle(db, vote.prediction_id, needed)
 
     def unvote(self, prediction_id: str, annotator: str) -> None:
-        """Take a vote back, and the annotation that stands on it; what was never said is harmless.
-        Raises LabelError when a dataset has that annotation already."""
+        """Take a vote back, and the annotation that stands on it, where not as many others agree; what
+        was never said is harmless. Raises LabelError when a dataset has that annotation already."""
         mine = _of(prediction_id, annotator)
+        counting = (_V.c.prediction_id == prediction_id) & _V.c.counted
         with self._write() as db:
             settled = settled_as(db, prediction_id)
             counted = db.execute(select(_V.c.counted).where(*mine)).scalar_one_or_none()
@@ -83,9 +84,11 @@ class Votes(Labels):
                 )
             db.execute(delete(_V).where(*mine))
             if counted:
+                needed = db.execute(select(func.count()).where(counting)).scalar_one() + 1
                 db.execute(delete(_A).where(_A.c.prediction_id == prediction_id))
                 db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=True))
                 db.execute(update(_V).where(_V.c.prediction_id == prediction_id).values(counted=False))
+                self._settle(db, prediction_id, needed)
 
     def settle(self, needed: int) -> int:
         """Settle what has enough votes since fewer are needed; returns how many tasks that were."""
