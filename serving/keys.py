@@ -42,11 +42,13 @@ def scope_of(path: str) -> Scope | None:
     >>> scope_of("/ready"), scope_of("/v2/models/everloop/infer"), scope_of("/anything")
     (None, 'predict', 'admin')
     """
+    if path in SCOPES:
+        return SCOPES[path]
     if path in OPEN or path == PAGE or path.startswith(f"{PAGE}/"):
         return None
     if path.startswith(LABEL):
         return "label"
-    return SCOPES.get(path) or ("predict" if path.startswith(PREDICT) else "admin")
+    return "predict" if path.startswith(PREDICT) else "admin"
 
 
 class Keyring:

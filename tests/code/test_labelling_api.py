@@ -12,6 +12,9 @@ from fastapi.testclient import TestClient
 
 from core.records import Annotation, Prediction
 from core.store import Store
+from everloop.commands import serve
+from flows.home import Home
+from pipelines.labeling import Labeling
 from serving.app import create_app
 from serving.engine import Engine
 from serving.labelling import similar
@@ -167,21 +170,29 @@ def test_what_is_settled_or_no_task_is_refused(client: TestClient, rows: list[Pr
 
 
 def test_the_guess_is_hidden_on_audit_tasks_and_on_some_others(store: Store) -> None:
-    rows = ask(store, texts_of(300))
-    audit = set(pick(store, rows[:60], audit=True))
-    pick(store, rows[60:])
+    rows = ask(store, texts_of(150))
+    audit = set(pick(store, rows[:30], audit=True))
+    pick(store, rows[30:])
     client = client_of(store)
     found: list[dict[str, Any]] = []
     while some := tasks(client, n=10):
         found += some
-        for key in ids(some):
-            store.annotate([Annotation(key, "pay_card", "bob", ASKED)])
-    assert len(found) == 300
+        store.annotate([Annotation(key, "pay_card", "bob", ASKED) for key in ids(some)])
+    assert len(found) == 150
     assert all(t["blind"] for t in found if t["prediction_id"] in audit)
     others = [t["blind"] for t in found if t["prediction_id"] not in audit]
     assert 0.1 < np.mean(others) < 0.3
     assert not any("audit" in str(t) or "propensity" in t for t in found)
     assert len({tuple(t) for t in found}) == 1  # no field that only audit tasks have
+
+
+def test_params_reach_the_page(home: Home) -> None:
+    assert serve._labelling(home) == Labelling()
+    section = Labeling(labels=["b", "a"], annotators=3, lease_minutes=0.5, guideline="how.md")
+    home.strategy = home.strategy.model_copy(update={"labeling": section})
+    found = serve._labelling(home)
+    assert (found.labels, found.annotators, found.lease) == (("b", "a"), 3, timedelta(seconds=30))
+    assert found.guideline == home.workspace.root / "how.md"
 
 
 # -- the guess of a model that is gone --------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from core.records import Annotation, Prediction
+from core.records import Annotation, AnnotationTask, Prediction
 from core.store import Store
+from flows.home import open_home
 from serving.labelling.desk import Labelling
 from serving.service import Service
 from tests.code.fake_models import NOW
@@ -282,6 +285,48 @@ def test_a_server_killed_at_any_moment_loses_nothing(store: Store, browser: Any)
             assert store.annotations() == len(wanted)
     finally:
         server.kill()
+
+
+@pytest.mark.slow
+def test_a_real_workspace_served_and_labelled(own: Path, browser: Any) -> None:
+    store = open_home(own).store
+    before = store.annotations()
+    command = [sys.executable, "-m", "everloop", "serve", "-w", str(own), "--port", "0"]
+    server = subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        url = server.stdout.readline().split()[2].rstrip(",")  # type: ignore[union-attr]
+        ids = list(store.window(ASKED - timedelta(days=30), now()).rows["prediction_id"])
+        unasked = [i for i in ids if not store.task_ids([i])][:3]
+        store.add_tasks([AnnotationTask(i, ASKED, "r", "margin", 0.5, audit=False) for i in unasked])
+        with reading(browser, url) as ann:
+            ann.press("Space", "Enter")
+            ann.saved()
+            ann.says("1 done today")
+            assert ann.complaints == []
+    finally:
+        server.terminate()
+        server.communicate()
+    assert store.annotations() == before + 1
+    assert [v.annotator for v in store.all_votes()] == ["ann"]
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_browser_that_keeps_nothing_moves_nothing(store: Store, browser: Any) -> None:
+    rows = waiting(store, 3)
+    with serving(store) as url, reading(browser, url) as ann:
+        ann.shows(rows[0].text)
+        ann.page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
+        ann.press("Enter")
+        ann.says("This page stumbled.")
+        ann.shows(rows[0].text)
+        assert said(store) == {}
 
 
 @pytest.mark.slow
@@ -679,7 +724,7 @@ def test_a_screen_reader_finds_everything_by_name(store: Store, browser: Any) ->
         page = ann.page
         ann.shows(rows[0].text)
         assert page.get_by_role("region", name="Text to label").is_visible()
-        assert page.get_by_role("button", name=f"{rows[0].label} the model's guess").is_visible()
+        assert page.get_by_role("button", name=f"{rows[0].label} model's guess").is_visible()
         field = page.get_by_role("combobox", name="Search all 20 labels")
         field.fill("pay")
         assert field.get_attribute("aria-expanded") == "true"
@@ -698,7 +743,7 @@ def test_a_screen_reader_finds_everything_by_name(store: Store, browser: Any) ->
         assert page.evaluate("document.documentElement.lang") == "en"
         ann.press("Enter")
         assert page.evaluate("document.activeElement.id") == "text"  # what is new is read aloud
-        assert page.text_content("#told") == f"{rows[0].label}."
+        assert page.text_content("#told") == f"Labelled {rows[0].label}"
         seen = []
         for _ in range(30):  # every control is reached by Tab
             ann.press("Tab")

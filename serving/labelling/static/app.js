@@ -119,9 +119,9 @@ function number(n) {
   if (choice) take(choice.label);
 }
 
-at("task").addEventListener("click", (event) => {
-  const chip = event.target.closest(".chip");
-  if (chip) take(chip.dataset.label);
+document.querySelector("main").addEventListener("click", (event) => {
+  const chosen = event.target.closest(".chip, .take");
+  if (chosen) take(chosen.dataset.label);
   else if (event.target.closest("#reveal")) reveal();
 });
 for (const [id, act] of Object.entries({ skip, undo, fresh: () => fresh(), "open-who": rename, "open-guideline": guideline })) {

@@ -30,6 +30,7 @@ export class Finder {
     if (this.field.value.trim() && !this.found.length) this.list.append(make("li", { class: "none", role: "option", "aria-disabled": "true" }, this.#none()));
     this.field.setAttribute("aria-expanded", String(Boolean(this.found.length)));
     this.#mark();
+    if (this.list.children.length) this.list.scrollIntoView({ block: "nearest" });
   }
 
   #none() {

@@ -27,19 +27,19 @@ export class Outbox {
     return new Set(this.items.map((item) => item.prediction_id));
   }
 
-  /** Keep it, then try to send it. A later word on the same text replaces an earlier one, but for what
-   * has to be taken back first: it may have arrived. */
-  put(item) {
+  /** What is kept here will be sent, see `flush`. A later word on the same text replaces an earlier one, but
+   * for what has to be taken back first: it may have arrived. Throws where the browser keeps nothing. */
+  keep(item) {
     const turn = crypto.getRandomValues(new Uint32Array(2)).join("");
     const before = this.#kept(item);
     const undo = item.undo || Boolean(before?.undo);
     const stored = before ? before.stored : item.undo; // the server has said that it has a vote
     localStorage.setItem(PREFIX + item.prediction_id, JSON.stringify({ ...item, undo, stored, at: Date.now(), turn }));
-    this.on.changed();
-    return this.flush();
   }
 
+  /** Try to send what waits. */
   async flush() {
+    this.on.changed();
     clearTimeout(this.timer);
     if (this.busy) return (this.again = true);
     this.busy = true;

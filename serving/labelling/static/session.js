@@ -141,22 +141,25 @@ export class Session {
       fresh: this.made.has(label),
       excerpt: task.text.slice(0, 60),
     };
+    this.outbox.keep(item); // first of all: what cannot be kept must not leave the screen
     this.tasks.shift();
     this.revealed = false;
     this.behind.push({ task, item: { ...item, at: Date.now() } });
     if (this.behind.length > BEHIND) this.similar.delete(this.behind.shift().task.prediction_id);
-    this.on.told(label === null ? "Skipped." : `${label}.`);
-    this.outbox.put(item);
+    this.on.told(label === null ? "Skipped" : `Labelled ${label}`);
+    this.outbox.flush();
   }
 
   /** Take the last answer back, and show its text again. */
   undo() {
-    const last = this.behind.pop();
+    const last = this.behind.at(-1);
     if (!last) return;
+    this.outbox.keep({ ...last.item, undo: true, says: false });
+    this.behind.pop();
     this.tasks.unshift({ ...last.task, back: true });
     this.revealed = true; // it was judged before
-    this.on.told("Taken back.");
-    this.outbox.put({ ...last.item, undo: true, says: false });
+    this.on.told("Taken back");
+    this.outbox.flush();
   }
 
   touch() {

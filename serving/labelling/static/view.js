@@ -13,6 +13,9 @@ export function make(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** A label that may go on in the next line after a joint, not in the middle of a word. */
+const breakable = (label) => label.split(/(?<=[_\-/.])/).flatMap((part) => [part, make("wbr")]);
+
 export const percent = (share) => (share >= 0.995 ? "100 %" : share < 0.01 ? "<1 %" : `${Math.round(share * 100)} %`);
 const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 const KEYS = 9; // number keys
@@ -44,6 +47,7 @@ export function draw(session) {
   if (at("text").dataset.id === shown) return; // nothing moves under a finger
   at("text").dataset.id = shown;
   at("text").textContent = task.text;
+  at("text").classList.toggle("long", task.text.length > 400);
   drawFacts(task, session.open);
   drawChoices(session);
   drawNeighbours(session);
@@ -116,12 +120,12 @@ function chip(label, score, i, isGuess) {
   const shares = score === undefined || score === null ? [] : [make("span", { class: "share" }, percent(score)), bar(score)];
   const keys = make("span", { class: "keys", "aria-hidden": "true" }, make("kbd", {}, String(i + 1)));
   if (isGuess) keys.append(make("kbd", {}, "Enter"));
-  const said = isGuess ? [make("span", { class: "soft said-by" }, "the model's guess")] : [];
+  const said = isGuess ? [make("span", { class: "soft said-by" }, "model's guess")] : [];
   const made = make(
     "button",
     { type: "button", class: isGuess ? "chip guess" : "chip", "aria-keyshortcuts": isGuess ? `${i + 1} Enter` : `${i + 1}` },
     keys,
-    make("span", { class: "name", dir: "auto" }, label),
+    make("span", { class: "name", dir: "auto" }, ...breakable(label)),
     ...said,
     ...shares,
   );
@@ -141,12 +145,15 @@ async function drawNeighbours(session) {
   if (!session.open) return;
   const found = await session.neighbours(task).catch(() => []);
   if (session.current !== task || !session.open) return;
-  at("neighbours").replaceChildren(
-    ...found.map((near) =>
-      make("li", {}, make("b", { dir: "auto" }, near.label), make("q", { dir: "auto" }, near.text), make("small", {}, alike(near.similarity))),
-    ),
-  );
+  at("neighbours").replaceChildren(...found.map(neighbour));
   at("similar").hidden = !found.length;
 }
 
-const alike = (similarity) => (similarity > 0.995 ? "the same" : similarity > 0.8 ? "very alike" : similarity > 0.6 ? "alike" : "a little alike");
+/** A labelled text; its label can be taken. */
+function neighbour({ text, label, similarity }) {
+  const take = make("button", { type: "button", class: "take", dir: "auto", title: "Take this label" }, ...breakable(label));
+  take.dataset.label = label;
+  return make("li", {}, take, make("q", { dir: "auto" }, text), make("small", {}, alike(similarity)));
+}
+
+const alike = (similarity) => (similarity > 0.995 ? "the same" : similarity > 0.75 ? "very alike" : similarity > 0.5 ? "alike" : "a little alike");
