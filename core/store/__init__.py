@@ -11,6 +11,7 @@ from core.errors import StoreError
 from core.store.claims import Claims
 from core.store.decisions import Decisions
 from core.store.embeddings import Embeddings, text_hash
+from core.store.examples import Examples
 from core.store.keys import Keys
 from core.store.predictions import Predictions
 from core.store.retention import Retention
@@ -21,7 +22,9 @@ from core.store.windows import Windows
 __all__ = ["Store", "text_hash"]
 
 
-class Store(Predictions, Windows, Claims, Decisions, Embeddings, Retention, System, Keys, Samples):
+class Store(
+    Predictions, Windows, Claims, Decisions, Embeddings, Retention, System, Keys, Samples, Examples
+):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
     def __init__(self, url: str, busy: float | None = None) -> None:
