@@ -14,7 +14,8 @@ from core.readers import nearest
 from core.records import Review, uuid7
 from core.tables import EPOCH
 from flows.home import Home
-from pipelines.datasets.reservoir import embeddings, from_claim, read
+from pipelines.datasets.partitions import read
+from pipelines.datasets.reservoir import embeddings, from_claim
 from pipelines.labeling import argilla, label_studio, tables
 from pipelines.labeling.files import Format, read_as, written_as
 from pipelines.labeling.handout import Answer, Handout
