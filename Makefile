@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring docs lock
+.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring bench-datasets docs lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -49,6 +49,10 @@ bench/.venv-monitoring/installed: bench/peers-monitoring.txt
 	$(PYTHON) -m venv bench/.venv-monitoring
 	bench/.venv-monitoring/bin/pip install --quiet -r bench/peers-monitoring.txt
 	touch $@
+
+# Ten minutes, and 5 GB of disk where temporary files go.
+bench-datasets: $(INSTALLED)
+	$(BIN)/python -m bench.datasets --json bench/out/datasets.json
 
 docs: $(INSTALLED)
 	$(BIN)/python -m everloop.reference docs
