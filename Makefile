@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring docs label-tools lock
+.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring bench-datasets docs label-tools lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -57,6 +57,10 @@ tests/.venv-label-studio/installed: tests/label-tools.txt
 	$(PYTHON) -m venv tests/.venv-label-studio
 	tests/.venv-label-studio/bin/pip install --quiet -r tests/label-tools.txt
 	touch $@
+
+# Ten minutes, and 5 GB of disk where temporary files go.
+bench-datasets: $(INSTALLED)
+	$(BIN)/python -m bench.datasets --json bench/out/datasets.json
 
 docs: $(INSTALLED)
 	$(BIN)/python -m everloop.reference docs

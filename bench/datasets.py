@@ -1,15 +1,16 @@
 """What a dataset version costs after a thousand days, and what it costs to compare two.
 
-    python -m bench.datasets --json bench/out/datasets.json      (make bench-datasets; --quick: 100 days)
+    make bench-datasets, or: python -m bench.datasets --quick     (100 days instead of 1,000)
 
-Partitions of synthetic rows of the size of CLINC150's under MiniLM (384 float16 numbers, which do not compress).
-A thousand days are written at once, tagged as a thousand versions; the days measured are made by
+Synthetic rows of the size of CLINC150's under MiniLM: 384 float16 numbers, which do not compress. The
+thousand days are written at once and tagged as a thousand versions; the days measured are made by
 `make_version`, the same call as the loop's. Peers: DVC alone on one folder, and pandas on whole tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import tempfile
@@ -41,7 +42,13 @@ from pipelines.datasets.versions import POINTERS, SHARED, Plan, make_version
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 MEASURED = 5  # days after the reservoir was filled
-PLACES = {".everloop/remote": "remote", ".git": "git", ".dvc/cache": "cache", "data": "data"}
+PLACES = {
+    ".everloop/light": "light",
+    ".everloop/remote": "remote",
+    ".git": "git",
+    ".dvc/cache": "cache",
+    "data": "data",
+}
 
 
 def day(number: int, rows: int) -> pd.DataFrame:
@@ -121,13 +128,16 @@ def written(before: dict[Path, int], after: dict[Path, int], root: Path) -> dict
 def a_day(place: Workspace, days: int, rows: int) -> list[Row]:
     """The next days, one after another: seconds, and bytes beside those of the rows."""
     seconds: list[float] = []
+    processor: list[float] = []
     shares: list[dict[str, float]] = []
     for number in range(days + 1, days + 1 + MEASURED):
         new = day(number, rows)
         own = to_table(new, place.root).nbytes
         before = sizes(place.root)
+        used = _processor()
         with timed(seconds):
             next_day(place, number, new, All(policy="all"))
+        processor.append(_processor() - used)
         grown = written(before, sizes(place.root), place.root)
         shares.append({name: size / own for name, size in grown.items()})
     what = f"day {days + 1:,} of {rows:,} rows"
@@ -142,6 +152,7 @@ def a_day(place: Workspace, days: int, rows: int) -> list[Row]:
             _spread(seconds),
             f"dvc add, push: {peer:.2f} s",
         ),
+        Row(f"{what}: processor", _middle(processor), "s", "", _spread(processor)),
         Row(
             f"{what}: kept (remote, git)",
             _middle(kept),
@@ -226,6 +237,12 @@ def pandas_diff(place: Workspace, a: str, b: str) -> float:
             _ = both[(both["_merge"] != "both") | (both["label_old"] != both["label_new"])]
             _ = [t["label"].value_counts(normalize=True) for t in (old, new)]
         return seconds[0]
+
+
+def _processor() -> float:
+    """Seconds of processor of this process and of the git commands it ran."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _middle(values: list[float]) -> float:

@@ -23,8 +23,9 @@ from core.records import utc
 from core.texts import normal
 from core.workspace import Workspace
 from pipelines.datasets.layout import MANIFEST, from_spans, to_spans
+from pipelines.datasets.light import scan_light
 from pipelines.datasets.manifest import SETS, Manifest, rows_hash
-from pipelines.datasets.partitions import LIGHT, SCHEMA, among, in_folder, scan
+from pipelines.datasets.partitions import SCHEMA, among
 from pipelines.datasets.policy import Formation
 from pipelines.datasets.reservoir import HELD_OUT
 
@@ -68,7 +69,7 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
     """
     inputs = read_inputs(workspace)
     _check_champion(workspace, inputs)
-    found = scan(in_folder(workspace.reservoir), inputs.partitions, LIGHT)
+    found = scan_light(workspace, inputs.partitions)
     placed: pd.DataFrame = found.table.to_pandas()  # the index is a row's place
     rows = placed.drop_duplicates("row_id", keep="last")  # of two annotations, the later
     rows = rows[rows["timestamp"] <= inputs.as_of].sort_values(["timestamp", "row_id"])

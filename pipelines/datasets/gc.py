@@ -14,7 +14,8 @@ import yaml
 
 from core.errors import DatasetError
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.history import find, parse
+from pipelines.datasets.history import find
+from pipelines.datasets.layout import parse
 from pipelines.datasets.objects import Objects
 
 

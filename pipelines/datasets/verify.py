@@ -19,7 +19,7 @@ import pyarrow as pa
 from core.errors import DatasetError
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.form import Inputs, schema_hash, summary
-from pipelines.datasets.history import RECORD, find, folders_of, parse
+from pipelines.datasets.history import RECORD, find, folders_of
 from pipelines.datasets.layout import (
     BLOCKS,
     DATASET,
@@ -30,6 +30,7 @@ from pipelines.datasets.layout import (
     VERSION_FILE,
     block,
     blocks,
+    parse,
     pointer,
 )
 from pipelines.datasets.manifest import Manifest

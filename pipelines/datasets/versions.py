@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,9 +31,10 @@ from pipelines.datasets.layout import (
     STAGE,
     VERSION_FILE,
     block,
-    blocks,
+    parse,
     pointer,
 )
+from pipelines.datasets.objects import Objects
 from pipelines.datasets.partitions import add_partition, in_folder
 from pipelines.datasets.policy import Formation
 
@@ -68,24 +71,21 @@ def make_version(
         if repository.commit_of(plan.id):
             return version(workspace.root, plan.id)
         _check(repository, workspace, policy)
-        partitions = _add(repository, workspace, plan, rows)
-        _place(champion, workspace.champion)
-        inputs = Inputs(
-            plan.id,
-            utc(plan.as_of),
-            plan.seed,
-            plan.parent,
-            partitions,
-            fingerprint(workspace.champion),
-        )
-        write_text(workspace.version_file, inputs.to_json())
-        form_dataset(workspace, policy)
-        grown = blocks(p for p in partitions if p == plan.id)
-        repository.track([*grown, CHAMPION], STAGE)
-        with repository.objects() as objects:
-            objects.send(set(folders(repository.root, partitions).values()))
-        message = f"Dataset {plan.id}\n\n{plan.reason}".strip()
-        commit = repository.commit([*SHARED, *POINTERS], message, inputs.as_of)
+        partitions = _partitions(repository, plan.parent)
+        grown = [f"{RESERVOIR}/{block(plan.id)}"] if rows is not None and len(rows) else []
+        new = in_folder(workspace.reservoir)(plan.id)
+        with _all_or_nothing(repository.root, [pointer(f) for f in (*grown, CHAMPION)], new):
+            partitions = _add(workspace, plan, partitions, rows)
+            _place(champion, workspace.champion)
+            print_of = fingerprint(workspace.champion)
+            as_of = utc(plan.as_of)
+            inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of)
+            write_text(workspace.version_file, inputs.to_json())
+            form_dataset(workspace, policy)
+            repository.track([*grown, CHAMPION], STAGE)
+            _send(repository, plan.parent, partitions, grown)
+            message = f"Dataset {plan.id}\n\n{plan.reason}".strip()
+            commit = repository.commit([*SHARED, *POINTERS], message, as_of)
         repository.tag(plan.id, commit)
     return version(workspace.root, plan.id)
 
@@ -134,11 +134,30 @@ def _check(repository: Repository, workspace: Workspace, policy: Formation) -> N
         )
 
 
+@contextmanager
+def _all_or_nothing(root: Path, pointers: Sequence[str], partition: Path) -> Iterator[None]:
+    """A version that cannot be made leaves no partition, and the pointers as they were.
+
+    (One that is killed leaves them half way; it is run again.)
+    """
+    paths = [root / p for p in (*pointers, VERSION_FILE, LOCK, METRICS)]
+    before = [p.read_text(encoding="utf-8") if p.exists() else None for p in paths]
+    try:
+        yield
+    except DatasetError:
+        partition.unlink(missing_ok=True)
+        for path, text in zip(paths, before, strict=True):
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_text(path, text)
+        raise
+
+
 def _add(
-    repository: Repository, workspace: Workspace, plan: Plan, rows: pd.DataFrame | None
+    workspace: Workspace, plan: Plan, partitions: tuple[str, ...], rows: pd.DataFrame | None
 ) -> tuple[str, ...]:
     """Write the partition of this version; the names of all it reads."""
-    partitions = _partitions(repository, plan.parent)
     path = in_folder(workspace.reservoir)(plan.id)
     path.unlink(missing_ok=True)  # of a run that was killed: in no version yet
     strange = sorted({p.stem for p in path.parent.glob("*.parquet")} - set(partitions))
@@ -155,6 +174,14 @@ def _add(
         return partitions
     add_partition(workspace.reservoir, plan.id, rows)
     return (*partitions, plan.id)
+
+
+def _send(repository: Repository, parent: str, partitions: Sequence[str], grown: Sequence[str]) -> None:
+    """Bring what is new to the remote, once it is sure that nothing old became something else."""
+    held = folders(repository.root, partitions)
+    with repository.objects() as objects:
+        _check_kept(repository, objects, parent, {f: held[f] for f in grown})
+        objects.send(set(held.values()))
 
 
 def _partitions(repository: Repository, parent: str) -> tuple[str, ...]:
@@ -176,6 +203,29 @@ def _partitions(repository: Repository, parent: str) -> tuple[str, ...]:
             do=f"everloop data checkout {parent}",
         )
     return partitions
+
+
+def _check_kept(
+    repository: Repository, objects: Objects, parent: str, grown: Mapping[str, str]
+) -> None:
+    """The partitions that the parent has of a block are in it as they were."""
+    commit = repository.commit_of(parent) if parent else ""
+    texts = repository.read(commit, [pointer(f) for f in grown]) if commit else []
+    for folder, text in zip(grown, texts, strict=False):
+        if not text:
+            continue  # the block is new
+        before = parse(text)["outs"][0]["md5"]
+        objects.bring([before])
+        kept = objects.listing(grown[folder])
+        changed = [name for name, oid in objects.listing(before).items() if kept.get(name) != oid]
+        if changed:
+            raise DatasetError(
+                "a partition of the reservoir is not as it was written",
+                where=str(repository.root / folder),
+                got=", ".join(changed),
+                expected=f"what {parent} has",
+                do=f"rm {folder}/{changed[0]} && everloop data checkout {parent}",
+            )
 
 
 def _place(champion: Path | None, folder: Path) -> None:

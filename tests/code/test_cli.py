@@ -79,7 +79,7 @@ Commands:
   schedule    Serve the flows on the schedule of params.yaml until stopped.
   quarantine  Rows that failed data quality checks, and which ones.
   runtimes    Measure the champion on every runtime, and say which to take.
-  data        List, show, compare and check out dataset versions.
+  data        Dataset versions: list, compare, check, keep and bring back.
   collection  Make, list and show collections of hard examples.
   label       Send tasks out for labels and take annotations in.
   rollout     Look at a rollout, promote it, or roll it back.
