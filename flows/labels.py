@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.errors import LabelError, ModelError
+from core.errors import LabelError
 from core.models.head import Head
 from core.readers import nearest
 from core.records import Review, uuid7
@@ -135,7 +135,6 @@ def known_labels(home: Home) -> list[str]:
 
 
 def _learnt(home: Home) -> list[str]:
-    try:
-        return Head.load(home.registry.path(home.store.champion())).labels
-    except ModelError:
-        return []  # no model was trained yet
+    """The labels of the model that serves; none before the first one is trained."""
+    version = home.store.get("champion")
+    return [] if version is None else Head.load(home.registry.path(str(version))).labels

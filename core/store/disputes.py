@@ -104,12 +104,12 @@ class Disputes(Queue):
         self._insert(db, schema.relabelled, [row])
 
     def _end(self, db: Connection, prediction_id: str, timestamp: datetime) -> None:
-        """No vote counts any more, nobody has it before them, no review waits."""
+        """No vote counts any more, nobody has it before them, no review waits and keeps the text."""
         db.execute(update(_V).where(_V.c.prediction_id == prediction_id).values(counted=False))
         db.execute(delete(_L).where(_L.c.prediction_id == prediction_id))
         db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=False))
         waits = (_R.c.prediction_id == prediction_id) & _R.c.answered.is_(None)
-        db.execute(update(_R).where(waits).values(answered=timestamp))
+        db.execute(update(_R).where(waits).values(answered=timestamp, text=""))
 
 
 def said(votes: Sequence[Vote]) -> str:

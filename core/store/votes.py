@@ -61,7 +61,7 @@ class Votes(Labels):
                 got=f"'{vote.label}'",
                 expected="one label an annotator",
             )
-        if not (settled and known and known.label):
+        if _news(vote, known) and not (settled and known and known.label):
             self._replace(db, _V, [{**asdict(vote), "counted": False}])
         db.execute(delete(_L).where(*_of(vote.prediction_id, vote.annotator, _L)))
         return "done" if settled else self._settle(db, vote.prediction_id, needed)
@@ -151,6 +151,10 @@ def settled_as(db: Connection, prediction_id: str) -> Row[Any] | None:
     if db.execute(task).first() is None:
         raise LabelError("no task for this prediction id", where=prediction_id)
     return db.execute(select(_A).where(_A.c.prediction_id == prediction_id)).first()
+
+
+def _news(vote: Vote, known: Row[Any] | None) -> bool:
+    return known is None or (vote.label, vote.note) != (known.label, known.note)
 
 
 def _contradicts(vote: Vote, known: Row[Any] | None, settled: Row[Any]) -> bool:

@@ -98,7 +98,7 @@ def import_(
 
 @app.command()
 def status(workspace: WorkspaceOption = Path(), now: NowOption = None, as_json: Json = False) -> None:
-    """The queue by state, who labelled how much, how far they agree, and what is in dispute.
+    """The queue, who labelled how much, how far they agree, and disputes.
 
     Cohen's kappa is of two annotators, Krippendorff's alpha of all; 1 is perfect, 0 is chance.
 
@@ -141,7 +141,7 @@ def review(
     now: NowOption = None,
     as_json: Json = False,
 ) -> None:
-    """Look for labels that look wrong, with cleanlab, and list those that wait for an answer.
+    """Look for labels that look wrong, with cleanlab, and list them.
 
     Each label is judged by a head that learnt from other rows. Nothing is dropped: a suspect stays as
     it is, and under review, until somebody says what holds.

@@ -33,7 +33,7 @@ class Labeling(Section):
         description="what annotators are told: a Markdown or text file in the workspace",
     )
 
-    trust: Trust = Field(default=Trust(), description="what users' feedback is worth as a label")
+    trust: Trust = Field(default_factory=Trust, description="what users' feedback is worth as a label")
     trust_at_least: float = Field(
         0.8, ge=0, le=1, description="feedback that is trusted less never trains; 1 takes only `label`"
     )

@@ -126,6 +126,7 @@ def test_the_same_vote_again_is_harmless_and_another_one_replaces_it(store: Stor
     for label in ("a", "a", "b", "b"):
         assert store.vote(says(0, "ana", label), needed=2) == "waiting"
     assert store.votes_of([IDS[0]]) == [says(0, "ana", "b")]
+    store.vote(says(0, "ana", "b", 9), needed=2)
     assert store.vote(says(0, "bob", "b"), needed=2) == "done"
     assert store.vote(says(0, "bob", "b", 9), needed=2) == "done"
     assert store.votes_of([IDS[0]]) == [says(0, "ana", "b"), says(0, "bob", "b")]
@@ -342,3 +343,13 @@ def test_a_vote_taken_back_leaves_the_label_that_others_agree_on(store: Store) -
     assert store.claim("v0002", NOW + 3 * DAY)[["label", "annotator"]].to_numpy().tolist() == [
         ["a", "bob"]
     ]
+
+
+def test_a_review_keeps_the_text_no_longer_than_it_waits(store: Store) -> None:
+    asked(store, 1)
+    store.vote(says(0, "ana", "a"), needed=1)
+    store.add_reviews([Review(IDS[0], NOW, "a", "b", 0.1, "a secret")])
+    assert store.reviews()[0].text == "a secret"
+    store.adjudicate(IDS[0], "a", "eve", NOW)
+    with store._read() as db:
+        assert db.exec_driver_sql("SELECT text FROM reviews").scalar_one() == ""

@@ -19,10 +19,12 @@ TRUST = Labeling().trusted
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path}/store.db")
+
+
+def answered(store: Store) -> None:
     """Ten answers, all `a`."""
-    store = Store(f"sqlite:///{tmp_path}/store.db")
     store.log([prediction(i) for i in range(10)])
-    return store
 
 
 def tell(store: Store, i: int, kind: str, value: str, minute: int = 0) -> None:
@@ -36,6 +38,7 @@ def claimed(store: Store, partition: str = "v0002", **options: object) -> pd.Dat
 
 
 def test_what_is_trusted_trains_with_its_trust_and_without_a_propensity(store: Store) -> None:
+    answered(store)
     tell(store, 0, "label", "b")
     tell(store, 1, "correction", "b")
     tell(store, 2, "thumbs", "up")
@@ -51,6 +54,7 @@ def test_what_is_trusted_trains_with_its_trust_and_without_a_propensity(store: S
 
 
 def test_thumbs_up_is_the_answers_own_label_where_it_is_trusted(store: Store) -> None:
+    answered(store)
     tell(store, 0, "thumbs", "up")
     tell(store, 1, "thumbs", "down")
     trusted = Labeling(trust=Trust(thumbs=0.9)).trusted
@@ -60,6 +64,7 @@ def test_thumbs_up_is_the_answers_own_label_where_it_is_trusted(store: Store) ->
 
 
 def test_the_most_trusted_word_counts_then_the_last_one(store: Store) -> None:
+    answered(store)
     tell(store, 0, "label", "b", minute=1)
     tell(store, 0, "correction", "a", minute=2)
     tell(store, 1, "correction", "a", minute=1)
@@ -68,12 +73,14 @@ def test_the_most_trusted_word_counts_then_the_last_one(store: Store) -> None:
 
 
 def test_users_make_no_new_class(store: Store) -> None:
+    answered(store)
     tell(store, 0, "correction", "something else")
     assert claimed(store).empty
 
 
 def test_no_truth_comes_of_feedback(store: Store) -> None:
     """Windows, rollouts and budgets do not see it: it is not drawn, so it would bias them all."""
+    answered(store)
     tell(store, 0, "label", "b")
     claimed(store)
     assert store.window(NOW, NOW + DAY).rows["truth"].isna().all()
@@ -82,6 +89,7 @@ def test_no_truth_comes_of_feedback(store: Store) -> None:
 
 
 def test_what_people_label_is_theirs(store: Store) -> None:
+    answered(store)
     for i in range(3):
         tell(store, i, "label", "b")
     store.annotate([Annotation(IDS[0], "a", "ana", NOW)])
@@ -100,6 +108,7 @@ def test_what_people_label_is_theirs(store: Store) -> None:
 
 
 def test_nothing_is_trusted_where_the_bar_is_too_high(store: Store) -> None:
+    answered(store)
     tell(store, 0, "correction", "b")
     settings = Labeling(trust_at_least=1.0)
     assert settings.trusted == {"label": 1.0}
