@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring docs lock
+.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring docs label-tools lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -48,6 +48,14 @@ bench-monitoring: $(INSTALLED) bench/.venv-monitoring/installed
 bench/.venv-monitoring/installed: bench/peers-monitoring.txt
 	$(PYTHON) -m venv bench/.venv-monitoring
 	bench/.venv-monitoring/bin/pip install --quiet -r bench/peers-monitoring.txt
+	touch $@
+
+# Label Studio's and Argilla's own types, which want another numpy; a slow test uses them where they are.
+label-tools: tests/.venv-label-studio/installed
+
+tests/.venv-label-studio/installed: tests/label-tools.txt
+	$(PYTHON) -m venv tests/.venv-label-studio
+	tests/.venv-label-studio/bin/pip install --quiet -r tests/label-tools.txt
 	touch $@
 
 docs: $(INSTALLED)

@@ -132,6 +132,16 @@ relabelled = Table(  # new in 4: annotations as they were before they were corre
     Column("annotator", Text, nullable=False),
 )
 
+weak_labels = Table(  # new in 4: what users said of answers, as a dataset took it
+    "weak_labels",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("trust", Float, nullable=False),
+    Column("partition", Text, nullable=False, index=True),
+)
+
 votes = Table(  # new in 4: what each annotator said; a skip has no label
     "votes",
     metadata,

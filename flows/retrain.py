@@ -12,9 +12,9 @@ from typing import Any
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows.home import Home
+from flows.labels import claimed
 from flows.model_stages import test_candidate, train_candidate
 from flows.state import progress_of
-from pipelines.datasets.reservoir import from_claim
 from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import roll_back
 
@@ -50,7 +50,7 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
     number = int(plan["id"][1:])
 
     def make() -> dict[str, Any]:
-        rows = from_claim(home.store.claim(plan["id"], as_of))
+        rows = claimed(home, plan["id"], as_of)
         asked = Plan(plan["id"], as_of, seed=number, parent=f"v{number - 1:04d}")
         champion = home.registry.path(plan["champion"])
         return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))

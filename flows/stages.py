@@ -46,6 +46,7 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     done = home.store.once
     done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)
+    home.store.settle(home.strategy.labeling.annotators)  # fewer votes may be needed by now
     if answer:
         with home.timed("labeling"):
             home.store.annotate(answer(home.store.open_tasks(), now))

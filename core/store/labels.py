@@ -76,6 +76,12 @@ class Labels(Database):
         with self._read() as db:
             return _labels(db, prediction_ids)
 
+    def label_names(self) -> list[str]:
+        """Every label that was given so far."""
+        t = schema.annotations
+        with self._read() as db:
+            return list(db.execute(select(t.c.label).distinct().order_by(t.c.label)).scalars())
+
     def annotate(self, annotations: Sequence[Annotation]) -> int:
         """Store annotations; returns how many are new. The same one again is harmless; another
         label for an annotated prediction raises LabelError and stores nothing."""

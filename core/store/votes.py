@@ -34,32 +34,43 @@ class Votes(Labels):
             raise state
         return state
 
-    def votes(self, votes: Sequence[Vote], needed: int) -> list[TaskState | LabelError]:
-        """Many votes in one transaction; those that cannot be taken give why, see `vote`."""
+    def votes(
+        self, votes: Sequence[Vote], needed: int, replace: bool = True
+    ) -> list[TaskState | LabelError]:
+        """Many votes in one transaction; those that cannot be taken give why, see `vote`. Without
+        `replace`, another label of the same annotator is one of them."""
         found: dict[int, TaskState | LabelError] = {}
         with self._write() as db:
             # in one order for all, so that no two writers wait for each other
             for i in sorted(range(len(votes)), key=lambda i: votes[i].prediction_id):
                 try:
-                    found[i] = self._vote(db, votes[i], needed)
+                    found[i] = self._vote(db, votes[i], needed, replace)
                 except LabelError as why:
                     found[i] = why
         return [found[i] for i in range(len(votes))]
 
-    def _vote(self, db: Connection, vote: Vote, needed: int) -> TaskState:
+    def _vote(self, db: Connection, vote: Vote, needed: int, replace: bool) -> TaskState:
         settled = settled_as(db, vote.prediction_id)
         known = db.execute(select(_V).where(*_of(vote.prediction_id, vote.annotator))).first()
         if settled and _contradicts(vote, known, settled):
             raise _too_late(vote, settled)
+        if known and known.label and known.label != vote.label and not replace:
+            raise LabelError(
+                f"{vote.annotator} has labelled it '{known.label}'",
+                where=vote.prediction_id,
+                got=f"'{vote.label}'",
+                expected="one label an annotator",
+            )
         if not (settled and known and known.label):
             self._replace(db, _V, [{**asdict(vote), "counted": False}])
         db.execute(delete(_L).where(*_of(vote.prediction_id, vote.annotator, _L)))
         return "done" if settled else self._settle(db, vote.prediction_id, needed)
 
     def unvote(self, prediction_id: str, annotator: str) -> None:
-        """Take a vote back, and the annotation that stands on it; what was never said is harmless.
-        Raises LabelError when a dataset has that annotation already."""
+        """Take a vote back, and the annotation that stands on it, where not as many others agree; what
+        was never said is harmless. Raises LabelError when a dataset has that annotation already."""
         mine = _of(prediction_id, annotator)
+        counting = (_V.c.prediction_id == prediction_id) & _V.c.counted
         with self._write() as db:
             settled = settled_as(db, prediction_id)
             counted = db.execute(select(_V.c.counted).where(*mine)).scalar_one_or_none()
@@ -73,9 +84,11 @@ class Votes(Labels):
                 )
             db.execute(delete(_V).where(*mine))
             if counted:
+                needed = db.execute(select(func.count()).where(counting)).scalar_one() + 1
                 db.execute(delete(_A).where(_A.c.prediction_id == prediction_id))
                 db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=True))
                 db.execute(update(_V).where(_V.c.prediction_id == prediction_id).values(counted=False))
+                self._settle(db, prediction_id, needed)
 
     def settle(self, needed: int) -> int:
         """Settle what has enough votes since fewer are needed; returns how many tasks that were."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +79,12 @@ def home(tmp_path: Path) -> Iterator[Home]:
     found.store.set("champion", "1")
     yield found
     found.store.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window; where there is none, such tests are skipped before."""
+    from tests.code.label_reader import browsing
+
+    with browsing() as found:
+        yield found

@@ -347,7 +347,7 @@ def test_no_open_task(shop: Path, tmp_path: Path) -> None:
         "error: tasks cannot be written so\n"
         f"  where:    {tmp_path / 'tasks.xls'}\n"
         "  got:      .xls\n"
-        "  expected: .csv, .jsonl or .ndjson\n"
+        "  expected: .csv, .jsonl or .ndjson; .json with --format label-studio or --format argilla\n"
     )
 
 

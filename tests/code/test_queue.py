@@ -332,3 +332,13 @@ def test_an_older_store_learns_which_tasks_are_settled(store: Store) -> None:
     assert leased(again, "ana", n=2) == [1]
     assert states(again) == {"leased": 1, "done": 1}
     again.close()
+
+
+def test_a_vote_taken_back_leaves_the_label_that_others_agree_on(store: Store) -> None:
+    asked(store, 1)
+    for who in ("ana", "bob"):
+        store.vote(says(0, who, "a"), needed=1)
+    store.unvote(IDS[0], "ana")
+    assert store.claim("v0002", NOW + 3 * DAY)[["label", "annotator"]].to_numpy().tolist() == [
+        ["a", "bob"]
+    ]
