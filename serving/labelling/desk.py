@@ -33,11 +33,14 @@ NEIGHBOURS = 4
 BLIND = 0.2  # of the tasks that are not audit ones
 LONGEST_GUIDELINE = 200_000  # characters
 WHY = {
-    "margin": "the model hesitates between two labels",
-    "entropy": "the model is unsure",
+    "margin": "the model was unsure",
+    "entropy": "the model was unsure",
+    "least-confidence": "the model was unsure",
+    "disagreement": "two models disagree",
+    "novelty": "unlike what is labelled so far",
+    "feedback": "a user was unhappy with the answer",
     "topic": "part of a group that may be a new topic",
     "random": "drawn at random",
-    "uniform": "drawn at random",
 }
 
 

@@ -19,7 +19,7 @@ A_TASK: dict[str, Any] = {
     "text": "my card?",
     "timestamp": "2026-01-05T09:00:00Z",
     "segments": {"channel": "chat"},
-    "why": "the model hesitates between two labels",
+    "why": "the model was unsure",
     "blind": False,
     "guess": A_CHOICE,
     "choices": [A_CHOICE, {"label": "card_linking", "score": 0.31}],

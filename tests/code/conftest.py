@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,3 +104,12 @@ def one(versions: Path, tmp_path: Path) -> Workspace:
 @pytest.fixture
 def two(versions: Path, tmp_path: Path) -> Workspace:
     return Workspace(shutil.copytree(versions / "two", tmp_path / "two", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window; where there is none, such tests are skipped before."""
+    from tests.code.label_reader import browsing
+
+    with browsing() as found:
+        yield found

@@ -1,4 +1,4 @@
-"""Texts that wait for a label, a server with the labelling page, and a browser, for tests of it.
+"""Texts that wait for a label, and a server with the labelling page.
 
 As a program it is such a server in a process of its own, to be killed: python -m tests.code.label_desk FILE PORT.
 It prints its port.
@@ -6,17 +6,12 @@ It prints its port.
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from core.records import AnnotationTask, Prediction, Request, bucket
 from core.store import Store
@@ -29,8 +24,6 @@ from serving.settings import Serving
 from serving.shutdown import run
 from tests.code.fake_models import HashEncoder, LinearHead, Model, Shelf
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium")
 MANY = [
     f"{verb}_{thing}"
     for verb in ("ask", "cancel", "change", "find", "pay")
@@ -75,17 +68,6 @@ def texts_of(n: int) -> list[str]:
 def sighted(rows: Sequence[Prediction]) -> list[Prediction]:
     """Those whose guess is not hidden."""
     return [p for p in rows if bucket(p.prediction_id, salt="blind") >= BLIND]
-
-
-@contextmanager
-def browsing() -> Iterator[Any]:
-    """A Chromium without a window."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Killable:

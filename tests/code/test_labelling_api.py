@@ -74,7 +74,7 @@ def test_a_task_has_what_a_person_needs(client: TestClient, rows: list[Predictio
         {"channel": "chat"},
         "2026-01-05T09:00:00Z",
     )
-    assert task["why"] == "the model hesitates between two labels"
+    assert task["why"] == "the model was unsure"
     assert task["guess"]["label"] == p.label
     assert task["guess"]["score"] == pytest.approx(p.score, abs=1e-3)
     labels, scores = ([c[k] for c in task["choices"]] for k in ("label", "score"))

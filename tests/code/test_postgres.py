@@ -19,6 +19,11 @@ from core.records import Annotation
 from core.store import Store
 from everloop.replay import run
 from tests.code.small_loop import job, make_home
+from tests.code.test_labelling_api import (
+    test_identical_texts_with_one_label_are_one_example,
+    test_no_embedding_no_example_no_prediction,
+    test_the_nearest_labelled_texts_by_cosine,
+)
 from tests.code.test_logging_policies import (
     test_a_sampled_row_carries_its_chance_into_windows_and_datasets,
     test_a_store_of_version_1_gets_what_is_new,
@@ -101,9 +106,11 @@ __all__ = [  # run here too, with this file's `store`
     "test_a_vote_that_was_wrong_is_taken_back",
     "test_an_older_store_learns_which_tasks_are_settled",
     "test_at_most_so_many_rows_are_read_and_always_the_same_ones",
+    "test_identical_texts_with_one_label_are_one_example",
     "test_killed_half_way_it_goes_on_and_counts_on",
     "test_logging_again_is_harmless",
     "test_models_of_more_labels_make_rows_of_other_lengths",
+    "test_no_embedding_no_example_no_prediction",
     "test_no_truth_comes_of_feedback",
     "test_no_two_annotators_get_the_same_task_at_the_same_time",
     "test_nothing_is_trusted_where_the_bar_is_too_high",
@@ -114,6 +121,7 @@ __all__ = [  # run here too, with this file's `store`
     "test_rows_are_stored_and_counted_when_the_future_is_done",
     "test_the_columns_of_a_window",
     "test_the_most_trusted_word_counts_then_the_last_one",
+    "test_the_nearest_labelled_texts_by_cosine",
     "test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame",
     "test_the_oldest_round_comes_first_then_the_oldest_request",
     "test_the_rows_with_a_truth",
