@@ -130,7 +130,7 @@ def _ours(folder: Path, name: str, **more: object) -> dict[str, float]:
 def _peer(folder: Path, strategy: str) -> tuple[float, str]:
     """Seconds a peer takes, and what stopped it if anything did."""
     python = Path(__file__).parent / ".venv-curation" / "bin" / "python"
-    run = Path(__file__).parent / "peers_curation" / "run.py"
+    run = Path(__file__).parent / "peers_picks" / "run.py"
     command = [str(python), str(run), strategy, str(folder), str(PICKS)]
     try:
         done = subprocess.run(
