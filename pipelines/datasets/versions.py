@@ -25,12 +25,14 @@ from pipelines.datasets.layout import (
     BLOCKS,
     CHAMPION,
     DATASET,
+    FORGOTTEN,
     LOCK,
     METRICS,
     RESERVOIR,
     STAGE,
     VERSION_FILE,
     block,
+    blocks,
     parse,
     pointer,
 )
@@ -59,10 +61,12 @@ def make_version(
     plan: Plan,
     policy: Formation,
     champion: Path | None,
+    rewritten: Sequence[str] = (),
 ) -> DatasetVersion:
     """Add `rows` to the reservoir, form the dataset, and tag all of it as `dataset/<id>`.
 
-    `champion` is a folder of model files, None before there is one. The tag comes last and the data is
+    `champion` is a folder of model files, None before there is one. rewritten: partitions of which rows
+    were forgotten. The tag comes last and the data is
     at the remote before it: a version that exists is whole. Killed anywhere, run again with the same
     arguments, it ends the same; a version that exists is returned as it is.
     """
@@ -71,8 +75,8 @@ def make_version(
         if repository.commit_of(plan.id):
             return version(workspace.root, plan.id)
         _check(repository, workspace, policy)
-        partitions = _partitions(repository, plan.parent)
-        grown = [f"{RESERVOIR}/{block(plan.id)}"] if rows is not None and len(rows) else []
+        partitions = partitions_here(repository, plan.parent)
+        grown = blocks([*rewritten, *([plan.id] if rows is not None and len(rows) else [])])
         new = in_folder(workspace.reservoir)(plan.id)
         with _all_or_nothing(repository.root, [pointer(f) for f in (*grown, CHAMPION)], new):
             partitions = _add(workspace, plan, partitions, rows)
@@ -85,7 +89,7 @@ def make_version(
             repository.track([*grown, CHAMPION], STAGE)
             _send(repository, plan.parent, partitions, grown)
             message = f"Dataset {plan.id}\n\n{plan.reason}".strip()
-            commit = repository.commit([*SHARED, *POINTERS], message, as_of)
+            commit = repository.commit([*SHARED, *POINTERS, FORGOTTEN], message, as_of)
         repository.tag(plan.id, commit)
     return version(workspace.root, plan.id)
 
@@ -184,7 +188,7 @@ def _send(repository: Repository, parent: str, partitions: Sequence[str], grown:
         objects.send(set(held.values()))
 
 
-def _partitions(repository: Repository, parent: str) -> tuple[str, ...]:
+def partitions_here(repository: Repository, parent: str) -> tuple[str, ...]:
     """The partitions of the parent version, all of them in the folder."""
     if not parent:
         return ()
