@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from core.errors import DatasetError
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import Inputs, schema_hash, summary
 from pipelines.datasets.forgotten import in_words
+from pipelines.datasets.form import Inputs, schema_hash, summary
 from pipelines.datasets.history import RECORD, find, folders_of
 from pipelines.datasets.layout import (
     BLOCKS,
