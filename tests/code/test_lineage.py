@@ -10,7 +10,7 @@ import pytest
 
 from core.records import uuid7
 from core.store import Store
-from core.workspace import Workspace
+from flows.home import Home
 from flows.lineage import Link, trace
 from pipelines.datasets.history import rows_of
 from tests.code.command_line import everloop, refused
@@ -105,11 +105,8 @@ def test_of_many_things_of_one_kind_some_are_shown() -> None:
     assert len(many.to_json()["leads_to"]) == 20
 
 
-def test_an_empty_workspace_knows_nothing(empty: Path) -> None:
-    assert "nothing here has this id" in refused("data", "lineage", "1", "-w", empty)
-    place = Workspace(empty)
-    store = Store(place.store_url)
-    store.log([row(0)])
-    (found,) = trace(place, store, "r0")
+def test_a_workspace_without_versions_knows_its_answers(home: Home) -> None:
+    assert "nothing here has this id" in refused("data", "lineage", "1", "-w", home.workspace.root)
+    home.store.log([row(0)])
+    (found,) = trace(home.workspace, home.store, "r0")
     assert [x.kind for x in found.leads] == ["answered by model"]
-    store.close()
