@@ -162,7 +162,7 @@ def _window(now: datetime, stream: Stream, where: Array, head: Head, version: in
             "timestamp": pd.to_datetime(stream.times[where], utc=True),
             "model_version": str(version),
             "variant": "champion",
-            "text": "",
+            "text": ids,  # different, and nobody reads them
             "label": np.asarray(head.labels, dtype=object)[shares.argmax(axis=1)],
             "score": shares.max(axis=1),
             "encoder": ENCODER,
