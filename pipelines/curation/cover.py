@@ -1,12 +1,12 @@
 """`cover`: the fewest requests that stand for all that the model is likely wrong about.
 
-A row weighs its doubt, 1 - best probability, times (its variance under what is known)^novelty: of two
-doubtful rows the one that labels could help weighs more, since the other lies where labels are many
-and doubt stays. The variance is that of ridge regression on the known rows, x' (X'X + R I)^-1 x, which
-D- and V-optimal designs lower (Fedorov, 1972). The rows that cover the weights of all others best are
-found one after another, each by what it adds: facility location, greedily (Nemhauser, Wolsey and
-Fisher, 1978; Wei, Iyer and Bilmes, 2015). They are all but certain to be picked; the floor's share is
-drawn from the others. So ten requests for one new thing cost a label or two, and not ten.
+A row weighs its doubt, 1 - best probability, times its variance under what is known: of two doubtful
+rows the one that labels could help weighs more, since the other lies where labels are many and doubt
+stays. The variance is that of ridge regression on the known rows, x' (X'X + R I)^-1 x, which D- and
+V-optimal designs lower (Fedorov, 1972). The rows that cover the weights of all others best are found
+one after another, each by what it adds: facility location, greedily (Nemhauser, Wolsey and Fisher, 1978;
+Wei, Iyer and Bilmes, 2015). They are all but certain to be picked; the floor's share is drawn from the
+others. So ten requests for one new thing cost a label or two, and not ten.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ class Cover(Curation):
     floor: float = Field(
         0.05, gt=0, le=1, description="share of the picks drawn as if every request were worth the same"
     )
-    novelty: float = Field(0.5, ge=0, description="0 weighs doubt alone, larger what is little known")
 
     def worth(self, pool: Pool) -> Array:
-        return wants(pool, self.novelty)
+        return wants(pool)
 
     def chances(self, pool: Pool, budget: float) -> Array:
         """As `Curation.chances`: 1 for the first of the greedy order, a floor for the others."""
@@ -53,14 +52,14 @@ class Cover(Curation):
         return np.asarray(chance[pool.units] / pool.sizes)
 
 
-def wants(pool: Pool, novelty: float = 0.5) -> Array:
-    """(n,) how much each row may be wrong for want of labels: doubt x variance^novelty, >= 0."""
+def wants(pool: Pool) -> Array:
+    """(n,) how much each row may be wrong for want of labels: doubt x variance, >= 0."""
     known = unit(pool.known.some(0).embeddings.astype(np.float32))
     if len(known) == 0 or known.shape[1] != pool.window.embeddings.shape[1]:
         return np.maximum(doubt(pool.probabilities), 0)
     inverse = np.linalg.inv(known.T @ known + RIDGE * np.eye(known.shape[1], dtype=np.float32))
     variance = rowwise(lambda part: np.vecdot((u := unit(part)) @ inverse, u), pool.window.embeddings)
-    return np.asarray(np.maximum(doubt(pool.probabilities), 0) * np.maximum(variance, 0) ** novelty)
+    return np.asarray(np.maximum(doubt(pool.probabilities), 0) * np.maximum(variance, 0))
 
 
 def covering(embeddings: Array, weights: Array, size: int) -> Array:

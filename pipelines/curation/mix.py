@@ -20,6 +20,7 @@ from pipelines.curation.pool import Pool
 if TYPE_CHECKING:
     from pipelines.curation import SinglePolicy
 
+DEFAULT = ({"share": 0.9, "part": {"policy": "cover"}}, {"share": 0.1, "part": {"policy": "margin"}})
 OF_THE_MIX = {"labels_per_day", "pacing", "audit_share", "new_topics"}
 
 
@@ -37,7 +38,11 @@ class Part(Section):
 
 class Mix(Curation):
     policy: Literal["mix"]
-    of: list[Part] = Field(..., min_length=1, description="the policies and their shares")
+    of: list[Part] = Field(
+        default_factory=lambda: [Part.model_validate(part) for part in DEFAULT],
+        min_length=1,
+        description="the policies and their shares",
+    )
 
     @property
     def shares(self) -> Array:
@@ -50,7 +55,8 @@ class Mix(Curation):
 
     def names(self, pool: Pool, budget: float, rows: Array, rng: np.random.Generator) -> list[str]:
         by_part = self._by_part(pool, budget)[:, rows]
-        steps = np.cumsum(by_part / by_part.sum(axis=0), axis=0)
+        whole = by_part.sum(axis=0)
+        steps = np.cumsum(by_part, axis=0) / np.where(whole > 0, whole, 1)
         last = len(self.of) - 1
         drawn = np.minimum((rng.random(len(rows)) >= steps).sum(axis=0), last)
         return [self.of[k].part.policy for k in drawn]
