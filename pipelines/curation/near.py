@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from core.records import Array
-from pipelines.curation.rowwise import AT_A_TIME, rowwise
+from pipelines.curation.rowwise import AT_A_TIME, each, one_thread, rowwise
 
 # Squared distance of near-copies, as a share of what two random rows have: a cosine of 0.98 for MiniLM
 # on CLINC150, where 99 % of such pairs have one label. A share, as some encoders put all texts close.
@@ -21,6 +21,7 @@ NEAR = 0.022
 LEAST = 1e-6  # a spread below this is rounding: the encoder tells nothing apart
 ROUNDING = 1e-5  # of squared distances
 PLACES = 32  # directions
+FEW = 16  # of them, that most pairs are told apart by already
 SAMPLE = 8192  # rows that say which directions
 BITS, LOOKS = 12, 3  # sides of a plane that near-copies share, and how often other planes are tried
 
@@ -68,9 +69,10 @@ def mapped(embeddings: Array) -> Map:
     """The PLACES principal directions of rows (n, dim) of any float, brought to length 1."""
     sample = unit(embeddings[:: max(1, len(embeddings) // SAMPLE)].astype(np.float32))
     middle = sample.mean(axis=0) if len(sample) else np.zeros(embeddings.shape[1], dtype=np.float32)
-    spread = (sample - middle).T @ (sample - middle)
+    with one_thread():
+        spread = (sample - middle).T @ (sample - middle)
+        directions = np.linalg.eigh(spread)[1][:, ::-1][:, :PLACES].copy()
     far = 2 * float(np.trace(spread)) / max(1, len(sample))  # expected of two rows
-    directions = np.linalg.eigh(spread)[1][:, ::-1][:, :PLACES].copy()
     return Map(middle, directions, NEAR * far if far > LEAST else -1.0)
 
 
@@ -96,17 +98,24 @@ def units(texts: Sequence[str], embeddings: Array, where: Array, close: float) -
 def _pairs(at: Array, close: float) -> Array:
     """(p, 2) rows (k, places) that are neighbours in a sort, and near as far as their places tell."""
     rng = np.random.default_rng(0)
-    found = []
-    for _ in range(LOOKS):
-        planes = rng.standard_normal((at.shape[1], BITS + 1)).astype(np.float32)
-        lines = at @ planes
-        side = (lines[:, :-1] > 0) @ (1 << np.arange(BITS))
+    planes = rng.standard_normal((LOOKS, at.shape[1], BITS + 1)).astype(np.float32)
+    few = at[:, :FEW].copy()
+
+    def look(some: Array) -> Array:
+        lines = at @ some
+        side = np.packbits(lines[:, :-1] > 0, axis=1) @ np.array([256.0, 1.0])
         order = np.argsort(side + 1 / (1 + np.exp(-lines[:, -1].astype(np.float64))))
-        walked = at[order]
-        step = walked[1:] - walked[:-1]
+        walked = few[order]
+        walked = walked[1:] - walked[:-1]
+        near = np.flatnonzero(np.vecdot(walked, walked) <= close)
+        one, other = order[near], order[near + 1]
+        step = at[one] - at[other]
         near = np.vecdot(step, step) <= close
-        found.append(np.stack([order[:-1][near], order[1:][near]], axis=1))
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+        low, high = np.minimum(one, other)[near], np.maximum(one, other)[near]
+        return np.asarray(low * len(at) + high)
+
+    found = np.unique(np.concatenate(each(look, planes, len(at))))
+    return np.stack(np.divmod(found, len(at)), axis=1)
 
 
 def _of_leaders(first: Array, pairs: Array, embeddings: Array, close: float) -> Array:

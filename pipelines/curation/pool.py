@@ -94,7 +94,7 @@ class Pool:
     @cached_property
     def texts(self) -> list[str]:
         """(n,) what the fence knows each text by."""
-        return [normal(text) for text in self.window.rows["text"]]
+        return [normal(text) for text in self.window.rows["text"].tolist()]
 
     @cached_property
     def places(self) -> Array:
