@@ -39,7 +39,9 @@ class Arrival:
             return float(day >= self.start)
         if self.kind == "gradual":
             return min(max((day - self.start) / (self.end - self.start), 0.0), 1.0)
-        return 1.5 * float(day % 7 in (5, 6) if self.kind == "weekend" else self.start <= day < self.end)
+        return 1.5 * float(
+            day % 7 in (5, 6) if self.kind == "weekend" else self.start <= day < self.end
+        )
 
 
 def make(corpus: str, seed: int, data: Path) -> Stream:
@@ -80,9 +82,7 @@ def _arrival(kind: str, rng: np.random.Generator) -> Arrival:
     return Arrival(kind, start, start + (20 if kind == "gradual" else int(rng.integers(3, 8))))
 
 
-def _stream(
-    name: str, corpus: tuple[Array, Array], rows: Array, days: Array, train: Array
-) -> Stream:
+def _stream(name: str, corpus: tuple[Array, Array], rows: Array, days: Array, train: Array) -> Stream:
     texts, labels = corpus
     encoder, embeddings = embedded(texts.tolist())
     training = Labelled(texts[train], labels[train], embeddings[train])

@@ -51,7 +51,9 @@ class Ours:
         self.account = account.less(len(tasks) - size)
         place = {p: i for i, p in enumerate(day.window.rows["prediction_id"])}
         rows = [(place[t.prediction_id], t.audit) for t in tasks]
-        return Picked(_of([i for i, audit in rows if not audit]), _of([i for i, audit in rows if audit]))
+        return Picked(
+            _of([i for i, audit in rows if not audit]), _of([i for i, audit in rows if audit])
+        )
 
 
 @dataclass

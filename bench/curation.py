@@ -150,7 +150,16 @@ def compared(scale: Scale, rate: int, seeds: int, peers: bool) -> list[Row]:
     if others:
         best = max(others, key=lambda a: a.mean)
         beyond = best.mean - (ours.mean + ours.half)
-        rows.append(Row(f"{60 * rate:,} labels: best peer beyond our interval", beyond, "of gap", "<= 0", "", best.name))
+        rows.append(
+            Row(
+                f"{60 * rate:,} labels: best peer beyond our interval",
+                beyond,
+                "of gap",
+                "<= 0",
+                "",
+                best.name,
+            )
+        )
     return rows
 
 

@@ -1,7 +1,7 @@
 """A stream served day by day by a head that learns from the labels somebody chooses.
 
-    outcome = serve(stream, Ours(policy), seed=0)
-    outcome.accuracy, outcome.labels
+outcome = serve(stream, Ours(policy), seed=0)
+outcome.accuracy, outcome.labels
 """
 
 from __future__ import annotations

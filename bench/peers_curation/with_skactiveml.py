@@ -9,7 +9,9 @@ def among(strategy):
         n, m = len(day["embedding"]), len(day["known"])
         x = np.concatenate([day["embedding"], day["known"]]).astype(np.float64)
         y = np.r_[np.full(n, np.nan), np.unique(day["label"], return_inverse=True)[1].astype(float)]
-        return strategy(random_state=seed).query(x, y, candidates=np.arange(n), batch_size=int(day["size"]))
+        return strategy(random_state=seed).query(
+            x, y, candidates=np.arange(n), batch_size=int(day["size"])
+        )
 
     return pick
 

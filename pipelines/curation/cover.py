@@ -32,7 +32,7 @@ LIKENESS = 3  # power of the cosine: how near a row must be to stand for another
 class Cover(Curation):
     policy: Literal["cover"]
     floor: float = Field(
-        0.05, gt=0, le=1, description="share of the picks drawn as if every request were worth the same"
+        0.02, gt=0, le=1, description="share of the picks drawn as if every request were worth the same"
     )
 
     def worth(self, pool: Pool) -> Array:

@@ -20,7 +20,7 @@ from pipelines.curation.pool import Pool
 if TYPE_CHECKING:
     from pipelines.curation import SinglePolicy
 
-DEFAULT = ({"share": 0.9, "part": {"policy": "cover"}}, {"share": 0.1, "part": {"policy": "margin"}})
+DEFAULT = ({"share": 1.0, "part": {"policy": "cover"}},)  # more parts cost accuracy: docs/dev/log.md
 OF_THE_MIX = {"labels_per_day", "pacing", "audit_share", "new_topics"}
 
 

@@ -1,8 +1,8 @@
 """When labels are spent: `even`, the same every day; `need`, more on days that bring something new.
 
-A label for a new kind of request serves every later one, so it is worth most on the day it appears. What
-a quiet day does not spend is saved. Nothing is known but the past, and no round spends what
-has not been earned: over any number of days at most `labels_per_day` times their number.
+A label for a new kind of request serves every later one, so it is worth most on the day it appears.
+What a quiet day does not spend is saved. Nothing is known but the past, and no round spends what has
+not been earned: over any number of days at most `labels_per_day` times their number.
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ class Even(Section):
 
 
 class Need(Section):
-    """The day's rate times (need of a request today / usual need)^contrast, and a share of the savings."""
+    """The day's rate x (need of a request today / usual need)^contrast, and a share of the savings."""
 
     policy: Literal["need"]
     carry_days: float = Field(7.0, ge=0, description="most that is saved, in days' labels")
-    contrast: float = Field(2.0, ge=0, description="0 spends evenly, larger saves more for days of need")
+    contrast: float = Field(
+        2.0, ge=0, description="0 spends evenly, larger saves more for days of need"
+    )
 
     def budget(
         self, rate: float, days: float, account: Account, looks: Sequence[Look]
@@ -67,8 +69,8 @@ class Need(Section):
         """Labels this round may spend, and the account without them.
 
         `rate` labels are earned a day, and `days` went by since the last round. The last of `looks` is
-        this round's; others are in order of time. At most a day's labels stay owed. Need is that of the last 24 hours, so
-        hourly rounds spend in a day what a daily one does.
+        this round's; others are in order of time. Need is that of the last 24 hours, so hourly rounds
+        spend in a day what a daily one does. At most a day's labels stay owed.
         """
         earned = rate * min(days, max(1.0, self.carry_days))
         saved = max(min(account.saved, rate * self.carry_days), -rate)

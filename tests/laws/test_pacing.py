@@ -36,9 +36,7 @@ def random_needs(seed: int, rounds: int = 60) -> list[float]:
 @every_pacing
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("hours", [1, 7.5, 24, 60])
-def test_never_more_than_the_rate_times_the_days(
-    pacing: PacingPolicy, seed: int, hours: float
-) -> None:
+def test_never_more_than_the_rate_times_the_days(pacing: PacingPolicy, seed: int, hours: float) -> None:
     labels, _ = spent(pacing, random_needs(seed), hours)
     earned = RATE * hours / 24 * np.arange(1, 61)
     assert (np.cumsum(labels) <= earned + 1e-6).all()
