@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from core.errors import DatasetError
 from core.records import utc
@@ -24,7 +25,7 @@ from core.texts import normal
 from core.workspace import Workspace
 from pipelines.datasets.layout import MANIFEST, from_spans, to_spans
 from pipelines.datasets.light import scan_light
-from pipelines.datasets.manifest import SETS, Manifest, rows_hash
+from pipelines.datasets.manifest import NAMES, SETS, Manifest, rows_hash
 from pipelines.datasets.partitions import SCHEMA, among
 from pipelines.datasets.policy import Formation
 from pipelines.datasets.reservoir import HELD_OUT
@@ -106,7 +107,9 @@ def summary(manifest: Manifest, placed: pd.DataFrame) -> dict[str, Any]:
         "rows": {name: int((sets == 1 + i).sum()) for i, name in enumerate(SETS)},
         "labels": int(rows["label"][sets == 1 + SETS.index("train")].nunique()),
         "rows_hash": rows_hash(
-            rows["row_id"].tolist(), [SETS[s - 1] for s in sets], rows["label"].tolist()
+            pa.array(rows["row_id"], pa.string()),
+            NAMES.take(pa.array(sets)),
+            pa.array(rows["label"], pa.string()),
         ),
     }
 
