@@ -37,6 +37,8 @@ class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, Syst
         if found in (1, 2, 3):  # all that is new since are tables, made already, and columns
             self._add_columns(schema.predictions)
             self._add_columns(schema.signals)
+            self._add_columns(schema.decisions)
+            self._add_columns(schema.feedback)
         if found in (None, 1, 2, 3):
             self.set("schema", schema.VERSION)
         elif found != schema.VERSION:

@@ -61,10 +61,10 @@ class Labels(Database):
         with self._read() as db:
             return [Pick(t, float(c), None if r is None else bool(r)) for t, c, r in db.execute(query)]
 
-    def labels_by_partition(self) -> dict[str, int]:
-        """How many annotations each reservoir partition took."""
+    def labels_by_partition(self, partitions: Sequence[str]) -> dict[str, int]:
+        """How many annotations these reservoir partitions took, those that took any."""
         t = schema.annotations
-        query = select(t.c.partition, func.count()).where(t.c.partition.is_not(None))
+        query = select(t.c.partition, func.count()).where(t.c.partition.in_(partitions))
         with self._read() as db:
             return {str(p): int(n) for p, n in db.execute(query.group_by(t.c.partition))}
 
