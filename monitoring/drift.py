@@ -149,7 +149,9 @@ def _days(
         if (u or age < SCALE_DAYS) and one.start < begun
     ]
     features = feature_map(np.concatenate(near or scale))
-    means = [features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32)]]
+    means = [
+        features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32, copy=False)]
+    ]
     sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
     usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])
     return Days(np.array(means), sizes, old, features.noise(usual_rows))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def feature_map(rows: Array) -> FeatureMap:
     It must not be used on these rows: a scale fitted to rows makes all others look farther away
     than they are. See `halves`.
     """
-    rows = rows.astype(np.float32)
+    rows = rows.astype(np.float32, copy=False)
     centre = rows.mean(axis=0)
     away = rows - centre
     covariance: Array = np.asarray(away.T @ away / len(away), dtype=np.float64)
@@ -89,6 +90,7 @@ def feature_map(rows: Array) -> FeatureMap:
     return FeatureMap(centre, project.astype(np.float32))
 
 
+@cache
 def _frequencies(dim: int) -> Array:
     """(dim, FREQUENCIES) normal vectors, orthogonal within each block of `dim` (Yu et al. 2016, eq.
     3)."""
@@ -104,7 +106,7 @@ def spread_out(rows: Array, most: int) -> Array:
     """At most so many of (n, dim) rows, in an order of their own: the same whatever order they come
     in."""
     line = np.random.default_rng(1).standard_normal(rows.shape[1], dtype=np.float32)
-    order = np.argsort(rows.astype(np.float32) @ line, kind="stable")
+    order = np.argsort(rows.astype(np.float32, copy=False) @ line, kind="stable")
     return np.asarray(rows[order[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]])
 
 

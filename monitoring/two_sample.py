@@ -33,7 +33,8 @@ def _halves(rows: Array) -> tuple[Array, Array]:
 
 def _accuracy(a: Array, b: Array, new_a: Array, new_b: Array) -> float:
     means = a.mean(axis=0), b.mean(axis=0)
-    spread = sum((x - m).T @ (x - m) / len(x) for x, m in zip((a, b), means, strict=True)) / 2
+    away = [x - m for x, m in zip((a, b), means, strict=True)]
+    spread = sum(x.T @ x / len(x) for x in away) / 2
     size = float(np.trace(spread)) / len(spread)
     spread = (1 - SHRINKAGE) * spread + (SHRINKAGE * size + 1e-12) * np.eye(len(spread))
     towards = np.linalg.solve(spread, means[0] - means[1])

@@ -139,7 +139,8 @@ def _predicted(view: View, chosen: set[str]) -> Iterator[Signal]:
     """With the model that serves now at hand, both sides are its view of them; else only rows that the
     window's own model answered are compared, since a new model with new labels is not new traffic."""
     model = view.model
-    encoders = {str(e) for w in (view.window, view.reference) for e in w.rows.get("encoder", ())}
+    given = [w.rows["encoder"] for w in (view.window, view.reference) if "encoder" in w.rows]
+    encoders = {str(e) for column in given for e in column.unique()}
     classify = model.classify if encoders <= {model.encoder} else None
     both = view.comparable("encoder" if classify else "model_version")
     of = [(m, s, "label") for m, s in OF_LABELS.items() if m in chosen]
