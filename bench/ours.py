@@ -20,7 +20,7 @@ from bench.curves import Watch
 from bench.streams import Stream
 from core.records import Array, Signal, Window
 from monitoring import Monitoring
-from monitoring.drift import LEARN, Held, History, traffic
+from monitoring.drift import Held, History, traffic
 from monitoring.rule import Rule
 from monitoring.signals import SPECS, drift
 
@@ -64,8 +64,7 @@ def sliding(stream: Stream, settings: Monitoring) -> Array:
         seen = view.traffic
         if not isinstance(seen, str):
             samples = [*history.samples, *seen.drawn][-KEPT:]
-            judged = [*history.judged, (seen.day.value, seen.day.noise)][-LEARN:]
-            history = History(samples, seen.episodes, judged)
+            history = History(samples, seen.episodes)
     return score
 
 

@@ -12,11 +12,16 @@ sampling is `noise` times sum_i c_i^2 / n_i.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from core.records import Array
+from monitoring.rule import Ordinary, ordinary_days
 
 STEPS = 50
+WEEK = 7.0
+NEAR = 0.45  # of a day: two windows at the same time of the week
 
 
 class Days:
@@ -37,6 +42,13 @@ class Days:
         """(k,) weights of all rows of some days; `chosen` (k,) is True where a day is one of them."""
         weights = np.where(chosen, self.rows, 0.0)
         return np.asarray(weights / weights.sum())
+
+    def by_weekday(self, chosen: Array) -> Array:
+        """(k,) weights of some days: their rows, but each weekday as much as the others. One week may have a
+        busier weekend than another, which makes it no other week."""
+        rows, weekday = np.where(chosen, self.rows, 0.0), np.round(self.ages).astype(int) % 7
+        of_weekday = np.bincount(weekday, rows, minlength=7)
+        return np.asarray(rows / of_weekday.clip(1)[weekday] / (of_weekday > 0).sum())
 
     def between(self, some: Array, others: Array) -> tuple[float, float]:
         """MMD^2 between two (k,) mixtures of days, and its standard deviation were they the same."""
@@ -61,3 +73,27 @@ class Days:
                 break
             shares = shares + np.clip(-(gradient @ towards) / curve, 0, 1) * towards
         return np.asarray(shares)
+
+    def held(self, day: int, groups: Sequence[Array]) -> list[tuple[Array, float, float]]:
+        """A day against groups (k,) of days: their nearest mixture, and each of them by itself; of each the
+        weights (k,), and value and standard deviation of the distance."""
+        mixtures, one = np.array([self.pooled(chosen) for chosen in groups]), np.eye(len(self))[day]
+        sides = [self.nearest(day, mixtures) @ mixtures, *mixtures]
+        return [(side, *self.between(one, side)) for side in sides]
+
+    def same_weekday(self, day: int) -> Array:
+        """(k,) True for the days a whole number of weeks from a day, but for itself."""
+        away = np.abs(self.ages - self.ages[day])
+        return np.asarray((np.abs(away - WEEK * np.round(away / WEEK)) < NEAR) & (away > NEAR))
+
+    def ordinary(self, some: Array) -> Ordinary:
+        """What days differ by themselves: each of some days (k,) against the others of them, and those of
+        the same weekday."""
+        found = []
+        for day in np.flatnonzero(some):
+            others = some & (np.arange(len(self)) != day)
+            groups = [g for g in (others, others & self.same_weekday(day)) if g.any()]
+            if groups:
+                _, value, sd = self.held(day, groups)[0]
+                found.append((value, sd))
+        return ordinary_days(*np.array(found).reshape(-1, 2).T)

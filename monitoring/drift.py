@@ -20,15 +20,14 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from core.records import Array, Sample, Window
-from monitoring.days import Days
+from monitoring.days import WEEK, Days
 from monitoring.features import IncomparableError, check_finite, feature_map, halves, spread_out
-from monitoring.kinds import WEEK, DriftEpisode, Look, next_day, under_way, usual_since
-from monitoring.rule import Drift, Rule, ordinary_days
+from monitoring.kinds import DriftEpisode, Look, next_day, under_way, usual_since
+from monitoring.rule import Drift, Rule
 
 DAY_ROWS = 500
 MIN_DAY_ROWS = 10
-LEARN = 28  # windows that tell how much ordinary days differ
-SCALE_DAYS = 28.5  # that set the scale
+SCALE_DAYS = 28.5  # that set the scale, and tell how much ordinary days differ
 SLOW_WEEKS = 4  # that the last week is held against, at most
 DAY = timedelta(days=1)
 
@@ -39,7 +38,6 @@ class History:
 
     samples: Sequence[Sample] = ()
     episodes: Sequence[DriftEpisode] = ()
-    judged: Sequence[tuple[float, float]] = ()  # distance of each window and its sampling noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +73,8 @@ def traffic(
     past = sorted([*known, *fresh], key=lambda s: s.start)
     usual = np.array([s.start in usual_starts for s in past] + [False])
     old = np.array([(window.start - s.start) / DAY for s in past] + [0.0])
-    ordinary = ordinary_days(*np.array(history.judged[-LEARN:]).reshape(-1, 2).T)
-    days = _days(past, window, usual, old, under_way(history.episodes))
+    days, near = _days(past, window, usual, old, under_way(history.episodes))
+    ordinary = days.ordinary(near & ~np.append(_in_burst(past, history.episodes), False))
     look = Look(days, usual, window.start, held.rule, ordinary, held.span, held.alone)
     day, episodes = next_day(look, history.episodes)
     week = _week(past, window, old, held.rule, episodes)
@@ -139,20 +137,20 @@ def _reference_days(
 
 def _days(
     past: Sequence[Sample], window: Window, usual: Array, old: Array, episode: DriftEpisode | None
-) -> Days:
-    """While an episode lasts its days set no scale: it stays as far from what was before as it was."""
+) -> tuple[Days, Array]:
+    """And which of them (k,) set the scale, and say what days differ by themselves. While an episode
+    lasts its days do not: it stays as far from what was before as it was."""
     scale, compared = halves([s.embeddings.astype(np.float32) for s in past])
     begun = episode.since if episode else window.start
-    near = [
-        rows
-        for rows, one, u, age in zip(scale, past, usual, old, strict=False)
-        if (u or age < SCALE_DAYS) and one.start < begun
-    ]
-    features = feature_map(np.concatenate(near or scale))
+    before = np.array([s.start < begun for s in past] + [False])
+    near = (usual | (old < SCALE_DAYS)) & before
+    features = feature_map(
+        np.concatenate([r for r, n in zip(scale, near, strict=False) if n] or scale)
+    )
     means = [features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32)]]
     sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
     usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])
-    return Days(np.array(means), sizes, old, features.noise(usual_rows))
+    return Days(np.array(means), sizes, old, features.noise(usual_rows)), near
 
 
 def _week(
@@ -175,20 +173,28 @@ def _week(
     features = feature_map(np.concatenate(scale))
     ours = [r for r, chosen in zip(rows, recent, strict=True) if chosen]
     ours.append(spread_out(window.embeddings, DAY_ROWS).astype(np.float32))
-    theirs = np.concatenate(compared)
-    means = np.array([features.mean(np.concatenate(ours)), features.mean(theirs)])
-    sizes = np.array([sum(map(len, ours)), len(theirs)])
-    days = Days(means, sizes, np.zeros(2), features.noise(theirs))
-    value, sd = days.between(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    parts = [*compared, *ours]
+    ages = np.concatenate([age[older], age[recent], [0.0]])
+    means, sizes = np.array([features.mean(p) for p in parts]), np.array([len(p) for p in parts])
+    days = Days(means, sizes, ages, features.noise(np.concatenate(compared)))
+    before_it = np.arange(len(parts)) < len(compared)
+    value, sd = days.between(*(days.by_weekday(side) for side in (~before_it, before_it)))
+    ordinary = days.ordinary(before_it).of(len(ours))
     slow = Rule(rule.sds, rule.floor / 4)  # half the share of rows: what is slow has time to grow
-    return slow.hold(value, sd, (0.0, 0.0), len(theirs), f"{weeks} weeks before the last")
+    held = int(sizes[before_it].sum())
+    return slow.hold(value, sd, ordinary, held, f"{weeks} weeks before the last")
+
+
+def _in_burst(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
+    """(k,) True for days of a burst that is over."""
+    bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
+    return np.array([any(a <= s.start < b for a, b in bursts) for s in past], dtype=bool)
 
 
 def _quiet(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
     """(k,) False for days of a burst, and for the same weekdays of other weeks: both sides then lack
     them alike."""
-    bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
-    there = [s.start for s in past if any(a <= s.start < b for a, b in bursts)]
+    there = [s.start for s, burst in zip(past, _in_burst(past, episodes), strict=True) if burst]
 
     def same(one: datetime, other: datetime) -> bool:
         weeks = (one - other) / (WEEK * DAY)

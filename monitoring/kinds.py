@@ -19,15 +19,13 @@ from typing import Any, Literal
 import numpy as np
 
 from core.records import Array
-from monitoring.days import Days
-from monitoring.rule import Drift, Rule
+from monitoring.days import NEAR, WEEK, Days
+from monitoring.rule import Drift, Ordinary, Rule
 
 Kind = Literal["instantaneous", "gradual", "periodic", "temporary"]
 RECENT, SEASON = "the reference", "the same weekday of earlier weeks"
 BEFORE, DURING = "the days before the episode", "the days of the episode"
-WEEK = 7.0
 SEASON_WEEKS = 4
-NEAR = 0.45  # of a day: two windows at the same time of the week
 MOST_EPISODES = 10
 
 
@@ -61,7 +59,7 @@ class Look:
     usual: Array  # (k,) True for the days of the reference
     now: datetime  # when the newest day began
     rule: Rule
-    ordinary: tuple[float, float] = (0.0, 0.0)  # what days differ beyond sampling noise, see rule.py
+    ordinary: Ordinary = Ordinary()  # what days differ beyond sampling noise
     span: float = WEEK  # days that a change has to last to be what is usual
     alone: bool = False  # the reference is all that counts, whatever else was seen
 
@@ -70,8 +68,8 @@ class Look:
         found = {RECENT: self.usual}
         if not self.alone:
             ages = self.days.ages
-            same = np.abs(ages - WEEK * np.round(ages / WEEK)) < NEAR
-            found[SEASON] = same & (ages > NEAR) & (ages < WEEK * (SEASON_WEEKS + 0.5))
+            same = self.days.same_weekday(len(ages) - 1)
+            found[SEASON] = same & (ages < WEEK * (SEASON_WEEKS + 0.5))
             open_one = under_way(episodes)
             if open_one is not None:
                 age = self.age(open_one.since)
@@ -84,17 +82,17 @@ class Look:
 
     def judge(self, seen: dict[str, Array]) -> Drift:
         """The newest day against what was seen: the nearest mixture of it, or any one part alone."""
-        mixtures = np.array([self.days.pooled(chosen) for chosen in seen.values()])
-        best = self.days.nearest(len(self.days) - 1, mixtures)
-        found = [self._held(shares, mixtures, list(seen)) for shares in (best, *np.eye(len(seen)))]
-        return min(found, key=lambda d: (d.value - d.threshold) / (d.sd or 1.0))
+        return judged(self.days, seen, self.rule, self.ordinary)
 
-    def _held(self, shares: Array, mixtures: Array, names: list[str]) -> Drift:
-        usual = shares @ mixtures
-        newest = np.eye(len(self.days))[-1]
-        value, sd = self.days.between(newest, usual)
-        rows = int(self.days.rows[usual > 0].sum())
-        return self.rule.hold(value, sd, self.ordinary, rows, names[int(shares.argmax())])
+
+def judged(days: Days, seen: dict[str, Array], rule: Rule, ordinary: Ordinary) -> Drift:
+    """The last of `days` against named groups of the others."""
+    found = []
+    for side, value, sd in days.held(len(days) - 1, list(seen.values())):
+        rows = int(days.rows[side > 0].sum())
+        nearest = max(seen, key=lambda name: float(side @ seen[name]))
+        found.append(rule.hold(value, sd, ordinary, rows, nearest))
+    return min(found, key=lambda d: (d.value - d.threshold) / (d.sd or 1.0))
 
 
 def under_way(episodes: Sequence[DriftEpisode]) -> DriftEpisode | None:

@@ -13,11 +13,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 from core.records import Array
 
-MIN_DAYS = 7  # of which it is known how much ordinary days differ
-CLEARLY = 1.5  # times the noise: what 28 days can tell, of which drift moved some
+SURE = 2.0  # standard errors from which on days differ by more than sampling noise
+MIN_DAYS = 5  # of which it is known how much ordinary days differ
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """What days differ beyond sampling noise: mean and standard deviation of the distance, learnt of so
+    many days."""
+
+    mean: float = 0.0
+    sd: float = 0.0
+    days: int = 0
+
+    def of(self, days: float) -> Ordinary:
+        """The same for the mean of so many days."""
+        return Ordinary(self.mean / days, self.sd / days, self.days)
 
 
 @dataclass(frozen=True)
@@ -54,27 +70,32 @@ class Rule:
     floor: float
 
     def hold(
-        self, value: float, sd: float, usual: tuple[float, float], rows: int, nearest: str = ""
+        self, value: float, sd: float, usual: Ordinary, rows: int, nearest: str = ""
     ) -> Drift:
-        """`usual`: mean and standard deviation that ordinary days add, see `ordinary_days`."""
-        mean, extra = usual
+        """A spread learnt of few days may be much too small, so it counts by Student's t: the limit that
+        one more day exceeds as rarely as `sds` standard deviations of normal noise."""
+        extra = usual.sd
+        if extra and usual.days > 1:
+            extra *= float(student.ppf(normal.cdf(self.sds), usual.days - 1)) / self.sds
         both = float(np.hypot(sd, extra))
-        threshold = mean + max(self.sds * both, self.floor)
-        return Drift(value, mean, both, threshold, rows, sd, nearest)
+        threshold = usual.mean + max(self.sds * both, self.floor)
+        return Drift(value, usual.mean, both, threshold, rows, sd, nearest)
 
 
-def ordinary_days(values: Array, sds: Array) -> tuple[float, float]:
+def ordinary_days(values: Array, sds: Array) -> Ordinary:
     """How far (d,) distances of past days lie beyond the (d,) standard deviations of their sampling
-    noise: a mean and a spread. Median and lower half only, since drift moves some days, and those
-    upwards; and a spread that so few days cannot tell from sampling noise is none.
+    noise. By medians, since drift moves some days, and those upwards; what so few days cannot tell from
+    sampling noise, by SURE standard errors of a median and of a median absolute deviation, is none.
 
     >>> ordinary_days(np.array([0.0, 0.1, -0.1, 0.0, 0.1, -0.1, 5.0]), np.full(7, 0.2))
-    (0.0, 0.0)
+    Ordinary(mean=0.0, sd=0.0, days=7)
     """
-    if len(values) < MIN_DAYS:
-        return 0.0, 0.0
+    days = len(values)
+    if days < MIN_DAYS:
+        return Ordinary()
     middle, noise = float(np.median(values)), float(np.median(sds))
-    below = middle - values[values <= middle]
-    spread = 1.4826 * float(np.median(below))
-    extra = float(np.sqrt(spread**2 - noise**2)) if spread > CLEARLY * noise else 0.0
-    return middle if middle > CLEARLY * noise else 0.0, extra
+    spread = 1.4826 * float(np.median(np.abs(values - middle)))
+    known = middle > SURE * 1.25 * noise / np.sqrt(days)
+    more = spread > (1 + SURE * 1.17 / np.sqrt(days)) * noise
+    extra = float(np.sqrt(spread**2 - noise**2)) if more else 0.0
+    return Ordinary(middle if known else 0.0, extra, days)

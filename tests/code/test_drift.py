@@ -15,7 +15,7 @@ from monitoring.distances import SHARES
 from monitoring.drift import Held, History, Traffic, traffic
 from monitoring.features import IncomparableError
 from monitoring.kinds import DriftEpisode
-from monitoring.rule import Rule, ordinary_days
+from monitoring.rule import Ordinary, Rule, ordinary_days
 from monitoring.shares import shares_drift
 from monitoring.two_sample import classifier_drift
 
@@ -48,8 +48,7 @@ def watch(shares: list[float], seed: int, rows: int = ROWS) -> tuple[list[Traffi
         before = np.concatenate(days[first:day])
         ages = np.repeat(np.arange(day - first, 0, -1), rows)
         found = traffic(window(days[day], day), window(before, first, day), ages, Held(RULE), history)
-        judged = (*history.judged, (found.day.value, found.day.noise))
-        history = History((*history.samples, *found.drawn), found.episodes, judged)
+        history = History((*history.samples, *found.drawn), found.episodes)
         seen.append(found)
         slow = not isinstance(found.week, str) and found.week.alarm
         alarms += [day] if found.day.alarm or slow else []
@@ -104,10 +103,17 @@ def test_what_days_differ_by_themselves_is_learnt_from_quiet_and_from_drifting_d
     rng = np.random.default_rng(5)
     quiet, busy = rng.normal(0.0, 0.1, 28), rng.normal(0.6, 0.4, 28)
     drifting = np.where(np.arange(28) < 5, 9.0, quiet)
-    assert ordinary_days(quiet, noise) == (0.0, 0.0)
-    assert ordinary_days(drifting, noise) == (0.0, 0.0)
-    assert ordinary_days(busy, noise) == pytest.approx((0.6, 0.4), abs=0.15)
-    assert ordinary_days(busy[:6], noise[:6]) == (0.0, 0.0)
+    assert ordinary_days(quiet, noise) == Ordinary(0.0, 0.0, 28)
+    assert ordinary_days(drifting, noise) == Ordinary(0.0, 0.0, 28)
+    found = ordinary_days(busy, noise)
+    assert (found.mean, found.sd) == pytest.approx((0.6, 0.4), abs=0.15)
+    assert ordinary_days(busy[:4], noise[:4]) == Ordinary()
+
+
+def test_a_spread_learnt_of_few_days_counts_for_more():
+    """By Student's t: 6 degrees of freedom at 3.5 standard deviations of normal noise are 6.9."""
+    limits = [Rule(3.5, 0.0).hold(0.0, 0.0, Ordinary(0.0, 1.0, d), 1).threshold for d in (7, 28, 1000)]
+    assert limits == pytest.approx([6.88, 3.98, 3.51], abs=0.01)
 
 
 def one(rows: int, new: float, seed: int = 0) -> Traffic:
