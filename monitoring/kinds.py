@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +27,8 @@ RECENT, SEASON = "the reference", "the same weekday of earlier weeks"
 BEFORE, DURING = "the days before the episode", "the days of the episode"
 SEASON_WEEKS = 4
 MOST_EPISODES = 10
+GREW = 2.0  # times the distance of its first day: a change that came within a day does not grow
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def next_day(look: Look, episodes: Sequence[DriftEpisode]) -> tuple[Drift, tuple
     else:
         told = _gone_on(look, seen, told)
         told = _season(look, seen, told)
-    return found, tuple(told[-MOST_EPISODES:])
+    return found, _kept(told)
 
 
 def _ended(episode: DriftEpisode, now: datetime, **changes: Any) -> DriftEpisode:
@@ -141,6 +143,9 @@ def _gone_on(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> li
     if back is not None and not back.alarm and back.value < here.value:
         reason = f"over after {days:.0f} days: the traffic is again as it was before"
         ended = _ended(episode, look.now, kind="temporary", reason=reason, evidence=evidence)
+    elif days >= look.span and back is not None and back.value > GREW * episode.evidence["value"]:
+        reason = f"it began within a day and has grown since: after {days:.0f} days it is far more"
+        ended = replace(episode, kind="gradual", reason=reason, evidence={**evidence, "moved": days})
     elif days >= look.span:
         reason = f"it came from one day to the next, and after {days:.0f} days it is what is usual"
         ended = _ended(episode, look.now, reason=reason, evidence=evidence)
@@ -150,19 +155,30 @@ def _gone_on(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> li
 
 
 def _season(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
-    """A day that is unlike the reference, and like the same day of earlier weeks."""
-    periodic = next((e for e in told if e.kind == "periodic" and e.until is None), None)
+    """A day that is unlike the reference, and like the same day of earlier weeks. A season is one
+    episode, under way on the days that show it."""
+    periodic = next((e for e in told if e.kind == "periodic"), None)
     plain = look.judge({RECENT: seen[RECENT]}) if RECENT in seen else None
-    if SEASON not in seen or under_way(told) or plain is None or not plain.alarm:
-        return [_ended(e, look.now) if e is periodic else e for e in told]
+    here = SEASON in seen and not under_way(told) and plain is not None and plain.alarm
+    if plain is None or not here:
+        return [_ended(e, look.now) if e is periodic and not e.until else e for e in told]
     if periodic is not None:
-        return told
+        return [replace(e, until=None) if e is periodic else e for e in told]
     reason = f"unlike the days before, and like {look.now:%A}s of earlier weeks"
     evidence = {"value": plain.value, "threshold": plain.threshold}
     return [*told, DriftEpisode("periodic", look.now, None, reason, evidence)]
 
 
 def usual_since(episodes: Sequence[DriftEpisode]) -> datetime | None:
-    """When what is usual now began: the last change that was not a burst."""
-    stayed = [e.since for e in episodes if e.kind in ("instantaneous", "gradual")]
+    """When what is usual now began: the last change that was not a burst. A gradual one that is over
+    had stood still for two weeks."""
+    stayed = [e.since for e in episodes if e.kind == "instantaneous"]
+    for slow in (e for e in episodes if e.kind == "gradual"):
+        stayed.append(slow.until - 2 * WEEK * DAY if slow.until else slow.since)
     return max(stayed, default=None)
+
+
+def _kept(told: Sequence[DriftEpisode]) -> tuple[DriftEpisode, ...]:
+    """Those under way, and the newest of the others."""
+    newest = told[-MOST_EPISODES:]
+    return tuple(e for e in told if e.until is None or e in newest)

@@ -93,6 +93,20 @@ def test_what_grows_slowly_is_found_by_its_week_and_named_gradual():
     assert "gradual" in [kind for kind, _, _ in kinds(seen[-1])]
 
 
+@pytest.mark.parametrize(("step", "stood"), [(0.01, 45), (0.02, 30)])
+def test_a_gradual_change_is_one_episode_and_over_when_traffic_has_stood_still(step, stood):
+    """The quicker one is taken for a sudden change at first, which then grows."""
+    growing = [0.0] * 15 + [step * k for k in range(1, stood - 14)] + [0.3] * 28
+    seen, _ = watch(growing, seed=4, rows=200)
+    [(kind, since, until)] = kinds(seen[-1])
+    assert kind == "gradual"
+    assert 12 <= since <= 22
+    assert stood + 7 <= until <= stood + 28
+    assert "no week was unlike the one before it" in seen[-1].episodes[0].reason
+    bad = [d for d, s in enumerate(seen, 2) if not isinstance(s.week, str) and s.week.alarm]
+    assert bad == list(range(bad[0], until))  # the signal stays bad to the end, and no longer
+
+
 def test_false_alarms_of_stationary_traffic_are_rare():
     fired = [watch([0.0] * 16, seed, rows=60)[1] for seed in range(8)]
     assert sum(map(len, fired)) <= 1  # of 112 days
