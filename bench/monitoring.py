@@ -2,7 +2,7 @@
 
     make bench-monitoring                              the full bench, about an hour
     python -m bench.monitoring --quick                 few streams without drift, small sizes: minutes
-    python -m bench.monitoring --only detection        one part: detection, scale, estimates, ...
+    python -m bench.monitoring --only detection        one part: detection, synthetic, scale, ...
 
 Peers run at their documented defaults in bench/.venv-monitoring. Everybody judges the same days of the
 same streams against the same references; how alarms are counted is in bench/curves.py.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.curves import Point, Watch, best, curve, delay, false_alarms, point, sought
+from bench.curves import Point, Watch, best, curve, delay, false_alarms, kind_of, point, sought
 from bench.detectors import DETECTORS, peer, write_job
 from bench.form import Row, report
 from bench.monitoring_pictures import draw_detection, draw_scale
@@ -59,10 +59,11 @@ class Length:
     budget: float  # seconds a peer and policy may take, beyond the first stream
     sizes: tuple[int, ...]
     seeds: int
+    made: int  # streams of each kind
 
 
-FULL = Length(20, POLICIES, 150.0, SIZES, 10)
-QUICK = Length(1, POLICIES[:1], 20.0, SIZES[:2], 2)
+FULL = Length(20, POLICIES, 150.0, SIZES, 10, 7)
+QUICK = Length(1, POLICIES[:1], 20.0, SIZES[:2], 2, 1)
 
 
 def main() -> None:
@@ -156,6 +157,7 @@ def our_rows(watch: Watch, events: Sequence[Event]) -> list[Row]:
         )
         for e in sought(events)
     ]
+    rows += [_kind_row(e, watch) for e in events]
     each = [false_alarms([watch.drift[n]], [watch.scores[n]]) for n in watch.drift if n != REAL]
     days = ", ".join(str(d) for d in np.flatnonzero(watch.drift[REAL]))
     return [
@@ -163,6 +165,19 @@ def our_rows(watch: Watch, events: Sequence[Event]) -> list[Row]:
         Row("false alarms, the worst stream", max(each, default=0.0), "a 60 d"),
         Row("alarms on the stream with drift", int(watch.drift[REAL].sum()), "days", peer=days),
     ]
+
+
+def _kind_row(event: Event, watch: Watch) -> Row:
+    """Was it given its kind, and a burst on the day that it ended?"""
+    named = watch.kinds[REAL]
+    kind = kind_of(event, named)
+    ended = any(n.kind == kind and (n.since, n.until) == (event.start, event.end) for n in named)
+    right = kind == event.kind and (event.kind != "temporary" or ended)
+    when = "weekends" if event.start is None else f"day {event.start}"
+    said = f"named {kind or 'nothing'}" + (
+        f", over on day {event.end}" if kind == "temporary" and ended else ""
+    )
+    return Row(f"{event.kind} drift of {when} is named so", float(right), "", "== 1", peer=said)
 
 
 def week_rows(stream: Stream, policy: Policy, count: int) -> list[Row]:
@@ -181,6 +196,13 @@ def week_rows(stream: Stream, policy: Policy, count: int) -> list[Row]:
         ),
         Row("weekdays beside them: days that alarm", float(np.mean(others)), "share", "<= 0.02"),
     ]
+
+
+def synthetic(_data: Path, length: Length) -> list[Row]:
+    """Made streams that the rule was not shaped on."""
+    from bench.synthetic import rows
+
+    return rows(length.made)
 
 
 def scale(_data: Path, length: Length) -> list[Row]:
@@ -220,6 +242,7 @@ def _others(module: str, *arguments: object) -> list[Row]:
 
 PARTS: dict[str, Callable[[Path, Length], list[Row]]] = {
     "detection": detection,
+    "synthetic": synthetic,
     "scale": scale,
     "estimates": estimates,
     "triggers": triggers,

@@ -4,6 +4,7 @@ The drift rule was shaped on two real streams; these are others. Each seed draws
 topics, dimensions, rows a day and place of the drift, so no setting can be fitted to them.
 
     made("instantaneous", "restless", seed=3)     -> a stream, and what was planned in it
+    rows(seeds=6)                                 -> how our rule does on all of them
 
 What days differ by themselves, one name a TRAFFIC:
 
@@ -22,9 +23,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from bench.curves import Named, delay, false_alarms, kind_of
+from bench.form import Row
+from bench.ours import Policy, ours
 from bench.streams import Event, Labelled, Stream
 from core.models.head import fit_head
 from core.records import Array
+from monitoring import Monitoring
 
 KINDS = ("none", "instantaneous", "gradual", "temporary", "periodic")
 TRAFFIC = ("calm", "restless", "surging", "crowded")
@@ -33,11 +38,13 @@ START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 TRAINED = 30  # rows of each known topic
 SIZES = ((200, 64), (60, 16), (400, 32), (1000, 128), (60, 384), (5000, 32), (200, 384))  # rows, dim
 NEW = "new"
+SETTLED = 14  # days after which it is known what is usual, weekends too
+IN_TIME = {"instantaneous": 1, "temporary": 1, "gradual": 10}  # days
 
 
 @dataclass(frozen=True)
 class Topics:
-    """`centres` (topics, dim) of unit length, and `spread` (topics, dim, few): how rows of one differ."""
+    """`centres` (topics, dim) of unit length; `spread` (topics, dim, few): how rows of one differ."""
 
     centres: Array
     spread: Array
@@ -118,7 +125,9 @@ def _day(
     crowd = np.repeat(np.arange(n), rng.geometric(0.6, n))[:n]
     heads = rng.choice(len(shares), n, p=shares)
     asked = topics.rows(heads, rng, heavy=True)[crowd]
-    asked = asked + rng.normal(size=asked.shape).astype(np.float32) * np.float32(0.1 / np.sqrt(asked.shape[1]))
+    asked = asked + rng.normal(size=asked.shape).astype(np.float32) * np.float32(
+        0.1 / np.sqrt(asked.shape[1])
+    )
     return asked / np.linalg.norm(asked, axis=1, keepdims=True), heads[crowd]
 
 
@@ -136,14 +145,14 @@ def _shares(base: Array, traffic: str, weekend: bool, rng: np.random.Generator) 
     return np.asarray(shares / shares.sum())
 
 
-def _stream(
-    name: str, parts: list[tuple[Array, Array]], names: Array, training: Labelled
-) -> Stream:
+def _stream(name: str, parts: list[tuple[Array, Array]], names: Array, training: Labelled) -> Stream:
     """As bench/streams.py reads real ones; a text is the name of its topic and its place."""
     embeddings = np.concatenate([e for e, _ in parts]).astype(np.float16).astype(np.float32)
     truth = names[np.concatenate([t for _, t in parts])]
     times = [
-        START + timedelta(days=day + k / len(e)) for day, (e, _) in enumerate(parts) for k in range(len(e))
+        START + timedelta(days=day + k / len(e))
+        for day, (e, _) in enumerate(parts)
+        for k in range(len(e))
     ]
     places = np.arange(len(truth))
     frame = pd.DataFrame(
@@ -159,3 +168,49 @@ def _stream(
     head = fit_head(training.embeddings, training.labels.tolist())
     shares = head.probabilities(embeddings)
     return Stream(name, frame, embeddings, shares, head, "made", training, training, places)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What our rule made of one stream: alarms (DAYS,), their strengths, and the kinds it gave."""
+
+    event: Event | None
+    alarms: Array
+    scores: Array
+    named: list[Named]
+
+    @property
+    def in_time(self) -> bool:
+        return self.event is not None and delay(self.alarms, self.event) <= IN_TIME[self.event.kind]
+
+
+def rows(seeds: int) -> list[Row]:
+    """Our rule at its defaults over every kind of drift in every kind of traffic."""
+    found = []
+    for traffic in TRAFFIC:
+        seen = {kind: [_seen(kind, traffic, seed) for seed in range(seeds)] for kind in KINDS}
+        quiet = seen["none"]
+        wrong = false_alarms([s.alarms for s in quiet], [s.scores for s in quiet])
+        planned = [s for kind in IN_TIME for s in seen[kind]]
+        named = [s for s in [*planned, *seen["periodic"]] if s.event]
+        right = [kind_of(s.event, s.named) == s.event.kind for s in named if s.event]
+        weekends = [s.alarms[_weekends()] for s in seen["periodic"]]
+        found += [
+            Row(f"{traffic}: false alarms", wrong, "a 60 d", "<= 1", f"{seeds} streams"),
+            Row(f"{traffic}: weekends known that alarm", float(np.mean(weekends)), "share", "<= 0.02"),
+            Row(f"{traffic}: drifts in time", float(np.mean([s.in_time for s in planned])), "share"),
+            Row(f"{traffic}: of the kind planned", float(np.mean(right)), "share"),
+        ]
+    return found
+
+
+def _seen(kind: str, traffic: str, seed: int) -> Seen:
+    stream, events = made(kind, traffic, seed)
+    watch = ours([stream], Policy("sliding", SETTLED, SETTLED), Monitoring())
+    name = stream.name
+    return Seen(events[0] if events else None, watch.drift[name], watch.scores[name], watch.kinds[name])
+
+
+def _weekends() -> Array:
+    days = np.arange(DAYS)
+    return np.asarray((days >= SETTLED) & (days % 7 >= 5))

@@ -43,12 +43,14 @@ class Days:
         weights = np.where(chosen, self.rows, 0.0)
         return np.asarray(weights / weights.sum())
 
-    def by_weekday(self, chosen: Array) -> Array:
-        """(k,) weights of some days: their rows, but each weekday as much as the others. One week may have a
-        busier weekend than another, which makes it no other week."""
+    def like(self, chosen: Array, others: Array) -> Array:
+        """(k,) weights of some days: their rows, but each weekday as much as it is of the rows of others.
+        One week may have a busier weekend than another, which makes it no other week."""
         rows, weekday = np.where(chosen, self.rows, 0.0), np.round(self.ages).astype(int) % 7
-        of_weekday = np.bincount(weekday, rows, minlength=7)
-        return np.asarray(rows / of_weekday.clip(1)[weekday] / (of_weekday > 0).sum())
+        ours = np.bincount(weekday, rows, minlength=7)
+        theirs = np.bincount(weekday, np.where(others, self.rows, 0.0), minlength=7)
+        found = rows * (theirs / ours.clip(1))[weekday]
+        return np.asarray(found / found.sum())
 
     def between(self, some: Array, others: Array) -> tuple[float, float]:
         """MMD^2 between two (k,) mixtures of days, and its standard deviation were they the same."""
@@ -75,8 +77,8 @@ class Days:
         return np.asarray(shares)
 
     def held(self, day: int, groups: Sequence[Array]) -> list[tuple[Array, float, float]]:
-        """A day against groups (k,) of days: their nearest mixture, and each of them by itself; of each the
-        weights (k,), and value and standard deviation of the distance."""
+        """A day against groups (k,) of days: their nearest mixture, and each of them by itself; of
+        each the weights (k,), and value and standard deviation of the distance."""
         mixtures, one = np.array([self.pooled(chosen) for chosen in groups]), np.eye(len(self))[day]
         sides = [self.nearest(day, mixtures) @ mixtures, *mixtures]
         return [(side, *self.between(one, side)) for side in sides]
@@ -87,10 +89,10 @@ class Days:
         return np.asarray((np.abs(away - WEEK * np.round(away / WEEK)) < NEAR) & (away > NEAR))
 
     def ordinary(self, some: Array) -> Ordinary:
-        """What days differ by themselves: each of some days (k,) against the others of them, and those of
-        the same weekday."""
+        """What days differ by themselves: each of some days (k,) against the others of them,
+        and those of the same weekday."""
         found = []
-        for day in np.flatnonzero(some):
+        for day in np.flatnonzero(some).tolist():
             others = some & (np.arange(len(self)) != day)
             groups = [g for g in (others, others & self.same_weekday(day)) if g.any()]
             if groups:

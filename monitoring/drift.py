@@ -144,9 +144,7 @@ def _days(
     begun = episode.since if episode else window.start
     before = np.array([s.start < begun for s in past] + [False])
     near = (usual | (old < SCALE_DAYS)) & before
-    features = feature_map(
-        np.concatenate([r for r, n in zip(scale, near, strict=False) if n] or scale)
-    )
+    features = feature_map(np.concatenate([r for r, n in zip(scale, near, strict=False) if n] or scale))
     means = [features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32)]]
     sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
     usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])

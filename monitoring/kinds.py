@@ -16,11 +16,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-import numpy as np
-
 from core.records import Array
 from monitoring.days import NEAR, WEEK, Days
-from monitoring.rule import Drift, Ordinary, Rule
+from monitoring.rule import NOTHING_KNOWN, Drift, Ordinary, Rule
 
 Kind = Literal["instantaneous", "gradual", "periodic", "temporary"]
 RECENT, SEASON = "the reference", "the same weekday of earlier weeks"
@@ -61,7 +59,7 @@ class Look:
     usual: Array  # (k,) True for the days of the reference
     now: datetime  # when the newest day began
     rule: Rule
-    ordinary: Ordinary = Ordinary()  # what days differ beyond sampling noise
+    ordinary: Ordinary = NOTHING_KNOWN  # what days differ beyond sampling noise
     span: float = WEEK  # days that a change has to last to be what is usual
     alone: bool = False  # the reference is all that counts, whatever else was seen
 
@@ -173,8 +171,8 @@ def usual_since(episodes: Sequence[DriftEpisode]) -> datetime | None:
     """When what is usual now began: the last change that was not a burst. A gradual one that is over
     had stood still for two weeks."""
     stayed = [e.since for e in episodes if e.kind == "instantaneous"]
-    for slow in (e for e in episodes if e.kind == "gradual"):
-        stayed.append(slow.until - 2 * WEEK * DAY if slow.until else slow.since)
+    slow = [e for e in episodes if e.kind == "gradual"]
+    stayed += [e.until - 2 * WEEK * DAY if e.until else e.since for e in slow]
     return max(stayed, default=None)
 
 

@@ -19,7 +19,7 @@ from scipy.stats import t as student
 from core.records import Array
 
 SURE = 2.0  # standard errors from which on days differ by more than sampling noise
-MIN_DAYS = 5  # of which it is known how much ordinary days differ
+MIN_DAYS = 3  # of which it is known how much ordinary days differ
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class Ordinary:
     def of(self, days: float) -> Ordinary:
         """The same for the mean of so many days."""
         return Ordinary(self.mean / days, self.sd / days, self.days)
+
+
+NOTHING_KNOWN = Ordinary()
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class Drift:
     def alarm(self) -> bool:
         return self.value > self.threshold
 
+    @property
+    def strength(self) -> float:
+        """How far it is from what the traffic does by itself: 1 at the threshold."""
+        return (self.value - self.ordinary) / ((self.threshold - self.ordinary) or 1.0)
+
     def __str__(self) -> str:
         effect = (self.value - self.ordinary) / self.sd if self.sd else 0.0
         side = "above" if effect >= 0 else "below"
@@ -69,11 +77,9 @@ class Rule:
     sds: float
     floor: float
 
-    def hold(
-        self, value: float, sd: float, usual: Ordinary, rows: int, nearest: str = ""
-    ) -> Drift:
-        """A spread learnt of few days may be much too small, so it counts by Student's t: the limit that
-        one more day exceeds as rarely as `sds` standard deviations of normal noise."""
+    def hold(self, value: float, sd: float, usual: Ordinary, rows: int, nearest: str = "") -> Drift:
+        """A spread learnt of few days may be much too small, so it counts by Student's t: the limit
+        that one more day exceeds as rarely as `sds` standard deviations of normal noise."""
         extra = usual.sd
         if extra and usual.days > 1:
             extra *= float(student.ppf(normal.cdf(self.sds), usual.days - 1)) / self.sds
@@ -92,7 +98,7 @@ def ordinary_days(values: Array, sds: Array) -> Ordinary:
     """
     days = len(values)
     if days < MIN_DAYS:
-        return Ordinary()
+        return NOTHING_KNOWN
     middle, noise = float(np.median(values)), float(np.median(sds))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
     known = middle > SURE * 1.25 * noise / np.sqrt(days)

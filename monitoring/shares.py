@@ -13,7 +13,7 @@ import numpy as np
 
 from core.records import Array
 from monitoring.distances import Distance
-from monitoring.rule import Drift, Ordinary, Rule, ordinary_days
+from monitoring.rule import NOTHING_KNOWN, Drift, Ordinary, Rule, ordinary_days
 
 DRAWS = 200
 BINS = 10
@@ -63,7 +63,7 @@ def _ordinary(
     sizes = reference.sum(axis=1)
     some = (sizes >= MIN_DAY_ROWS) & (sizes.sum() - sizes >= MIN_DAY_ROWS)
     if not some.any():
-        return Ordinary()
+        return NOTHING_KNOWN
     parts = reference[some]
     away = distance(_share(parts), _share(everything - parts))
     size = float(np.median(sizes[some]))

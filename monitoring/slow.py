@@ -82,10 +82,10 @@ class Weeks:
     def _since(self, young: float, old: float, what: str, weeks: int = SLOW_WEEKS) -> Drift | str:
         """The last week against days between two ages. The scale is that of those days, so all rows of
         the last week are compared."""
-        quiet = ~_in_burst_weekday(self.past, self.episodes)
-        recent = quiet & (self.ages < WEEK - 0.5)
-        older = quiet & (self.ages > young) & (self.ages < old)
-        if recent.sum() < LEAST_DAYS or older.sum() < LEAST_DAYS:
+        recent, older = self.ages < WEEK - 0.5, (self.ages > young) & (self.ages < old)
+        quiet = ~_burst_weekdays(self.past, self.episodes, recent | older)
+        recent, older = recent & quiet, older & quiet
+        if recent.sum() + 1 < LEAST_DAYS or older.sum() < LEAST_DAYS:
             return f"not enough history: {LEAST_DAYS:.0f} days of each week needed"
         rows = [s.embeddings.astype(np.float32) for s in self.past]
         scale, compared = halves([r for r, chosen in zip(rows, older, strict=True) if chosen])
@@ -99,7 +99,7 @@ class Weeks:
         means, sizes = np.array([features.mean(p) for p in parts]), np.array([len(p) for p in parts])
         days = Days(means, sizes, ages, features.noise(np.concatenate(compared)))
         before_it = np.arange(len(parts)) < len(compared)
-        value, sd = days.between(*(days.by_weekday(side) for side in (~before_it, before_it)))
+        value, sd = days.between(days.pooled(~before_it), days.like(before_it, ~before_it))
         slow = Rule(self.rule.sds, self.rule.floor / 4)  # half the share of rows: it has time to grow
         ordinary = days.ordinary(before_it).of(len(ours))
         nearest = f"{weeks} weeks before {what}" if weeks > 1 else f"the week before {what}"
@@ -116,10 +116,10 @@ def in_burst(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
     return np.array([any(a <= s.start < b for a, b in bursts) for s in past], dtype=bool)
 
 
-def _in_burst_weekday(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
-    """(k,) True for days of a burst, and for the same weekdays of other weeks: both sides then lack
-    them alike."""
-    there = [s.start for s, burst in zip(past, in_burst(past, episodes), strict=True) if burst]
+def _burst_weekdays(past: Sequence[Sample], episodes: Sequence[DriftEpisode], compared: Array) -> Array:
+    """(k,) True for days of a burst among those compared, and for the same weekdays of other weeks:
+    both sides then lack them alike."""
+    there = [past[i].start for i in np.flatnonzero(in_burst(past, episodes) & compared).tolist()]
 
     def same(one: datetime, other: datetime) -> bool:
         weeks = (one - other) / (WEEK * DAY)
