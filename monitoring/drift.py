@@ -29,7 +29,7 @@ from monitoring.features import (
     halves,
     spread_out,
 )
-from monitoring.kinds import DriftEpisode, Look, next_day, under_way
+from monitoring.kinds import DriftEpisode, Look, next_day, under_way, usual_since
 from monitoring.rule import Drift, Rule
 from monitoring.slow import SCALE_DAYS, Weeks, in_burst
 
@@ -80,7 +80,8 @@ def traffic(
     old = np.array([(window.start - s.start) / DAY for s in past] + [0.0])
     days, near = _days(past, window, usual, old, under_way(history.episodes))
     ordinary = days.ordinary(near & ~np.append(in_burst(past, history.episodes), False))
-    look = Look(days, usual, window.start, held.rule, ordinary, held.span, held.alone)
+    late = usual if held.alone else near & np.append(_settled(past, history.episodes), False)
+    look = Look(days, usual, late, window.start, held.rule, ordinary, held.span, held.alone)
     day, episodes = next_day(look, history.episodes)
     week, episodes = Weeks(past, window, old[:-1], held.rule, episodes).next()
     drawn = Sample(
@@ -149,3 +150,9 @@ def _days(
     sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
     usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])
     return Days(np.array(means), sizes, old, features.noise(usual_rows)), near
+
+
+def _settled(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
+    """(k,) True for days since the last change that has become what is usual."""
+    since = usual_since([e for e in episodes if e is not under_way(episodes)])
+    return np.array([since is None or s.start >= since for s in past], dtype=bool)

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+import numpy as np
+
 from core.records import Array
 from monitoring.days import NEAR, WEEK, Days
 from monitoring.rule import NOTHING_KNOWN, Drift, Ordinary, Rule
@@ -23,6 +25,8 @@ from monitoring.rule import NOTHING_KNOWN, Drift, Ordinary, Rule
 Kind = Literal["instantaneous", "gradual", "periodic", "temporary"]
 RECENT, SEASON = "the reference", "the same weekday of earlier weeks"
 BEFORE, DURING = "the days before the episode", "the days of the episode"
+LATE = "days since the last change"
+MIN_LATE = 5
 SEASON_WEEKS = 4
 MOST_EPISODES = 10
 GREW = 2.0  # times the distance of its first day: a change that came within a day does not grow
@@ -57,6 +61,7 @@ class Look:
 
     days: Days
     usual: Array  # (k,) True for the days of the reference
+    late: Array  # (k,) True for the days that say how much days differ
     now: datetime  # when the newest day began
     rule: Rule
     ordinary: Ordinary = NOTHING_KNOWN  # what days differ beyond sampling noise
@@ -82,17 +87,33 @@ class Look:
 
     def judge(self, seen: dict[str, Array]) -> Drift:
         """The newest day against what was seen: the nearest mixture of it, or any one part alone."""
-        return judged(self.days, seen, self.rule, self.ordinary)
+        each = np.array([self.days.pooled(chosen) for chosen in seen.values()])
+        newest = len(self.days) - 1
+        found = []
+        for mixtures in (each, *each[:, None]):
+            side, value, sd = self.days.from_mixture(newest, mixtures)
+            nearest = max(seen, key=lambda name: float(side @ seen[name]))
+            found.append(self.rule.hold(value, sd, self.ordinary, self._rows(side), nearest))
+        return min(found, key=_excess)
+
+    def judge_usual(self, seen: dict[str, Array]) -> Drift:
+        """The same, or against single days of late, stretched: topics that come and go are usual."""
+        found = self.judge(seen)
+        if self.late.sum() < MIN_LATE:
+            return found
+        apart = self.days.apart(self.late)
+        mixtures = self.days.stretched(self.late, apart)
+        side, value, sd = self.days.from_mixture(len(self.days) - 1, mixtures)
+        usual = self.days.unexplained(self.late, apart)
+        other = self.rule.hold(value, sd, usual, self._rows(side), LATE)
+        return min(found, other, key=_excess)
+
+    def _rows(self, side: Array) -> int:
+        return int(self.days.rows[np.abs(side) > 0].sum())
 
 
-def judged(days: Days, seen: dict[str, Array], rule: Rule, ordinary: Ordinary) -> Drift:
-    """The last of `days` against named groups of the others."""
-    found = []
-    for side, value, sd in days.held(len(days) - 1, list(seen.values())):
-        rows = int(days.rows[side > 0].sum())
-        nearest = max(seen, key=lambda name: float(side @ seen[name]))
-        found.append(rule.hold(value, sd, ordinary, rows, nearest))
-    return min(found, key=lambda d: (d.value - d.threshold) / (d.sd or 1.0))
+def _excess(found: Drift) -> float:
+    return (found.value - found.threshold) / (found.sd or 1.0)
 
 
 def under_way(episodes: Sequence[DriftEpisode]) -> DriftEpisode | None:
@@ -104,7 +125,7 @@ def under_way(episodes: Sequence[DriftEpisode]) -> DriftEpisode | None:
 def next_day(look: Look, episodes: Sequence[DriftEpisode]) -> tuple[Drift, tuple[DriftEpisode, ...]]:
     """What the newest day is, and the episodes as they stand after it."""
     seen = look.seen(episodes)
-    found = look.judge(seen)
+    found = look.judge_usual(seen)
     if look.alone:
         return found, tuple(episodes)
     told = [e for e in episodes if e.since < look.now]

@@ -88,10 +88,12 @@ class Rule:
         return Drift(value, usual.mean, both, threshold, rows, sd, nearest)
 
 
-def ordinary_days(values: Array, sds: Array) -> Ordinary:
+def ordinary_days(values: Array, sds: Array, fitted: bool = False) -> Ordinary:
     """How far (d,) distances of past days lie beyond the (d,) standard deviations of their sampling
     noise. By medians, since drift moves some days, and those upwards; what so few days cannot tell from
     sampling noise, by SURE standard errors of a median and of a median absolute deviation, is none.
+
+    `fitted`: the distances are of what was fitted to each day, and may be too small.
 
     >>> ordinary_days(np.array([0.0, 0.1, -0.1, 0.0, 0.1, -0.1, 5.0]), np.full(7, 0.2))
     Ordinary(mean=0.0, sd=0.0, days=7)
@@ -101,7 +103,7 @@ def ordinary_days(values: Array, sds: Array) -> Ordinary:
         return NOTHING_KNOWN
     middle, noise = float(np.median(values)), float(np.median(sds))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
-    known = middle > SURE * 1.25 * noise / np.sqrt(days)
+    known = (fitted and middle < 0) or middle > SURE * 1.25 * noise / np.sqrt(days)
     more = spread > (1 + SURE * 1.17 / np.sqrt(days)) * noise
     extra = float(np.sqrt(spread**2 - noise**2)) if more else 0.0
     return Ordinary(middle if known else 0.0, extra, days)

@@ -94,14 +94,15 @@ class Weeks:
         features = feature_map(np.concatenate(scale))
         ours = [r for r, chosen in zip(rows, recent, strict=True) if chosen]
         ours.append(spread_out(self.window.embeddings, DAY_ROWS).astype(np.float32))
-        parts = [*compared, *ours]
-        ages = np.concatenate([self.ages[older], self.ages[recent], [0.0]])
+        parts = [*compared, np.concatenate(ours)]
         means, sizes = np.array([features.mean(p) for p in parts]), np.array([len(p) for p in parts])
+        ages = np.append(self.ages[older], 0.0)
         days = Days(means, sizes, ages, features.noise(np.concatenate(compared)))
         before_it = np.arange(len(parts)) < len(compared)
-        value, sd = days.between(days.pooled(~before_it), days.like(before_it, ~before_it))
+        apart = days.apart(before_it)
+        _, value, sd = days.from_mixture(len(compared), days.stretched(before_it, apart))
+        ordinary = days.unexplained(before_it, apart).of(len(ours))
         slow = Rule(self.rule.sds, self.rule.floor / 4)  # half the share of rows: it has time to grow
-        ordinary = days.ordinary(before_it).of(len(ours))
         nearest = f"{weeks} weeks before {what}" if weeks > 1 else f"the week before {what}"
         return slow.hold(value, sd, ordinary, int(sizes[before_it].sum()), nearest)
 
