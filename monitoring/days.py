@@ -71,9 +71,9 @@ class Days:
         return np.asarray(shares / shares.sum())
 
     def stretched(self, chosen: Array, apart: Array) -> Array:
-        """(q, k) some days pooled, and those of them that were apart (k,) gone STRETCH times as far from
-        their mean as they went. Topics change their shares from day to day, always along the same
-        directions, and a few days have not been to the ends of them; a new topic lies in none."""
+        """(q, k) some days pooled, and those of them that were apart (k,) gone STRETCH times as far
+        from their mean as they went. Topics change their shares from day to day, always along the
+        same directions, and a few days have not been to their ends; a new topic lies in none."""
         middle, each = self.pooled(chosen), np.eye(len(self))[chosen & apart]
         return np.concatenate([middle[None], middle + STRETCH * (each - middle)])
 
@@ -88,8 +88,8 @@ class Days:
         return np.asarray((np.abs(away - WEEK * np.round(away / WEEK)) < NEAR) & (away > NEAR))
 
     def each(self, some: Array) -> Array:
-        """(k, 2) value and standard deviation of the distance of each of some days (k,) from the others of
-        them, and those of the same weekday; NaN for the rest."""
+        """(k, 2) value and standard deviation of the distance of each of some days (k,) from the
+        others of them, and those of the same weekday; NaN for the rest."""
         found = np.full((len(self), 2), np.nan)
         for day in np.flatnonzero(some).tolist():
             others = some & (np.arange(len(self)) != day)
@@ -104,14 +104,14 @@ class Days:
         found = self.each(some)
         return ordinary_days(*found[np.isfinite(found[:, 0])].T)
 
-    def apart(self, some: Array) -> Array:
-        """(k,) True for the days of some that differ from the others by more than chance."""
+    def apart(self, some: Array, sds: float = SURE) -> Array:
+        """(k,) True for the days of some that differ from the others by so many standard deviations."""
         value, sd = self.each(some).T
-        return np.asarray(value > SURE * sd)
+        return np.asarray(value > sds * sd)
 
     def unexplained(self, some: Array, apart: Array) -> Ordinary:
-        """What some days (k,) differ from the others stretched. What is nearest to a day fits some of its
-        noise, so the mean may be below 0."""
+        """What some days (k,) differ from the others stretched. What is nearest to a day fits
+        some of its noise, so the mean may be below 0."""
         found = []
         for day in np.flatnonzero(some).tolist() if some.sum() > 1 else ():
             others = some & (np.arange(len(self)) != day)

@@ -99,7 +99,7 @@ class Weeks:
         ages = np.append(self.ages[older], 0.0)
         days = Days(means, sizes, ages, features.noise(np.concatenate(compared)))
         before_it = np.arange(len(parts)) < len(compared)
-        apart = days.apart(before_it)
+        apart = days.apart(before_it, 0.0)  # a week has little noise: what days differ at all counts
         _, value, sd = days.from_mixture(len(compared), days.stretched(before_it, apart))
         ordinary = days.unexplained(before_it, apart).of(len(ours))
         slow = Rule(self.rule.sds, self.rule.floor / 4)  # half the share of rows: it has time to grow
