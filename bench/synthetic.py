@@ -188,7 +188,7 @@ def rows(seeds: int) -> list[Row]:
     """Our rule at its defaults over every kind of drift in every kind of traffic."""
     found = []
     for traffic in TRAFFIC:
-        seen = {kind: [_seen(kind, traffic, seed) for seed in range(seeds)] for kind in KINDS}
+        seen = {kind: [judged(kind, traffic, seed) for seed in range(seeds)] for kind in KINDS}
         quiet = seen["none"]
         wrong = false_alarms([s.alarms for s in quiet], [s.scores for s in quiet])
         planned = [s for kind in IN_TIME for s in seen[kind]]
@@ -204,7 +204,8 @@ def rows(seeds: int) -> list[Row]:
     return found
 
 
-def _seen(kind: str, traffic: str, seed: int) -> Seen:
+def judged(kind: str, traffic: str, seed: int) -> Seen:
+    """A stream as `ours` sees it, from the day on that its weeks are known."""
     stream, events = made(kind, traffic, seed)
     watch = ours([stream], Policy("sliding", SETTLED, SETTLED), Monitoring())
     name = stream.name

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -90,6 +91,7 @@ def feature_map(rows: Array) -> FeatureMap:
     return FeatureMap(centre, project.astype(np.float32))
 
 
+@cache
 def _frequencies(dim: int) -> Array:
     """(dim, FREQUENCIES) normal vectors, orthogonal within each block of `dim` (Yu et al. 2016, eq.
     3)."""
