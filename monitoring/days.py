@@ -45,6 +45,15 @@ class Days:
         weights = np.where(chosen, self.rows, 0.0)
         return np.asarray(weights / weights.sum())
 
+    def like(self, chosen: Array, others: Array) -> Array:
+        """(k,) weights of some days: their rows, but each weekday as much as it is of the rows of
+        others. One week may have a busier weekend than another, which makes it no other week."""
+        rows, weekday = np.where(chosen, self.rows, 0.0), np.round(self.ages).astype(int) % 7
+        ours = np.bincount(weekday, rows, minlength=7)
+        theirs = np.bincount(weekday, np.where(others, self.rows, 0.0), minlength=7)
+        found = rows * (theirs / ours.clip(1))[weekday]
+        return np.asarray(found / found.sum())
+
     def between(self, some: Array, others: Array) -> tuple[float, float]:
         """MMD^2 between two (k,) mixtures of days, and its standard deviation were they the same."""
         contrast = some - others
@@ -57,9 +66,10 @@ class Days:
         values, vectors = np.linalg.eigh(self.products)
         return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
-    def nearest(self, day: int, mixtures: Array) -> Array:
-        """(q,) shares of (q, k) mixtures whose own mixture is nearest to a day (non-negative least
-        squares, Lawson & Hanson 1974, chapter 23; a heavy last row makes the shares sum to 1).
+    def nearest(self, some: Array, mixtures: Array) -> Array:
+        """(q,) shares of (q, k) mixtures whose own mixture is nearest to some (k,) of days
+        (non-negative least squares, Lawson & Hanson 1974, chapter 23; a heavy last row makes the
+        shares sum to 1).
 
         The biased products are used: they count the sampling noise of each mixture, so that many
         rows are preferred to few.
@@ -67,7 +77,7 @@ class Days:
         if len(mixtures) == 1:
             return np.ones(1)
         corners = np.vstack([(mixtures @ self.places).T, np.full(len(mixtures), HEAVY)])
-        shares, _ = nnls(corners, np.append(self.places[day], HEAVY))
+        shares, _ = nnls(corners, np.append(some @ self.places, HEAVY))
         return np.asarray(shares / shares.sum())
 
     def stretched(self, chosen: Array, apart: Array) -> Array:
@@ -79,8 +89,9 @@ class Days:
 
     def from_mixture(self, day: int, mixtures: Array) -> tuple[Array, float, float]:
         """The weights (k,) of the nearest mixture, and value and standard deviation of the distance."""
-        side = self.nearest(day, mixtures) @ mixtures
-        return (side, *self.between(np.eye(len(self))[day], side))
+        one = np.eye(len(self))[day]
+        side = self.nearest(one, mixtures) @ mixtures
+        return (side, *self.between(one, side))
 
     def same_weekday(self, day: int) -> Array:
         """(k,) True for the days a whole number of weeks from a day, but for itself."""

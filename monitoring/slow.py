@@ -77,16 +77,39 @@ class Weeks:
             return "not enough history: another change in the last two weeks"
         if self.age(slow.since) < 2 * WEEK - 1.5:
             return "not enough history: two weeks since the change began needed"
-        return self._since(WEEK - 0.5, 2 * WEEK - 0.5, "the last", 1)
+        return self._since(WEEK - 0.5, 2 * WEEK - 0.5, "the last", 1, still=True)
 
-    def _since(self, young: float, old: float, what: str, weeks: int = SLOW_WEEKS) -> Drift | str:
-        """The last week against days between two ages. The scale is that of those days, so all rows of
-        the last week are compared."""
+    def _since(
+        self, young: float, old: float, what: str, weeks: int = SLOW_WEEKS, still: bool = False
+    ) -> Drift | str:
+        """The last week against days between two ages: their nearest mixture, days stretched; or, where
+        it is asked whether it stands still, their mean, since a change goes on in its own direction."""
         recent, older = self.ages < WEEK - 0.5, (self.ages > young) & (self.ages < old)
         quiet = ~_burst_weekdays(self.past, self.episodes, recent | older)
         recent, older = recent & quiet, older & quiet
         if recent.sum() + 1 < LEAST_DAYS or older.sum() < LEAST_DAYS:
             return f"not enough history: {LEAST_DAYS:.0f} days of each week needed"
+        days = self._days(recent, older, young)
+        before_it = days.ages > WEEK - 0.5
+        week = days.pooled(~before_it)
+        if still:
+            value, sd = days.between(week, days.like(before_it, ~before_it))
+            usual = days.ordinary(before_it)
+        else:
+            apart = days.apart(
+                before_it, 0.0
+            )  # a week has little noise: what days differ at all counts
+            mixtures = days.stretched(before_it, apart)
+            value, sd = days.between(week, days.nearest(week, mixtures) @ mixtures)
+            usual = days.unexplained(before_it, apart)
+        slow = Rule(self.rule.sds, self.rule.floor / 4)  # half the share of rows: it has time to grow
+        nearest = f"{weeks} weeks before {what}" if weeks > 1 else f"the week before {what}"
+        rows = int(days.rows[before_it].sum())
+        return slow.hold(value, sd, usual.of(float(recent.sum() + 1)), rows, nearest)
+
+    def _days(self, recent: Array, older: Array, young: float) -> Days:
+        """The older days, then those of the last week and the window. The scale is that of the
+        older, so all rows of the last week are compared."""
         rows = [s.embeddings.astype(np.float32) for s in self.past]
         scale, compared = halves([r for r, chosen in zip(rows, older, strict=True) if chosen])
         before = (self.ages > young) & ~older & (self.ages < SCALE_DAYS)
@@ -94,17 +117,10 @@ class Weeks:
         features = feature_map(np.concatenate(scale))
         ours = [r for r, chosen in zip(rows, recent, strict=True) if chosen]
         ours.append(spread_out(self.window.embeddings, DAY_ROWS).astype(np.float32))
-        parts = [*compared, np.concatenate(ours)]
+        parts = [*compared, *ours]
         means, sizes = np.array([features.mean(p) for p in parts]), np.array([len(p) for p in parts])
-        ages = np.append(self.ages[older], 0.0)
-        days = Days(means, sizes, ages, features.noise(np.concatenate(compared)))
-        before_it = np.arange(len(parts)) < len(compared)
-        apart = days.apart(before_it, 0.0)  # a week has little noise: what days differ at all counts
-        _, value, sd = days.from_mixture(len(compared), days.stretched(before_it, apart))
-        ordinary = days.unexplained(before_it, apart).of(len(ours))
-        slow = Rule(self.rule.sds, self.rule.floor / 4)  # half the share of rows: it has time to grow
-        nearest = f"{weeks} weeks before {what}" if weeks > 1 else f"the week before {what}"
-        return slow.hold(value, sd, ordinary, int(sizes[before_it].sum()), nearest)
+        ages = np.concatenate([self.ages[older], self.ages[recent], [0.0]])
+        return Days(means, sizes, ages, features.noise(np.concatenate(compared)))
 
 
 def _alarm(found: Drift | str) -> bool:
