@@ -5,7 +5,6 @@ false alarm. A drift is noticed on the first alarm from its first day on, at mos
 and before it is over; its delay is the days between, 0 where the day it began alarms, and MISSED where
 nothing does.
 An alarm that already stood on each of the `STANDING` days before says nothing new: it must fall first.
-Nor does one on a weekday that alarmed in the week before as well: that is the week, not the drift.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from core.records import Array
 PATIENCE = 7
 MISSED = PATIENCE + 1
 STANDING = 3
-WEEK = 7
 THRESHOLDS = 300
 
 
@@ -57,17 +55,12 @@ class Point:
     delay: float  # mean of the drifts, days
 
 
-def delay(alarms: Array, event: Event, season: bool = True) -> int:
-    """Days from an event's first day to the alarm that notices it; MISSED where none does. Without
-    `season` an alarm that comes every week counts too.
+def delay(alarms: Array, event: Event) -> int:
+    """Days from an event's first day to the alarm that notices it; MISSED where none does.
 
     >>> event = Event("instantaneous", "home", 4, None)
     >>> delay(np.array([0, 0, 0, 0, 0, 1, 1]) > 0, event), delay(np.ones(7) > 0, event)
     (1, 8)
-    >>> sundays = np.arange(28) % 7 == 6
-    >>> slow = Event("gradual", "home", 9, None)
-    >>> delay(sundays, slow), delay(sundays, slow, season=False)
-    (8, 4)
     """
     start = event.start or 0
     end = min(start + PATIENCE + 1, len(alarms), event.end or len(alarms))
@@ -75,10 +68,8 @@ def delay(alarms: Array, event: Event, season: bool = True) -> int:
     if start >= STANDING and alarms[start - STANDING : start].all():
         fallen = np.flatnonzero(~alarms[start:end])
         first = start + int(fallen[0]) if len(fallen) else end
-    found = np.flatnonzero(alarms[first:end]) + first
-    if season:
-        found = found[(found < WEEK) | ~alarms[np.maximum(found - WEEK, 0)]]
-    return int(found[0]) - start if len(found) else MISSED
+    found = np.flatnonzero(alarms[first:end])
+    return first + int(found[0]) - start if len(found) else MISSED
 
 
 def sought(events: Sequence[Event]) -> list[Event]:
@@ -92,22 +83,20 @@ def false_alarms(alarms: Sequence[Array], scores: Sequence[Array]) -> float:
     return 60.0 * sum(int(a.sum()) for a in alarms) / judged if judged else float("nan")
 
 
-def point(
-    watch: Watch, drift: dict[str, Array], real: str, events: Sequence[Event], season: bool = True
-) -> Point:
+def point(watch: Watch, drift: dict[str, Array], real: str, events: Sequence[Event]) -> Point:
     nulls = [n for n in drift if n != real]
     wrong = false_alarms([drift[n] for n in nulls], [watch.scores[n] for n in nulls])
-    return Point(wrong, float(np.mean([delay(drift[real], e, season) for e in sought(events)])))
+    return Point(wrong, float(np.mean([delay(drift[real], e) for e in sought(events)])))
 
 
-def curve(watch: Watch, real: str, events: Sequence[Event], season: bool = True) -> list[Point]:
+def curve(watch: Watch, real: str, events: Sequence[Event]) -> list[Point]:
     """A point a threshold, from the strictest to one that always alarms."""
     found = np.unique(np.concatenate([s[np.isfinite(s)] for s in watch.scores.values()]))
     if len(found) > THRESHOLDS:  # every one of the highest, then fewer and fewer
         places = np.geomspace(1, len(found), THRESHOLDS).astype(int)
         found = found[len(found) - np.unique(places)]
     thresholds = [*np.sort(found)[::-1].tolist(), -np.inf]
-    return [point(watch, watch.at(t), real, events, season) for t in thresholds]
+    return [point(watch, watch.at(t), real, events) for t in thresholds]
 
 
 def best(points: Sequence[Point], limit: float) -> float:

@@ -146,22 +146,20 @@ def _ended(episode: DriftEpisode, now: datetime, **changes: Any) -> DriftEpisode
 
 
 def _gone_on(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
-    """An episode is over when a day is near to what was usual before it, and no nearer to the episode
-    (beside the same weekday of before: an episode may last over a weekend);
-    it has come to stay when it is as old as what is usual."""
+    """An episode is over when a day is near to what was usual before it, and nearer than to the
+    episode; it has come to stay when it is as old as what is usual."""
     episode = under_way(told)
     if episode is None or DURING not in seen:
         return told
     earlier = look.days.ages > look.age(episode.since) + NEAR
     before = {n: m & earlier for n, m in seen.items() if n in (BEFORE, SEASON) and (m & earlier).any()}
-    season = {n: m for n, m in before.items() if n == SEASON}  # a weekend is unlike the days between
-    here = look.judge({DURING: seen[DURING], **season})
+    here = look.judge({DURING: seen[DURING]})
     back = look.judge(before) if before else None
     days = look.age(episode.since)
     evidence = {**episode.evidence, "days": days, "to the episode": here.value}
     if back is not None:
         evidence["to the days before"] = back.value
-    if back is not None and not back.alarm and back.value < here.value + here.noise:
+    if back is not None and not back.alarm and back.value < here.value:
         reason = f"over after {days:.0f} days: the traffic is again as it was before"
         ended = _ended(episode, look.now, kind="temporary", reason=reason, evidence=evidence)
     elif days >= look.span and back is not None and back.value > GREW * episode.evidence["value"]:
