@@ -19,6 +19,7 @@ from core.records import Array
 FREQUENCIES = 384
 SHRINKAGE = 0.05  # of the covariance towards its mean eigenvalue: rows may be fewer than dimensions
 BANDWIDTH_ROWS = 300
+DAY_ROWS = 500  # of a day, half of which set the scale and half are compared
 NOISE_ROWS = 700
 BLOCK_ROWS = 2048  # whose features fit into the processor's cache
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.records import Array
 from monitoring.features import SHRINKAGE, check_finite
-from monitoring.rule import Drift, Rule
+from monitoring.rule import Drift, Ordinary, Rule
 
 
 def classifier_drift(window: Array, reference: Array, rule: Rule) -> Drift:
@@ -22,7 +22,7 @@ def classifier_drift(window: Array, reference: Array, rule: Rule) -> Drift:
     halves = [_halves(window), _halves(reference)]
     right = [_accuracy(halves[0][i], halves[1][i], halves[0][1 - i], halves[1][1 - i]) for i in (0, 1)]
     sd = 0.25 * float(np.sqrt(1 / len(window) + 1 / len(reference)))
-    return rule.hold(float(np.mean(right)), sd, (0.5, 0.0), len(reference))
+    return rule.hold(float(np.mean(right)), sd, Ordinary(0.5), len(reference))
 
 
 def _halves(rows: Array) -> tuple[Array, Array]:
