@@ -3,7 +3,8 @@
     python -m bench.estimates --data ../shared/data --seeds 10
 
 A model answers 60 days; each day 20 answers get a label, drawn by the `margin` policy, 4 of them for
-audit. The truth of the rest is seen by nobody but the score at the end.
+audit (of the single days, as is the default: 2, with twice the seeds). The truth of the rest is seen by
+nobody but the score at the end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -21,13 +23,17 @@ from bench.form import Row, report
 from bench.streams import Stream, read_stream
 from core.models.head import Head, fit_head
 from core.records import Array, Window
-from monitoring.accuracy import weighted, wilson
+from monitoring.accuracy import plain, weighted, wilson
 from monitoring.estimates.answers import Answers, answers_of, joined
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.powered import Powered, chained, rectified
+from monitoring.estimates.weighted import spread_of
+from monitoring.estimates.window import Accuracies, Asked, accuracies, drawn
+from monitoring.signals.window import FEWEST
 from pipelines.curation.margin import Margin
 
 LABELS = Margin(policy="margin", labels_per_day=20, audit_share=0.2)
+USUAL = Margin(policy="margin", labels_per_day=20)  # for the estimates of single days
 WEEK, PERIOD = 7, 14
 FIRST_SEED = 1000  # none that anything was tried out on
 
@@ -40,6 +46,7 @@ class Run:
     right: Array  # (n,) bool, of all
     day: Array  # (n,) from 0
     fresh: Array  # (n,) bool: of a label never seen before its day
+    segment: Array  # (n,) str: the domain of the request, or which quarter of the users asked
 
 
 def rows(data: Path, seeds: int) -> list[Row]:
@@ -53,18 +60,27 @@ def rows(data: Path, seeds: int) -> list[Row]:
     ):
         runs = [serve(stream, FIRST_SEED + seed, refit) for seed in range(seeds)]
         found += [*_blind(name, runs), *_corrected(name, runs)]
+    for name, stream, refit in (
+        ("clinc, refitted daily", clinc, True),
+        ("banking77, frozen", banking, False),
+    ):
+        runs = [serve(stream, FIRST_SEED + seed, refit, USUAL) for seed in range(2 * seeds)]
+        found += [
+            *daily(f"{name}: a day", runs),
+            *daily(f"{name}: a day of a segment", runs, apart=True),
+        ]
     return found
 
 
-def serve(stream: Stream, seed: int, refit: bool) -> Run:
+def serve(stream: Stream, seed: int, refit: bool, labels: Margin = LABELS) -> Run:
     """The stream answered day by day, by a frozen head or by one refitted each night on the picks."""
     head, parts, right = stream.head, [], []
     truth = stream.frame["truth"].to_numpy(dtype=str)
-    embeddings, labels = stream.training.embeddings, list(stream.training.labels)
+    embeddings, learnt = stream.training.embeddings, list(stream.training.labels)
     for day in range(stream.days):
         where = np.flatnonzero(stream.day == day)
         window = _answered(stream.window(day), head)
-        tasks = LABELS.pick(window, 20, f"{seed}/{day}", window.end)
+        tasks = labels.pick(window, 20, f"{seed}/{day}", window.end)
         place = {p: i for i, p in enumerate(window.rows["prediction_id"])}
         at = np.array([place[t.prediction_id] for t in tasks], dtype=int)
         audit = np.array([t.audit for t in tasks])
@@ -75,9 +91,10 @@ def serve(stream: Stream, seed: int, refit: bool) -> Run:
         right.append(window.rows["label"].to_numpy(dtype=str) == truth[where])
         if refit:
             embeddings = np.concatenate([embeddings, window.embeddings[at[~audit]]])
-            labels += truth[where[at[~audit]]].tolist()
-            head = fit_head(embeddings, labels, start=head)
-    return Run(joined(*parts), np.concatenate(right), stream.day, _fresh(stream, truth))
+            learnt += truth[where[at[~audit]]].tolist()
+            head = fit_head(embeddings, learnt, start=head)
+    fresh = _fresh(stream, truth)
+    return Run(joined(*parts), np.concatenate(right), stream.day, fresh, _segment(stream))
 
 
 def _answered(window: Window, head: Head) -> Window:
@@ -92,6 +109,12 @@ def _fresh(stream: Stream, truth: Array) -> Array:
     for label, day in zip(truth, stream.day, strict=True):
         first.setdefault(label, int(day))
     return np.asarray(np.array([first[t] for t in truth]) == stream.day)
+
+
+def _segment(stream: Stream) -> Array:
+    domain = stream.frame["domain"].to_numpy(dtype=str)
+    quarter = stream.frame["user_key"].map(lambda key: str(crc32(key.encode()) % 4)).to_numpy(dtype=str)
+    return np.asarray(np.where(domain == "", quarter, domain))
 
 
 def _blind(name: str, runs: list[Run]) -> Iterator[Row]:
@@ -168,11 +191,68 @@ def _looks(seed: int, run: Run) -> Iterator[dict[str, float]]:
         }
 
 
+def daily(name: str, runs: list[Run], apart: bool = False) -> Iterator[Row]:
+    """Single days as `accuracy.window.*` sees them once their labels are there, beside the picks as they
+    are and Wilson's interval on as many labels that were drawn evenly. The bars on widths are only to keep
+    an interval of 0..1 from passing: they were set when the widths were known."""
+    days = [d for seed, run in enumerate(runs) for d in _days(seed, run, apart)]
+    table = pd.DataFrame(days)
+    mean, worst = table.mean(), table.groupby("seed").mean().min()
+    for kind, widest in (("weighted", "<= 2"), ("powered", "<= 1.5")):
+        covered, width = mean[f"{kind}_covered"], mean[f"{kind}_width"]
+        low = f"worst seed {worst[f'{kind}_covered']:.2f}, Wilson on even labels {mean.wilson_covered:.3f}"
+        yield Row(f"{name}, {kind}: covered", covered, "share", ">= 0.93", low)
+        yield Row(
+            f"{name}, {kind}: width", width / mean.wilson_width, "x Wilson", widest, f"{width:.3f}"
+        )
+        yield Row(f"{name}, {kind}: off", mean[f"{kind}_off"], "MAE")
+    about = f"{mean.labels:.1f} labels, {len(table) // len(runs)} a seed, truth {mean.truth:.3f}"
+    yield Row(f"{name}, picks as they are: off", mean.picks_off, "MAE", "", about)
+    yield Row(f"{name}, as many even labels: off", mean.wilson_off, "MAE")
+
+
+def _days(seed: int, run: Run, apart: bool) -> Iterator[dict[str, float]]:
+    rng = np.random.default_rng(seed)
+    for name in np.unique(run.segment) if apart else [""]:
+        here = (run.segment == name) | (not apart)
+        known = here & drawn(run.answers)
+        for day in range(int(run.day.max()) + 1):
+            at, before = here & (run.day == day), known & (run.day < day)
+            if (at & known).sum() < FEWEST:
+                continue
+            late = (run.day > day - PERIOD) & (run.day <= day)
+            spread = spread_of(run.answers.chance[late & known], float((late & here).sum()))
+            asked = Asked(run.answers.take(at), float(at.sum()), spread)
+            learnt = fit(run.answers.take(before))
+            found = accuracies(asked, run.answers.take(at & known), learnt)
+            even = rng.choice(np.flatnonzero(at), int((at & known).sum()), replace=False)
+            yield {"seed": seed, "labels": len(even), **_scored(found, run.right[at], run.right[even])}
+
+
+def _scored(found: Accuracies, right: Array, even: Array) -> dict[str, float]:
+    truth, plainly = float(right.mean()), plain(even)
+    scored = {"truth": truth, "picks_off": abs(found.picks - truth)}
+    powered, weighted = found.powered, found.weighted
+    for kind, value, (low, high) in (
+        ("weighted", weighted.value, (weighted.low, weighted.high)),
+        ("powered", powered.value, powered.once),
+        ("wilson", plainly.value, (plainly.low, plainly.high)),
+    ):
+        covered, width = low - 1e-9 <= truth <= high + 1e-9, high - low
+        scored |= {
+            f"{kind}_covered": covered,
+            f"{kind}_width": width,
+            f"{kind}_off": abs(value - truth),
+        }
+    return scored
+
+
 def _powered(run: Run, chances: Array, period: Array, labels: Array) -> Powered:
-    """All labels weigh as many answers as they stand for; audit ones alone were drawn evenly."""
+    """Audit labels alone were drawn evenly."""
     audit_only = bool(run.answers.audit[labels].all())
-    weight = np.ones(int(labels.sum())) if audit_only else 1 / run.answers.chance[labels]
-    return rectified(chances[period], run.right[labels].astype(float), chances[labels], weight)
+    evenly = np.full(int(labels.sum()), labels.sum() / period.sum())
+    chance = evenly if audit_only else run.answers.chance[labels]
+    return rectified(chances[period], run.right[labels].astype(float), chances[labels], chance)
 
 
 def _clopper_pearson(right: int, n: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from monitoring.signals import (
     quality,
     rows,
     system,
+    window,
 )
 from monitoring.view import Measure, Spec
 
@@ -23,6 +24,7 @@ PARTS = (
     confidence,
     accuracy,
     estimated,
+    window,
     feedback,
     proxies,
     descriptors,

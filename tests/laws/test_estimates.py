@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from core.records import Array
-from monitoring.accuracy import wilson
+from monitoring.accuracy import weighted, wilson
 from monitoring.estimates.answers import Answers
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.powered import chained, rectified
+from monitoring.estimates.weighted import balanced, spread_of
 
 N, LABELS, SEEDS = 4000, 60, 300
 TRUTHFUL, FLAT, BOASTING = "truthful", "flat", "boasting"
@@ -25,12 +26,12 @@ def world(seed: int, kind: str) -> tuple[Array, Array, float]:
 
 
 def drawn(seed: int, said: Array, even: bool) -> tuple[Array, Array]:
-    """Places and weights of labels: even ones, or more where the chance is low (Poisson sampling)."""
+    """Places and chances of labels: even ones, or more where the chance is low (Poisson sampling)."""
     rng = np.random.default_rng([seed, 1])
     worth = np.ones(N) if even else np.minimum(1, 1.2 - said)
     chance = worth * LABELS / worth.sum()
     at = np.flatnonzero(rng.random(N) < chance)
-    return at, 1 / chance[at]
+    return at, chance[at]
 
 
 kinds = pytest.mark.parametrize("kind", [TRUTHFUL, FLAT, BOASTING])
@@ -43,8 +44,8 @@ def test_unbiased_and_covered_whatever_the_chances_are_worth(kind: str, even: bo
     errors, covered, always, widths, plain = [], [], [], [], []
     for seed in range(SEEDS):
         said, right, truth = world(seed, kind)
-        at, weight = drawn(seed, said, even)
-        found = rectified(said, right[at], said[at], weight)
+        at, chance = drawn(seed, said, even)
+        found = rectified(said, right[at], said[at], chance)
         errors.append(found.value - truth)
         covered.append(found.once[0] <= truth <= found.once[1])
         always.append(found.low <= truth <= found.high)
@@ -64,8 +65,8 @@ def test_labels_picked_where_it_matters_say_more_than_even_ones() -> None:
         found = []
         for seed in range(60):
             said, right, _ = world(seed, TRUTHFUL)
-            at, weight = drawn(seed, said, even)
-            once = rectified(said, right[at], said[at], weight).once
+            at, chance = drawn(seed, said, even)
+            once = rectified(said, right[at], said[at], chance).once
             found.append(once[1] - once[0])
         widths[even] = np.mean(found)
     assert widths[False] < widths[True]
@@ -80,8 +81,8 @@ def test_chances_that_say_nothing_are_not_trusted_and_cost_nothing() -> None:
 
 def test_weights_may_have_any_scale() -> None:
     said, right, _ = world(0, TRUTHFUL)
-    at, weight = drawn(0, said, even=False)
-    assert rectified(said, right[at], said[at], weight).value == pytest.approx(
+    at, chance = drawn(0, said, even=False)
+    assert rectified(said, right[at], said[at], chance).value == pytest.approx(
         rectified(said, right[at], said[at], 1000 * weight).value
     )
 
@@ -99,7 +100,7 @@ def test_the_interval_holds_for_all_looks_and_that_for_one_does_not(looks: list[
         right = (np.random.default_rng(seed).random(max(looks)) < 0.8).astype(float)
         said = np.full(2, 0.5)
         for n in looks:
-            found = rectified(said, right[:n], np.full(n, 0.5), np.ones(n))
+            found = rectified(said, right[:n], np.full(n, 0.5), np.full(n, 1e-3))
             ever[seed] |= [
                 not found.low <= 0.8 <= found.high,
                 not found.once[0] <= 0.8 <= found.once[1],
