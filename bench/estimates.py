@@ -3,54 +3,36 @@
     python -m bench.estimates --data ../shared/data --seeds 10
 
 A model answers 60 days; each day 20 answers get a label, drawn by the `margin` policy, 4 of them for
-audit (of the single days, as is the default: 2, with twice the seeds). The truth of the rest is seen by
-nobody but the score at the end.
+audit. The truth of the rest is seen by nobody but the score at the end. Single days: days.py, with twice
+the seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
+from bench import days
 from bench.form import Row, report
-from bench.streams import Stream, read_stream
-from core.models.head import Head, fit_head
-from core.records import Array, Window
-from monitoring.accuracy import plain, weighted, wilson
-from monitoring.estimates.answers import Answers, answers_of, joined
+from bench.served import FIRST_SEED, Run, serve
+from bench.streams import read_stream
+from core.records import Array
+from monitoring.accuracy import weighted, wilson
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.powered import Powered, chained, rectified
-from monitoring.estimates.weighted import spread_of
-from monitoring.estimates.window import Accuracies, Asked, accuracies, drawn
-from monitoring.signals.window import FEWEST
 from pipelines.curation.margin import Margin
 
 LABELS = Margin(policy="margin", labels_per_day=20, audit_share=0.2)
-USUAL = Margin(policy="margin", labels_per_day=20)  # for the estimates of single days
 WEEK, PERIOD = 7, 14
-FIRST_SEED = 1000  # none that anything was tried out on
-
-
-@dataclass(frozen=True)
-class Run:
-    """A served stream: what was seen of it, and what only the score may see."""
-
-    answers: Answers  # (n,), `right` only where a label was drawn
-    right: Array  # (n,) bool, of all
-    day: Array  # (n,) from 0
-    fresh: Array  # (n,) bool: of a label never seen before its day
-    segment: Array  # (n,) str: the domain of the request, or which quarter of the users asked
 
 
 def rows(data: Path, seeds: int) -> list[Row]:
-    """Every number of this bench."""
+    """Weeks and fortnights."""
     clinc, banking = read_stream("clinc", data), read_stream("banking77", data)
     found: list[Row] = []
     for name, stream, refit in (
@@ -58,63 +40,9 @@ def rows(data: Path, seeds: int) -> list[Row]:
         ("clinc, refitted daily", clinc, True),
         ("banking77, frozen", banking, False),
     ):
-        runs = [serve(stream, FIRST_SEED + seed, refit) for seed in range(seeds)]
+        runs = [serve(stream, FIRST_SEED + seed, refit, LABELS) for seed in range(seeds)]
         found += [*_blind(name, runs), *_corrected(name, runs)]
-    for name, stream, refit in (
-        ("clinc, refitted daily", clinc, True),
-        ("banking77, frozen", banking, False),
-    ):
-        runs = [serve(stream, FIRST_SEED + seed, refit, USUAL) for seed in range(2 * seeds)]
-        found += [
-            *daily(f"{name}: a day", runs),
-            *daily(f"{name}: a day of a segment", runs, apart=True),
-        ]
     return found
-
-
-def serve(stream: Stream, seed: int, refit: bool, labels: Margin = LABELS) -> Run:
-    """The stream answered day by day, by a frozen head or by one refitted each night on the picks."""
-    head, parts, right = stream.head, [], []
-    truth = stream.frame["truth"].to_numpy(dtype=str)
-    embeddings, learnt = stream.training.embeddings, list(stream.training.labels)
-    for day in range(stream.days):
-        where = np.flatnonzero(stream.day == day)
-        window = _answered(stream.window(day), head)
-        tasks = labels.pick(window, 20, f"{seed}/{day}", window.end)
-        place = {p: i for i, p in enumerate(window.rows["prediction_id"])}
-        at = np.array([place[t.prediction_id] for t in tasks], dtype=int)
-        audit = np.array([t.audit for t in tasks])
-        window.rows.loc[at, "truth"] = truth[where[at]]
-        window.rows.loc[at, "propensity"] = [t.propensity for t in tasks]
-        window.rows.loc[at[audit], "audit"] = True
-        parts.append(answers_of(window))
-        right.append(window.rows["label"].to_numpy(dtype=str) == truth[where])
-        if refit:
-            embeddings = np.concatenate([embeddings, window.embeddings[at[~audit]]])
-            learnt += truth[where[at[~audit]]].tolist()
-            head = fit_head(embeddings, learnt, start=head)
-    fresh = _fresh(stream, truth)
-    return Run(joined(*parts), np.concatenate(right), stream.day, fresh, _segment(stream))
-
-
-def _answered(window: Window, head: Head) -> Window:
-    shares = head.probabilities(window.embeddings).astype(np.float16).astype(np.float32)
-    label = np.array(head.labels, dtype=object)[shares.argmax(axis=1)]
-    rows = window.rows.assign(label=label, score=shares.max(axis=1).astype(float))
-    return replace(window, rows=rows, probabilities=shares)
-
-
-def _fresh(stream: Stream, truth: Array) -> Array:
-    first = dict.fromkeys(stream.training.labels.tolist(), -1)
-    for label, day in zip(truth, stream.day, strict=True):
-        first.setdefault(label, int(day))
-    return np.asarray(np.array([first[t] for t in truth]) == stream.day)
-
-
-def _segment(stream: Stream) -> Array:
-    domain = stream.frame["domain"].to_numpy(dtype=str)
-    quarter = stream.frame["user_key"].map(lambda key: str(crc32(key.encode()) % 4)).to_numpy(dtype=str)
-    return np.asarray(np.where(domain == "", quarter, domain))
 
 
 def _blind(name: str, runs: list[Run]) -> Iterator[Row]:
@@ -191,62 +119,6 @@ def _looks(seed: int, run: Run) -> Iterator[dict[str, float]]:
         }
 
 
-def daily(name: str, runs: list[Run], apart: bool = False) -> Iterator[Row]:
-    """Single days as `accuracy.window.*` sees them once their labels are there, beside the picks as they
-    are and Wilson's interval on as many labels that were drawn evenly. The bars on widths are only to keep
-    an interval of 0..1 from passing: they were set when the widths were known."""
-    days = [d for seed, run in enumerate(runs) for d in _days(seed, run, apart)]
-    table = pd.DataFrame(days)
-    mean, worst = table.mean(), table.groupby("seed").mean().min()
-    for kind, widest in (("weighted", "<= 2"), ("powered", "<= 1.5")):
-        covered, width = mean[f"{kind}_covered"], mean[f"{kind}_width"]
-        low = f"worst seed {worst[f'{kind}_covered']:.2f}, Wilson on even labels {mean.wilson_covered:.3f}"
-        yield Row(f"{name}, {kind}: covered", covered, "share", ">= 0.93", low)
-        yield Row(
-            f"{name}, {kind}: width", width / mean.wilson_width, "x Wilson", widest, f"{width:.3f}"
-        )
-        yield Row(f"{name}, {kind}: off", mean[f"{kind}_off"], "MAE")
-    about = f"{mean.labels:.1f} labels, {len(table) // len(runs)} a seed, truth {mean.truth:.3f}"
-    yield Row(f"{name}, picks as they are: off", mean.picks_off, "MAE", "", about)
-    yield Row(f"{name}, as many even labels: off", mean.wilson_off, "MAE")
-
-
-def _days(seed: int, run: Run, apart: bool) -> Iterator[dict[str, float]]:
-    rng = np.random.default_rng(seed)
-    for name in np.unique(run.segment) if apart else [""]:
-        here = (run.segment == name) | (not apart)
-        known = here & drawn(run.answers)
-        for day in range(int(run.day.max()) + 1):
-            at, before = here & (run.day == day), known & (run.day < day)
-            if (at & known).sum() < FEWEST:
-                continue
-            late = (run.day > day - PERIOD) & (run.day <= day)
-            spread = spread_of(run.answers.chance[late & known], float((late & here).sum()))
-            asked = Asked(run.answers.take(at), float(at.sum()), spread)
-            learnt = fit(run.answers.take(before))
-            found = accuracies(asked, run.answers.take(at & known), learnt)
-            even = rng.choice(np.flatnonzero(at), int((at & known).sum()), replace=False)
-            yield {"seed": seed, "labels": len(even), **_scored(found, run.right[at], run.right[even])}
-
-
-def _scored(found: Accuracies, right: Array, even: Array) -> dict[str, float]:
-    truth, plainly = float(right.mean()), plain(even)
-    scored = {"truth": truth, "picks_off": abs(found.picks - truth)}
-    powered, weighted = found.powered, found.weighted
-    for kind, value, (low, high) in (
-        ("weighted", weighted.value, (weighted.low, weighted.high)),
-        ("powered", powered.value, powered.once),
-        ("wilson", plainly.value, (plainly.low, plainly.high)),
-    ):
-        covered, width = low - 1e-9 <= truth <= high + 1e-9, high - low
-        scored |= {
-            f"{kind}_covered": covered,
-            f"{kind}_width": width,
-            f"{kind}_off": abs(value - truth),
-        }
-    return scored
-
-
 def _powered(run: Run, chances: Array, period: Array, labels: Array) -> Powered:
     """Audit labels alone were drawn evenly."""
     audit_only = bool(run.answers.audit[labels].all())
@@ -266,7 +138,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    report("estimates", rows(given.data, given.seeds), given.json)
+    found = [*rows(given.data, given.seeds), *days.rows(given.data, 2 * given.seeds)]
+    report("estimates", found, given.json)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
 def _retrains(home: Home, said: list[Decision]) -> list[Retrain]:
     """Every retrain whose candidate was tested, with the trigger's estimate of what was missing."""
     labels = home.store.labels_by_partition()
+    took = {d.key: d.evidence.get("seconds") for d in home.store.decisions("training")}
     missing = {d.timestamp: d.evidence.get("shortfall") for d in said}
     return [
         Retrain(
@@ -84,6 +85,7 @@ def _retrains(home: Home, said: list[Decision]) -> list[Retrain]:
             labels=labels.get(d.key.removeprefix("testing/"), 0),
             gain=d.evidence.get("audit_difference"),
             shortfall=missing.get(d.timestamp),
+            seconds=took.get(d.key.replace("testing/", "training/")),
         )
         for d in home.store.decisions("testing")
     ]

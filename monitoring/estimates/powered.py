@@ -125,16 +125,14 @@ class _Moved:
 
 
 def _crossing(falling: Callable[[float], float]) -> float:
-    """Where a falling function of log odds passes 0, by bisection; FAR to a side where it does not."""
-    low, high = -FAR, FAR
-    if falling(low) <= 0:
-        return low
-    if falling(high) >= 0:
-        return high
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
-    return (low + high) / 2
+    """Where a falling function of log odds passes 0; FAR to a side where it does not."""
+    from scipy.optimize import brentq
+
+    if falling(-FAR) <= 0:
+        return -FAR
+    if falling(FAR) >= 0:
+        return FAR
+    return float(brentq(falling, -FAR, FAR, xtol=1e-7))
 
 
 def _trust(right: Array, labelled: Array, weight: Array) -> float:
