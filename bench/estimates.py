@@ -3,8 +3,8 @@
     python -m bench.estimates --data ../shared/data --seeds 10
 
 A model answers 60 days; each day 20 answers get a label, drawn by the `margin` policy, 4 of them for
-audit. The truth of the rest is seen by nobody but the score at the end. Single days: days.py, with twice
-the seeds.
+audit. The truth of the rest is seen by nobody but the score at the end. Single days (days.py) have
+twice the seeds.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 """Accuracy from many predicted chances and few labels: the chances are made right by the labels.
 
-Prediction-powered inference (Angelopoulos et al. 2023), as surveys do it where answers are yes or no: all
-predicted chances are moved by the same log odds until the labelled answers, each weighing as many as it
-stands for, are right as often as their chances say (Firth and Bennett 1998, internally bias-calibrated
-regression; Lehtonen and Veijanen 1998). The mean chance of all answers is then right on average however
-bad the chances are; good ones only make it narrow. How much they are trusted is tuned on the labels, as
-in PPI++ (Angelopoulos, Duchi and Zrnic 2024); labels picked with unequal chances weigh 1 / chance
-(active inference, Zrnic and Candès 2024).
+Prediction-powered inference (Angelopoulos et al. 2023), as surveys do it where answers are yes or no:
+all predicted chances are moved by the same log odds until the labelled answers, each weighing as many
+as it stands for, are right as often as their chances say (Firth and Bennett 1998, internally
+bias-calibrated regression; Lehtonen and Veijanen 1998). The mean chance of all answers is then right on
+average however bad the chances are; good ones only make it narrow. How much they are trusted is tuned
+on the labels, as in PPI++ (Angelopoulos, Duchi and Zrnic 2024); labels picked with unequal chances
+weigh 1 / chance (active inference, Zrnic and Candès 2024).
 
 The interval is a score interval, as Wilson's (1927) is, and with chances that are not trusted it is
 his: a share is within it unless labels like these are too unlikely where it is the true one. Errors
 are rare, so the few among the labels say little of how much their number varies; an interval built on
-that (value +- 2 standard errors) is too short where by luck few were drawn, and lopsided.
+that (value +- 2 standard errors) is too short where by luck few were drawn, and lopsided. How far the
+labels are off is itself known from them only, so few of them widen it as Student's t does.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ from functools import partial
 import numpy as np
 
 from core.records import Array
-from monitoring.accuracy import Z95
 from monitoring.estimates.answers import Answers
 from monitoring.estimates.calibration import fit, likeliest, sigmoid
 
 TUNED_AT = 100  # labels at which the bounds for all looks are tightest; they hold at any number
-PRIOR_LABELS = 20.0  # labels that say "the chances scatter as chances do", before any does
+PRIOR_LABELS = 100.0  # labels that say "the chances scatter as chances do", before any does
 FAR = 30.0  # log odds: as good as never, as good as always
 
 
@@ -70,9 +70,11 @@ def rectified(chances: Array, right: Array, labelled: Array, propensity: Array) 
     >>> labelled = np.array([0.9, 0.9, 0.1, 0.1, 0.9])
     >>> found = rectified(chances, right, labelled, np.full(5, 0.01))
     >>> [round(x, 2) for x in (found.value, *found.once, found.trust)]
-    [0.52, 0.19, 0.86, 1.0]
+    [0.52, 0.14, 0.9, 1.0]
     """
     weight = 1 / propensity / (1 / propensity).sum()
+    from scipy.special import stdtrit
+
     trust = _trust(right, labelled, weight)
     moved = _Moved(trust * odds(chances), right, trust * odds(labelled), weight, 1 - propensity)
     middle = _crossing(moved.balance)
@@ -84,7 +86,7 @@ def rectified(chances: Array, right: Array, labelled: Array, propensity: Array) 
         return moved.share(low), moved.share(high)
 
     n = len(right)
-    return Powered(moved.share(middle), *bounds(_always(n)), bounds(Z95), n, trust)
+    return Powered(moved.share(middle), *bounds(_always(n)), bounds(float(stdtrit(n, 0.975))), n, trust)
 
 
 @dataclass(frozen=True)

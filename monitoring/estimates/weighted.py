@@ -6,9 +6,9 @@ for (Horvitz and Thompson 1952), and its variance is m (1 - m) / N times what an
 (1 - p) / p. The share at which they balance is Hájek's (1971) ratio; the interval is all shares at
 which they are off by no more than chance would have them (as Wilson 1927 for even draws).
 
-What an answer adds is a mean over all answers. From the twenty picks of one day it is unknown: where no
-answer with a small chance was picked by luck, the picks look as good as an even draw, and an interval built on
-Kish's (1965) number of labels is sure of nonsense. So it is learnt from the picks of many days.
+What an answer adds is a mean over all answers. From the twenty picks of one day it is unknown: where
+by luck no answer with a small chance was picked, the picks look as good as an even draw, and an interval
+built on Kish's (1965) number of labels is sure of nonsense. So it is learnt from the picks of many days.
 """
 
 from __future__ import annotations

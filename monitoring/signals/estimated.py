@@ -3,10 +3,10 @@
 `accuracy.estimated` needs no label of the window: the mean calibrated chance of its answers (confidence
 based performance estimation). It is blind to what its calibration has not met, so it never alarms.
 `accuracy.powered` corrects such chances by the labels of the last `accuracy_days` days: right on
-average whatever the chances are worth. Its interval holds for all looks at these days while their labels
-come in, so that looking every hour finds no more by luck than looking once; the narrower one for a
-single look is in the note. It is no promise for all the windows that will ever be: of many windows side
-by side one in twenty may be missed.
+average whatever the chances are worth. Its interval holds for all looks at these days while their
+labels come in, so that looking every hour finds no more by luck than looking once; the narrower one for
+a single look is in the note. It is no promise for all the windows that will ever be: of many windows
+side by side one in twenty may be missed.
 
 Both are about answers as they were given, whoever gave them: no label was known by then, so labels that
 have trained a model since are as good as any. How the model that serves now would do is

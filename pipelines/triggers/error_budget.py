@@ -13,8 +13,8 @@ it is and however often it is looked at.
 
 A model that has just begun to learn a new topic is still wrong too often. For a week after a retrain
 for a proven loss the burden of proof is lighter, and the promise is taken as it was seen: an e-value
-of FOLLOW_UP is enough, and twice as much for each retrain that follows on such a one. So a chain has one
-false retrain at most, on average (1/2 + 1/4 + ...), and without a proven loss none begins.
+of FOLLOW_UP is enough, and twice as much for each retrain that follows on such a one. So a chain has
+one false retrain at most, on average (1/2 + 1/4 + ...), and without a proven loss none begins.
 """
 
 from __future__ import annotations
