@@ -7,8 +7,8 @@ for (Horvitz and Thompson 1952), and its variance is m (1 - m) / N times what an
 which they are off by no more than chance would have them (as Wilson 1927 for even draws).
 
 What an answer adds is a mean over all answers. From the twenty picks of one day it is unknown: where
-by luck no answer with a small chance was picked, the picks look as good as an even draw, and an interval
-built on Kish's (1965) number of labels is sure of nonsense. So it is learnt from the picks of many days.
+by luck no answer with a small chance was picked, the picks look as good as an even draw, and an
+interval built on Kish's (1965) number of labels is sure of nonsense. So it is learnt from many days.
 """
 
 from __future__ import annotations

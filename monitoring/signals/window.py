@@ -1,9 +1,9 @@
 """Accuracy of a single window: the newest one that has labels, which is seldom the one just over.
 
 `accuracy.window.picks` is how often the labelled answers were right. It is what a table of labels
-would say, and it is off, since doubtful answers are picked more often. `accuracy.window.ipw` weighs them
-by their chance of being picked; `accuracy.window.powered` lets them correct what is predicted of all
-answers. A day has few labels, so the intervals (95 %, for one look) are wide and nothing alarms.
+would say, and it is off, since doubtful answers are picked more often. `accuracy.window.ipw` weighs
+them by their chance of being picked; `accuracy.window.powered` lets them correct what is predicted of
+all answers. A day has few labels, so the intervals (95 %, for one look) are wide and nothing alarms.
 """
 
 from __future__ import annotations
