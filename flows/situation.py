@@ -89,14 +89,16 @@ def _retrains(home: Home) -> list[Retrain]:
     tested = home.store.decisions("testing", newest=RETRAINS)
     names = [d.key.removeprefix("testing/") for d in tested]
     labels, said = home.store.labels_by_partition(names), [_said(home, d.timestamp) for d in tested]
+    took = [home.store.decision(f"training/{name}") for name in names]
     return [
         Retrain(
             timestamp=d.timestamp,
             labels=labels.get(name, 0),
             gain=d.evidence.get("audit_difference"),
             shortfall=asked.evidence.get("shortfall") if asked else None,
+            seconds=learnt.evidence.get("seconds") if learnt else None,
         )
-        for d, name, asked in zip(tested, names, said, strict=True)
+        for d, name, asked, learnt in zip(tested, names, said, took, strict=True)
     ]
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     library, name = strategy.split(":")
     with contextlib.redirect_stdout(sys.stderr):
         pick = importlib.import_module(f"with_{library}").STRATEGIES[name]
-        np.random.seed(seed)  # noqa: NPY002 (what both libraries draw from)
+        np.random.seed(seed)
         said = f"{PACKAGES[library]} {version(PACKAGES[library])}"
         for line in sys.stdin:
             with np.load(line.strip()) as day:

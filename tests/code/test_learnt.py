@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,24 @@ import pytest
 
 from core.workspace import Workspace
 from flows.learnt import MOST, learnt
+from pipelines.datasets.layout import MANIFEST
+from pipelines.datasets.manifest import Manifest
+from pipelines.datasets.partitions import add_partition
+from pipelines.datasets.reservoir import first_rows
 
 
-def dataset(root: Path, rows: int, encoder: str = "minilm") -> Workspace:
+def dataset(root: Path, n: int, encoder: str = "minilm") -> Workspace:
     place = Workspace(root)
-    place.dataset.mkdir(parents=True, exist_ok=True)
-    place.state.mkdir(exist_ok=True)
-    embeddings = [np.full(4, i % 2000, np.float16).tobytes() for i in range(rows)]
-    frame = pd.DataFrame({"row_id": range(rows), "embedding": embeddings, "encoder": encoder})
-    frame.loc[::10, "encoder"] = "another"
-    frame.to_parquet(place.dataset / "train.parquet", row_group_size=1000)
+    place.state.mkdir(exist_ok=True, parents=True)
+    times = pd.date_range("2026-01-05", periods=n, freq="min", tz="UTC")
+    table = pd.DataFrame({"text": "a", "label": "b", "timestamp": times}, index=range(n))
+    embeddings = np.repeat(np.arange(n)[:, None] % 2000, 4, axis=1)
+    rows = first_rows(table, embeddings, "train", encoder, datetime(2026, 1, 5, tzinfo=UTC))
+    rows.loc[::10, "encoder"] = "another"
+    for old in place.reservoir.glob("*/*.parquet"):
+        old.unlink()
+    add_partition(place.reservoir, "v0001", rows)
+    Manifest(("v0001",), np.array([n]), np.ones(n, np.uint8)).write(place.dataset / MANIFEST)
     return place
 
 
