@@ -113,7 +113,8 @@ def test_a_bet_on_rows_kept_apart_wins_nothing_within_the_budget(where: str) -> 
         found = draw(pool, sizes, chance, places, rng)
         seen = tuple(found.chances[wrong[found.rows]].tolist())
         labels = len(found.rows)
-        won.append(evidence([Round(START, 200.0, 0.1, seen, labels=labels, picks=labels)], bound))
+        round_ = Round(START, 200.0, 0.1, seen, labels=labels, picks=labels)
+        won.append(float(evidence([round_], np.array([bound]))[0]))
     assert np.mean(won) < 1 + 3 * np.std(won) / 1000**0.5
 
 

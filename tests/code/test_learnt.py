@@ -46,7 +46,6 @@ def test_rows_of_the_encoder_are_drawn_evenly(tmp_path: Path, rows: int) -> None
 def test_where_nothing_was_learnt(tmp_path: Path) -> None:
     assert learnt(Workspace(tmp_path), "minilm") is None
     assert learnt(dataset(tmp_path, 5), "tuned") is None
-    assert learnt(dataset(tmp_path, 0), "minilm") is None
 
 
 def test_a_dataset_is_read_once_and_the_next_one_anew(tmp_path: Path) -> None:
