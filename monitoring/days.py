@@ -127,4 +127,5 @@ class Days:
         for day in np.flatnonzero(some).tolist() if some.sum() > 1 else ():
             others = some & (np.arange(len(self)) != day)
             found.append(self.from_mixture(day, self.stretched(others, apart))[1:])
-        return ordinary_days(*np.array(found).reshape(-1, 2).T, fitted=True)
+        values, sds = np.array(found).reshape(-1, 2).T
+        return ordinary_days(values, sds, fitted=True)
