@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from core.errors import DatasetError
-from core.records import utc
+from core.records import Array, utc
 from core.texts import normal
 from core.workspace import Workspace
 from pipelines.datasets.layout import MANIFEST, from_spans, to_spans
@@ -72,11 +72,12 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
     _check_champion(workspace, inputs)
     found = scan_light(workspace, inputs.partitions)
     placed: pd.DataFrame = found.table.to_pandas()  # the index is a row's place
-    rows = placed.drop_duplicates("row_id", keep="last")  # of two annotations, the later
-    rows = rows[rows["timestamp"] <= inputs.as_of].sort_values(["timestamp", "row_id"])
-    held_out = rows[rows["set"].isin(HELD_OUT)]
-    able = rows[rows["set"] == "train"]
-    open_rows = able[~among(able["text"].map(normal), held_out["text"].map(normal))]
+    usable = ~placed["row_id"].duplicated(keep="last")  # of two annotations, the later
+    usable &= placed["timestamp"] <= inputs.as_of
+    held_out = {name: np.flatnonzero(usable & (placed["set"] == name)) for name in HELD_OUT}
+    able = np.flatnonzero(usable & (placed["set"] == "train"))
+    fence = placed["text"].iloc[np.concatenate([*held_out.values()])].map(normal)
+    open_rows = _in_time(placed, able[~among(placed["text"].iloc[able].map(normal), fence)])
     train = policy.form(open_rows.reset_index(drop=True), inputs.as_of, inputs.seed)
     if train.empty:
         raise DatasetError(
@@ -88,14 +89,20 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
         )
     sets = np.zeros(len(placed), np.uint8)
     sets[open_rows.index[among(open_rows["row_id"], train["row_id"])]] = 1 + SETS.index("train")
-    for name in HELD_OUT:
-        sets[held_out.index[held_out["set"] == name]] = 1 + SETS.index(name)
+    for name, places in held_out.items():
+        sets[places] = 1 + SETS.index(name)
     manifest = Manifest(inputs.partitions, found.counts, sets)
     manifest.write(workspace.dataset / MANIFEST)
     numbers = {**summary(manifest, placed), "fenced": len(able) - len(open_rows)}
     made = {"policy": policy.policy, **numbers, "schema_hash": schema_hash()}
     write_text(workspace.metrics / "datasets.json", json.dumps(made, indent=2) + "\n")
     return made
+
+
+def _in_time(placed: pd.DataFrame, places: Array) -> pd.DataFrame:
+    """The rows of these places in time order, each taken once."""
+    keys = placed[["timestamp", "row_id"]].iloc[places]
+    return placed.iloc[keys.sort_values(["timestamp", "row_id"]).index]
 
 
 def summary(manifest: Manifest, placed: pd.DataFrame) -> dict[str, Any]:
