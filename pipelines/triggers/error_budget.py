@@ -6,37 +6,35 @@ whatever they were picked for, decides:
 
     H0: the champion's error rate <= its error at promotion + budget
 
-The error at promotion is itself known from some hundred evaluation rows only, and the e-value holds
-whatever it was (`betting.proof`): 1 / alpha rejects. Each test runs from one retrain to the next, so a
-stream in which accuracy never falls has a false retrain with a chance of at most `alpha`, however long
-it is and however often it is looked at.
+The error at promotion is itself known from some hundred evaluation rows only. Half of `alpha` pays
+for its upper confidence limit, the other half for the test: wealth of 2 / alpha rejects. Each test runs
+from one retrain to the next, so a stream in which accuracy never falls has a false retrain with a
+chance of at most `alpha`, however long it is and however often it is looked at.
 
-A model that has just begun to learn a new topic is still wrong too often. For a week after a retrain
-for a proven loss the burden of proof is lighter, and the promise is taken as it was seen: an e-value
-of FOLLOW_UP is enough, and twice as much for each retrain that follows on such a one. So a chain has
-one false retrain at most, on average (1/2 + 1/4 + ...), and without a proven loss none begins.
+A model that has just begun to learn a new topic is still wrong too often, and one proof is enough. So
+in the week after a retrain for a proven loss no other is needed: the next retrain comes when the errors
+beyond what was promised at most are as many as the budget allows in a week. Errors are counted as the
+labels weigh them, and nothing is proven by that; without a proven loss no such chain begins.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.betting import evidence, proof
+from pipelines.triggers.betting import at_most, evidence
 from pipelines.triggers.policy import Situation, Trigger, alarms, days, last_seen
 
 KINDS = ("drift", "confidence", "accuracy", "feedback", "proxy")
 FRESH_DAYS = 7  # an alarm that led to no retrain for so long was none
-FOLLOW_UP = 2.0  # e-value that is enough for a retrain soon after one for a proven loss
 
 
 class ErrorBudget(Trigger):
     policy: Literal["error-budget"]
     budget: float = Field(
-        0.03, gt=0, lt=1, description="accuracy that may be lost after promotion without a retrain"
+        0.02, gt=0, lt=1, description="accuracy that may be lost after promotion without a retrain"
     )
     alpha: float = Field(
         0.05, gt=0, lt=0.5, description="chance of a retrain while no more than that was lost, at most"
@@ -49,50 +47,48 @@ class ErrorBudget(Trigger):
         promise, rounds = situation.promise, situation.rounds
         if promise is None or promise.rows == 0:
             return self.answer(situation, False, "no evaluation rows say what was promised")
-        usual = promise.wrong / promise.rows
-        bound = usual + self.budget
+        usual, limit = promise.wrong / promise.rows, at_most(promise, 1 - self.alpha / 2)
+        bound = limit + self.budget
         if bound >= 1:
             return self.answer(situation, False, f"no error is beyond {bound:.2f}")
         called = alarms(situation, *KINDS)
-        raised = sorted({a.timestamp for a in called})
-        labels = sum(r.labels for r in rounds)
-        wealth, needed = proof(rounds, promise, self.budget, raised), 1 / self.alpha
-        lighter = self._lighter(situation)
-        if lighter and wealth < needed:
-            wealth, needed = float(evidence(rounds, np.array([bound]), raised)[0]), lighter
+        wealth = evidence(rounds, bound, sorted({a.timestamp for a in called}))
+        answers, labels = sum(r.answers for r in rounds), sum(r.labels for r in rounds)
+        error = sum(r.error * r.answers for r in rounds) / answers if answers else 0.0
+        spent = answers * (error - limit) / (self.budget * FRESH_DAYS * situation.requests_per_day or 1)
+        proven = self._proven(situation)
         known: dict[str, Any] = {
             "e_value": wealth,
-            "needed": needed,
+            "needed": 2 / self.alpha,
             "bound": bound,
             "promised_error": usual,
+            "error": error,
             "labels": labels,
-            "follow_up": needed < 1 / self.alpha,
-            "false_retrain_rate": min(1.0, 1 / needed),
+            "spent": spent,
+            "proven": proven or wealth >= 2 / self.alpha,
+            "false_retrain_rate": None if proven else self.alpha,  # what is only counted has no bound
             "alarms": [a.key for a in called],
         }
-        so_far = f"{labels} labels, e-value {wealth:.3g}, {needed:g} needed"
-        allowed = f"{bound:.3f} (promised {usual:.3f} on {promise.rows} rows, budget {self.budget:g})"
-        if wealth < needed:
-            why = "testing" if self._fresh(situation) else "no alarm"
-            why = "following up" if needed < 1 / self.alpha else why
-            reason = f"{why}: {so_far} to prove an error beyond {allowed}"
-            return self.answer(situation, False, reason, **known)
-        error = sum(r.error * r.answers for r in rounds) / sum(r.answers for r in rounds)
-        rate = f"false retrains <= {known['false_retrain_rate']:.2g}"
-        reason = f"error {error:.3f} is beyond {allowed}: {so_far}; {rate}"
-        return self.answer(situation, True, reason, error=error, **known)
+        so_far = f"{labels} labels, e-value {wealth:.3g}, {2 / self.alpha:g} needed"
+        allowed = f"{bound:.3f} (promised {usual:.3f}, {limit:.3f} at most, budget {self.budget:g})"
+        if wealth >= 2 / self.alpha:
+            rate = f"false retrains <= {self.alpha:g}"
+            reason = f"error {error:.3f} is beyond {allowed}: {so_far}; {rate}"
+            return self.answer(situation, True, reason, **known)
+        if proven:
+            what = f"following up: error {error:.3f}, promised {usual:.3f}, {limit:.3f} at most"
+            reason = f"{what}: {spent:.0%} of a week's budget spent since the retrain, {labels} labels"
+            return self.answer(situation, spent >= 1, reason, **known)
+        why = "testing" if self._fresh(situation) else "no alarm"
+        reason = f"{why}: {so_far} to prove an error beyond {allowed}"
+        return self.answer(situation, False, reason, **known)
 
-    def _lighter(self, situation: Situation) -> float | None:
-        """What is enough now, days after a retrain for a proven loss: it may have come too early."""
+    def _proven(self, situation: Situation) -> bool:
+        """Whether the last retrain, days ago, was for a proven loss: it may have come too early."""
         if situation.asked is None or days(situation.age) > FRESH_DAYS:
-            return None
+            return False
         said = [situation.asked.evidence, *situation.asked.evidence.get("of", [])]
-        found = [e for e in said if "e_value" in e and e["e_value"] >= e["needed"]]
-        if not found:
-            return None
-        last = float(found[0]["needed"])
-        needed = FOLLOW_UP if last >= 1 / self.alpha else 2 * last
-        return needed if needed < 1 / self.alpha else None
+        return any(e.get("proven", False) for e in said)
 
     def labels_wanted(self, situation: Situation, /) -> int:
         return self.labels if self._fresh(situation) else 0
