@@ -119,7 +119,7 @@ def _one_encoder(window: Window) -> tuple[Window, str]:
 
 def _known(home: Home, encoder: str) -> Known:
     """Rows of the newest dataset that have an embedding by this encoder, evenly drawn if many."""
-    rows = _stored(home, "train", "label")
+    rows = _stored(home, TRAIN, "label")
     rows = rows[rows["encoder"] == encoder]
     rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
     return Known(_matrix(rows["embedding"]), rows["label"].to_numpy(dtype=object))
@@ -127,7 +127,7 @@ def _known(home: Home, encoder: str) -> Known:
 
 def _held_out(home: Home, encoder: str) -> HeldOut:
     """Rows that evaluate: those of the newest dataset, and audit picks that no dataset has yet."""
-    rows = _stored(home, "eval", "text")
+    rows = _stored(home, TESTED, "text")
     waiting = home.store.audited(MOST_HELD_OUT)
     found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
     found = [embedding for _, name, embedding in waiting if name == encoder] + found
@@ -135,14 +135,14 @@ def _held_out(home: Home, encoder: str) -> HeldOut:
     return HeldOut(texts, _matrix(found[:MOST_HELD_OUT]))
 
 
-def _stored(home: Home, name: str, column: str) -> pd.DataFrame:
-    """A column of data/dataset/NAME.parquet, with encoder and embedding (float16 bytes) of its rows."""
+def _stored(home: Home, sets: Sequence[str], column: str) -> pd.DataFrame:
+    """A column of the rows of the newest dataset, with their encoder and embedding (float16 bytes)."""
     import pandas as pd
 
-    columns, page = [column, "encoder", "embedding"], home.workspace.dataset / f"{name}.parquet"
-    if not page.is_file():
+    columns = [column, "encoder", "embedding"]
+    if not (home.workspace.dataset / MANIFEST).is_file():
         return pd.DataFrame({c: [] for c in columns}, dtype=object)
-    return pd.read_parquet(page, columns=columns)
+    return rows_here(home.workspace, sets, columns)
 
 
 def _matrix(stored: Iterable[bytes]) -> Array:

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
+from core.near import PLACES
 from core.records import Array
-from pipelines.curation.near import PLACES
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 from pipelines.curation.rowwise import rowwise

@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import DataError
+from core.near import unit
 from core.records import Array
 from pipelines.curation.logistic import odds
-from pipelines.curation.near import unit
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 from pipelines.curation.rowwise import rowwise

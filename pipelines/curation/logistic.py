@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.near import unit
 from core.records import Array
-from pipelines.curation.near import unit
 from pipelines.curation.rowwise import rowwise
 
 MOST = 5000  # rows of either set that are looked at

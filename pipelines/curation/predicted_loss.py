@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 
 from core.models.head import fit_head
+from core.near import unit
 from core.records import Array
 from pipelines.curation.entropy import entropies
 from pipelines.curation.least_confidence import doubt
 from pipelines.curation.margin import margins
-from pipelines.curation.near import unit
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Known, Pool
 from pipelines.curation.rowwise import rowwise

@@ -12,6 +12,4 @@ from pipelines.datasets.mixed import Mixed
 from pipelines.datasets.sample import Sample
 from pipelines.datasets.window import Window
 
-Datasets = Annotated[
-    All | Window | Mixed | Sample | ClassBalanced, Field(discriminator="policy")
-]
+Datasets = Annotated[All | Window | Mixed | Sample | ClassBalanced, Field(discriminator="policy")]

@@ -16,11 +16,12 @@ from pipelines.datasets.manifest import Manifest
 from pipelines.datasets.partitions import in_folder
 
 TRAIN, EVALUATION = ("train",), ("eval", "audit")
+TESTED = (*EVALUATION, "recent", "regression")  # what a candidate is tested on
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A version and its rows by label: one row a label, one column a set (train, eval, audit)."""
+    """A version and its rows by label: one row a label, one column a set."""
 
     version: DatasetVersion
     counts: pd.DataFrame

@@ -8,9 +8,10 @@ of the same number cost nothing, so the manifest of a million rows is some kilob
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -23,17 +24,21 @@ from core.errors import DatasetError
 from core.records import Array
 from pipelines.datasets.partitions import SCHEMA, Locate, scan
 
-SETS = ("train", "eval", "audit")
+SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
 NAMES = pa.array(["", *SETS])
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """partitions: oldest first. counts: rows of each. sets: (rows,) uint8, in their order."""
+    """partitions: oldest first. counts: rows of each. sets: (rows,) uint8, in their order.
+
+    renamed: labels of the partitions that are called otherwise in this version: old -> new.
+    """
 
     partitions: tuple[str, ...]
     counts: Array
     sets: Array
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def ends(self) -> Array:
@@ -56,7 +61,13 @@ class Manifest:
             table = table.set_column(table.column_names.index("set"), "set", names)
         table = table.sort_by([("timestamp", "ascending"), ("row_id", "ascending")])
         frame: pd.DataFrame = table.select(wanted).to_pandas()
+        if "label" in wanted:
+            frame["label"] = self.called(frame["label"])
         return frame
+
+    def called(self, labels: pd.Series[str]) -> pd.Series[str]:
+        """What labels of the partitions are called in this version."""
+        return labels.replace(dict(self.renamed)) if self.renamed else labels
 
     def touched(self, chosen: Array) -> list[int]:
         """Which partitions hold a chosen row; chosen: (rows,) bool."""
@@ -84,7 +95,7 @@ class Manifest:
         path.parent.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f".{path.name}.half")
         pq.write_table(
-            table.replace_schema_metadata({"sets": ",".join(SETS)}),
+            table.replace_schema_metadata(self._notes()),
             half,
             compression="zstd",
             use_dictionary=["sets.list.element"],
@@ -93,6 +104,13 @@ class Manifest:
             store_schema=False,
         )
         os.replace(half, path)
+
+    def _notes(self) -> dict[str, str]:
+        """SETS as far as they are used, so that versions of before keep their bytes."""
+        used = max(3, int(self.sets.max(initial=0)))
+        names = {"sets": ",".join(SETS[:used])}
+        renamed = json.dumps(dict(sorted(self.renamed.items())), ensure_ascii=False)
+        return {**names, "renamed": renamed} if self.renamed else names
 
     @staticmethod
     def load(path: Path) -> Manifest:
@@ -105,6 +123,7 @@ class Manifest:
                     tuple(table.column("partition").to_pylist()),
                     np.diff(lists.offsets.to_numpy()).astype(np.int64),
                     lists.flatten().to_numpy().astype(np.uint8),
+                    json.loads((table.schema.metadata or {}).get(b"renamed", b"{}")),
                 )
         except FileNotFoundError:
             raise DatasetError(
@@ -112,7 +131,7 @@ class Manifest:
                 where=str(path),
                 do="everloop data checkout VERSION",
             ) from None
-        except (pa.ArrowException, OSError, KeyError, TypeError) as fault:
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as fault:
             raise DatasetError(
                 "this is not a manifest",
                 where=str(path),

@@ -25,8 +25,8 @@ class Formation(Section):
         0.5,
         ge=0,
         le=1,
-        description="share of a version's new rows that may fail an expectation; they are left out, and "
-        "beyond it no version is made",
+        description="share of a version's new rows that may fail an expectation: they are left out, "
+        "and beyond it no version is made",
     )
 
     def form(self, rows: pd.DataFrame, as_of: datetime, seed: int, /) -> pd.DataFrame:

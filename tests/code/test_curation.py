@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.near import mapped, near_any, units
 from core.records import Array, Feedback
 from flows.curate import curate, gather
 from flows.home import Home, open_home
 from pipelines.curation.draw import inclusion, pivotal, systematic
-from pipelines.curation.near import mapped, near_any, units
 from pipelines.curation.order import apart
 from pipelines.curation.pool import Pool
 from pipelines.curation.random import Random
