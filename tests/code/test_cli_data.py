@@ -33,7 +33,7 @@ def test_log(shop: Path, empty: Path) -> None:
         ["v0002", "2026-01-06 00:00", "+9 train, +3 audit", "69", "6"],
         ["v0001", "2026-01-05 00:00", "+60 train, +30 eval", "60", "6"],
     ]
-    assert [x.split("  ")[-1] for x in lines[1:3]] == ["9 new labels, 8 wanted"] * 2
+    assert [x.split("  ")[-1] for x in lines[1:3]] == ["labels: 9 new labels, 8 needed"] * 2
     assert said("log", "v0001", "-w", shop).count("\n") == 2
     assert said("log", "-w", empty).startswith("no dataset version yet")
     assert "there is no dataset version v9" in refused("data", "log", "v9", "-w", shop)

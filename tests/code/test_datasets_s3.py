@@ -58,7 +58,7 @@ def use(workspace: Workspace, url: str, server: str, default: bool = False) -> N
     """Add the remote `cloud`."""
     path = workspace.root / ".dvc/config.local"
     core = "[core]\n    remote = cloud\n" if default else "[core]\n"
-    text = path.read_text().replace("[core]\n", core)
+    text = (path.read_text() if path.exists() else "[core]\n").replace("[core]\n", core)
     path.write_text(f"{text}['remote \"cloud\"']\n    url = {url}\n    endpointurl = {server}\n")
 
 
