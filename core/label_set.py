@@ -3,8 +3,8 @@
     everloop label set merge card_lost card_stolen --into card_gone
 
 Version n is what the first n operations make of the labels that were declared, or came up by
-themselves. A name that is gone is never used again, so what an old label is called today does not depend on when it
-was given, and data of any age can be read forward.
+themselves. A name that is gone is never used again, so what an old label is called today does not
+depend on when it was given, and data of any age can be read forward.
 """
 
 from __future__ import annotations

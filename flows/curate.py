@@ -7,7 +7,7 @@ named collections, once each.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,6 +23,8 @@ from flows.situation import situation
 from flows.topics import candidates
 from pipelines.curation.policy import TEST, answered
 from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.datasets.contents import TESTED, TRAIN, rows_here
+from pipelines.datasets.layout import MANIFEST
 
 if TYPE_CHECKING:
     import pandas as pd

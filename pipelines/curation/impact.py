@@ -13,9 +13,9 @@ import numpy as np
 
 from core.near import PLACES
 from core.records import Array
+from core.rowwise import rowwise
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
-from pipelines.curation.rowwise import rowwise
 
 
 class Impact(Curation):

@@ -1,7 +1,8 @@
 """What the new rows of a version must be before there is a tag, as a Great Expectations suite.
 
 A row that fails is left out and stands in quarantine/dataset-v0007.csv with the reasons; its label
-stays in the store. Where more than `datasets.max_failed` of them fail, something else is wrong: no version.
+stays in the store. Where more than `datasets.max_failed` of them fail, something else is wrong: no
+version.
 """
 
 from __future__ import annotations

@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from core.near import AT_A_TIME, NEAR, Map, mapped, near_any, unit
+from core.near import NEAR, Map, mapped, near_any, unit
 from core.records import Array
+from core.rowwise import AT_A_TIME
 from core.texts import words
 from pipelines.datasets.partitions import among
 
 # A cosine of 0.956 for MiniLM on CLINC150, where every such pair has one label: "why was my card
-# declined yesterday" beside "i wonder why my card got declined yesterday". It costs 1.6 % of the rows beside 300
-# held-out ones; curation's NEAR would cost 0.4 % and let that pair through.
+# declined yesterday" beside "i wonder why my card got declined yesterday". It costs 1.6 %
+# of the rows beside 300 held-out ones; curation's NEAR would cost 0.4 % and let that pair through.
 PARAPHRASE = 0.05
 DIGITS = 3  # of the threshold, so that no machine's rounding moves it
 
