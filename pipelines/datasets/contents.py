@@ -35,6 +35,8 @@ class Contents:
             "parent": v.parent or "none",
             "revision": v.revision,
             "commit": f"{v.commit[:12]} (tag dataset/{v.id})",
+            "label set": f"version {v.label_set}",
+            "schema": v.schema_hash,
             "rows": ", ".join(f"{n} {name}" for name, n in v.rows.items()),
         }
         width = max((len(x) for x in self.counts.index), default=0) + 2

@@ -25,6 +25,7 @@ from core.records import Array
 from pipelines.datasets.partitions import SCHEMA, Locate, scan
 
 SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
+RENAMED = b"renamed"  # in the file's metadata
 NAMES = pa.array(["", *SETS])
 
 
@@ -94,23 +95,20 @@ class Manifest:
         table = pa.table({"partition": pa.array(self.partitions, pa.string()), "sets": lists})
         path.parent.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f".{path.name}.half")
-        pq.write_table(
-            table.replace_schema_metadata(self._notes()),
+        with pq.ParquetWriter(
             half,
+            table.schema,
             compression="zstd",
             use_dictionary=["sets.list.element"],
             column_encoding={"partition": "DELTA_BYTE_ARRAY"},
             write_statistics=False,
             store_schema=False,
-        )
+        ) as file:
+            file.write_table(table)
+            if self.renamed:
+                text = json.dumps(dict(sorted(self.renamed.items())), ensure_ascii=False)
+                file.add_key_value_metadata({RENAMED: text.encode()})
         os.replace(half, path)
-
-    def _notes(self) -> dict[str, str]:
-        """SETS as far as they are used, so that versions of before keep their bytes."""
-        used = max(3, int(self.sets.max(initial=0)))
-        names = {"sets": ",".join(SETS[:used])}
-        renamed = json.dumps(dict(sorted(self.renamed.items())), ensure_ascii=False)
-        return {**names, "renamed": renamed} if self.renamed else names
 
     @staticmethod
     def load(path: Path) -> Manifest:
@@ -123,7 +121,7 @@ class Manifest:
                     tuple(table.column("partition").to_pylist()),
                     np.diff(lists.offsets.to_numpy()).astype(np.int64),
                     lists.flatten().to_numpy().astype(np.uint8),
-                    json.loads((table.schema.metadata or {}).get(b"renamed", b"{}")),
+                    json.loads((file.metadata.metadata or {}).get(RENAMED, b"{}")),
                 )
         except FileNotFoundError:
             raise DatasetError(

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from core.near import mapped, near_any, units
@@ -19,6 +18,7 @@ from pipelines.curation.order import apart
 from pipelines.curation.pool import Pool
 from pipelines.curation.random import Random
 from pipelines.curation.round import Sizes, draw
+from pipelines.datasets.contents import TRAIN, rows_here
 from pipelines.triggers.betting import evidence
 from pipelines.triggers.policy import Round
 from tests.laws.windows import START, window
@@ -239,7 +239,7 @@ def test_a_round_looks_at_what_is_stored(looped: Home) -> None:
     (folder / "broken.csv").write_text("words\nno\n")
     pool = gather(home, start, end)
     assert np.flatnonzero(pool.complaints).tolist() == [0, 2]
-    train = pd.read_parquet(home.workspace.dataset / "train.parquet")
+    train = rows_here(home.workspace, TRAIN)
     same = train["encoder"] == rows["encoder"][0]
     assert len(pool.known) == same.sum() > 0
     assert pool.known.labels.tolist() == train.loc[same, "label"].tolist()
