@@ -25,7 +25,7 @@ from pipelines.curation.cover import wants
 from pipelines.curation.pacing import USUAL, Account, Look
 from pipelines.curation.policy import TEST, answered
 from pipelines.curation.pool import HeldOut, Known, Pool
-from pipelines.datasets.contents import EVALUATION, TRAIN, rows_here
+from pipelines.datasets.contents import TESTED, TRAIN, rows_here
 from pipelines.datasets.layout import MANIFEST
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _known(home: Home, encoder: str) -> Known:
 
 def _held_out(home: Home, encoder: str) -> HeldOut:
     """Rows that evaluate: those of the newest dataset, and audit picks that no dataset has yet."""
-    rows = _stored(home, EVALUATION, "text")
+    rows = _stored(home, TESTED, "text")
     waiting = home.store.audited(MOST_HELD_OUT)
     found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
     found = [embedding for _, name, embedding in waiting if name == encoder] + found
@@ -154,7 +154,7 @@ def _held_out(home: Home, encoder: str) -> HeldOut:
 
 
 def _stored(home: Home, sets: Sequence[str], column: str) -> pd.DataFrame:
-    """A column of the newest dataset's rows, with their encoder and embedding (float16 bytes)."""
+    """A column of the rows of the newest dataset, with their encoder and embedding (float16 bytes)."""
     import pandas as pd
 
     columns = [column, "encoder", "embedding"]

@@ -13,8 +13,10 @@ from typing import Any
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows.home import Home
+from flows.label_set import declared
 from flows.labels import claimed
 from flows.model_stages import test_candidate, train_candidate
+from flows.regression import regression_rows, with_collections
 from flows.state import progress_of
 from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import roll_back
@@ -51,9 +53,10 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
     number = int(plan["id"][1:])
 
     def make() -> dict[str, Any]:
-        rows = claimed(home, plan["id"], as_of)
         parent = f"v{number - 1:04d}"
-        asked = Plan(plan["id"], as_of, number, parent, plan["reason"])
+        named = regression_rows(home, parent, as_of)
+        rows = with_collections(claimed(home, plan["id"], as_of), named)
+        asked = Plan(plan["id"], as_of, number, parent, plan["reason"], declared(home))
         champion = home.registry.path(plan["champion"])
         return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
 

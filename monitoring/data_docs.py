@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.expectations import batches, quietly
 from core.records import Window
 from monitoring import Expectation
-from monitoring.expectations import batches, quietly, suite_of
+from monitoring.expectations import suite_of
 
 EXAMPLES = 10  # values that a failed check shows
 FOREIGN = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*>|<footer\b.*?</footer>", re.S)

@@ -16,13 +16,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from core.near import unit
 from core.records import Array
+from core.rowwise import rowwise
 from pipelines.curation.draw import inclusion
 from pipelines.curation.least_confidence import doubt
-from pipelines.curation.near import unit
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
-from pipelines.curation.rowwise import rowwise
 
 MOST = 1500  # units of the greatest weight, which are to be covered, by themselves
 RIDGE = 0.1

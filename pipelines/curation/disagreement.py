@@ -14,10 +14,10 @@ from pydantic import Field
 
 from core.models.head import Head, fit_head
 from core.records import Array
+from core.rowwise import rowwise
 from pipelines.curation.entropy import entropy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
-from pipelines.curation.rowwise import rowwise
 
 
 class Disagreement(Curation):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.near import unit
 from core.records import Array
-from pipelines.curation.near import unit
-from pipelines.curation.rowwise import rowwise
+from core.rowwise import rowwise
 
 MOST = 5000  # rows of either set that are looked at
 STRENGTH = 1000.0  # how much the data says beside the penalty, however many rows there are

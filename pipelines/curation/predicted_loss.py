@@ -13,14 +13,14 @@ from typing import Literal
 import numpy as np
 
 from core.models.head import fit_head
+from core.near import unit
 from core.records import Array
+from core.rowwise import rowwise
 from pipelines.curation.entropy import entropies
 from pipelines.curation.least_confidence import doubt
 from pipelines.curation.margin import margins
-from pipelines.curation.near import unit
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Known, Pool
-from pipelines.curation.rowwise import rowwise
 
 FOLDS = 3
 LEAST = 1e-3  # probability: what a head cannot know costs about 7 nats, no more
