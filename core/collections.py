@@ -95,7 +95,7 @@ def add(root: Path, name: str, path: Path, columns: Columns = COLUMNS) -> tuple[
         )
     known = read(target) if name in there else pd.DataFrame({"text": [], "label": []}, dtype=object)
     whole = _one_label(path, pd.concat([known, read(path, columns)]))
-    _write(target, whole)
+    write(target, whole)
     return target, len(whole) - len(known)
 
 
@@ -108,7 +108,8 @@ def check_name(name: str, where: str) -> None:
         )
 
 
-def _write(target: Path, rows: pd.DataFrame) -> None:
+def write(target: Path, rows: pd.DataFrame) -> None:
+    """Make a CSV file of these rows; a reader sees the old one or the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

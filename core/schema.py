@@ -81,6 +81,25 @@ writers = Table(  # new in 2: how far each writer's groups are in the store
     Column("number", BigInteger, nullable=False),
 )
 
+served = Table(  # new in 4: answers in the log by model, so that nobody has to count them
+    "served",
+    metadata,
+    Column("model_version", String(64), primary_key=True),
+    Column("variant", String(16), primary_key=True),
+    Column("predictions", BigInteger, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("until", Utc, nullable=False),
+)
+
+tombstones = Table(  # new in 4: rows that were forgotten; nothing of what they said
+    "tombstones",
+    metadata,
+    Column("row_id", String(36), primary_key=True),
+    Column("timestamp", Utc, nullable=False),  # when it was asked for
+    Column("asked", String(16), nullable=False),  # by user | prediction | text
+    Column("done", Boolean, nullable=False, index=True),
+)
+
 feedback = Table(
     "feedback",
     metadata,

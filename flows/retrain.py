@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
+from flows.forget import finish
 from flows.home import Home
 from flows.label_set import declared
 from flows.labels import claimed
@@ -30,6 +31,9 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
     progress = progress_of(home)
     if progress["last"] == now.isoformat() and not progress["plan"]:
         return dict(progress["result"])
+    if not progress["plan"] and home.store.get("forgetting"):
+        finish(home, now)
+        progress = progress_of(home)
     plan = progress["plan"] or {
         "id": f"v{progress['done'] + 1:04d}",
         "as_of": now.isoformat(),

@@ -26,9 +26,9 @@ __all__ = [
     "curate",
     "decide",
     "end_rollout",
-    "forget",
     "loop",
     "monitor",
+    "retire",
     "retrain",
     "roll_out",
 ]
@@ -52,17 +52,17 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(home, now)))
     if decision["verdict"] == "retrain":
         done(f"retrain/{now.isoformat()}", lambda: retrain(home, now, decision["reason"]))
-    forget(home, now)
+    retire(home, now)
 
 
-def forget(home: Home, now: datetime) -> None:
+def retire(home: Home, now: datetime) -> None:
     """Delete what was logged longer ago than `logging.retention_days`."""
     days = home.strategy.logging.retention_days
     if days is None:
         return
 
     def clear() -> dict[str, Any]:
-        deleted = home.store.forget(now - timedelta(days=days), now.isoformat())
+        deleted = home.store.retire(now - timedelta(days=days), now.isoformat())
         if deleted:
             reason = f"{deleted} predictions are older than {days} days"
             evidence = {"deleted": deleted, "days": days}

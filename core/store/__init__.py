@@ -12,7 +12,9 @@ from core.store.claims import Claims
 from core.store.decisions import Decisions
 from core.store.embeddings import Embeddings, text_hash
 from core.store.examples import Examples
+from core.store.forgetting import Forgetting
 from core.store.keys import Keys
+from core.store.lineage import Lineage
 from core.store.predictions import Predictions
 from core.store.retention import Retention
 from core.store.samples import Samples
@@ -23,7 +25,18 @@ __all__ = ["Store", "text_hash"]
 
 
 class Store(
-    Predictions, Windows, Claims, Decisions, Embeddings, Retention, System, Keys, Samples, Examples
+    Predictions,
+    Windows,
+    Claims,
+    Decisions,
+    Embeddings,
+    Retention,
+    Forgetting,
+    Lineage,
+    System,
+    Keys,
+    Samples,
+    Examples,
 ):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
@@ -44,6 +57,7 @@ class Store(
             self._add_columns(schema.decisions)
             self._add_columns(schema.feedback)
             self.mark_settled()
+            self.count_served()
         if found in (None, 1, 2, 3):
             self.set("schema", schema.VERSION)
         elif found != schema.VERSION:

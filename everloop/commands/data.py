@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from everloop.commands import data_store
+from everloop.commands import data_rows, data_store
 from everloop.commands.options import WorkspaceOption
 
 app = typer.Typer(
@@ -113,10 +113,15 @@ def checkout(version: Version, workspace: WorkspaceOption = Path()) -> None:
     Example: everloop data checkout v0003
     """
     from core import workspace as places
+    from pipelines.datasets.erase import gone_here
     from pipelines.datasets.versions import checkout as bring
 
-    bring(places.find(workspace).root, version)
+    place = places.find(workspace)
+    bring(place.root, version)
+    gone = gone_here(place)
     typer.echo(f"data/ is now {version}; dvc repro trains and tests on it")
+    if gone:
+        typer.echo(f"of {version} {gone}")
 
 
 @app.command()
@@ -145,3 +150,4 @@ def export(
 
 
 data_store.add_to(app)
+data_rows.add_to(app)

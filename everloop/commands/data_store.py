@@ -59,7 +59,8 @@ def _told(check: Check) -> str:
     if check.faults:
         return "\n".join([f"{check.id}  NOT WHOLE  {what}", *(f"  {f}" for f in check.faults)])
     rows = f", {check.rows} rows" if check.rows else ""
-    return f"{check.id}  whole  {what}{rows}"
+    gone = f"; {check.forgotten}" if check.forgotten else ""
+    return f"{check.id}  whole  {what}{rows}{gone}"
 
 
 def push(versions: Versions = None, remote: Remote = None, workspace: WorkspaceOption = Path()) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DatasetError
+from pipelines.datasets.forgotten import Rewritten, entries, replaced
 from pipelines.datasets.git import Git
-from pipelines.datasets.layout import pointer
+from pipelines.datasets.layout import FORGOTTEN, pointer
 from pipelines.datasets.lock import WAIT_SECONDS
-from pipelines.datasets.objects import Objects
+from pipelines.datasets.objects import Objects, md5
 
 
 class Repository(Git):
@@ -40,18 +42,22 @@ class Repository(Git):
         """Make the folders what their .dvc files and dvc.lock say, from the cache or the remote."""
         with self._dvc() as dvc, self._locked(dvc):
             outs = [out for s in self._stages(dvc, folders, stage) for out in s.outs if out.use_cache]
-            here = Objects(dvc)
+            here = Objects(dvc, replaced=self.replaced())
             listings = [out.hash_info.value for out in outs]
             here.bring(listings)
             here.bring(oid for listing in listings for oid in here.listing(listing).values())
             for out in outs:
-                out.checkout(force=True)
+                if here.listing(out.hash_info.value) == here.written(out.hash_info.value):
+                    out.checkout(force=True)
+                else:
+                    _copy(here, out)
 
     def moved(self, folders: Sequence[str]) -> list[str]:
         """Which of these folders are not what their .dvc files say."""
         with self._dvc() as dvc:
             outs = [out for s in self._stages(dvc, folders, None) for out in s.outs]
-            changed = [o.fs_path for o in outs if not o.exists or o.changed_checksum()]
+            here = Objects(dvc, replaced=self.replaced())
+            changed = [o.fs_path for o in outs if not o.exists or not _unchanged(here, o)]
             return [str(Path(p).relative_to(self.root)) for p in changed]
 
     def unsaved(self, folders: Sequence[str]) -> list[str]:
@@ -66,7 +72,25 @@ class Repository(Git):
     def objects(self, remote: str | None = None) -> Iterator[Objects]:
         """The DVC cache and a remote, the default one unless named."""
         with self._dvc() as dvc:
-            yield Objects(dvc, remote)
+            yield Objects(dvc, remote, self.replaced())
+
+    def replaced(self) -> dict[str, str]:
+        """Files that had rows which were forgotten, and those that stand for them."""
+        return replaced(self.forgotten())
+
+    def forgotten(self) -> list[Rewritten]:
+        """What was written anew: by the newest version, whatever is in the folder, and by an erasure
+        that is under way."""
+        newest = next(reversed(self.tags().values()), "") if (self.root / ".git").exists() else ""
+        path = self.root / FORGOTTEN
+        texts = [path.read_text(encoding="utf-8")] if path.exists() else []
+        texts += self.read(newest, [FORGOTTEN]) if newest else []
+        found = [e for text in texts for e in entries(text, str(path))]
+        return list(dict.fromkeys(found))
+
+    def remotes(self) -> list[str]:
+        with self._dvc() as dvc:
+            return list(dvc.config["remote"])
 
     def _point(self, folder: str) -> None:
         """A .dvc file for a folder that has none yet."""
@@ -115,3 +139,24 @@ class Repository(Git):
                 yield repo
         except (DvcException, OSError) as fault:
             raise DatasetError("DVC refuses", where=str(self.root), got=str(fault)) from fault
+
+
+def _unchanged(here: Objects, out: Any) -> bool:
+    """Whether a folder is what its pointer says, or that without rows which were forgotten."""
+    oid = out.hash_info.value
+    if not out.changed_checksum():
+        return True
+    folder = Path(out.fs_path)
+    if here.lacking([oid]) or here.listing(oid) == here.written(oid):
+        return False
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): md5(p) for p in files} == here.listing(oid)
+
+
+def _copy(here: Objects, out: Any) -> None:
+    """A folder whose files are no longer those that DVC would link."""
+    folder = Path(out.fs_path)
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, oid in here.listing(out.hash_info.value).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(here.path(oid), folder / name)

@@ -4,6 +4,7 @@ data/reservoir/v0033/v0040.parquet   rows of one partition; 32 partitions a bloc
 data/blocks/v0033.dvc                the hash of that block
 data/champion, data/champion.dvc     the model a candidate starts from
 data/dataset, dvc.lock               the manifest of the version
+data/forgotten.json                  which partitions were written anew to forget rows
 
 A folder of n files costs DVC a listing of n hashes whenever one is added, so the reservoir is many
 small folders: a listing is 2 kB at most, and 1,000 days are 32 pointers.
@@ -22,6 +23,7 @@ RESERVOIR, BLOCKS = "data/reservoir", "data/blocks"
 CHAMPION, DATASET = "data/champion", "data/dataset"
 VERSION_FILE, METRICS, LOCK = "data/version.json", "metrics/datasets.json", "dvc.lock"
 MANIFEST = "manifest.parquet"
+FORGOTTEN = "data/forgotten.json"
 STAGE = "datasets"
 BLOCK = 32
 YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built in

@@ -1,8 +1,8 @@
 """Which rows of the reservoir a dataset version is made of: data/dataset/manifest.parquet.
 
 One line a partition: its name, and a list with one number for each of its rows: 0 for a row that stays
-out, else 1 + its place in SETS. Partitions are never rewritten, so a place is a row for good; and runs
-of the same number cost nothing, so the manifest of a million rows is some kilobytes.
+out, else 1 + its place in SETS. A row keeps its place (one that is forgotten is blanked there), and
+runs of the same number cost nothing, so the manifest of a million rows is some kilobytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from core.errors import DatasetError
 from core.records import Array
-from pipelines.datasets.partitions import SCHEMA, Locate, scan
+from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 
 SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
 RENAMED = b"renamed"  # in the file's metadata
@@ -51,18 +51,19 @@ class Manifest:
     def rows(
         self, locate: Locate, sets: Sequence[str] = SETS, columns: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """The rows of some sets, in time order; `set` says which. Columns as in the reservoir."""
+        """The rows of some sets, in time order; `set` says which. Columns as in the reservoir.
+        Rows that were forgotten since are left out."""
         wanted = list(columns or SCHEMA.names)
         chosen = np.isin(self.sets, [1 + SETS.index(s) for s in sets])
         parts = self.touched(chosen)
-        needed = list(dict.fromkeys([*wanted, "timestamp", "row_id"]))
+        needed = list(dict.fromkeys([*wanted, *KEYS]))
         found = scan(locate, [self.partitions[i] for i in parts], needed)
         self.check(parts, found.counts)
         inside = np.repeat(np.isin(np.arange(len(self.counts)), parts), self.counts)
         table = found.table.filter(pa.array(chosen[inside]))
-        if "set" in wanted:
-            names = NAMES.take(pa.array(self.sets[chosen]))
-            table = table.set_column(table.column_names.index("set"), "set", names)
+        here = pc.not_equal(table["set"], GONE)
+        names = NAMES.take(pa.array(self.sets[chosen]))
+        table = table.set_column(table.column_names.index("set"), "set", names).filter(here)
         table = table.sort_by([("timestamp", "ascending"), ("row_id", "ascending")])
         frame: pd.DataFrame = table.select(wanted).to_pandas()
         if "label" in wanted:

@@ -23,8 +23,12 @@ MISSING = "the data of a version is neither in the DVC cache nor at the remote"
 class Objects:
     """The objects of one workspace, while its DVC repository is open. Oids are DVC's md5 hashes."""
 
-    def __init__(self, dvc: Any, remote: str | None = None) -> None:
+    def __init__(
+        self, dvc: Any, remote: str | None = None, replaced: Mapping[str, str] | None = None
+    ) -> None:
+        """replaced: oids of files that had rows which were forgotten -> those that stand for them."""
         self._dvc = dvc
+        self.replaced = replaced or {}
         self._name = remote
         self.cache: Any = dvc.cache.local
 
@@ -68,7 +72,12 @@ class Objects:
         return set(oids) - set(there)
 
     def listing(self, oid: str) -> dict[str, str]:
-        """The files of a folder: name -> oid, from the cache. Raises DatasetError."""
+        """The files of a folder as they may be read today: name -> oid. Raises DatasetError."""
+        listed = self.written(oid)
+        return {name: self.replaced.get(file, file) for name, file in listed.items()}
+
+    def written(self, oid: str) -> dict[str, str]:
+        """The files of a folder as they were when it was listed."""
         try:
             listed = json.loads(self.path(oid).read_bytes())
             return {entry["relpath"]: entry["md5"] for entry in listed}

@@ -24,7 +24,7 @@ SCHEMA = pa.schema(
         pa.field("timestamp", pa.timestamp("us", "UTC"), nullable=False),  # of the request
         pa.field("text", pa.string(), nullable=False),
         pa.field("label", pa.string(), nullable=False),
-        pa.field("set", pa.string(), nullable=False),  # train | eval | audit
+        pa.field("set", pa.string(), nullable=False),  # train | eval | audit, or GONE
         pa.field("embedding", pa.binary()),  # float16
         pa.field("encoder", pa.string()),
         pa.field("segments", pa.string()),  # JSON
@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
     ]
 )
 LIGHT = tuple(n for n in SCHEMA.names if n != "embedding")
+GONE = "gone"  # the set of a row that was forgotten: its place stays, what it said does not
 KEYS = ("row_id", "timestamp", "set")
 Locate = Callable[[str], Path]  # where the file of a partition is
 
@@ -66,11 +67,11 @@ def add_partition(reservoir: Path, name: str, rows: pd.DataFrame) -> Path:
             got=f"{len(rows)} rows, not the ones that are there",
             expected="rows under a new partition name",
         )
-    _write(path, table)
+    write(path, table)
     return path
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def write(path: Path, table: pa.Table) -> None:
     """The same rows give the same bytes; a reader sees the old file or the new one.
 
     Without statistics, which nobody asks and which cost 20 rows a third of their own size.
@@ -112,7 +113,7 @@ def read(
     needed = list(dict.fromkeys([*wanted, *KEYS]))
     found = scan(in_folder(reservoir), here if partitions is None else partitions, needed)
     rows: pd.DataFrame = found.table.to_pandas()
-    rows = rows.drop_duplicates("row_id", keep="last")
+    rows = rows[rows["set"] != GONE].drop_duplicates("row_id", keep="last")
     if sets is not None:
         rows = rows[rows["set"].isin(list(sets))]
     return rows.sort_values(["timestamp", "row_id"], ignore_index=True)[wanted]

@@ -21,6 +21,7 @@ from core.records import Array
 from core.texts import words
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.form import Inputs, schema_hash, summary
+from pipelines.datasets.forgotten import in_words
 from pipelines.datasets.history import RECORD, find, folders_of
 from pipelines.datasets.layout import (
     BLOCKS,
@@ -49,6 +50,7 @@ class Check:
     bytes: int = 0
     rows: int = 0
     only_there: int = 0  # objects that the cache lacks and the remote has
+    forgotten: str = ""  # in words, how many of its rows were forgotten since
     faults: list[str] = field(default_factory=list)
 
 
@@ -89,7 +91,7 @@ class _Verifier:
         self.there: set[str] = set()  # oids found at the remote
         self.words: dict[str, Array] = {}  # oid of a partition -> the number of each text
         self.numbers: dict[str, int] = {}  # words -> their number
-        self.tables: dict[str, pa.Table] = {}  # oid of a partition -> its ids and labels
+        self.tables: dict[str, pa.Table] = {}  # oid of a partition -> its ids, labels, sets
 
     def check(self, id: str, commit: str) -> Check:
         found = Check(id)
@@ -195,6 +197,9 @@ class _Verifier:
         manifest.check(range(len(tables)), np.array([len(t) for t in tables]))
         placed = pa.concat_tables(tables).to_pandas()
         found.rows = len(placed)
+        found.forgotten = in_words(manifest, placed["set"], self.repository.forgotten())
+        if found.forgotten:
+            return  # the hash was of rows that nobody has any more; the files are what they should be
         if "fenced_by" in said:  # made under this fence
             yield from _leak(self._words(inputs, files), manifest)
         for name, value in {**summary(manifest, placed), "schema_hash": schema_hash()}.items():
@@ -216,7 +221,7 @@ class _Verifier:
         if oid is None:
             raise DatasetError("a partition of the manifest is in no block")
         if oid not in self.tables:
-            self.tables[oid] = read_partition(self.objects.path(oid), ["row_id", "label"])
+            self.tables[oid] = read_partition(self.objects.path(oid), ["row_id", "label", "set"])
         return self.tables[oid]
 
 

@@ -28,12 +28,14 @@ from pipelines.datasets.layout import (
     BLOCKS,
     CHAMPION,
     DATASET,
+    FORGOTTEN,
     LOCK,
     METRICS,
     RESERVOIR,
     STAGE,
     VERSION_FILE,
     block,
+    blocks,
     parse,
     pointer,
 )
@@ -72,12 +74,14 @@ def make_version(
     plan: Plan,
     policy: Formation,
     champion: Path | None,
+    rewritten: Sequence[str] = (),
 ) -> DatasetVersion:
     """Add `rows` to the reservoir, form the dataset, and tag all of it as `dataset/<id>`.
 
-    `champion` is a folder of model files, None before there is one. The tag comes last and the data is
-    at the remote before it: a version that exists is whole. New rows that fail an expectation are left
-    out and written to quarantine/, as long as they are few. Killed anywhere, run again with the same
+    `champion` is a folder of model files, None before there is one. `rewritten`: partitions of which
+    rows were forgotten. The tag comes last and the data is at the remote before it: a version that
+    exists is whole. New rows that fail an expectation are left out and written to quarantine/, as long
+    as they are few. Killed anywhere, run again with the same
     arguments, it ends the same; a version that exists is returned as it is.
     """
     repository = Repository(workspace.root)
@@ -86,8 +90,8 @@ def make_version(
             return version(workspace.root, plan.id)
         _check(repository, workspace, policy)
         rows = _sound(workspace, rows, plan, policy)
-        partitions = _partitions(repository, plan.parent)
-        grown = [f"{RESERVOIR}/{block(plan.id)}"] if rows is not None and len(rows) else []
+        partitions = partitions_here(repository, plan.parent)
+        grown = blocks([*rewritten, *([plan.id] if rows is not None and len(rows) else [])])
         new = in_folder(workspace.reservoir)(plan.id)
         with _all_or_nothing(repository.root, [pointer(f) for f in (*grown, CHAMPION)], new):
             partitions = _add(workspace, plan, partitions, rows)
@@ -101,7 +105,7 @@ def make_version(
             repository.track([*grown, CHAMPION], STAGE)
             _send(repository, plan.parent, partitions, grown)
             message = f"Dataset {plan.id}\n\n{plan.reason}".strip()
-            commit = repository.commit([*SHARED, *POINTERS], message, as_of)
+            commit = repository.commit([*SHARED, *POINTERS, FORGOTTEN], message, as_of)
         repository.tag(plan.id, commit)
     return version(workspace.root, plan.id)
 
@@ -210,7 +214,7 @@ def _send(repository: Repository, parent: str, partitions: Sequence[str], grown:
         objects.send(set(held.values()))
 
 
-def _partitions(repository: Repository, parent: str) -> tuple[str, ...]:
+def partitions_here(repository: Repository, parent: str) -> tuple[str, ...]:
     """The partitions of the parent version, all of them in the folder."""
     if not parent:
         return ()

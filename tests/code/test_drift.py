@@ -259,6 +259,6 @@ def test_the_store_keeps_samples_apart_and_gives_them_back(tmp_path):
     assert np.array_equal(found[0].embeddings, day.embeddings)
     assert store.samples("minilm", MONDAY + DAY)[0].end == MONDAY + DAY
     assert store.samples("other", MONDAY + 9 * DAY) == []
-    assert store.forget(MONDAY + DAY, "turn") == 0
+    assert store.retire(MONDAY + DAY, "turn") == 0
     assert [s.start for s in store.samples("minilm", MONDAY + 9 * DAY)] == [late.start]
     store.close()
