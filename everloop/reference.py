@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 
@@ -120,8 +120,7 @@ def _lines(section: BaseModel, indent: str) -> Iterator[str]:
 
 def _yaml(value: Any) -> str:
     """A value on one line, as params.yaml may have it."""
-    plain = list(value) if isinstance(value, tuple) else value
-    plain = plain.model_dump() if isinstance(plain, BaseModel) else plain
+    plain = TypeAdapter(Any).dump_python(value, mode="json")
     written = yaml.safe_dump(plain, default_flow_style=True, width=math.inf, allow_unicode=True)
     return written.removesuffix("\n").removesuffix("\n...")
 
