@@ -20,8 +20,8 @@ from core.errors import DatasetError
 from core.records import Array
 from core.texts import words
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import Inputs, schema_hash, summary
 from pipelines.datasets.forgotten import in_words
+from pipelines.datasets.form import Inputs, schema_hash, summary
 from pipelines.datasets.history import RECORD, find, folders_of
 from pipelines.datasets.layout import (
     BLOCKS,
