@@ -171,8 +171,9 @@ def beside(count: int) -> list[Row]:
             ours, scoring = (min(run[what] for run in runs) for what in ("seconds", "scoring"))
             for peer in peers:
                 seconds, fault = _peer(Path(place), peer)
+                bar = "" if np.isnan(seconds) else ">= 10"  # no ratio to one that cannot
                 told = f"ours {ours:.2f} s, {seconds:.2f} s {fault}"
-                rows.append(Row(f"{name} against {peer}", seconds / ours, "x", ">= 10", told))
+                rows.append(Row(f"{name} against {peer}", seconds / ours, "x", bar, told))
                 alone = f"ours {scoring:.2f} s: what a row is worth, nothing drawn"
                 rows.append(Row(f"{name} against {peer}, scoring", seconds / scoring, "x", "", alone))
     return rows
