@@ -2,9 +2,9 @@
 
     python run.py small_text:breaking-ties 0
 
-A line on standard input is the path of an npz: `embedding` (n, dim) and `share` (n, labels) of the day's
-requests, `known` (m, dim), `known_share` (m, labels) and `label` (m,) of what the model learnt from, and
-`size`. The answer is a line of JSON: the positions it would have labelled, or why it cannot.
+A line on standard input is the path of an npz: `embedding` (n, dim) and `share` (n, labels) of the
+day's requests, `known` (m, dim), `known_share` (m, labels) and `label` (m,) of what the model learnt
+from, and `size`. The answer is a line of JSON: the positions it would have labelled, or why it cannot.
 Everything a library prints goes to standard error.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
     library, name = strategy.split(":")
     with contextlib.redirect_stdout(sys.stderr):
         pick = importlib.import_module(f"with_{library}").STRATEGIES[name]
-        np.random.seed(seed)  # noqa: NPY002 (what both libraries draw from)
+        np.random.seed(seed)
         said = f"{PACKAGES[library]} {version(PACKAGES[library])}"
         for line in sys.stdin:
             with np.load(line.strip()) as day:
