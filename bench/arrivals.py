@@ -1,7 +1,8 @@
 """Streams made to choose by, so that the clinc stream only confirms: known topics, then new ones.
 
-Half of a corpus's topics are known at first, 16 rows a label. The others come on random days: at once, over
-20 days, on weekends, for some days. Banking77 has no topics: ten random groups of labels stand for them.
+Half of a corpus's topics are known at first, 16 rows a label. The others come on random days: at
+once, over 20 days, on weekends, for some days. Banking77 has no topics: ten random groups of labels
+stand for them.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ def _stream(name: str, corpus: tuple[Array, Array], rows: Array, days: Array, tr
     frame = pd.DataFrame(
         {
             "request_id": [f"{name}/{i}" for i in rows],
-            "timestamp": pd.to_datetime([START + (d + w) * DAY for d, w in zip(days, within)]),
+            "timestamp": pd.to_datetime(
+                [START + (d + w) * DAY for d, w in zip(days, within, strict=True)]
+            ),
             "user_key": "",
             "text": texts[rows],
             "truth": labels[rows],

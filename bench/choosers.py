@@ -98,7 +98,8 @@ class Peer:
                 text=True,
                 env=os.environ | {"DO_NOT_TRACK": "1"},
             )
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write(path + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()

@@ -1,13 +1,13 @@
-"""What labels are worth, by who chooses them, on 60 days of CLINC150: beside small-text and scikit-activeml.
+"""What labels are worth by who chooses them: ours, small-text and scikit-activeml, 60 days of CLINC150.
 
     make bench-curation                                 the full bench, two hours
     python -m bench.curation --quick                    ours alone, one seed, 1,200 labels: minutes
     python -m bench.curation --stream "banking77 0"     on a stream made to choose by
 
-Each day the serving head answers and is scored; somebody chooses among the rows of that day; their labels
-come at its end, and the head recipe is fitted again on the first labels and all since. An arm's share is where
-it stands between `frozen` (never again) and `everything` (every label). Ours is the default of
-params.yaml, its audit slice, chances and pacing included; peers cut off, and all of theirs trains.
+Each day the serving head answers and is scored; somebody chooses among the rows of that day; their
+labels come at its end, and the head recipe is fitted again on the first labels and all since. An arm's
+share is where it stands between `frozen` (never again) and `everything` (every label). Ours is the
+default of params.yaml, its audit slice, chances and pacing included; peers cut off, and all theirs trains.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,12 +138,12 @@ def measured(name: str, data: Path) -> Scale:
 
 
 def compared(scale: Scale, rate: int, seeds: int, peers: bool) -> list[Row]:
-    ours = scale.arm("mix, the default", rate, seeds, lambda: Ours(_default(rate)))
+    ours = scale.arm("mix, the default", rate, seeds, partial(_ours, _default(), rate))
     rows = [ours.row(f">= {RATES[rate]}")]
     for name, settings in BARE.items():
-        rows.append(scale.arm(name, rate, seeds, lambda s=settings: Ours(_policy(s, rate))).row())
+        rows.append(scale.arm(name, rate, seeds, partial(_ours, settings, rate)).row())
     others = [
-        scale.arm(_shown(n), rate, min(seeds, k), lambda n=n: Peer(n, rate))
+        scale.arm(_shown(n), rate, min(seeds, k), partial(Peer, n, rate))
         for n, k in PEERS.items()
         if peers and PYTHON.exists()
     ]
@@ -163,13 +164,15 @@ def compared(scale: Scale, rate: int, seeds: int, peers: bool) -> list[Row]:
     return rows
 
 
-def _default(rate: int) -> Any:
-    given = yaml.safe_load((HERE.parent / "params.yaml").read_text(encoding="utf-8"))["curation"]
-    return _policy(given, rate)
+def _default() -> dict[str, Any]:
+    given = yaml.safe_load((HERE.parent / "params.yaml").read_text(encoding="utf-8"))
+    section: dict[str, Any] = given["curation"]
+    return section
 
 
-def _policy(settings: dict[str, Any], rate: int) -> Any:
-    return TypeAdapter(CurationPolicy).validate_python({**settings, "labels_per_day": rate})
+def _ours(settings: dict[str, Any], rate: int) -> Ours:
+    section = {**settings, "labels_per_day": rate}
+    return Ours(TypeAdapter(CurationPolicy).validate_python(section))
 
 
 def _shown(strategy: str) -> str:

@@ -136,11 +136,15 @@ def _one_encoder(window: Window) -> tuple[Window, str]:
 
 
 def _known(home: Home, encoder: str) -> Known:
-    """Rows of the newest dataset that have an embedding by this encoder, evenly drawn if many."""
+    """Rows that the next model learns from and that have an embedding by this encoder: of the newest
+    dataset, evenly drawn if many, and those labelled since."""
     rows = _stored(home, TRAIN, "label")
     rows = rows[rows["encoder"] == encoder]
     rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
-    return Known(_matrix(rows["embedding"]), rows["label"].to_numpy(dtype=object))
+    since = [(label, found) for label, name, found in home.store.untrained() if name == encoder]
+    embeddings = [*rows["embedding"], *(found for _, found in since)]
+    labels = [*rows["label"], *(label for label, _ in since)]
+    return Known(_matrix(embeddings), np.array(labels, dtype=object))
 
 
 def _held_out(home: Home, encoder: str) -> HeldOut:

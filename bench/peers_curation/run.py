@@ -2,9 +2,9 @@
 
     python run.py small_text:breaking-ties 0
 
-A line on standard input is the path of an npz: `embedding` (n, dim) and `share` (n, labels) of the day's
-requests, `known` (m, dim), `known_share` (m, labels) and `label` (m,) of what the model learnt from, and
-`size`. The answer is a line of JSON: the positions it would have labelled, or why it cannot.
+A line on standard input is the path of an npz: `embedding` (n, dim) and `share` (n, labels) of the
+day's requests, `known` (m, dim), `known_share` (m, labels) and `label` (m,) of what the model learnt
+from, and `size`. The answer is a line of JSON: the positions it would have labelled, or why it cannot.
 Everything a library prints goes to standard error.
 """
 

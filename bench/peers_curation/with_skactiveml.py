@@ -6,7 +6,7 @@ from skactiveml.pool import CoreSet, ProbCover, TypiClust
 
 def among(strategy):
     def pick(day, seed):
-        n, m = len(day["embedding"]), len(day["known"])
+        n = len(day["embedding"])
         x = np.concatenate([day["embedding"], day["known"]]).astype(np.float64)
         y = np.r_[np.full(n, np.nan), np.unique(day["label"], return_inverse=True)[1].astype(float)]
         return strategy(random_state=seed).query(

@@ -1,12 +1,13 @@
 """`cover`: the fewest requests that stand for all that the model is likely wrong about.
 
-A row weighs its doubt, 1 - best probability, times its variance under what is known: of two doubtful
-rows the one that labels could help weighs more, since the other lies where labels are many and doubt
-stays. The variance is that of ridge regression on the known rows, x' (X'X + R I)^-1 x, which D- and
-V-optimal designs lower (Fedorov, 1972). The rows that cover the weights of all others best are found
-one after another, each by what it adds: facility location, greedily (Nemhauser, Wolsey and Fisher, 1978;
-Wei, Iyer and Bilmes, 2015). They are all but certain to be picked; the floor's share is drawn from the
-others. So ten requests for one new thing cost a label or two, and not ten.
+A row weighs its doubt, 1 - best probability, times its variance under what is known: of two
+doubtful rows the one that labels could help weighs more, since the other lies where labels are many
+and doubt stays. The variance is that of ridge regression on the known rows, x' (X'X + R I)^-1 x,
+which D- and V-optimal designs lower (Fedorov, 1972). The rows that cover the weights of all others
+best are found one after another, each by what it adds: facility location, greedily (Nemhauser,
+Wolsey and Fisher, 1978; Wei, Iyer and Bilmes, 2015). They are all but certain to be picked; the
+floor's share is drawn from the others. So ten requests for one new thing cost a label or two, and
+not ten.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
 MOST = 1500  # units of the greatest weight, which are to be covered, by themselves
-RIDGE = 0.1
+RIDGE = 10.0  # as many rows like it as halve what a row wants; under 1, odd texts win
 LIKENESS = 3  # power of the cosine: how near a row must be to stand for another
 
 

@@ -38,11 +38,17 @@ class Part(Section):
 
 class Mix(Curation):
     policy: Literal["mix"]
+    floor: float = Field(0.1, description="of a mix is that of its parts, and is not set")
     of: list[Part] = Field(
         default_factory=lambda: [Part.model_validate(part) for part in DEFAULT],
         min_length=1,
         description="the policies and their shares",
     )
+
+    @field_validator("floor")
+    @classmethod
+    def _parts_have_floors(cls, _floor: float) -> float:
+        raise ValueError("set for the parts of a mix, each its own")
 
     @property
     def shares(self) -> Array:

@@ -61,6 +61,11 @@ def test_settings_of_the_whole_mix_are_no_settings_of_a_part() -> None:
         TypeAdapter(CurationPolicy).validate_python({"policy": "mix", "of": [part]})
 
 
+def test_a_mix_has_the_floors_of_its_parts() -> None:
+    with pytest.raises(ValidationError, match="set for the parts of a mix"):
+        TypeAdapter(CurationPolicy).validate_python({"policy": "mix", "floor": 0.2})
+
+
 def test_cover_asks_once_for_each_new_thing_the_largest_first() -> None:
     pool, policy = in_groups(), Cover(policy="cover", audit_share=0.0, floor=1e-6)
     group = dict(zip(pool.window.rows["prediction_id"], pool.window.rows["segment_group"], strict=True))
