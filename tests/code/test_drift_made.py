@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.synthetic import DAYS, KINDS, SETTLED, TRAFFIC, judged, made
+from bench.synthetic import DAYS, KINDS, TRAFFIC, judged, made
 
 SMALL = 1  # the seed whose days have 60 rows of 16 dimensions
 every = pytest.mark.parametrize("traffic", TRAFFIC)
