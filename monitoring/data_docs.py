@@ -26,6 +26,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; 
 table { border-collapse: collapse; margin: .5em 0 1.5em; }
 td, th { border: 1px solid #ddd; padding: .3em .6em; text-align: left; vertical-align: top; }
 td { overflow-wrap: anywhere; }
+th { white-space: nowrap; }
 .collapse, [data-toggle=collapse] { display: none; }
 h5, h6 { font-size: 1.1em; margin: 1.2em 0 .2em; }
 .alert-secondary { border-bottom: 2px solid #888; }

@@ -142,6 +142,13 @@ def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str
         return
     sides = [_thinned(w) for w in both]
     if classify:
+        sound = [np.asarray(np.isfinite(w.embeddings).all(axis=1)) for w in sides]
+        sides = [w if where.all() else w.take(where) for w, where in zip(sides, sound, strict=True)]
+        if min(map(len, sides)) < view.settings.min_rows:
+            counts = "{} of the window and {} of the reference".format(*((~s).sum() for s in sound))
+            note = f"not comparable: embeddings that are no numbers, {counts}"
+            yield from (view.signal(spec, None, note) for _, spec, _ in of)
+            return
         shares = [classify(w.embeddings) for w in sides]
         labels = [np.array(model.labels)[s.argmax(axis=1)] for s in shares]
         scores = [s.max(axis=1) for s in shares]
