@@ -34,7 +34,7 @@ FRESH_DAYS = 7  # an alarm that led to no retrain for so long was none
 class ErrorBudget(Trigger):
     policy: Literal["error-budget"]
     budget: float = Field(
-        0.02, gt=0, lt=1, description="accuracy that may be lost after promotion without a retrain"
+        0.025, gt=0, lt=1, description="accuracy that may be lost after promotion without a retrain"
     )
     alpha: float = Field(
         0.05, gt=0, lt=0.5, description="chance of a retrain while no more than that was lost, at most"

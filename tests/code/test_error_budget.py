@@ -109,7 +109,7 @@ def falls(seed: int, error: float, chances: Chances, days: int, every: int = 1) 
 @pytest.mark.parametrize("chances", [uniformly, by_doubt])
 def test_an_error_within_the_budget_is_seldom_retrained_for(chances: Chances) -> None:
     """At the edge of the null: exactly `budget` was lost, for forty days, looked at every fourth."""
-    false = [falls(seed, 0.06 + 0.02, chances, 40, every=4) for seed in range(100)]
+    false = [falls(seed, 0.06 + 0.025, chances, 40, every=4) for seed in range(100)]
     assert sum(d is not None for d in false) <= 5  # 5 % of 100
 
 
@@ -156,10 +156,10 @@ def test_an_alarm_asks_for_labels_and_words_say_where_the_test_stands() -> None:
 
 
 def test_after_a_proven_loss_a_weeks_budget_of_errors_is_enough_for_the_next_retrain() -> None:
-    """Only for a week, only after a retrain for a proven loss; 28 errors of 1,400 answers are 2 %."""
+    """Only for a week, only after a retrain for a proven loss; 35 errors of 1,400 answers are 2.5 %."""
     decide = ErrorBudget(policy="error-budget").decide
     limit = at_most(Promise(60, 1000), 0.975)
-    few, many = ([round_of(*[1 / n] * 2)] for n in (13 + 100 * limit, 15 + 100 * limit))
+    few, many = ([round_of(*[1 / n] * 2)] for n in (17 + 100 * limit, 18 + 100 * limit))
     waits = decide(situation(few, Promise(60, 1000)))
     assert (waits.verdict, waits.evidence["proven"]) == ("wait", False)
     proof = decide(situation([round_of(*[0.1] * 12)] * 3, Promise(60, 1000)))
@@ -168,7 +168,7 @@ def test_after_a_proven_loss_a_weeks_budget_of_errors_is_enough_for_the_next_ret
     assert again.verdict == "retrain"
     assert again.evidence["e_value"] < again.evidence["needed"]
     assert (
-        "following up: error 0.227, promised 0.060, 0.077 at most: 107% of a week's budget spent"
+        "following up: error 0.257, promised 0.060, 0.077 at most: 103% of a week's budget spent"
         in again.reason
     )
     assert decide(replace(situation(few, Promise(60, 1000)), asked=proof)).verdict == "wait"
@@ -186,5 +186,5 @@ def test_without_an_alarm_the_labels_there_are_still_count() -> None:
     lost = [round_of(*[0.1] * 12)] * 3
     decision = ErrorBudget(policy="error-budget").decide(situation(lost, Promise(6, 100)))
     assert decision.verdict == "retrain"
-    assert "is beyond 0.146 (promised 0.060, 0.126 at most, budget 0.02)" in decision.reason
+    assert "is beyond 0.151 (promised 0.060, 0.126 at most, budget 0.025)" in decision.reason
     assert decision.reason.endswith("40 needed; false retrains <= 0.05")
