@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pandas as pd
-
 from core import collections
-from core.label_set import LabelSet
+from core.label_set import LabelSet, Operation
 from core.records import utc
+from core.store import Store
 from flows.home import open_home
 from flows.label_set import declared
 from flows.labels import known_labels
@@ -17,6 +16,8 @@ from flows.retrain import retrain
 from flows.state import progress_of
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here, show
 from pipelines.datasets.verify import verify
+from pipelines.labeling import Labeling
+from pipelines.labeling.judgements import Judgement, take
 from tests.code.command_line import everloop
 
 
@@ -66,25 +67,15 @@ def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     home.store.close()
 
 
-def test_an_imported_label_of_before_counts_under_its_name_of_today(own: Path, tmp_path: Path) -> None:
-    home = open_home(own)
-    tasks = home.store.open_tasks()[:3]
-    assert len(tasks) == 3
-    a, b, gone = list(rows_here(home.workspace, TRAIN)["label"].value_counts().index[:3])
-    everloop("label", "set", "merge", a, b, "--into", "both", "-w", str(own))
-    everloop("label", "set", "retire", gone, "-w", str(own))
-    page = tmp_path / "back.csv"
-    table = pd.DataFrame(
-        {"prediction_id": [t.prediction_id for t in tasks], "label": [a, "both", gone]}
-    )
-    table.to_csv(page, index=False)
-    done = everloop("label", "import", str(page), "-w", str(own))
-    assert done.code == 1
-    assert "2 new labels" in done.out
-    assert "1 given under an old name" in done.out
-    assert "was retired" in done.err
-    assert set(home.store.labels_of([t.prediction_id for t in tasks]).values()) == {"both"}
-    home.store.close()
+def test_an_imported_label_that_is_gone_is_refused_with_the_reason(store: Store) -> None:
+    labels = LabelSet((Operation("retire", ("fax",), why="no fax any more"),))
+    labels = labels.after(Operation("split", ("card",), ("lost", "fee")), ["card", "x"])
+    found = [Judgement(1, "p1", "ana", "fax"), Judgement(2, "p2", "ana", "card")]
+    done = take(found, store, Labeling(), utc(datetime(2026, 1, 5, tzinfo=UTC)), labels)
+    assert [r.reason for r in done.refused] == [
+        "'fax' was retired: no fax any more",
+        "'card' was split: say which of lost, fee",
+    ]
 
 
 def test_a_candidate_is_tested_on_the_collections_of_its_version(own: Path, tmp_path: Path) -> None:
