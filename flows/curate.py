@@ -17,10 +17,12 @@ import numpy as np
 
 from core import collections
 from core.errors import DataError
-from core.records import AnnotationTask, Array, Decision, Window
+from core.records import AnnotationTask, Array, Decision, Window, to_json
 from flows.home import Home
 from flows.situation import situation
 from flows.topics import candidates
+from pipelines.curation.cover import wants
+from pipelines.curation.pacing import USUAL, Account, Look
 from pipelines.curation.policy import TEST, answered
 from pipelines.curation.pool import HeldOut, Known, Pool
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here
@@ -48,20 +50,34 @@ def curate(home: Home, now: datetime) -> None:
 def _pick(home: Home, now: datetime) -> dict[str, Any]:
     policy, store = home.strategy.curation, home.store
     since = store.get("curated_until")
-    start = max(datetime.fromisoformat(since), now - 7 * DAY) if since else now - DAY
-    pool = gather(home, start, now)
-    share = min(1.0, (now - start) / DAY)
-    spent = store.picked(now - DAY + timedelta(microseconds=1), now)
-    budget = min(policy.labels_per_day - spent, int(policy.labels_per_day * share + 0.5))
+    last = datetime.fromisoformat(since) if since else now - DAY
+    pool = gather(home, max(last, now - 7 * DAY), now)
+    account, looks = _paced(home, now)
+    looks.append(Look(now, len(pool), float(wants(pool).sum())))
+    asked = store.picked(last + timedelta(microseconds=1), now)  # by people
+    budget, account = policy.pacing.budget(
+        policy.labels_per_day, (now - last) / DAY, account.less(asked), looks
+    )
     wanted = home.strategy.triggers.labels_wanted(situation(home, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
     store.add_tasks(tasks)
-    home.record(_decision(policy.policy, pool, tasks, max(budget, 0), now))
+    left = to_json(account.less(len(tasks) - budget))
+    paced = {"budget": budget, "need": looks[-1].need, **left}
+    home.record(_decision(policy.policy, pool, tasks, paced, now))
     return {"picked": len(tasks)}
 
 
+def _paced(home: Home, now: datetime) -> tuple[Account, list[Look]]:
+    """What the rounds before this one left, and what they saw."""
+    past = home.store.decisions("curation", since=now - USUAL - DAY)
+    past = [d for d in past if d.timestamp < now and "need" in d.evidence]
+    looks = [Look(d.timestamp, d.evidence["requests"], d.evidence["need"]) for d in past]
+    last = past[-1].evidence if past else {}
+    return Account(last.get("saved", 0.0), last.get("due", 0.0)), looks
+
+
 def _decision(
-    name: str, pool: Pool, tasks: list[AnnotationTask], budget: int, now: datetime
+    name: str, pool: Pool, tasks: list[AnnotationTask], paced: dict[str, Any], now: datetime
 ) -> Decision:
     by_policy = Counter(t.policy for t in tasks)
     tested = by_policy[TEST]
@@ -76,7 +92,7 @@ def _decision(
         evidence={
             "requests": len(pool),
             "near_copies": len(pool) - len(pool.leaders),
-            "budget": budget,
+            **paced,
             "picked": len(tasks),
             "by_policy": dict(by_policy),
             "answered": answered(pool.window),

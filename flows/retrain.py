@@ -6,6 +6,7 @@ Killed anywhere and called again, it goes on under the plan it stored first.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -66,7 +67,9 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
 
 def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candidate:
     def make() -> dict[str, Any]:
+        began = time.perf_counter()
         trained = train_candidate(home)
+        seconds = round(time.perf_counter() - began, 3)  # no metric: it is another on every run
         candidate = home.registry.log_candidate(
             home.workspace.candidate,
             key=f"{version.id}/{version.revision}",
@@ -84,7 +87,7 @@ def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candida
                 verdict=f"candidate {candidate.version}",
                 reason=f"{candidate.recipe} on {version.id}: {version.rows.get('train', 0)} rows, "
                 f"{version.labels} labels{notes}",
-                evidence={"run_id": candidate.run_id, **trained.metrics},
+                evidence={"run_id": candidate.run_id, "seconds": seconds, **trained.metrics},
             )
         )
         return asdict(candidate)

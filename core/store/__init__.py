@@ -41,6 +41,8 @@ class Store(
             self._add_columns(schema.predictions)
             self._add_columns(schema.signals)
             self._add_columns(schema.tasks)
+            self._add_columns(schema.decisions)
+            self._add_columns(schema.feedback)
             self.mark_settled()
         if found in (None, 1, 2, 3):
             self.set("schema", schema.VERSION)

@@ -26,7 +26,7 @@ from core.workspace import Workspace
 from pipelines.datasets.fence import near_copies, same_words
 from pipelines.datasets.layout import MANIFEST, from_spans, to_spans
 from pipelines.datasets.light import scan_light
-from pipelines.datasets.manifest import SETS, Manifest, rows_hash
+from pipelines.datasets.manifest import NAMES, SETS, Manifest, rows_hash
 from pipelines.datasets.partitions import SCHEMA, among
 from pipelines.datasets.policy import Formation, newer
 
@@ -159,7 +159,9 @@ def summary(manifest: Manifest, placed: pd.DataFrame) -> dict[str, Any]:
         },
         "labels": int(manifest.called(rows["label"][sets == 1]).nunique()),
         "rows_hash": rows_hash(
-            rows["row_id"].tolist(), [SETS[s - 1] for s in sets], rows["label"].tolist()
+            pa.array(rows["row_id"], pa.string()),
+            NAMES.take(pa.array(sets)),
+            pa.array(rows["label"], pa.string()),
         ),
     }
 

@@ -14,18 +14,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import DatasetError
 from core.records import Array
 from pipelines.datasets.partitions import SCHEMA, Locate, scan
 
-SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
-RENAMED = b"renamed"  # in the file's metadata
+SETS = ("train", "eval", "audit")
+Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
 NAMES = pa.array(["", *SETS])
 
 
@@ -138,9 +140,17 @@ class Manifest:
             ) from None
 
 
-def rows_hash(row_ids: Sequence[str], sets: Sequence[str], labels: Sequence[str]) -> str:
-    """A hash of which rows a version has, in which sets, under which labels, in order of places."""
+def rows_hash(row_ids: Strings, sets: Strings, labels: Strings) -> str:
+    """A hash of which rows a version has, in which sets, under which labels, in order of places.
+
+    >>> rows_hash(pa.array(["a", "b"]), pa.array(["train", "eval"]), pa.array(["x", "y"]))
+    '84f690f77ea51ae5adcee2e4fbc91b76'
+    """
     digest = hashlib.sha256()
     for column in (row_ids, sets, labels):
-        digest.update("\0".join(column).encode() + b"\0\0")
+        strings = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
+        strings = strings.cast(pa.large_string()).combine_chunks()
+        whole = pa.LargeListArray.from_arrays(pa.array([0, len(strings)], pa.int64()), strings)
+        joined = pc.binary_join(whole, pa.scalar("\0", pa.large_string()))[0]
+        digest.update(joined.as_py().encode() + b"\0\0")
     return digest.hexdigest()[:32]

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import lgamma, log, log1p
+from math import lgamma, log
 
 import numpy as np
 
@@ -35,50 +35,73 @@ STAKES = (
     0.9,
 )  # of a label's even share of the wealth: for small, middling, large losses
 
+BELIEFS = ((1.0, 20.0), (1.0, 1.0))  # Beta: one error in 21 rows; anything
 
-def evidence(rounds: Sequence[Round], bound: float, alarms: Sequence[datetime] = ()) -> float:
-    """The wealth after these rounds: the e-value against "the error rate is at most `bound`".
+
+def proof(
+    rounds: Sequence[Round], promise: Promise, budget: float, alarms: Sequence[datetime] = ()
+) -> float:
+    """The e-value against "the error rate is at most what was promised, plus `budget`".
+
+    What was promised is itself known from the evaluation rows only. For every error m that it may have
+    been, the wealth against m + budget times the e-value of these rows against m: labels and rows are
+    drawn apart, so the product is an e-value too where m is true, and the smallest of them whatever is
+    (universal inference, Wasserman, Ramdas and Balakrishnan 2020).
+    """
+    usual = promise.wrong / promise.rows
+    maybe = usual + (1 - budget - usual) * np.linspace(0, 0.999, 200) ** 2
+    with np.errstate(over="ignore"):
+        return float(
+            (evidence(rounds, maybe + budget, alarms) * np.exp(_not_so_wrong(promise, maybe))).min()
+        )
+
+
+def evidence(rounds: Sequence[Round], bounds: Array, alarms: Sequence[datetime] = ()) -> Array:
+    """The wealth after these rounds (b,): the e-values against "the error rate is at most this" for
+    bounds (b,) in (0, 1).
 
     Half the money bets from the first round on. A loss that comes late finds little of it left, so
     the other half waits for alarms: each puts half of what is still there on the rounds from its time
     on. Players with small to large stakes share each sum evenly; nobody has to know beforehand when
     a loss comes or how large it will be.
     """
-    wealth, reserve = _wealth(rounds, bound) / 2, 0.5
+    won = [(r.timestamp, _won(r, bounds)) for r in rounds]
+    wealth, reserve = _wealth([w for _, w in won], bounds) / 2, 0.5
     for alarm in alarms:
-        wealth += reserve / 2 * _wealth([r for r in rounds if r.timestamp >= alarm], bound)
+        wealth = wealth + reserve / 2 * _wealth([w for at, w in won if at >= alarm], bounds)
         reserve /= 2
-    return wealth + reserve
+    return np.asarray(wealth + reserve)
 
 
-def _wealth(rounds: Sequence[Round], bound: float) -> float:
-    """What 1 becomes, shared evenly among the stakes."""
-    growth = sum((_won(r, bound) for r in rounds), np.zeros(len(STAKES)))
-    return float(np.exp(np.minimum(growth, 700)).mean())
+def _wealth(won: list[Array], bounds: Array) -> Array:
+    """What 1 becomes (b,), shared evenly among the stakes."""
+    growth = sum(won, np.zeros((len(STAKES), len(bounds))))
+    return np.asarray(np.exp(np.minimum(growth, 700)).mean(axis=0))
 
 
-def at_most(promise: Promise, confidence: float) -> float:
-    """Upper confidence limit of an error rate (Clopper and Pearson 1934).
-
-    >>> round(at_most(Promise(6, 100), 0.975), 3)
-    0.126
-    """
-    wrong, rows = promise.wrong, promise.rows
-    if wrong >= rows:
-        return 1.0
-    k = np.arange(wrong + 1)
-    ways = np.array([lgamma(rows + 1) - lgamma(i + 1) - lgamma(rows - i + 1) for i in k])
-    low, high = wrong / rows, 1.0
-    for _ in range(50):
-        error = (low + high) / 2
-        few = np.exp(ways + k * log(error) + (rows - k) * log1p(-error)).sum()  # as few as that
-        low, high = (error, high) if few > 1 - confidence else (low, error)
-    return high
-
-
-def _won(r: Round, bound: float) -> Array:
-    """Log growth of each player's wealth in a round."""
+def _won(r: Round, bounds: Array) -> Array:
+    """Log growth (stakes, b) of each player's wealth in a round."""
     stakes = np.minimum(np.array(STAKES) * r.share, 0.5)
     unseen = max(r.answers - len(r.wrong), 0.0)
-    seen = 1 / (np.array(r.wrong, dtype=float) * bound)
-    return np.asarray(unseen * np.log1p(-stakes) + np.log1p(np.outer(stakes, seen - 1)).sum(axis=1))
+    seen = 1 / np.outer(np.array(r.wrong, dtype=float), bounds) - 1
+    wrong = np.log1p(stakes[:, None, None] * seen).sum(axis=1)
+    return np.asarray(unseen * np.log1p(-stakes)[:, None] + wrong)
+
+
+def _not_so_wrong(promise: Promise, errors: Array) -> Array:
+    """Log e-values (m,) of the evaluation rows against each error rate: their likelihood at an unknown
+    rate over that at this one. Half of the belief is that models which are promoted err seldom."""
+    wrong, right = promise.wrong, promise.rows - promise.wrong
+    unknown = [_marginal(wrong, right, *belief) - log(len(BELIEFS)) for belief in BELIEFS]
+    with np.errstate(divide="ignore"):
+        at = (wrong * np.log(errors) if wrong else 0.0) + right * np.log1p(-errors)
+    return np.asarray(np.logaddexp.reduce(unknown) - at)
+
+
+def _marginal(wrong: int, right: int, a: float, b: float) -> float:
+    """Log likelihood of so many wrong and right rows, the rate being of a Beta(a, b)."""
+    return _beta(wrong + a, right + b) - _beta(a, b)
+
+
+def _beta(a: float, b: float) -> float:
+    return lgamma(a) + lgamma(b) - lgamma(a + b)

@@ -6,28 +6,31 @@ whatever they were picked for, decides:
 
     H0: the champion's error rate <= its error at promotion + budget
 
-The error at promotion is itself known from some hundred evaluation rows only. Half of `alpha` pays
-for its upper confidence limit, the other half for the test: wealth of 2 / alpha rejects. Each test runs
-from one retrain to the next, so a stream in which accuracy never falls has a false retrain with a
-chance of at most `alpha`, however long it is and however often it is looked at.
+The error at promotion is itself known from some hundred evaluation rows only, and the e-value holds
+whatever it was (`betting.proof`): 1 / alpha rejects. Each test runs from one retrain to the next, so a
+stream in which accuracy never falls has a false retrain with a chance of at most `alpha`, however long
+it is and however often it is looked at.
 
 A model that has just begun to learn a new topic is still wrong too often. For a week after a retrain
-for a proven loss the burden of proof is lighter (FOLLOW_UP); without a loss no such chain begins.
+for a proven loss the burden of proof is lighter, and the promise is taken as it was seen: an e-value
+of FOLLOW_UP is enough, and twice as much for each retrain that follows on such a one. So a chain has
+one false retrain at most, on average (1/2 + 1/4 + ...), and without a proven loss none begins.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.betting import at_most, evidence
+from pipelines.triggers.betting import evidence, proof
 from pipelines.triggers.policy import Situation, Trigger, alarms, days, last_seen
 
 KINDS = ("drift", "confidence", "accuracy", "feedback", "proxy")
 FRESH_DAYS = 7  # an alarm that led to no retrain for so long was none
-FOLLOW_UP = 1.2  # e-value that is enough for another retrain soon after one for a proven loss
+FOLLOW_UP = 2.0  # e-value that is enough for a retrain soon after one for a proven loss
 
 
 class ErrorBudget(Trigger):
@@ -46,29 +49,32 @@ class ErrorBudget(Trigger):
         promise, rounds = situation.promise, situation.rounds
         if promise is None or promise.rows == 0:
             return self.answer(situation, False, "no evaluation rows say what was promised")
-        usual, limit = promise.wrong / promise.rows, at_most(promise, 1 - self.alpha / 2)
-        bound = limit + self.budget
-        proven = self._proven(situation)
-        needed = FOLLOW_UP if proven else 2 / self.alpha
+        usual = promise.wrong / promise.rows
+        bound = usual + self.budget
         if bound >= 1:
             return self.answer(situation, False, f"no error is beyond {bound:.2f}")
-        raised = sorted({a.timestamp for a in alarms(situation, *KINDS)})
-        wealth, labels = evidence(rounds, bound, raised), sum(r.labels for r in rounds)
+        called = alarms(situation, *KINDS)
+        raised = sorted({a.timestamp for a in called})
+        labels = sum(r.labels for r in rounds)
+        wealth, needed = proof(rounds, promise, self.budget, raised), 1 / self.alpha
+        lighter = self._lighter(situation)
+        if lighter and wealth < needed:
+            wealth, needed = float(evidence(rounds, np.array([bound]), raised)[0]), lighter
         known: dict[str, Any] = {
             "e_value": wealth,
             "needed": needed,
             "bound": bound,
             "promised_error": usual,
             "labels": labels,
-            "proven": proven,
-            "false_retrain_rate": 1 / FOLLOW_UP if proven else self.alpha,
-            "alarms": [a.key for a in alarms(situation, *KINDS)],
+            "follow_up": needed < 1 / self.alpha,
+            "false_retrain_rate": min(1.0, 1 / needed),
+            "alarms": [a.key for a in called],
         }
         so_far = f"{labels} labels, e-value {wealth:.3g}, {needed:g} needed"
-        allowed = f"{bound:.3f} (promised {usual:.3f}, {limit:.3f} at most, budget {self.budget:g})"
+        allowed = f"{bound:.3f} (promised {usual:.3f} on {promise.rows} rows, budget {self.budget:g})"
         if wealth < needed:
             why = "testing" if self._fresh(situation) else "no alarm"
-            why = "following up" if proven else why
+            why = "following up" if needed < 1 / self.alpha else why
             reason = f"{why}: {so_far} to prove an error beyond {allowed}"
             return self.answer(situation, False, reason, **known)
         error = sum(r.error * r.answers for r in rounds) / sum(r.answers for r in rounds)
@@ -76,12 +82,17 @@ class ErrorBudget(Trigger):
         reason = f"error {error:.3f} is beyond {allowed}: {so_far}; {rate}"
         return self.answer(situation, True, reason, error=error, **known)
 
-    def _proven(self, situation: Situation) -> bool:
-        """Whether the last retrain, days ago, was for a proven loss: it may have come too early."""
+    def _lighter(self, situation: Situation) -> float | None:
+        """What is enough now, days after a retrain for a proven loss: it may have come too early."""
         if situation.asked is None or days(situation.age) > FRESH_DAYS:
-            return False
+            return None
         said = [situation.asked.evidence, *situation.asked.evidence.get("of", [])]
-        return any("e_value" in e and e["e_value"] >= e["needed"] for e in said)
+        found = [e for e in said if "e_value" in e and e["e_value"] >= e["needed"]]
+        if not found:
+            return None
+        last = float(found[0]["needed"])
+        needed = FOLLOW_UP if last >= 1 / self.alpha else 2 * last
+        return needed if needed < 1 / self.alpha else None
 
     def labels_wanted(self, situation: Situation, /) -> int:
         return self.labels if self._fresh(situation) else 0

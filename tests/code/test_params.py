@@ -21,6 +21,11 @@ ROOT = Path(__file__).parents[2]
 MADE = ("build", "demo", "replays", "out", "artifacts")
 TEMPLATE = (TEMPLATES / "params.yaml").read_text(encoding="utf-8")
 
+POLICIES = (
+    "random, stratified, least-confidence, margin, entropy, disagreement, predicted-loss, novelty, "
+    "representative, impact, feedback, like-these"
+)
+
 
 def shipped(*suffixes: str) -> list[Path]:
     """The repository's files that end so, and nothing that installing or running it has made."""
@@ -124,13 +129,13 @@ def test_a_value_of_the_wrong_type_or_size(faults: Any, old: str, new: str, faul
 def test_an_unknown_policy(faults: Any) -> None:
     assert faults(("policy: margin ", "policy: margins ")) == whole(
         f"line {line('policy: margin ')}, curation.policy: got 'margins', "
-        "expected one of random, stratified, margin; did you mean 'margin'?"
+        f"expected one of {POLICIES}; did you mean 'margin'?"
     )
 
 
 def test_no_policy(faults: Any) -> None:
     assert faults(("  policy: margin          # random | stratified | margin\n", "")) == whole(
-        f"line {line('curation:')}, curation: no `policy:`, expected one of random, stratified, margin"
+        f"line {line('curation:')}, curation: no `policy:`, expected one of {POLICIES}"
     )
 
 
@@ -244,7 +249,7 @@ def test_check_reports_the_faults_and_does_no_work(tmp_path: Path) -> None:
         "error: params.yaml has 2 faults\n"
         f"  - line {line('port:')}, serving.prt: unknown key; did you mean 'port'?\n"
         f"  - line {line('policy: margin ')}, curation.policy: got 'magrin', "
-        "expected one of random, stratified, margin; did you mean 'margin'?\n"
+        f"expected one of {POLICIES}; did you mean 'margin'?\n"
         f"  where:    {place.params}\n"
         "  do:       mend the lines above, then: everloop check\n"
     )
