@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import warnings
@@ -73,11 +74,23 @@ def quietly() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """An import makes objects that all stay: to look for garbage among them takes a quarter of it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 @cache
 def batches() -> Any:
     """Batches of frames, in the one ephemeral context of this process, quiet and offline."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when it is imported
-    with quietly():
+    with quietly(), _uncollected():
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
     logging.getLogger("great_expectations").setLevel(logging.WARNING)

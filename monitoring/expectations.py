@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Sequence, Set
 from typing import Any
 
 import pandas as pd
@@ -42,59 +36,6 @@ def failed_rows(checks: Sequence[Check]) -> dict[str, list[str]]:
         for request_id in one.failed:
             rows.setdefault(request_id, []).append(one.name)
     return rows
-
-
-def _read(result: Any, ids: pd.Series[Any]) -> Check:
-    name = str(result.expectation_config.meta["check"])
-    raised = _exception(result.exception_info)
-    if raised:
-        return Check(name, False, error=raised)
-    if result.success:  # `mostly` of the rows may be enough
-        return Check(name, True)
-    positions = result.result.get("unexpected_index_list") or []
-    return Check(name, False, tuple(str(ids.iloc[i]) for i in positions))
-
-
-def _exception(info: dict[str, Any]) -> str:
-    """The message of a broken check; Great Expectations nests it under the metric that broke."""
-    for part in [info, *info.values()]:
-        if isinstance(part, dict) and part.get("raised_exception"):
-            return str(part["exception_message"]).strip().splitlines()[0][:200]
-    return ""
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """pandas' and marshmallow's deprecations inside Great Expectations are not ours to mend."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """An import makes objects that all stay: to look for garbage among them takes a quarter of it."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-@cache
-def batches() -> Any:
-    """Batches of frames, in the one ephemeral context of this process, quiet and offline."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when it is imported
-    with quietly(), _uncollected():
-        import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("window").add_dataframe_asset("rows")
-    return asset.add_batch_definition_whole_dataframe("all")
 
 
 def suite_of(

@@ -26,7 +26,8 @@ from core.errors import DatasetError
 from core.records import Array
 from pipelines.datasets.partitions import SCHEMA, Locate, scan
 
-SETS = ("train", "eval", "audit")
+SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
+RENAMED = b"renamed"  # in the file's metadata
 Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
 NAMES = pa.array(["", *SETS])
 
