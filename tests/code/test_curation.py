@@ -18,7 +18,7 @@ from pipelines.curation.order import apart
 from pipelines.curation.pool import Pool
 from pipelines.curation.random import Random
 from pipelines.curation.round import Sizes, draw
-from pipelines.datasets.contents import TRAIN, rows_here
+from pipelines.datasets.contents import rows_here
 from pipelines.triggers.betting import evidence
 from pipelines.triggers.policy import Round
 from tests.laws.windows import START, window
@@ -240,7 +240,7 @@ def test_a_round_looks_at_what_is_stored(looped: Home) -> None:
     (folder / "broken.csv").write_text("words\nno\n")
     pool = gather(home, start, end)
     assert np.flatnonzero(pool.complaints).tolist() == [0, 2]
-    train = rows_here(home.workspace, TRAIN)
+    train = rows_here(home.workspace)
     same = train["encoder"] == rows["encoder"][0]
     assert len(pool.known) == same.sum() > 0
     assert pool.known.labels.tolist() == train.loc[same, "label"].tolist()
