@@ -4,8 +4,8 @@
     python -m bench.lineage --quick      (200,000 predictions)
 
 The rows are tiny texts with 8-dimensional embeddings, written by SQL in one go, and the workspace has a
-thousand dataset versions of 20 rows (bench/datasets.py). The peer is the same question asked of the same
-store by a scan, which is what counting a model's answers without the running count costs.
+reservoir of a thousand days (bench/datasets.py). The peer is a scan of the same store: what counting a
+model's answers costs without the running count.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from bench.datasets import fill
 from core.records import uuid7
 from core.store import Store
+from core.workspace import Workspace
+from pipelines.datasets.history import rows_of
+from pipelines.datasets.holders import held
+from pipelines.datasets.manifest import Manifest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TRACE = """
@@ -61,11 +67,14 @@ def rows(count: int) -> Iterator[tuple[object, ...]]:
 
 
 def log(place_url: str, count: int) -> str:
-    """Fill the store; the id of a prediction in its middle, which partition v0500 took."""
-    store = Store(place_url)
+    """Fill the store; the id of a prediction in its middle, which no partition took."""
+    Store(place_url).close()
     with sqlite3.connect(place_url.removeprefix("sqlite:///")) as db:
+        db.execute("PRAGMA journal_mode=OFF")  # it is made again if the power goes
         db.execute("PRAGMA synchronous=OFF")
         db.executemany(f"INSERT INTO predictions VALUES ({','.join('?' * 15)})", rows(count))
+    db.close()
+    store = Store(place_url)
     store.count_served()
     store.close()
     return uuid7(START + timedelta(seconds=count // 2), str(count // 2))
@@ -80,6 +89,20 @@ def timed(root: Path, id: str) -> tuple[float, float]:
     return float(done.stdout.split()[0]), time.perf_counter() - start
 
 
+def manifests(folder: Path, days: int) -> float:
+    """Seconds to find a row of the first day in as many manifests, each a day longer."""
+    paths = []
+    for n in range(1, days + 1):
+        names = tuple(f"v{i:04d}" for i in range(1, n + 1))
+        made = Manifest(names, np.full(n, 20), np.ones(20 * n, np.uint8))
+        paths.append(folder / f"{n}.parquet")
+        made.write(paths[-1])
+    start = time.perf_counter()
+    found = [held(Manifest.load(path), [("v0001", 3)]) for path in paths]
+    assert found == ["train"] * days
+    return time.perf_counter() - start
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--predictions", type=int, default=10_000_000)
@@ -90,9 +113,10 @@ def main() -> None:
     count, days = (200_000, 100) if given.quick else (given.predictions, given.days)
     with tempfile.TemporaryDirectory() as temporary:
         root = (given.at or Path(temporary)) / "shop"
-        place = fill(root, days, 20)
+        place = Workspace(root) if root.exists() else fill(root, days, 20)
         prediction = log(place.store_url, count)
-        middle = f"v{days // 2:04d}"
+        middle = f"v{days:04d}"
+        first = str(rows_of(root, middle, columns=["row_id"])["row_id"].iloc[0])
         run = "0123456789abcdef0123456789abcdef"
         store = Store(place.store_url)
         made = {"version": "2", "run_id": run, "dataset": middle, "recipe": "head", "metrics": {}}
@@ -100,6 +124,7 @@ def main() -> None:
         store.close()
         for kind, id in (
             ("prediction", prediction),
+            ("row of all", first),
             ("request", f"r{count // 3}"),
             ("dataset", middle),
             ("model", "2"),
@@ -108,6 +133,7 @@ def main() -> None:
             inside, outside = zip(*(timed(root, id) for _ in range(5)), strict=True)
             print(f"{kind:<12}{min(inside):7.3f} .. {max(inside):.3f} s", end="")
             print(f"   with the interpreter {min(outside):.2f} .. {max(outside):.2f} s")
+        print(f"{days} manifests {manifests(Path(temporary), days):.3f} s")
         start = time.perf_counter()
         with sqlite3.connect(place.store_url.removeprefix("sqlite:///")) as db:
             db.execute("SELECT count(*) FROM predictions WHERE model_version = '2'").fetchone()

@@ -53,13 +53,14 @@ def holders(root: Path, places: Iterable[Place]) -> Holders:
         if path is None:
             found.not_here.append(version)
             continue
-        held = _held(Manifest.load(path), wanted)
-        if held:
-            found.sets[version] = held
+        name = held(Manifest.load(path), wanted)
+        if name:
+            found.sets[version] = name
     return found
 
 
-def _held(manifest: Manifest, places: Iterable[Place]) -> str:
+def held(manifest: Manifest, places: Iterable[Place]) -> str:
+    """The set in which a version holds a row, "" where it does not."""
     for partition, at in places:
         if partition in manifest.partitions:
             i = manifest.partitions.index(partition)
@@ -74,6 +75,8 @@ def _manifests(root: Path, since: tuple[int, str]) -> Mapping[str, Path | None]:
     repository = Repository(root)
     tags = {id: commit for id, commit in repository.tags().items() if order(id) >= since}
     locks = repository.read_many([f"{commit}:{LOCK}" for commit in tags.values()]) if tags else []
+    tags = {id: c for (id, c), lock in zip(tags.items(), locks, strict=True) if lock}  # versions
+    locks = [lock for lock in locks if lock]
     listed = {id: OUT.search(lock) for id, lock in zip(tags, locks, strict=True)}
     odd = {id: tags[id] for id, found in listed.items() if found is None}
     oids = {id: found[1] for id, found in listed.items() if found}

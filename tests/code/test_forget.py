@@ -61,7 +61,8 @@ def test_the_store_holds_nothing_of_it(store: Store, asked: str, value: str) -> 
     id = fill(store)
     assert "my secret text" in dump(store)
     found = store.matching(asked, value or id)  # type: ignore[arg-type]  # a str
-    assert set(found.values()) == {"my secret text"} and len(found) == 2  # the shadow, too
+    assert set(found.values()) == {"my secret text"}
+    assert len(found) == 2
     store.bury(list(found), "user", NOW)
     assert store.to_forget() == sorted(found)
     store.erase(list(found), found.values())
@@ -70,7 +71,8 @@ def test_the_store_holds_nothing_of_it(store: Store, asked: str, value: str) -> 
     assert "my secret text" not in dump(store)
     story = store.story(id)
     assert (story.task, story.votes, story.feedback, story.labels) == (None, [], [], [])
-    assert story.tombstone and story.tombstone["asked"] == "user"
+    assert story.tombstone
+    assert story.tombstone["asked"] == "user"
     (sample,) = store.samples("e", LATER)
     assert sample.embeddings.tolist() == [[0, 1, 2, 3]]
     assert store.matching(asked, value or id) == {}  # type: ignore[arg-type]
@@ -117,7 +119,9 @@ def mine(own: Path) -> Iterator[Home]:
 def a_row(home: Home, partition: str = "v0002") -> tuple[str, str]:
     """The first row of a partition: its id and text."""
     rows = rows_of(home.workspace.root, "v0003", ["train"], ["row_id", "text"])
-    named = pq.read_table(home.workspace.reservoir / "v0001" / f"{partition}.parquet", columns=["row_id"])
+    named = pq.read_table(
+        home.workspace.reservoir / "v0001" / f"{partition}.parquet", columns=["row_id"]
+    )
     return next((i, t) for i, t in rows.values.tolist() if i in set(named["row_id"].to_pylist()))
 
 
@@ -202,7 +206,9 @@ def test_killed_anywhere_and_finished_it_ends_the_same(mine: Home, moment: str) 
     id, text = a_row(mine)
     root = mine.workspace.root
     before = texts(mine, "v0003")
-    ended = subprocess.run([sys.executable, "-c", KILLED, root, moment, id], env=os.environ, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, root, moment, id], env=os.environ, check=False
+    )
     assert ended.returncode == -signal.SIGKILL
     finish(mine, LATER)
     assert mine.store.to_forget() == []
@@ -219,4 +225,5 @@ def test_nothing_is_meant(home: Home) -> None:
     assert finish(home, NOW) == ""
     assert not Found("text", "x")
     ran = everloop("data", "forget", "--user", "a", "--text", "b", "-w", home.workspace.root)
-    assert (ran.code, ran.out) == (2, "") and "one choice at a time" in ran.err
+    assert (ran.code, ran.out) == (2, "")
+    assert "one choice at a time" in ran.err
