@@ -7,7 +7,8 @@
 Each day the serving head answers and is scored; somebody chooses among the rows of that day; their
 labels come at its end, and the head recipe is fitted again on the first labels and all since. An arm's
 share is where it stands between `frozen` (never again) and `everything` (every label). Ours is the
-default of params.yaml, its audit slice, chances and pacing included; peers cut off, and all theirs trains.
+default of params.yaml, its audit slice, chances and pacing included; peers cut off, and all that they
+pick trains.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str
         if min(map(len, sides)) < view.settings.min_rows:
             counts = "{} of the window and {} of the reference".format(*((~s).sum() for s in sound))
             note = f"not comparable: embeddings that are no numbers, {counts}"
-            yield from (view.signal(spec, None, note) for _, spec, _ in of)
+            yield from ((spec, note) for _, spec, _ in of)
             return
         shares = [classify(w.embeddings) for w in sides]
         labels = [np.array(model.labels)[s.argmax(axis=1)] for s in shares]

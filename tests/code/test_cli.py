@@ -97,7 +97,7 @@ def test_every_command_has_a_worked_example(path: tuple[str, ...], monkeypatch: 
     assert tuple(words[: len(path)]) == path
     with COMMANDS[path].make_context("everloop", words[len(path) :]):
         pass  # its options are there, and take these values
-    usage, rest = ran.out.split("\n", 1)  # a list of values ends in dots there
+    _, rest = ran.out.split("\n", 1)  # a list of values ends in dots there
     assert "..." not in rest
 
 
