@@ -3,48 +3,36 @@
     python -m bench.estimates --data ../shared/data --seeds 10
 
 A model answers 60 days; each day 20 answers get a label, drawn by the `margin` policy, 4 of them for
-audit. The truth of the rest is seen by nobody but the score at the end.
+audit. The truth of the rest is seen by nobody but the score at the end. Single days (days.py) have
+twice the seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
+from bench import days
 from bench.form import Row, report
-from bench.streams import Stream, read_stream
-from core.models.head import Head, fit_head
-from core.records import Array, Window
+from bench.served import FIRST_SEED, Run, serve
+from bench.streams import read_stream
+from core.records import Array
 from monitoring.accuracy import weighted, wilson
-from monitoring.estimates.answers import Answers, answers_of, joined
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.powered import Powered, chained, rectified
 from pipelines.curation.margin import Margin
-from pipelines.curation.pool import Pool
 
 LABELS = Margin(policy="margin", labels_per_day=20, audit_share=0.2)
 WEEK, PERIOD = 7, 14
-FIRST_SEED = 1000  # none that anything was tried out on
-
-
-@dataclass(frozen=True)
-class Run:
-    """A served stream: what was seen of it, and what only the score may see."""
-
-    answers: Answers  # (n,), `right` only where a label was drawn
-    right: Array  # (n,) bool, of all
-    day: Array  # (n,) from 0
-    fresh: Array  # (n,) bool: of a label never seen before its day
 
 
 def rows(data: Path, seeds: int) -> list[Row]:
-    """Every number of this bench."""
+    """Weeks and fortnights."""
     clinc, banking = read_stream("clinc", data), read_stream("banking77", data)
     found: list[Row] = []
     for name, stream, refit in (
@@ -52,47 +40,9 @@ def rows(data: Path, seeds: int) -> list[Row]:
         ("clinc, refitted daily", clinc, True),
         ("banking77, frozen", banking, False),
     ):
-        runs = [serve(stream, FIRST_SEED + seed, refit) for seed in range(seeds)]
+        runs = [serve(stream, FIRST_SEED + seed, refit, LABELS) for seed in range(seeds)]
         found += [*_blind(name, runs), *_corrected(name, runs)]
     return found
-
-
-def serve(stream: Stream, seed: int, refit: bool) -> Run:
-    """The stream answered day by day, by a frozen head or by one refitted each night on the picks."""
-    head, parts, right = stream.head, [], []
-    truth = stream.frame["truth"].to_numpy(dtype=str)
-    embeddings, labels = stream.training.embeddings, list(stream.training.labels)
-    for day in range(stream.days):
-        where = np.flatnonzero(stream.day == day)
-        window = _answered(stream.window(day), head)
-        tasks = LABELS.pick(Pool(window), 20, f"{seed}/{day}", window.end)
-        place = {p: i for i, p in enumerate(window.rows["prediction_id"])}
-        at = np.array([place[t.prediction_id] for t in tasks], dtype=int)
-        audit = np.array([t.audit for t in tasks])
-        window.rows.loc[at, "truth"] = truth[where[at]]
-        window.rows.loc[at, "propensity"] = [t.propensity for t in tasks]
-        window.rows.loc[at[audit], "audit"] = True
-        parts.append(answers_of(window))
-        right.append(window.rows["label"].to_numpy(dtype=str) == truth[where])
-        if refit:
-            embeddings = np.concatenate([embeddings, window.embeddings[at[~audit]]])
-            labels += truth[where[at[~audit]]].tolist()
-            head = fit_head(embeddings, labels, start=head)
-    return Run(joined(*parts), np.concatenate(right), stream.day, _fresh(stream, truth))
-
-
-def _answered(window: Window, head: Head) -> Window:
-    shares = head.probabilities(window.embeddings).astype(np.float16).astype(np.float32)
-    label = np.array(head.labels, dtype=object)[shares.argmax(axis=1)]
-    rows = window.rows.assign(label=label, score=shares.max(axis=1).astype(float))
-    return replace(window, rows=rows, probabilities=shares)
-
-
-def _fresh(stream: Stream, truth: Array) -> Array:
-    first = dict.fromkeys(stream.training.labels.tolist(), -1)
-    for label, day in zip(truth, stream.day, strict=True):
-        first.setdefault(label, int(day))
-    return np.asarray(np.array([first[t] for t in truth]) == stream.day)
 
 
 def _blind(name: str, runs: list[Run]) -> Iterator[Row]:
@@ -170,10 +120,11 @@ def _looks(seed: int, run: Run) -> Iterator[dict[str, float]]:
 
 
 def _powered(run: Run, chances: Array, period: Array, labels: Array) -> Powered:
-    """All labels weigh as many answers as they stand for; audit ones alone were drawn evenly."""
+    """Audit labels alone were drawn evenly."""
     audit_only = bool(run.answers.audit[labels].all())
-    weight = np.ones(int(labels.sum())) if audit_only else 1 / run.answers.chance[labels]
-    return rectified(chances[period], run.right[labels].astype(float), chances[labels], weight)
+    evenly = np.full(int(labels.sum()), labels.sum() / period.sum())
+    chance = evenly if audit_only else run.answers.chance[labels]
+    return rectified(chances[period], run.right[labels].astype(float), chances[labels], chance)
 
 
 def _clopper_pearson(right: int, n: int) -> tuple[float, float]:
@@ -187,7 +138,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    report("estimates", rows(given.data, given.seeds), given.json)
+    found = [*rows(given.data, given.seeds), *days.rows(given.data, 2 * given.seeds)]
+    report("estimates", found, given.json)
 
 
 if __name__ == "__main__":

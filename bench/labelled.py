@@ -1,21 +1,15 @@
-"""The labelled streams and their embeddings, read once by the default encoder, kept in bench/out."""
+"""The labelled streams without their texts: what a loop on stored embeddings needs of them."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from core.models.encoder import load_encoder
+from bench.streams import read_stream
 from core.records import Array
-from flows.strategy import Model
-
-OUT = Path(__file__).parent / "out"
-FILES = {"clinc": "clinc_stream", "banking77": "banking77_stationary_stream"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,30 +64,13 @@ class Stream:
 
 
 def load_stream(name: str, data: Path) -> Stream:
-    """The stream `name` of FILES from the folder `data`."""
-    kept = OUT / f"labelled-{name}.npz"
-    if not kept.exists():
-        OUT.mkdir(exist_ok=True)
-        np.savez(kept, **_read(name, data))
-    with np.load(kept) as a:
-        return Stream(
-            name,
-            a["time"],
-            Rows(a["embedding"], a["label"]),
-            Rows(a["train_embedding"], a["train_label"]),
-            Rows(a["eval_embedding"], a["eval_label"]),
-        )
-
-
-def _read(name: str, data: Path) -> dict[str, Any]:
-    encoder = load_encoder(str(Model.model_fields["encoder"].default))
-    made: dict[str, Any] = {}
-    files = {"": FILES[name], "train_": f"{name}_initial_train", "eval_": f"{name}_initial_eval"}
-    for before, file in files.items():
-        with (data / f"{file}.csv").open(encoding="utf-8", newline="") as source:
-            rows = list(csv.DictReader(source))
-        made[f"{before}label"] = np.array([r["label"] for r in rows])
-        made[f"{before}embedding"] = encoder.encode([r["text"] for r in rows]).astype(np.float32)
-        if not before:
-            made["time"] = np.array([r["timestamp"] for r in rows], dtype="datetime64[us]")
-    return made
+    """The stream `name` of bench.streams.FILES from the folder `data`."""
+    read = read_stream(name, data)
+    first, held = read.training, read.evaluation
+    return Stream(
+        name,
+        read.frame["timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[us]"),
+        Rows(read.embeddings, read.frame["truth"].to_numpy(dtype=str)),
+        Rows(first.embeddings, first.labels),
+        Rows(held.embeddings, held.labels),
+    )

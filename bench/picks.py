@@ -109,9 +109,13 @@ def once(folder: Path, settings: dict[str, object]) -> dict[str, float]:
     pool = pool_of(folder)
     began, used = time.perf_counter(), time.process_time()
     tasks = policy.pick(pool, PICKS, "round", START)
+    seconds, processor = time.perf_counter() - began, time.process_time() - used
+    began = time.perf_counter()
+    policy.worth(pool)
     return {
-        "seconds": time.perf_counter() - began,
-        "processor": time.process_time() - used,
+        "seconds": seconds,
+        "processor": processor,
+        "scoring": time.perf_counter() - began,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "picks": len(tasks),
     }
@@ -163,11 +167,15 @@ def beside(count: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as place:
         make(Path(place), count)
         for name, peers in BESIDE.items():
-            ours = min(_ours(Path(place), name, **CLUSTERS.get(name, {}))["seconds"] for _ in range(3))
+            runs = [_ours(Path(place), name, **CLUSTERS.get(name, {})) for _ in range(3)]
+            ours, scoring = (min(run[what] for run in runs) for what in ("seconds", "scoring"))
             for peer in peers:
                 seconds, fault = _peer(Path(place), peer)
+                bar = "" if np.isnan(seconds) else ">= 10"  # no ratio to one that cannot
                 told = f"ours {ours:.2f} s, {seconds:.2f} s {fault}"
-                rows.append(Row(f"{name} against {peer}", seconds / ours, "x", ">= 10", told))
+                rows.append(Row(f"{name} against {peer}", seconds / ours, "x", bar, told))
+                alone = f"ours {scoring:.2f} s: what a row is worth, nothing drawn"
+                rows.append(Row(f"{name} against {peer}, scoring", seconds / scoring, "x", "", alone))
     return rows
 
 

@@ -18,7 +18,8 @@ from pydantic import TypeAdapter
 
 from bench.arms import Arm, Outcome
 from bench.form import Row, report
-from bench.labelled import FILES, Stream, load_stream
+from bench.labelled import Stream, load_stream
+from bench.streams import FILES
 from pipelines.curation.margin import Margin
 from pipelines.triggers import TriggerPolicy
 from pipelines.triggers.policy import Trigger

@@ -220,6 +220,7 @@ class DatasetVersion:
     rows: dict[str, int]  # split -> rows
     labels: int
     schema_hash: str
+    label_set: int = 0  # operations of data/labels.json that it was made under
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ feedback = Table(
     Column("kind", String(16), nullable=False),
     Column("value", Text, nullable=False),
     Column("source", Text, nullable=False),
+    Index("feedback_by_time", "timestamp"),  # new in 4
 )
 
 tasks = Table(
@@ -245,6 +246,7 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("evidence", JSON, nullable=False),
     Column("severity", Text, nullable=False),
+    Index("decisions_by_stage", "stage", "timestamp"),  # new in 4
 )
 
 rollouts = Table(

@@ -120,10 +120,16 @@ def _lines(section: BaseModel, indent: str) -> Iterator[str]:
 
 def _yaml(value: Any) -> str:
     """A value on one line, as params.yaml may have it."""
-    plain = list(value) if isinstance(value, tuple) else value
-    plain = plain.model_dump() if isinstance(plain, BaseModel) else plain
+    plain = _plain(value)
     written = yaml.safe_dump(plain, default_flow_style=True, width=math.inf, allow_unicode=True)
     return written.removesuffix("\n").removesuffix("\n...")
+
+
+def _plain(value: Any) -> Any:
+    """Sections as mappings of what was set in them."""
+    if isinstance(value, BaseModel):
+        return {k: _plain(getattr(value, k)) for k in sorted(value.model_fields_set)}
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
 
 
 def signals() -> str:

@@ -7,7 +7,7 @@ named collections, once each.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,12 +17,16 @@ import numpy as np
 
 from core import collections
 from core.errors import DataError
-from core.records import AnnotationTask, Array, Decision, Window
+from core.records import AnnotationTask, Array, Decision, Window, to_json
 from flows.home import Home
 from flows.situation import situation
 from flows.topics import candidates
+from pipelines.curation.cover import wants
+from pipelines.curation.pacing import USUAL, Account, Look
 from pipelines.curation.policy import TEST, answered
 from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.datasets.contents import TESTED, TRAIN, rows_here
+from pipelines.datasets.layout import MANIFEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,20 +50,34 @@ def curate(home: Home, now: datetime) -> None:
 def _pick(home: Home, now: datetime) -> dict[str, Any]:
     policy, store = home.strategy.curation, home.store
     since = store.get("curated_until")
-    start = max(datetime.fromisoformat(since), now - 7 * DAY) if since else now - DAY
-    pool = gather(home, start, now)
-    share = min(1.0, (now - start) / DAY)
-    spent = store.picked(now - DAY + timedelta(microseconds=1), now)
-    budget = min(policy.labels_per_day - spent, int(policy.labels_per_day * share + 0.5))
+    last = datetime.fromisoformat(since) if since else now - DAY
+    pool = gather(home, max(last, now - 7 * DAY), now)
+    account, looks = _paced(home, now)
+    looks.append(Look(now, len(pool), float(wants(pool).sum())))
+    asked = store.picked(last + timedelta(microseconds=1), now)  # by people
+    budget, account = policy.pacing.budget(
+        policy.labels_per_day, (now - last) / DAY, account.less(asked), looks
+    )
     wanted = home.strategy.triggers.labels_wanted(situation(home, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
     store.add_tasks(tasks)
-    home.record(_decision(policy.policy, pool, tasks, max(budget, 0), now))
+    left = to_json(account.less(len(tasks) - budget))
+    paced = {"budget": budget, "need": looks[-1].need, **left}
+    home.record(_decision(policy.policy, pool, tasks, paced, now))
     return {"picked": len(tasks)}
 
 
+def _paced(home: Home, now: datetime) -> tuple[Account, list[Look]]:
+    """What the rounds before this one left, and what they saw."""
+    past = home.store.decisions("curation", since=now - USUAL - DAY)
+    past = [d for d in past if d.timestamp < now and "need" in d.evidence]
+    looks = [Look(d.timestamp, d.evidence["requests"], d.evidence["need"]) for d in past]
+    last = past[-1].evidence if past else {}
+    return Account(last.get("saved", 0.0), last.get("due", 0.0)), looks
+
+
 def _decision(
-    name: str, pool: Pool, tasks: list[AnnotationTask], budget: int, now: datetime
+    name: str, pool: Pool, tasks: list[AnnotationTask], paced: dict[str, Any], now: datetime
 ) -> Decision:
     by_policy = Counter(t.policy for t in tasks)
     tested = by_policy[TEST]
@@ -74,7 +92,7 @@ def _decision(
         evidence={
             "requests": len(pool),
             "near_copies": len(pool) - len(pool.leaders),
-            "budget": budget,
+            **paced,
             "picked": len(tasks),
             "by_policy": dict(by_policy),
             "answered": answered(pool.window),
@@ -118,16 +136,20 @@ def _one_encoder(window: Window) -> tuple[Window, str]:
 
 
 def _known(home: Home, encoder: str) -> Known:
-    """Rows of the newest dataset that have an embedding by this encoder, evenly drawn if many."""
-    rows = _stored(home, "train", "label")
+    """Rows that the next model learns from and that have an embedding by this encoder: of the newest
+    dataset, evenly drawn if many, and those labelled since."""
+    rows = _stored(home, TRAIN, "label")
     rows = rows[rows["encoder"] == encoder]
     rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
-    return Known(_matrix(rows["embedding"]), rows["label"].to_numpy(dtype=object))
+    since = [(label, found) for label, name, found in home.store.untrained() if name == encoder]
+    embeddings = [*rows["embedding"], *(found for _, found in since)]
+    labels = [*rows["label"], *(label for label, _ in since)]
+    return Known(_matrix(embeddings), np.array(labels, dtype=object))
 
 
 def _held_out(home: Home, encoder: str) -> HeldOut:
     """Rows that evaluate: those of the newest dataset, and audit picks that no dataset has yet."""
-    rows = _stored(home, "eval", "text")
+    rows = _stored(home, TESTED, "text")
     waiting = home.store.audited(MOST_HELD_OUT)
     found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
     found = [embedding for _, name, embedding in waiting if name == encoder] + found
@@ -135,14 +157,14 @@ def _held_out(home: Home, encoder: str) -> HeldOut:
     return HeldOut(texts, _matrix(found[:MOST_HELD_OUT]))
 
 
-def _stored(home: Home, name: str, column: str) -> pd.DataFrame:
-    """A column of data/dataset/NAME.parquet, with encoder and embedding (float16 bytes) of its rows."""
+def _stored(home: Home, sets: Sequence[str], column: str) -> pd.DataFrame:
+    """A column of the rows of the newest dataset, with their encoder and embedding (float16 bytes)."""
     import pandas as pd
 
-    columns, page = [column, "encoder", "embedding"], home.workspace.dataset / f"{name}.parquet"
-    if not page.is_file():
+    columns = [column, "encoder", "embedding"]
+    if not (home.workspace.dataset / MANIFEST).is_file():
         return pd.DataFrame({c: [] for c in columns}, dtype=object)
-    return pd.read_parquet(page, columns=columns)
+    return rows_here(home.workspace, sets, columns)
 
 
 def _matrix(stored: Iterable[bytes]) -> Array:

@@ -10,7 +10,9 @@ import pandas as pd
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows.home import Home
+from flows.label_set import declared
 from flows.model_stages import train_candidate
+from flows.regression import regression_rows, with_collections
 from flows.runtimes import check_runtime
 from flows.state import crown
 from pipelines.datasets.contents import EVALUATION, rows_here
@@ -54,7 +56,8 @@ def _dataset(
         return first_rows(table[["text", "label", "segments"]], read, kind, encoder.identity, now)
 
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
-    plan = Plan("v0001", now, seed=1, parent="")
+    plan = Plan("v0001", now, seed=1, parent="", labels=declared(home))
+    first = with_collections(first, regression_rows(home, "", now))
     return to_json(make_version(home.workspace, first, plan, home.strategy.datasets, None))
 
 

@@ -9,17 +9,21 @@ import numpy as np
 import pandas as pd
 
 from core.errors import LabelError
+from core.label_set import LabelSet
 from core.models.head import Head
 from core.readers import nearest
 from core.records import Review, uuid7
 from core.tables import EPOCH
 from flows.home import Home
+from flows.label_set import declared, given
 from pipelines.datasets.partitions import read
 from pipelines.datasets.reservoir import embeddings, from_claim
 from pipelines.labeling import argilla, label_studio, tables
 from pipelines.labeling.files import Format, read_as, written_as
 from pipelines.labeling.handout import Answer, Handout
 from pipelines.labeling.judgements import Imported, take
+
+GIVEN = ("train", "eval", "audit")  # sets of rows that somebody labelled one by one
 
 
 def export_tasks(
@@ -34,8 +38,8 @@ def export_tasks(
         return len(tasks), None
     given = home.store.known([t.request_id for t in tasks])
     answers = {p.prediction_id: Answer(p.model_version, p.score) for p in given.values()}
-    closed = home.strategy.labeling.closed
-    labels = closed or sorted({*known_labels(home), *(t.predicted for t in tasks)})
+    closed = declared(home)
+    labels = list(closed or ()) or sorted({*known_labels(home), *(t.predicted for t in tasks)})
     handout = Handout(project(home, now), tasks, answers, labels, open=closed is None)
     if form == "argilla":
         argilla.write(handout, path)
@@ -53,12 +57,14 @@ def import_labels(
     else:
         reader = label_studio.read if form == "label-studio" else argilla.read
         found = reader(path, project(home, now), annotator)
-    return take(found, home.store, home.strategy.labeling, now)
+    labels = LabelSet.load(home.workspace.root)
+    return take(found, home.store, home.strategy.labeling, now, labels)
 
 
-def settle(home: Home, prediction_id: str, label: str, annotator: str, now: datetime) -> None:
-    """Adjudicate. Raises LabelError for a label outside the set, and for what is no task."""
-    closed = home.strategy.labeling.closed
+def settle(home: Home, prediction_id: str, label: str, annotator: str, now: datetime) -> str:
+    """Adjudicate; returns the label as it is called today. Raises LabelError for a label outside the
+    set, and for what is no task."""
+    closed, label = declared(home), given(home, label)
     if not label or (closed is not None and label not in closed):
         near = nearest(label, closed or [])
         raise LabelError(
@@ -68,6 +74,7 @@ def settle(home: Home, prediction_id: str, label: str, annotator: str, now: date
             expected=f"'{near}'" if near else ", ".join(closed or []),
         )
     home.store.adjudicate(prediction_id, label, annotator, now)
+    return label
 
 
 def review(home: Home, now: datetime) -> tuple[int, int]:
@@ -75,7 +82,7 @@ def review(home: Home, now: datetime) -> tuple[int, int]:
     are new, and how many labels were looked at: those with an embedding of the commonest encoder."""
     from pipelines.labeling.suspects import suspects
 
-    rows = _labelled(home, now)
+    rows = labelled(home, now)
     if not len(rows):
         return 0, 0
     same = rows[rows["encoder"] == rows["encoder"].mode()[0]].reset_index(drop=True)
@@ -88,11 +95,11 @@ def review(home: Home, now: datetime) -> tuple[int, int]:
     return home.store.add_reviews(reviews), len(same)
 
 
-def _labelled(home: Home, now: datetime) -> pd.DataFrame:
+def labelled(home: Home, now: datetime) -> pd.DataFrame:
     """row_id, text, label, encoder and embedding (float16 bytes) of every label: as the reservoir has
     it, or as it is by now."""
     columns = ["row_id", "text", "label", "encoder", "embedding"]
-    known = read(home.workspace.reservoir, columns=columns)
+    known = read(home.workspace.reservoir, sets=GIVEN, columns=columns)
     log = home.store.labelled(EPOCH, now)
     fresh = log.rows.rename(columns={"prediction_id": "row_id"})
     fresh["label"] = fresh["truth"]
@@ -129,9 +136,8 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
 def known_labels(home: Home) -> list[str]:
     """The declared labels; where they are open, those of the model that serves and of people so far."""
     closed = home.strategy.labeling.closed
-    if closed is not None:
-        return closed
-    return sorted({*_learnt(home), *home.store.label_names()})
+    names = {*_learnt(home), *home.store.label_names()} if closed is None else closed
+    return LabelSet.load(home.workspace.root).current(names)
 
 
 def _learnt(home: Home) -> list[str]:

@@ -19,7 +19,8 @@ import pandas as pd
 from core.records import Array, TestReport
 from flows.home import Home
 from flows.runtimes import torch_agreement
-from pipelines.datasets.contents import EVALUATION, TRAIN, rows_here
+from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here
+from pipelines.datasets.form import label_set, read_inputs
 from pipelines.testing import Contender, run_tests
 from pipelines.testing.memorization import memorizes
 from pipelines.testing.report import write_report
@@ -65,7 +66,7 @@ def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport
     place = home.workspace
     settings = home.strategy.testing
     candidate, before = TextClassifier.load(place.candidate), champion(home)
-    train, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
+    train, evaluation = rows_here(place, TRAIN), rows_here(place, TESTED)
     learnt = memorizes(
         lambda rows, labels: fit_head(rows, labels),
         embeddings(home, candidate, train),
@@ -114,6 +115,8 @@ def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:
 
 
 def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFrame) -> Contender:
+    from core.models.migrated import Migrated
+
     head: Head | None = model.head
     if head is None:
         raise AssertionError("only a model with a head is tested")
@@ -122,7 +125,9 @@ def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFra
     def embed(texts: list[str]) -> Array:
         return home.store.embed(texts, encoder.identity, encoder.encode, "testing")
 
-    return Contender(version, head, embeddings(home, model, rows), embed)
+    labels = label_set(home.workspace, read_inputs(home.workspace))
+    asked = Migrated(head, labels) if labels.version else head  # a champion may be older than a merge
+    return Contender(version, asked, embeddings(home, model, rows), embed)
 
 
 def _write(path: Path, values: object) -> None:

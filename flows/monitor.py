@@ -131,6 +131,15 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     return observe_profiles(window, before, start, now, settings)
 
 
+def write_docs(home: Home, view: View) -> Path:
+    """Great Expectations' page of what each check found, with values that failed."""
+    from monitoring.data_docs import data_docs
+
+    settings = home.strategy.monitoring
+    asked = (view.model.known, settings.max_length, home.workspace.reports, settings.expectations)
+    return data_docs(view.window, *asked)
+
+
 def write_report(home: Home, story: Story, now: datetime, compare: bool) -> Path:
     """Our page; Evidently's beside it where it was asked for, since that takes its seconds."""
     from monitoring.reports import window_report

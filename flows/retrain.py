@@ -6,6 +6,7 @@ Killed anywhere and called again, it goes on under the plan it stored first.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows.forget import finish
 from flows.home import Home
+from flows.label_set import declared
 from flows.labels import claimed
 from flows.model_stages import test_candidate, train_candidate
+from flows.regression import regression_rows, with_collections
 from flows.state import progress_of
 from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import roll_back
@@ -54,9 +57,10 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
     number = int(plan["id"][1:])
 
     def make() -> dict[str, Any]:
-        rows = claimed(home, plan["id"], as_of)
         parent = f"v{number - 1:04d}"
-        asked = Plan(plan["id"], as_of, number, parent, plan["reason"])
+        named = regression_rows(home, parent, as_of)
+        rows = with_collections(claimed(home, plan["id"], as_of), named)
+        asked = Plan(plan["id"], as_of, number, parent, plan["reason"], declared(home))
         champion = home.registry.path(plan["champion"])
         return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
 
@@ -67,7 +71,9 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
 
 def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candidate:
     def make() -> dict[str, Any]:
+        began = time.perf_counter()
         trained = train_candidate(home)
+        seconds = round(time.perf_counter() - began, 3)  # no metric: it is another on every run
         candidate = home.registry.log_candidate(
             home.workspace.candidate,
             key=f"{version.id}/{version.revision}",
@@ -85,7 +91,7 @@ def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candida
                 verdict=f"candidate {candidate.version}",
                 reason=f"{candidate.recipe} on {version.id}: {version.rows.get('train', 0)} rows, "
                 f"{version.labels} labels{notes}",
-                evidence={"run_id": candidate.run_id, **trained.metrics},
+                evidence={"run_id": candidate.run_id, "seconds": seconds, **trained.metrics},
             )
         )
         return asdict(candidate)

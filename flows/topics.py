@@ -11,6 +11,7 @@ import numpy as np
 from core.errors import DataError
 from core.records import TOPIC, AnnotationTask, Array, Signal
 from flows.home import Home
+from flows.learnt import learnt
 from monitoring.alike import alike
 from monitoring.candidates import Candidate, decision, followed, from_json, settled, to_json
 from monitoring.features import IncomparableError
@@ -19,7 +20,6 @@ from monitoring.topics import topics
 from monitoring.view import View, commonest
 
 STATE = "topics"
-MAX_LEARNT = 5_000  # rows the model learnt from that are looked at
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,6 @@ def _named(home: Home, name: str) -> Candidate:
 
 def _learnt(home: Home, view: View) -> Array | None:
     """(k, dim) embeddings by the window's encoder, of rows that the newest dataset trains on."""
-    from pipelines.datasets.contents import rows_here
-    from pipelines.datasets.layout import MANIFEST
-
-    if len(view.window) == 0 or not (home.workspace.dataset / MANIFEST).is_file():
+    if len(view.window) == 0:
         return None
-    rows = rows_here(home.workspace, columns=["row_id", "embedding", "encoder"])
-    rows = rows[rows["encoder"] == commonest(view.window.rows["encoder"])]
-    rows = rows.iloc[:: max(1, len(rows) // MAX_LEARNT)]
-    if rows.empty:
-        return None
-    stored = [np.frombuffer(e, dtype=np.float16) for e in rows["embedding"]]
-    return np.stack(stored).astype(np.float32)
+    return learnt(home.workspace, commonest(view.window.rows["encoder"]))

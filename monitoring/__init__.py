@@ -74,7 +74,9 @@ class Monitoring(Section):
         "and ks are for those who must report them: they depend on bins or say little of size",
     )
     min_rows: int = Field(50, ge=10, description="rows below which a window says nothing about drift")
-    min_labels: int = Field(10, ge=1, description="labels below which nothing is said about accuracy")
+    min_labels: int = Field(
+        10, ge=1, description="labels below which nothing is said about accuracy over accuracy_days"
+    )
     drift_sd: float = Field(
         3.5,
         gt=0,

@@ -45,7 +45,7 @@ def small_text(name, data, picks):
             return shares
 
         def embed(self, _dataset, **_options):
-            return both
+            return both, shares
 
     kinds = {
         "breaking-ties": strategies.BreakingTies,

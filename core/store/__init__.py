@@ -54,6 +54,8 @@ class Store(
             self._add_columns(schema.predictions)
             self._add_columns(schema.signals)
             self._add_columns(schema.tasks)
+            self._add_columns(schema.decisions)
+            self._add_columns(schema.feedback)
             self.mark_settled()
             self.count_served()
         if found in (None, 1, 2, 3):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,9 +41,9 @@ class Claims(Disputes):
     """Labels on their way into datasets: each goes into one partition, and one that was corrected goes
     into another one again."""
 
-    def labels_by_partition(self) -> dict[str, int]:
-        """How many annotations each reservoir partition took."""
-        query = select(_A.c.partition, func.count()).where(_A.c.partition.is_not(None))
+    def labels_by_partition(self, partitions: Sequence[str]) -> dict[str, int]:
+        """How many annotations these reservoir partitions took, those that took any."""
+        query = select(_A.c.partition, func.count()).where(_A.c.partition.in_(partitions))
         with self._read() as db:
             return {str(p): int(n) for p, n in db.execute(query.group_by(_A.c.partition))}
 

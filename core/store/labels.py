@@ -128,6 +128,19 @@ class Labels(Database):
         with self._read() as db:
             return [(str(t), str(n), bytes(e or b"")) for t, n, e in db.execute(query)]
 
+    def untrained(self) -> list[tuple[str, str, bytes]]:
+        """Label, encoder and embedding (float16 bytes) of annotations to train on that no partition has
+        taken, in order of time."""
+        k, p, a = schema.tasks, schema.predictions, schema.annotations
+        query = (
+            select(a.c.label, p.c.encoder, p.c.embedding)
+            .select_from(a.join(k, same(a, k)).join(p, same(k, p)))
+            .where(~k.c.audit, a.c.partition.is_(None), p.c.embedding.is_not(None))
+            .order_by(k.c.timestamp, k.c.prediction_id)
+        )
+        with self._read() as db:
+            return [(str(label), str(n), bytes(e)) for label, n, e in db.execute(query)]
+
     def mark_settled(self) -> None:
         """For a store that did not yet know which tasks are settled."""
         k, a = schema.tasks, schema.annotations

@@ -31,7 +31,8 @@ class Windows(Database):
 
     def labelled(self, start: datetime, end: datetime) -> Window:
         """The kept requests of [start, end) whose truth is known, in time order."""
-        known = select(schema.annotations.c.prediction_id)  # few: they are where to begin
+        a = schema.annotations  # few: they are where to begin
+        known = select(a.c.prediction_id).where(*_ids(a, start, end))
         return self._window(start, end, 1.0, [schema.predictions.c.prediction_id.in_(known)])
 
     def _window(

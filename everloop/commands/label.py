@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from everloop.commands import label_set
 from everloop.commands.options import NowOption, WorkspaceOption, at
 
 if TYPE_CHECKING:
     from pipelines.labeling.judgements import Imported
 
 app = typer.Typer(help="Send tasks out for labels and take annotations in.", no_args_is_help=True)
+app.add_typer(label_set.app, name="set")
 WIDTH = 96  # characters of a text
 
 
@@ -130,8 +132,8 @@ def adjudicate(
     from flows.labels import settle
 
     home = open_home(workspace)
-    settle(home, prediction, label.strip(), annotator, at(now))
-    typer.echo(f"{prediction} is {label.strip()}, says {annotator}")
+    taken = settle(home, prediction, label.strip(), annotator, at(now))
+    typer.echo(f"{prediction} is {taken}, says {annotator}")
 
 
 @app.command()
@@ -176,6 +178,7 @@ def _told(done: Imported) -> str:
         f"{done.already} known already",
         f"{done.unlabelled} not filled in",
         *([f"{done.skipped} skipped"] if done.skipped else []),
+        *([f"{done.renamed} given under an old name"] if done.renamed else []),
     ]
     return ", ".join(parts)
 

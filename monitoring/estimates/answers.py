@@ -67,9 +67,13 @@ def _shares(window: Window) -> Array:
     """A row whose probabilities do not hold its score has the rest of it as next best."""
     score = np.clip(window.rows["score"].to_numpy(dtype=float), 0.0, 1.0)
     second = 1 - score
-    for i, p in enumerate(window.probabilities):
-        if len(p) > 1:
-            second[i] = np.partition(p, len(p) - 2)[-2]
+    given = window.probabilities
+    if isinstance(given, np.ndarray) and given.ndim == 2 and given.shape[1] > 1:
+        second = np.partition(given, -2, axis=1)[:, -2].astype(float)
+    else:
+        for i, p in enumerate(given):
+            if len(p) > 1:
+                second[i] = np.partition(p, len(p) - 2)[-2]
     return np.column_stack([score, np.clip(np.nan_to_num(second), 0.0, score)])
 
 

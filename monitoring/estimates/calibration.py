@@ -33,7 +33,7 @@ class Calibrator:
     def chances(self, answers: Answers) -> Array:
         """(n,) the chance that each is right. Linear in n."""
         near = nearby(answers, self.memory, self.surprise)
-        return _sigmoid(_features(answers, near) @ self.coefficients)
+        return sigmoid(_features(answers, near) @ self.coefficients)
 
 
 def fit(labelled: Answers) -> Calibrator:
@@ -44,10 +44,11 @@ def fit(labelled: Answers) -> Calibrator:
     rows = labelled.take(known)
     weight = _weight(rows)
     alone = _features(rows, np.zeros(len(rows)))
-    first = _map(alone, rows.right, weight)
-    surprise = rows.right - _sigmoid(alone @ first)
+    first = likeliest(alone, rows.right, weight, PRIOR, PRIOR_PRECISION)
+    surprise = rows.right - sigmoid(alone @ first)
     near = nearby(rows, rows, surprise, own=False)
-    return Calibrator(_map(_features(rows, near), rows.right, weight), rows, surprise)
+    learnt = likeliest(_features(rows, near), rows.right, weight, PRIOR, PRIOR_PRECISION)
+    return Calibrator(learnt, rows, surprise)
 
 
 def _weight(rows: Answers) -> Array:
@@ -79,13 +80,14 @@ def _features(answers: Answers, near: Array) -> Array:
     return np.column_stack([np.ones(len(answers)), odds, np.log(best / second) - odds, near])
 
 
-def _map(features: Array, right: Array, weight: Array) -> Array:
-    """Newton's steps for the penalised logistic likelihood, halved where they would overshoot."""
-    coefficients = PRIOR.copy()
+def likeliest(features: Array, right: Array, weight: Array, prior: Array, precision: Array) -> Array:
+    """Logistic coefficients (k,) of features (n, k), the likeliest after a normal prior: Newton's steps
+    for the penalised likelihood, cut where they would overshoot."""
+    coefficients = prior.copy()
     for _ in range(25):
-        chance = _sigmoid(features @ coefficients)
-        slope = features.T @ (weight * (right - chance)) - PRIOR_PRECISION * (coefficients - PRIOR)
-        curve = (features.T * (weight * chance * (1 - chance))) @ features + np.diag(PRIOR_PRECISION)
+        chance = sigmoid(features @ coefficients)
+        slope = features.T @ (weight * (right - chance)) - precision * (coefficients - prior)
+        curve = (features.T * (weight * chance * (1 - chance))) @ features + np.diag(precision)
         step = np.linalg.solve(curve, slope)
         coefficients = coefficients + step * min(1.0, 2.0 / max(1e-12, float(np.abs(step).max())))
         if np.abs(step).max() < 1e-8:
@@ -93,5 +95,5 @@ def _map(features: Array, right: Array, weight: Array) -> Array:
     return coefficients
 
 
-def _sigmoid(x: Array) -> Array:
+def sigmoid(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))

@@ -14,6 +14,7 @@ from monitoring.signals import (
     quality,
     rows,
     system,
+    window,
 )
 from monitoring.view import Measure, Spec
 
@@ -25,6 +26,7 @@ PARTS = (
     accuracy,
     collections,
     estimated,
+    window,
     feedback,
     proxies,
     descriptors,

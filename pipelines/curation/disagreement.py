@@ -14,10 +14,10 @@ from pydantic import Field
 
 from core.models.head import Head, fit_head
 from core.records import Array
+from core.rowwise import one_thread, rowwise
 from pipelines.curation.entropy import entropy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
-from pipelines.curation.rowwise import rowwise
 
 
 class Disagreement(Curation):
@@ -25,7 +25,8 @@ class Disagreement(Curation):
     heads: int = Field(5, ge=2, le=50, description="heads that are asked")
 
     def worth(self, pool: Pool) -> Array:
-        heads = _committee(pool, self.heads)
+        with one_thread():
+            heads = _committee(pool, self.heads)
         if not heads:
             return np.ones(len(pool))
         return rowwise(lambda part: _information(heads, part), pool.window.embeddings)

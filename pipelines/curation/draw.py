@@ -67,7 +67,7 @@ def pivotal(chance: Array, order: Array, rng: np.random.Generator) -> Array:
     and Radcliffe 2011), which the bets of `triggers/betting.py` rest on.
 
     >>> pivotal(np.array([0.0, 0.5, 1.0, 0.5]), np.arange(4), np.random.default_rng(0)).tolist()
-    [1, 2]
+    [2, 3]
     """
     taken = np.zeros(len(chance), dtype=bool)
     rows, left = np.asarray(order), np.asarray(chance, dtype=np.float64)[order]

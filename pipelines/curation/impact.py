@@ -11,11 +11,11 @@ from typing import Literal
 
 import numpy as np
 
+from core.near import PLACES
 from core.records import Array
-from pipelines.curation.near import PLACES
+from core.rowwise import rowwise
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
-from pipelines.curation.rowwise import rowwise
 
 
 class Impact(Curation):

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from core.records import Array
+from core.rowwise import rowwise
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
-from pipelines.curation.rowwise import rowwise
 
 
 class LeastConfidence(Curation):

@@ -13,12 +13,12 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import DataError
+from core.near import unit
 from core.records import Array
+from core.rowwise import rowwise
 from pipelines.curation.logistic import odds
-from pipelines.curation.near import unit
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
-from pipelines.curation.rowwise import rowwise
 
 MOST = 500  # rows of a collection that are compared
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.near import unit
 from core.records import Array
-from pipelines.curation.near import unit
-from pipelines.curation.rowwise import rowwise
+from core.rowwise import one_thread, rowwise
 
 MOST = 5000  # rows of either set that are looked at
 STRENGTH = 1000.0  # how much the data says beside the penalty, however many rows there are
@@ -25,7 +25,8 @@ def odds(these: Array, those: Array, embeddings: Array) -> Array:
         return np.ones(len(embeddings))
     counts = [len(side) for side in sides]
     model = LogisticRegression(C=STRENGTH / sum(counts), class_weight="balanced", max_iter=200)
-    model.fit(np.concatenate(sides), np.repeat([1, 0], counts))
+    with one_thread():
+        model.fit(np.concatenate(sides), np.repeat([1, 0], counts))
     weight, bias = model.coef_[0].astype(np.float32), float(model.intercept_[0])
     scores = rowwise(lambda part: unit(part) @ weight + bias, embeddings)
     return np.asarray(np.exp(np.clip(scores, -FARTHEST, FARTHEST)))

@@ -11,6 +11,7 @@ from pydantic import Field
 from core.params import Section
 from core.records import AnnotationTask, Array, Window
 from pipelines.curation.draw import inclusion
+from pipelines.curation.pacing import Even, PacingPolicy
 from pipelines.curation.pool import Pool
 from pipelines.curation.round import Sizes, draw
 
@@ -23,7 +24,10 @@ class Curation(Section):
     """Chooses which logged requests are worth a label. A policy only says how much each is worth."""
 
     policy: str
-    labels_per_day: int = Field(20, ge=0, description="annotation tasks made in any 24 hours, at most")
+    labels_per_day: int = Field(20, ge=0, description="annotation tasks a day, at most; see pacing")
+    pacing: PacingPolicy = Field(
+        default_factory=lambda: Even(policy="even"), description="when they are spent: even | need"
+    )
     audit_share: float = Field(
         0.1, ge=0, le=1, description="share of the budget drawn uniformly, for evaluation only"
     )

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from core.models.head import Head
+from core.near import Map, mapped, near_any, units
 from core.records import Array, Window
 from core.texts import normal
-from pipelines.curation.near import Map, mapped, near_any, units
 
 MOST = 4000  # known rows that a policy learns from
 

@@ -13,14 +13,14 @@ from typing import Literal
 import numpy as np
 
 from core.models.head import fit_head
+from core.near import unit
 from core.records import Array
+from core.rowwise import one_thread, rowwise
 from pipelines.curation.entropy import entropies
 from pipelines.curation.least_confidence import doubt
 from pipelines.curation.margin import margins
-from pipelines.curation.near import unit
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Known, Pool
-from pipelines.curation.rowwise import rowwise
 
 FOLDS = 3
 LEAST = 1e-3  # probability: what a head cannot know costs about 7 nats, no more
@@ -35,7 +35,8 @@ class PredictedLoss(Curation):
         known = pool.known.some(0)
         if len(known) < MIN_KNOWN or len(np.unique(known.labels)) < 2:
             return np.ones(len(pool))
-        weights, bias = _regressor(known)
+        with one_thread():
+            weights, bias = _regressor(known)
         dim = known.embeddings.shape[1]
         by_place = rowwise(lambda part: unit(part) @ weights[:dim], pool.window.embeddings)
         loss = by_place + _unsure(pool.probabilities) @ weights[dim:] + bias

@@ -14,9 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from core.records import Array
+from core.rowwise import rowwise
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
-from pipelines.curation.rowwise import rowwise
 
 MOST = 1000  # candidates that stand for all, and known rows
 

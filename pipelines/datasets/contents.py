@@ -16,11 +16,12 @@ from pipelines.datasets.manifest import Manifest
 from pipelines.datasets.partitions import in_folder
 
 TRAIN, EVALUATION = ("train",), ("eval", "audit")
+TESTED = (*EVALUATION, "recent", "regression")  # what a candidate is tested on
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A version and its rows by label: one row a label, one column a set (train, eval, audit)."""
+    """A version and its rows by label: one row a label, one column a set."""
 
     version: DatasetVersion
     counts: pd.DataFrame
@@ -34,6 +35,8 @@ class Contents:
             "parent": v.parent or "none",
             "revision": v.revision,
             "commit": f"{v.commit[:12]} (tag dataset/{v.id})",
+            "label set": f"version {v.label_set}",
+            "schema": v.schema_hash,
             "rows": ", ".join(f"{n} {name}" for name, n in v.rows.items()),
         }
         width = max((len(x) for x in self.counts.index), default=0) + 2

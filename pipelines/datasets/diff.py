@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,7 +87,9 @@ def _align(old: Held, new: Held) -> _Pair:
     oids = sorted(found, key=lambda oid: (order(found[oid][0]), oid))
     counts = np.array([found[oid][1] for oid in oids], np.int64)
     before, after = (_spread(held, oids, counts) for held in (old, new))
-    return _Pair(Manifest(tuple(oids), counts, after), before, new.path)
+    # names are never used again, so the longer list of renamings is the later one's, and tells of both
+    renamed = max((old.manifest.renamed, new.manifest.renamed), key=len)
+    return _Pair(Manifest(tuple(oids), counts, after, renamed), before, new.path)
 
 
 def _spread(held: Held, oids: Sequence[str], counts: Array) -> Array:
@@ -102,6 +105,7 @@ def _changed_rows(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame
     """Rows added, removed, relabelled, moved."""
     changed = pair.old != pair.new
     rows = _read(pair, changed, ["row_id", "label", "text"]).to_pandas()
+    rows["label"] = pair.both.called(rows["label"])
     rows["old"], rows["new"] = pair.old[changed], pair.new[changed]
     gone, come = rows[rows["old"] > 0], rows[rows["new"] > 0]
     gone = gone.assign(set=_names(gone["old"]))
@@ -136,7 +140,7 @@ def _shares(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
     either = old | new
     table = _read(pair, either, ["label", "segments"])
     sides = (old[either], new[either])
-    labels = _counted(table["label"], sides)
+    labels = _counted(_called(pair, table["label"]), sides)
     segments: dict[str, Array] = {}
     for text, counts in _counted(table["segments"], sides).items():
         for key, value in json.loads(text or "{}").items():
@@ -144,6 +148,11 @@ def _shares(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
             segments[name] = segments.get(name, 0) + counts
     totals = np.array([max(side.sum(), 1) for side in sides])
     return _frame(labels, totals), _frame(segments, totals)
+
+
+def _called(pair: _Pair, labels: pa.ChunkedArray) -> pa.ChunkedArray:
+    named: Any = labels if not pair.both.renamed else pair.both.called(labels.to_pandas())
+    return labels if named is labels else pa.chunked_array([pa.array(named, pa.string())])
 
 
 def _counted(column: pa.ChunkedArray, sides: tuple[Array, Array]) -> dict[str, Array]:

@@ -173,4 +173,5 @@ def _version(root: Path, id: str, commit: str, texts: list[str]) -> DatasetVersi
         rows=found["rows"],
         labels=found["labels"],
         schema_hash=found["schema_hash"],
+        label_set=found.get("label_set", 0),
     )

@@ -1,7 +1,7 @@
-"""The columns that say which rows train, without opening a thousand small files.
+"""The rows that forming a dataset reads, without opening a thousand small files.
 
-A block that later versions cannot grow any more has one file with the LIGHT columns of all its rows, in
-.everloop/light, named after the block's hash. It is only a copy: made when it is not there.
+A block that later versions cannot grow any more has one file of all its rows, in .everloop/light, named
+after the block's hash. It is only a copy: made when it is not there.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import yaml
 
 from core.workspace import Workspace
 from pipelines.datasets.layout import RESERVOIR, block, parse, pointer
-from pipelines.datasets.partitions import LIGHT, Scan, in_folder, scan
+from pipelines.datasets.partitions import SCHEMA, Scan, in_folder, scan
 
 COUNTS = b"counts"  # rows of each partition, in the file's metadata
 
 
 def scan_light(place: Workspace, partitions: tuple[str, ...]) -> Scan:
-    """LIGHT columns of partitions (oldest first). Raises DatasetError that names a bad partition."""
+    """The rows of partitions (oldest first). Raises DatasetError that names a bad partition."""
     groups = [list(names) for _, names in groupby(partitions, block)]
     copies = [_copy(place, block(names[0])) for names in groups[:-1]]
     found = [_read(place, names, copy) for names, copy in zip(groups[:-1], copies, strict=True)]
-    found.append(scan(in_folder(place.reservoir), groups[-1] if groups else [], LIGHT))
+    found.append(scan(in_folder(place.reservoir), groups[-1] if groups else [], SCHEMA.names))
     _keep_only([copy for copy in copies if copy])
     return Scan(pa.concat_tables([s.table for s in found]), np.concatenate([s.counts for s in found]))
 
@@ -51,7 +51,7 @@ def _read(place: Workspace, names: list[str], copy: Path | None) -> Scan:
                 return Scan(table.replace_schema_metadata(None), counts)
         except (pa.ArrowException, OSError, KeyError, ValueError):
             pass  # half a file of a machine that lost its power: made again
-    found = scan(in_folder(place.reservoir), names, LIGHT)
+    found = scan(in_folder(place.reservoir), names, SCHEMA.names)
     if copy is not None:
         _write(found, copy)
     return found

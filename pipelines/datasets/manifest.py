@@ -8,11 +8,13 @@ runs of the same number cost nothing, so the manifest of a million rows is some 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -24,17 +26,23 @@ from core.errors import DatasetError
 from core.records import Array
 from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 
-SETS = ("train", "eval", "audit")
+SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
+RENAMED = b"renamed"  # in the file's metadata
+Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
 NAMES = pa.array(["", *SETS])
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """partitions: oldest first. counts: rows of each. sets: (rows,) uint8, in their order."""
+    """partitions: oldest first. counts: rows of each. sets: (rows,) uint8, in their order.
+
+    renamed: labels of the partitions that are called otherwise in this version: old -> new.
+    """
 
     partitions: tuple[str, ...]
     counts: Array
     sets: Array
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def ends(self) -> Array:
@@ -58,7 +66,13 @@ class Manifest:
         table = table.set_column(table.column_names.index("set"), "set", names).filter(here)
         table = table.sort_by([("timestamp", "ascending"), ("row_id", "ascending")])
         frame: pd.DataFrame = table.select(wanted).to_pandas()
+        if "label" in wanted:
+            frame["label"] = self.called(frame["label"])
         return frame
+
+    def called(self, labels: pd.Series[str]) -> pd.Series[str]:
+        """What labels of the partitions are called in this version."""
+        return labels.replace(dict(self.renamed)) if self.renamed else labels
 
     def touched(self, chosen: Array) -> list[int]:
         """Which partitions hold a chosen row; chosen: (rows,) bool."""
@@ -85,15 +99,19 @@ class Manifest:
         table = pa.table({"partition": pa.array(self.partitions, pa.string()), "sets": lists})
         path.parent.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f".{path.name}.half")
-        pq.write_table(
-            table.replace_schema_metadata({"sets": ",".join(SETS)}),
+        with pq.ParquetWriter(
             half,
+            table.schema,
             compression="zstd",
             use_dictionary=["sets.list.element"],
             column_encoding={"partition": "DELTA_BYTE_ARRAY"},
             write_statistics=False,
             store_schema=False,
-        )
+        ) as file:
+            file.write_table(table)
+            if self.renamed:
+                text = json.dumps(dict(sorted(self.renamed.items())), ensure_ascii=False)
+                file.add_key_value_metadata({RENAMED: text.encode()})
         os.replace(half, path)
 
     @staticmethod
@@ -107,6 +125,7 @@ class Manifest:
                     tuple(table.column("partition").to_pylist()),
                     np.diff(lists.offsets.to_numpy()).astype(np.int64),
                     lists.flatten().to_numpy().astype(np.uint8),
+                    json.loads((file.metadata.metadata or {}).get(RENAMED, b"{}")),
                 )
         except FileNotFoundError:
             raise DatasetError(
@@ -114,7 +133,7 @@ class Manifest:
                 where=str(path),
                 do="everloop data checkout VERSION",
             ) from None
-        except (pa.ArrowException, OSError, KeyError, TypeError) as fault:
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as fault:
             raise DatasetError(
                 "this is not a manifest",
                 where=str(path),
@@ -123,9 +142,17 @@ class Manifest:
             ) from None
 
 
-def rows_hash(row_ids: Sequence[str], sets: Sequence[str], labels: Sequence[str]) -> str:
-    """A hash of which rows a version has, in which sets, under which labels, in order of places."""
+def rows_hash(row_ids: Strings, sets: Strings, labels: Strings) -> str:
+    """A hash of which rows a version has, in which sets, under which labels, in order of places.
+
+    >>> rows_hash(pa.array(["a", "b"]), pa.array(["train", "eval"]), pa.array(["x", "y"]))
+    '84f690f77ea51ae5adcee2e4fbc91b76'
+    """
     digest = hashlib.sha256()
     for column in (row_ids, sets, labels):
-        digest.update("\0".join(column).encode() + b"\0\0")
+        strings = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
+        strings = strings.cast(pa.large_string()).combine_chunks()
+        whole = pa.LargeListArray.from_arrays(pa.array([0, len(strings)], pa.int64()), strings)
+        joined = pc.binary_join(whole, pa.scalar("\0", pa.large_string()))[0]
+        digest.update(joined.as_py().encode() + b"\0\0")
     return digest.hexdigest()[:32]

@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from core.errors import DatasetError
+from core.records import Array
+from core.texts import words
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.forgotten import in_words
 from pipelines.datasets.form import Inputs, schema_hash, summary
@@ -34,7 +36,7 @@ from pipelines.datasets.layout import (
     parse,
     pointer,
 )
-from pipelines.datasets.manifest import Manifest
+from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.objects import Objects, md5
 from pipelines.datasets.partitions import read_partition
 
@@ -87,6 +89,8 @@ class _Verifier:
         self.recorded, self.deep = recorded, deep
         self.seen: dict[str, str] = {}  # oid -> what is wrong with it, "" for nothing
         self.there: set[str] = set()  # oids found at the remote
+        self.words: dict[str, Array] = {}  # oid of a partition -> the number of each text
+        self.numbers: dict[str, int] = {}  # words -> their number
         self.tables: dict[str, pa.Table] = {}  # oid of a partition -> its ids, labels, sets
 
     def check(self, id: str, commit: str) -> Check:
@@ -196,9 +200,22 @@ class _Verifier:
         found.forgotten = in_words(manifest, placed["set"], self.repository.forgotten())
         if found.forgotten:
             return  # the hash was of rows that nobody has any more; the files are what they should be
+        if "fenced_by" in said:  # made under this fence
+            yield from _leak(self._words(inputs, files), manifest)
         for name, value in {**summary(manifest, placed), "schema_hash": schema_hash()}.items():
             if said.get(name) != value:
                 yield f"{METRICS} says {name} {said.get(name)}, the rows say {value}"
+
+    def _words(self, inputs: Inputs, files: Mapping[str, str]) -> Array:
+        """(rows,) of each row the number of its text's words: the same words, the same number."""
+        for oid in (files[f"{RESERVOIR}/{block(p)}/{p}.parquet"] for p in inputs.partitions):
+            if oid not in self.words:
+                texts = read_partition(self.objects.path(oid), ["text"])["text"].to_pylist()
+                self.words[oid] = np.array(
+                    [self.numbers.setdefault(words(t), len(self.numbers)) for t in texts], np.int64
+                )
+        parts = [self.words[files[f"{RESERVOIR}/{block(p)}/{p}.parquet"]] for p in inputs.partitions]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
 
     def _table(self, oid: str | None) -> pa.Table:
         if oid is None:
@@ -206,6 +223,13 @@ class _Verifier:
         if oid not in self.tables:
             self.tables[oid] = read_partition(self.objects.path(oid), ["row_id", "label", "set"])
         return self.tables[oid]
+
+
+def _leak(numbers: Array, manifest: Manifest) -> Iterator[str]:
+    train = manifest.sets == 1 + SETS.index("train")
+    leaked = np.isin(numbers[train], numbers[manifest.sets > 1 + SETS.index("train")])
+    if leaked.any():
+        yield f"{leaked.sum()} training rows have the words of a row that evaluates"
 
 
 def _md5(text: str) -> str:

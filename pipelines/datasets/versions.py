@@ -14,11 +14,14 @@ import pandas as pd
 import yaml
 from pydantic import TypeAdapter
 
+from core.collections import FOLDER as COLLECTIONS
 from core.errors import DatasetError
+from core.label_set import FILE, LabelSet
 from core.records import DatasetVersion, utc
 from core.workspace import Workspace
 from pipelines.datasets import Datasets
 from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.expectations import sound
 from pipelines.datasets.form import Inputs, fingerprint, form_dataset, write_text
 from pipelines.datasets.history import find, folders, version
 from pipelines.datasets.layout import (
@@ -41,7 +44,16 @@ from pipelines.datasets.partitions import add_partition, in_folder
 from pipelines.datasets.policy import Formation
 
 POINTERS = (BLOCKS, pointer(CHAMPION), VERSION_FILE, LOCK, METRICS)
-SHARED = ("params.yaml", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", "data/.gitignore")
+SHARED = (
+    FILE,
+    COLLECTIONS,
+    "params.yaml",
+    "dvc.yaml",
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    "data/.gitignore",
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class Plan:
     seed: int
     parent: str  # "" for the first
     reason: str = ""  # why it is made; stands in the commit
+    labels: tuple[str, ...] | None = None  # the only ones that new rows may have, where that is said
 
 
 def make_version(
@@ -65,9 +78,10 @@ def make_version(
 ) -> DatasetVersion:
     """Add `rows` to the reservoir, form the dataset, and tag all of it as `dataset/<id>`.
 
-    `champion` is a folder of model files, None before there is one. rewritten: partitions of which rows
-    were forgotten. The tag comes last and the data is
-    at the remote before it: a version that exists is whole. Killed anywhere, run again with the same
+    `champion` is a folder of model files, None before there is one. `rewritten`: partitions of which
+    rows were forgotten. The tag comes last and the data is at the remote before it: a version that
+    exists is whole. New rows that fail an expectation are left out and written to quarantine/, as long
+    as they are few. Killed anywhere, run again with the same
     arguments, it ends the same; a version that exists is returned as it is.
     """
     repository = Repository(workspace.root)
@@ -75,6 +89,7 @@ def make_version(
         if repository.commit_of(plan.id):
             return version(workspace.root, plan.id)
         _check(repository, workspace, policy)
+        rows = _sound(workspace, rows, plan, policy)
         partitions = partitions_here(repository, plan.parent)
         grown = blocks([*rewritten, *([plan.id] if rows is not None and len(rows) else [])])
         new = in_folder(workspace.reservoir)(plan.id)
@@ -83,7 +98,8 @@ def make_version(
             _place(champion, workspace.champion)
             print_of = fingerprint(workspace.champion)
             as_of = utc(plan.as_of)
-            inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of)
+            mark = LabelSet.load(workspace.root).mark
+            inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of, mark)
             write_text(workspace.version_file, inputs.to_json())
             form_dataset(workspace, policy)
             repository.track([*grown, CHAMPION], STAGE)
@@ -92,6 +108,16 @@ def make_version(
             commit = repository.commit([*SHARED, *POINTERS, FORGOTTEN], message, as_of)
         repository.tag(plan.id, commit)
     return version(workspace.root, plan.id)
+
+
+def _sound(
+    workspace: Workspace, rows: pd.DataFrame | None, plan: Plan, policy: Formation
+) -> pd.DataFrame | None:
+    if rows is None or not len(rows):
+        return None
+    page = workspace.quarantine / f"dataset-{plan.id}.csv"
+    known = None if plan.labels is None else {*plan.labels, *LabelSet.load(workspace.root).renamed}
+    return sound(rows, known, policy.max_failed, page)
 
 
 def checkout(root: Path, id: str) -> DatasetVersion:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.errors import LabelError
+from core.label_set import LabelSet
 from core.readers import Refused, excerpt, nearest, unstorable
 from core.records import Vote
 from core.store import Store
@@ -36,30 +37,43 @@ class Imported:
     unlabelled: int  # nothing filled in yet
     refused: list[Refused]
     skipped: int = 0
+    renamed: int = 0  # given under a name that was merged into another
 
 
 def take(
-    found: Iterable[Judgement | Refused], store: Store, settings: Labeling, now: datetime
+    found: Iterable[Judgement | Refused],
+    store: Store,
+    settings: Labeling,
+    now: datetime,
+    labels: LabelSet | None = None,
 ) -> Imported:
-    """Store what was said as votes. A row that contradicts a label, in the file or in the store, is
-    refused, and the first one stands. Taking the same again changes nothing."""
+    """Store what was said as votes; a label that was merged counts under its name of today. A row that
+    contradicts a label, in the file or in the store, is refused, and the first one stands. Taking the
+    same again changes nothing."""
     refused: list[Refused] = []
     said: list[Judgement] = []
-    blank = 0
+    blank = renamed = 0
+    labels = labels or LabelSet()
+    closed = None if settings.closed is None else labels.current(settings.closed)
     for one in found:
         if isinstance(one, Refused):
             refused.append(one)
         elif one.label == "":
             blank += 1
-        elif reason := _fault(one, settings.closed):
+        elif reason := labels.refusal(one.label or "") or _fault(_called(one, labels), closed):
             refused.append(Refused(one.row, reason, excerpt(one.label)))
         else:
-            said.append(one)
+            said.append(_called(one, labels))
+            renamed += said[-1].label != one.label
     known = _known(store, said)
     labelled, skipped, wrong = _vote(store, said, settings.annotators, now)
     fresh = {(j.prediction_id, j.annotator) for j in labelled} - known
     refused = sorted([*refused, *wrong], key=lambda r: r.row)
-    return Imported(len(fresh), len(labelled) - len(fresh), blank, refused, skipped)
+    return Imported(len(fresh), len(labelled) - len(fresh), blank, refused, skipped, renamed)
+
+
+def _called(one: Judgement, labels: LabelSet) -> Judgement:
+    return one if one.label is None else replace(one, label=labels.now(one.label))
 
 
 def _known(store: Store, said: Sequence[Judgement]) -> set[tuple[str, str]]:

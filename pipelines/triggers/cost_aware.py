@@ -5,9 +5,11 @@ Mathioudakis 2024, "Cost-aware retraining for machine learning", and Regol et al
 retrain a machine learning model"):
 
     waiting = price of an error * requests a day * days * (accuracy missing * share a retrain wins back)
-    retrain = price of a label * labels of a retrain + price of a retrain
+    retrain = price of a label * labels of a retrain + price of an hour * hours of training
+              + price of a retrain
 
 What a retrain wins back is learnt from past ones: what they gained over what was missing before them.
+So are the labels it learns from and the time that its training takes.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ class CostAware(Trigger):
     price_per_error: float = Field(..., ge=0, description="what one wrong answer costs, in any money")
     price_per_label: float = Field(..., ge=0, description="what one label costs, in the same money")
     price_per_retrain: float = Field(
-        ..., ge=0, description="what a retrain costs besides its labels: compute, review, rollout"
+        ..., ge=0, description="what a retrain costs besides labels and hours: review, rollout"
+    )
+    price_per_hour: float = Field(
+        0, ge=0, description="what an hour of training costs; the hours are those of past retrains"
     )
     horizon_days: float = Field(7, gt=0, description="days that a retrain has to pay for itself")
 
@@ -46,15 +51,17 @@ class CostAware(Trigger):
             return self.answer(situation, False, "no evaluation rows say what was promised")
         missing = 1 - promise.wrong / promise.rows - seen.value
         share = won_back(situation.retrains)
-        labels = labels_of_a_retrain(situation)
+        labels, hours = labels_of_a_retrain(situation), hours_of_a_retrain(situation)
         requests = situation.requests_per_day * self.horizon_days
         waiting = self.price_per_error * requests * missing * share
-        retrain = self.price_per_label * labels + self.price_per_retrain
+        training = self.price_per_hour * hours
+        retrain = self.price_per_label * labels + training + self.price_per_retrain
+        machine = f"{hours:.2g} h x {self.price_per_hour:g} + " if self.price_per_hour else ""
         reason = (
             f"waiting {self.horizon_days:g} days costs {waiting:,.2f} ({requests:,.0f} requests x "
             f"{missing:.3f} accuracy missing x {share:.2f} won back x {self.price_per_error:g}), "
             f"a retrain {retrain:,.2f} ({labels:.0f} labels x {self.price_per_label:g} + "
-            f"{self.price_per_retrain:g})"
+            f"{machine}{self.price_per_retrain:g})"
         )
         return self.answer(
             situation,
@@ -64,6 +71,7 @@ class CostAware(Trigger):
             retrain=retrain,
             shortfall=missing,
             won_back=share,
+            hours=hours,
             signal=seen.name,
         )
 
@@ -86,3 +94,16 @@ def labels_of_a_retrain(situation: Situation) -> float:
     """What past retrains learnt from, on average; before the first, the labels that are there."""
     taken = [r.labels for r in situation.retrains]
     return sum(taken) / len(taken) if taken else float(situation.new_labels)
+
+
+def hours_of_a_retrain(situation: Situation) -> float:
+    """What the training of past retrains took, on average; 0 before any was timed.
+
+    >>> from datetime import datetime
+    >>> at = datetime(2026, 1, 5)
+    >>> past = [Retrain(at, 20, seconds=1800), Retrain(at, 20)]
+    >>> hours_of_a_retrain(Situation(at, at, 0, [], [], retrains=past))
+    0.5
+    """
+    took = [r.seconds for r in situation.retrains if r.seconds is not None]
+    return sum(took) / len(took) / 3600 if took else 0.0

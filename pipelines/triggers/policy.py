@@ -45,6 +45,7 @@ class Retrain:
     labels: int  # new labels it learnt from
     gain: float | None = None  # accuracy of candidate minus champion where tested; None: not tested
     shortfall: float | None = None  # accuracy that was missing when it was asked for, where known
+    seconds: float | None = None  # that its training took, where known
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,8 @@ def test_every_command_has_a_worked_example(path: tuple[str, ...], monkeypatch: 
     assert tuple(words[: len(path)]) == path
     with COMMANDS[path].make_context("everloop", words[len(path) :]):
         pass  # its options are there, and take these values
-    assert "..." not in ran.out.replace("ARGS]...", "")
+    _, rest = ran.out.split("\n", 1)  # a list of values ends in dots there
+    assert "..." not in rest
 
 
 def test_help_is_instant() -> None:

@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from core.near import mapped, near_any, units
 from core.records import Array, Feedback
 from flows.curate import curate, gather
 from flows.home import Home, open_home
 from pipelines.curation.draw import inclusion, pivotal, systematic
-from pipelines.curation.near import mapped, near_any, units
 from pipelines.curation.order import apart
 from pipelines.curation.pool import Pool
 from pipelines.curation.random import Random
 from pipelines.curation.round import Sizes, draw
+from pipelines.datasets.contents import rows_here
 from pipelines.triggers.betting import evidence
 from pipelines.triggers.policy import Round
 from tests.laws.windows import START, window
@@ -113,7 +113,8 @@ def test_a_bet_on_rows_kept_apart_wins_nothing_within_the_budget(where: str) -> 
         found = draw(pool, sizes, chance, places, rng)
         seen = tuple(found.chances[wrong[found.rows]].tolist())
         labels = len(found.rows)
-        won.append(evidence([Round(START, 200.0, 0.1, seen, labels=labels, picks=labels)], bound))
+        round_ = Round(START, 200.0, 0.1, seen, labels=labels, picks=labels)
+        won.append(float(evidence([round_], np.array([bound]))[0]))
     assert np.mean(won) < 1 + 3 * np.std(won) / 1000**0.5
 
 
@@ -239,7 +240,7 @@ def test_a_round_looks_at_what_is_stored(looped: Home) -> None:
     (folder / "broken.csv").write_text("words\nno\n")
     pool = gather(home, start, end)
     assert np.flatnonzero(pool.complaints).tolist() == [0, 2]
-    train = pd.read_parquet(home.workspace.dataset / "train.parquet")
+    train = rows_here(home.workspace)
     same = train["encoder"] == rows["encoder"][0]
     assert len(pool.known) == same.sum() > 0
     assert pool.known.labels.tolist() == train.loc[same, "label"].tolist()

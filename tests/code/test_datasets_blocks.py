@@ -17,7 +17,7 @@ from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.history import rows_of
 from pipelines.datasets.light import scan_light
-from pipelines.datasets.partitions import LIGHT, in_folder, read, scan
+from pipelines.datasets.partitions import SCHEMA, in_folder, read, scan
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import checkout, make_version
 from tests.code.small_versions import ALL, first, plan, rows
@@ -122,7 +122,7 @@ def light(shop: Workspace) -> list[Path]:
 
 
 def test_a_light_copy_is_what_the_partitions_say(shop: Workspace) -> None:
-    plain = scan(in_folder(shop.reservoir), NAMES, LIGHT)
+    plain = scan(in_folder(shop.reservoir), NAMES, SCHEMA.names)
     for _ in range(2):  # made, then read
         found = scan_light(shop, NAMES)
         assert found.table.equals(plain.table)
@@ -137,7 +137,7 @@ def test_a_damaged_light_copy_is_made_again(shop: Workspace, kept: int) -> None:
     for path in light(shop):
         path.write_bytes(path.read_bytes()[:kept])
     found = scan_light(shop, NAMES).table
-    assert found.equals(scan(in_folder(shop.reservoir), NAMES, LIGHT).table)
+    assert found.equals(scan(in_folder(shop.reservoir), NAMES, SCHEMA.names).table)
     assert [p.read_bytes() for p in light(shop)] == whole
 
 

@@ -157,7 +157,7 @@ def test_frozen_never_retrains(tmp_path: Path) -> None:
 
 def test_a_newer_candidate_ends_the_rollout_under_way(tmp_path: Path) -> None:
     home = make_home(tmp_path / "workspace")
-    run(home, job(days=2))
+    run(home, job(days=2, each_day=44))
     under_way = home.store.live_rollout()
     assert under_way is not None
     for _ in range(2):  # asked twice for the same time, it is done once

@@ -114,6 +114,12 @@ PRICES = {"price_per_error": 1.0, "price_per_label": 0.5, "price_per_retrain": 2
             "retrain",
             "cost-aware: waiting 14 days costs 112.00 (1,400 requests x 0.200 accuracy missing x 0.20 won back x 2), a retrain 35.00 (30 labels x 0.5 + 20)",
         ),
+        (
+            {**PRICES, "price_per_hour": 40.0},
+            [Retrain(NOW, 30, gain=0.05, shortfall=0.45, seconds=5400), Retrain(NOW, 30)],
+            "wait",
+            "cost-aware: waiting 7 days costs 28.00 (700 requests x 0.200 accuracy missing x 0.20 won back x 1), a retrain 95.00 (30 labels x 0.5 + 1.5 h x 40 + 20)",
+        ),
     ],
 )  # fmt: skip
 def test_both_sums_with_their_parts(

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from core.records import Array
-from monitoring.accuracy import wilson
+from monitoring.accuracy import weighted, wilson
 from monitoring.estimates.answers import Answers
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.powered import chained, rectified
+from monitoring.estimates.weighted import balanced, spread_of
 
-N, LABELS, SEEDS = 4000, 60, 300
+N, LABELS, SEEDS = 2000, 60, 200
 TRUTHFUL, FLAT, BOASTING = "truthful", "flat", "boasting"
 
 
@@ -25,12 +26,12 @@ def world(seed: int, kind: str) -> tuple[Array, Array, float]:
 
 
 def drawn(seed: int, said: Array, even: bool) -> tuple[Array, Array]:
-    """Places and weights of labels: even ones, or more where the chance is low (Poisson sampling)."""
+    """Places and chances of labels: even ones, or more where the chance is low (Poisson sampling)."""
     rng = np.random.default_rng([seed, 1])
     worth = np.ones(N) if even else np.minimum(1, 1.2 - said)
     chance = worth * LABELS / worth.sum()
     at = np.flatnonzero(rng.random(N) < chance)
-    return at, 1 / chance[at]
+    return at, chance[at]
 
 
 kinds = pytest.mark.parametrize("kind", [TRUTHFUL, FLAT, BOASTING])
@@ -43,8 +44,8 @@ def test_unbiased_and_covered_whatever_the_chances_are_worth(kind: str, even: bo
     errors, covered, always, widths, plain = [], [], [], [], []
     for seed in range(SEEDS):
         said, right, truth = world(seed, kind)
-        at, weight = drawn(seed, said, even)
-        found = rectified(said, right[at], said[at], weight)
+        at, chance = drawn(seed, said, even)
+        found = rectified(said, right[at], said[at], chance)
         errors.append(found.value - truth)
         covered.append(found.once[0] <= truth <= found.once[1])
         always.append(found.low <= truth <= found.high)
@@ -59,47 +60,110 @@ def test_unbiased_and_covered_whatever_the_chances_are_worth(kind: str, even: bo
 
 
 def test_labels_picked_where_it_matters_say_more_than_even_ones() -> None:
-    widths = {}
+    off = {}
     for even in (True, False):
         found = []
-        for seed in range(60):
-            said, right, _ = world(seed, TRUTHFUL)
-            at, weight = drawn(seed, said, even)
-            once = rectified(said, right[at], said[at], weight).once
-            found.append(once[1] - once[0])
-        widths[even] = np.mean(found)
-    assert widths[False] < widths[True]
+        for seed in range(SEEDS):
+            said, right, truth = world(seed, TRUTHFUL)
+            at, chance = drawn(seed, said, even)
+            found.append(rectified(said, right[at], said[at], chance).value - truth)
+        off[even] = np.mean(np.square(found))
+    assert off[False] < off[True]
 
 
-def test_chances_that_say_nothing_are_not_trusted_and_cost_nothing() -> None:
+def test_chances_that_say_nothing_cost_nothing() -> None:
     said, right, _ = world(0, FLAT)
-    found = rectified(said, right[:LABELS], said[:LABELS], np.ones(LABELS))
+    found = rectified(said, right[:LABELS], said[:LABELS], np.full(LABELS, LABELS / N))
+    share = float(right[:LABELS].mean())
+    assert found.value == pytest.approx(share)
+    assert np.ptp(found.once) == pytest.approx(np.ptp(wilson(share, LABELS)), rel=0.02)
+
+
+def test_chances_that_say_the_opposite_are_not_trusted() -> None:
+    said, right, truth = world(0, TRUTHFUL)
+    found = rectified(1 - said, right[:LABELS], 1 - said[:LABELS], np.full(LABELS, LABELS / N))
     assert found.trust == 0.0
-    assert found.value == pytest.approx(right[:LABELS].mean())
+    assert found.once[0] < truth < found.once[1]
 
 
-def test_weights_may_have_any_scale() -> None:
-    said, right, _ = world(0, TRUTHFUL)
-    at, weight = drawn(0, said, even=False)
-    assert rectified(said, right[at], said[at], weight).value == pytest.approx(
-        rectified(said, right[at], said[at], 1000 * weight).value
-    )
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_labels_that_all_agree_leave_room_for_others(share: float) -> None:
+    few = np.full(20, 0.01)
+    found = rectified(np.full(100, 0.9), np.full(20, share), np.full(20, 0.9), few)
+    assert found.value == share
+    assert np.ptp(found.once) > 0.13
+    assert np.ptp([found.low, found.high]) > np.ptp(found.once)
 
 
-def test_labels_that_all_agree_leave_room_for_others() -> None:
-    found = rectified(np.full(100, 0.9), np.ones(20), np.full(20, 0.9), np.ones(20))
-    assert found.value == pytest.approx(1.0)
-    assert found.low < 0.87
+def test_where_errors_are_rare_neither_side_is_missed_more_often_than_the_other() -> None:
+    """Ninety-five of a hundred are right: value +- 2 standard errors misses low shares far more often."""
+    above, below = [], []
+    for seed in range(SEEDS):
+        rng = np.random.default_rng(seed)
+        chance = rng.beta(9, 0.5, N)
+        right = (rng.random(N) < chance).astype(float)
+        at = rng.choice(N, LABELS, replace=False)
+        low, high = rectified(chance, right[at], chance[at], np.full(LABELS, LABELS / N)).once
+        above.append(right.mean() < low)
+        below.append(right.mean() > high)
+    assert max(np.mean(above), np.mean(below)) <= 0.05
+    assert np.mean(above) + np.mean(below) <= 0.07
+
+
+def test_one_label_is_answered_with_nearly_everything() -> None:
+    found = rectified(np.full(100, 0.9), np.ones(1), np.full(1, 0.9), np.full(1, 0.01))
+    assert found.once[0] < 0.5
+    assert found.high == 1.0
+
+
+def test_where_every_answer_has_a_label_the_share_is_theirs() -> None:
+    said, right, truth = world(0, TRUTHFUL)
+    assert rectified(said, right, said, np.ones(N)).value == pytest.approx(truth)
+    found = balanced(right, np.ones(N), N, 0.0)
+    assert (found.value, found.low, found.high) == pytest.approx((truth, truth, truth))
+
+
+def daily(seed: int, wrong_where_sure: float) -> tuple[Array, Array, Array]:
+    """200 answers, 150 of them sure and seldom picked: (right, chance of a label, picked) of each."""
+    rng = np.random.default_rng(seed)
+    sure = np.arange(200) < 150
+    right = (rng.random(200) > np.where(sure, wrong_where_sure, 0.6)).astype(float)
+    chance = np.where(sure, 0.012, 0.36)
+    return right, chance, rng.random(200) < chance
+
+
+@pytest.mark.parametrize("wrong", [0.02, 0.2, 0.5])
+def test_a_day_of_picks_is_covered_also_where_by_luck_no_sure_answer_was_picked(wrong: float) -> None:
+    """Kish's number of labels says of such a day that it is worth most."""
+    covered, naive = [], []
+    for seed in range(SEEDS):
+        made = [daily(100 * seed + day, wrong) for day in range(14)]
+        before = np.concatenate([chance[picked] for _, chance, picked in made])
+        right, chance, picked = made[-1]
+        found = balanced(right[picked], chance[picked], 200, spread_of(before, 14 * 200))
+        covered.append(found.low <= right.mean() <= found.high)
+        kish = weighted(right[picked] == 1, chance[picked])
+        naive.append(kish.low <= right.mean() <= kish.high)
+    assert np.mean(covered) >= 0.93
+    if wrong < 0.1:
+        assert np.mean(naive) < 0.9
+
+
+def test_even_picks_weighed_are_wilsons_interval() -> None:
+    chance = np.full(20, 0.001)
+    found = balanced(np.repeat([1.0, 0.0], [17, 3]), chance, 20_000, spread_of(chance, 20_000))
+    assert (found.low, found.high) == pytest.approx(wilson(0.85, 20), abs=1e-3)
+    assert found.effective == pytest.approx(20, rel=0.01)
 
 
 @pytest.mark.parametrize("looks", [[20, 40, 80, 160, 320]])
 def test_the_interval_holds_for_all_looks_and_that_for_one_does_not(looks: list[int]) -> None:
-    ever = np.zeros((SEEDS, 2), dtype=bool)
-    for seed in range(SEEDS):
+    ever = np.zeros((SEEDS // 2, 2), dtype=bool)
+    for seed in range(SEEDS // 2):
         right = (np.random.default_rng(seed).random(max(looks)) < 0.8).astype(float)
         said = np.full(2, 0.5)
         for n in looks:
-            found = rectified(said, right[:n], np.full(n, 0.5), np.ones(n))
+            found = rectified(said, right[:n], np.full(n, 0.5), np.full(n, 1e-3))
             ever[seed] |= [
                 not found.low <= 0.8 <= found.high,
                 not found.once[0] <= 0.8 <= found.once[1],

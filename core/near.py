@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from core.records import Array
-from pipelines.curation.rowwise import AT_A_TIME, each, one_thread, rowwise
+from core.rowwise import AT_A_TIME, each, one_thread, rowwise
 
 # Squared distance of near-copies, as a share of what two random rows have: a cosine of 0.98 for MiniLM
 # on CLINC150, where 99 % of such pairs have one label. A share, as some encoders put all texts close.
