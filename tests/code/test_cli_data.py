@@ -29,11 +29,12 @@ def test_log(shop: Path, empty: Path) -> None:
     lines = said("log", "-w", shop).splitlines()
     assert lines[0].split() == ["version", "as", "of", "(UTC)", "rows", "train", "labels", "reason"]
     assert [re.split(r"  +", x)[:5] for x in lines[1:]] == [
-        ["v0003", "2026-01-07 00:00", "+9 train, +3 audit", "78", "6"],
-        ["v0002", "2026-01-06 00:00", "+9 train, +3 audit", "69", "6"],
+        ["v0003", "2026-01-07 00:00", "+9 train, +3 audit", "77", "6"],
+        ["v0002", "2026-01-06 00:00", "+8 train, +3 audit", "68", "6"],
         ["v0001", "2026-01-05 00:00", "+60 train, +30 eval", "60", "6"],
     ]
-    assert [x.split("  ")[-1] for x in lines[1:3]] == ["labels: 9 new labels, 8 needed"] * 2
+    reasons = [f"labels: {n} new labels, 8 needed" for n in (9, 8)]
+    assert [x.split("  ")[-1] for x in lines[1:3]] == reasons
     assert said("log", "v0001", "-w", shop).count("\n") == 2
     assert said("log", "-w", empty).startswith("no dataset version yet")
     assert "there is no dataset version v9" in refused("data", "log", "v9", "-w", shop)
@@ -54,7 +55,7 @@ def test_diff_as_a_page(shop: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_export(shop: Path, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / "out" / f"rows.{suffix}"
-    assert said("export", "v0002", file, "-w", shop) == f"wrote 102 rows of v0002 to {file}\n"
+    assert said("export", "v0002", file, "-w", shop) == f"wrote 101 rows of v0002 to {file}\n"
     read = {
         "csv": lambda p: pd.read_csv(p, dtype={"propensity": float}),
         "jsonl": lambda p: pd.read_json(p, lines=True, dtype=False),
@@ -64,8 +65,8 @@ def test_export(shop: Path, tmp_path: Path, suffix: str) -> None:
         "set", "row_id", "timestamp", "text", "label", "encoder", "segments", "user_key", "policy",
         "round", "propensity", "annotator",
     ]  # fmt: skip
-    assert read["set"].value_counts().to_dict() == {"train": 69, "eval": 30, "audit": 3}
-    assert read["propensity"].notna().sum() == 12
+    assert read["set"].value_counts().to_dict() == {"train": 68, "eval": 30, "audit": 3}
+    assert read["propensity"].notna().sum() == 11
     assert not list(file.parent.glob(".*"))
 
 
@@ -73,7 +74,7 @@ def test_export_of_one_set_and_what_cannot_be_written(shop: Path, tmp_path: Path
     file = tmp_path / "rows.csv"
     assert said("export", "v0002", file, "--set", "audit", "-w", shop).startswith("wrote 3 rows")
     assert refused("data", "export", "v0002", file, "--set", "test", "-w", shop) == (
-        "error: no such set\n  where:    --set\n  got:      test\n  expected: train, eval, audit\n"
+        "error: no such set\n  where:    --set\n  got:      test\n  expected: train, eval, audit, recent, regression\n"
     )
     assert "this kind of file cannot be written" in refused(
         "data", "export", "v0002", tmp_path / "rows.xlsx", "-w", shop
@@ -86,8 +87,8 @@ def test_export_of_one_set_and_what_cannot_be_written(shop: Path, tmp_path: Path
 def test_verify(shop: Path, empty: Path) -> None:
     assert said("verify", "-w", shop) == (
         "v0001  whole  5 objects, SIZE, 90 rows\n"
-        "v0002  whole  13 objects, SIZE, 102 rows\n"
-        "v0003  whole  14 objects, SIZE, 114 rows\n"
+        "v0002  whole  13 objects, SIZE, 101 rows\n"
+        "v0003  whole  14 objects, SIZE, 113 rows\n"
     )
     assert said("verify", "v0002", "--deep", "-w", shop).startswith("v0002  whole  13 objects")
     assert said("verify", "-w", empty).startswith("no dataset version yet")
@@ -184,7 +185,7 @@ def test_checkout_then_stage(own: Path) -> None:
     """What `dvc repro` runs refuses a reservoir that is not the version's."""
     everloop("data", "checkout", "v0002", "-w", own)
     assert everloop("stage", "datasets", "-w", own).code == 0
-    assert json.loads((own / "metrics/datasets.json").read_text())["rows"]["train"] == 69
+    assert json.loads((own / "metrics/datasets.json").read_text())["rows"]["train"] == 68
     partition = own / "data/reservoir/v0001/v0002.parquet"
     partition.chmod(0o644)
     partition.write_bytes((own / "data/reservoir/v0001/v0001.parquet").read_bytes())

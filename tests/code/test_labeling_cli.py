@@ -11,7 +11,7 @@ import yaml
 
 from core.records import Review, Vote
 from core.store import Store
-from pipelines.datasets import reservoir
+from pipelines.datasets.partitions import read
 from tests.code.command_line import everloop, refused
 from tests.code.test_cli import END, asked, store
 
@@ -158,7 +158,7 @@ def test_labels_that_look_wrong_are_listed_and_answered(own: Path) -> None:
     ran = everloop("label", "review", "-w", own, "--limit", "2", "--now", "2026-01-08")
     known = store(own)
     waiting, [worst, other] = known.reviewed(), known.reviews(2)
-    rows = len(reservoir.read(own / "data" / "reservoir")) + sum(known.unclaimed())
+    rows = len(read(own / "data" / "reservoir")) + sum(known.unclaimed())
     line = "{r.prediction_id}  {r.label}, or {r.suggested}?  ({r.score:.3f})  {r.text}\n"
     assert ran.out == (
         f"{rows} labels looked at: {waiting} look wrong, {waiting} of them new\n"
@@ -177,17 +177,17 @@ def test_labels_that_look_wrong_are_listed_and_answered(own: Path) -> None:
 @pytest.mark.slow
 def test_a_corrected_first_row_is_in_the_next_dataset(own: Path) -> None:
     """It was never served: the reservoir alone has its text, and takes the correction as a new row."""
-    rows = reservoir.read(own / "data" / "reservoir", sets=["train"], partitions=["v0001"])
+    rows = read(own / "data" / "reservoir", sets=["train"], partitions=["v0001"])
     key, label, text = rows.loc[0, ["row_id", "label", "text"]]
     other = next(x for x in rows["label"] if x != label)
     known: Store = store(own)
     known.add_reviews([Review(key, END, label, other, 0.01, text)])
     assert everloop("label", "adjudicate", key, other, "-w", own, "--now", "2026-01-07").code == 0
-    before = len(list((own / "data" / "reservoir").glob("*.parquet")))
+    before = len(list((own / "data" / "reservoir").rglob("*.parquet")))
     ran = everloop("retrain", "-w", own, "--now", "2026-01-07T01:00", "--reason", "a correction")
     assert ran.code == 0, ran.err
     new = f"v{before + 1:04d}"
-    last = reservoir.read(own / "data" / "reservoir", partitions=[new]).set_index("row_id")
+    last = read(own / "data" / "reservoir", partitions=[new]).set_index("row_id")
     assert (last.loc[key, "label"], last.loc[key, "text"], last.loc[key, "set"]) == (
         other,
         text,

@@ -93,7 +93,7 @@ def test_a_window_of_few_rows_is_not_enough(store: Store, policy: str, rows: int
 @every
 def test_a_reference_older_than_the_retention_is_not_enough(store: Store, policy: str) -> None:
     store.log(day(DAYS))
-    store.forget(START, "turn")
+    store.retire(START, "turn")
     found = seen(store, policy)
     assert (found.value, found.note) == (None, "not enough reference: 0 rows, 100 needed")
 
