@@ -31,7 +31,7 @@ class Part(Section):
     @field_validator("part")
     @classmethod
     def _sets_only_its_own(cls, part: SinglePolicy) -> SinglePolicy:
-        plain = type(part)(policy=part.policy)
+        plain = type(part).model_validate({"policy": part.policy})
         if wrong := sorted(k for k in OF_THE_MIX if getattr(part, k) != getattr(plain, k)):
             raise ValueError(f"{', '.join(wrong)}: set for the whole mix, not for a part of it")
         return part
