@@ -31,7 +31,9 @@ class Part(Section):
     @field_validator("part")
     @classmethod
     def _sets_only_its_own(cls, part: SinglePolicy) -> SinglePolicy:
-        if wrong := sorted(part.model_fields_set & OF_THE_MIX):
+        fields = type(part).model_fields
+        plain = {k: fields[k].get_default(call_default_factory=True) for k in OF_THE_MIX}
+        if wrong := sorted(k for k, value in plain.items() if getattr(part, k) != value):
             raise ValueError(f"{', '.join(wrong)}: set for the whole mix, not for a part of it")
         return part
 
@@ -47,8 +49,10 @@ class Mix(Curation):
 
     @field_validator("floor")
     @classmethod
-    def _parts_have_floors(cls, _floor: float) -> float:
-        raise ValueError("set for the parts of a mix, each its own")
+    def _parts_have_floors(cls, floor: float) -> float:
+        if floor != cls.model_fields["floor"].default:
+            raise ValueError("set for the parts of a mix, each its own")
+        return floor
 
     @property
     def shares(self) -> Array:
