@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring bench-datasets docs label-tools lock
+.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets docs label-tools lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -61,6 +61,15 @@ tests/.venv-label-studio/installed: tests/label-tools.txt
 # Ten minutes, and 5 GB of disk where temporary files go.
 bench-datasets: $(INSTALLED)
 	$(BIN)/python -m bench.datasets --json bench/out/datasets.json
+
+# Two hours; the query strategies it is measured against live in an environment of their own, too.
+bench-curation: $(INSTALLED) bench/.venv-curation/installed
+	$(BIN)/python -m bench.curation --json bench/out/curation.json
+
+bench/.venv-curation/installed: bench/peers-curation.txt
+	$(PYTHON) -m venv bench/.venv-curation
+	bench/.venv-curation/bin/pip install --quiet -r bench/peers-curation.txt
+	touch $@
 
 docs: $(INSTALLED)
 	$(BIN)/python -m everloop.reference docs

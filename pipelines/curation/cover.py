@@ -26,7 +26,7 @@ from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
 MOST = 1500  # units of the greatest weight, which are to be covered, by themselves
-RIDGE = 10.0  # as many rows like it as halve what a row wants; under 1, odd texts win
+RIDGE = 5.0  # so many known rows like it halve what a row wants; below 1, odd texts win
 LIKENESS = 3  # power of the cosine: how near a row must be to stand for another
 
 

@@ -31,8 +31,9 @@ class Part(Section):
     @field_validator("part")
     @classmethod
     def _sets_only_its_own(cls, part: SinglePolicy) -> SinglePolicy:
-        plain = type(part).model_validate({"policy": part.policy})
-        if wrong := sorted(k for k in OF_THE_MIX if getattr(part, k) != getattr(plain, k)):
+        fields = type(part).model_fields
+        plain = {k: fields[k].get_default(call_default_factory=True) for k in OF_THE_MIX}
+        if wrong := sorted(k for k, value in plain.items() if getattr(part, k) != value):
             raise ValueError(f"{', '.join(wrong)}: set for the whole mix, not for a part of it")
         return part
 

@@ -77,7 +77,7 @@ def test_cover_asks_once_for_each_new_thing_the_largest_first() -> None:
 def test_cover_keeps_its_floor() -> None:
     pool = in_groups()
     chances = Cover(policy="cover", floor=0.2).chances(pool, 10)
-    assert np.isclose(np.bincount(pool.units, chances), 1).sum() == 8
+    assert (np.bincount(pool.units, chances) > 1 - 1e-9).sum() == 8
     assert chances.sum() == pytest.approx(10)
     assert chances[:200].sum() > 1
 
