@@ -51,6 +51,7 @@ def alert(kind: str = "drift") -> Decision:
         ({"policy": "drift"}, situation(alerts=[alert("quality")]), "wait", "drift: no drift alert since the last retrain"),
         ({"policy": "drift"}, situation(alerts=[alert()]), "retrain", "drift: MMD 6.2 sd above its null; 54 new labels to learn it from"),
         ({"policy": "drift"}, situation(days=2, alerts=[replace(alert(), timestamp=NOW - timedelta(days=2))]), "wait", "drift: drift goes on that the last retrain, 2.0 days ago, has answered"),
+        ({"policy": "drift"}, situation(days=2, alerts=[replace(alert(), timestamp=NOW - timedelta(days=1)), replace(alert(), timestamp=NOW - timedelta(days=9))]), "retrain", "drift: MMD 6.2 sd above its null; 54 new labels to learn it from"),
         ({"policy": "drift"}, situation(days=3, alerts=[replace(alert(), timestamp=NOW - timedelta(days=9))]), "retrain", "drift: MMD 6.2 sd above its null; 54 new labels to learn it from"),
         ({"policy": "drift"}, situation(labels=4, alerts=[alert()]), "wait", "drift: drift, but only 4 new labels of 10 to learn it from"),
         ({"policy": "drift", "cooldown_days": 5}, situation(alerts=[alert()]), "wait", "drift: drift, but the last retrain was 3.0 days ago (cool-down 5)"),
