@@ -8,12 +8,12 @@ from monitoring.signals import (
     drift,
     estimated,
     feedback,
+    last,
     novelty,
     proxies,
     quality,
     rows,
     system,
-    window,
 )
 from monitoring.view import Measure, Spec
 
@@ -24,7 +24,7 @@ PARTS = (
     confidence,
     accuracy,
     estimated,
-    window,
+    last,
     feedback,
     proxies,
     descriptors,
