@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring docs lock
+.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets docs label-tools lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -48,6 +48,27 @@ bench-monitoring: $(INSTALLED) bench/.venv-monitoring/installed
 bench/.venv-monitoring/installed: bench/peers-monitoring.txt
 	$(PYTHON) -m venv bench/.venv-monitoring
 	bench/.venv-monitoring/bin/pip install --quiet -r bench/peers-monitoring.txt
+	touch $@
+
+# Label Studio's and Argilla's own types, which want another numpy; a slow test uses them where they are.
+label-tools: tests/.venv-label-studio/installed
+
+tests/.venv-label-studio/installed: tests/label-tools.txt
+	$(PYTHON) -m venv tests/.venv-label-studio
+	tests/.venv-label-studio/bin/pip install --quiet -r tests/label-tools.txt
+	touch $@
+
+# Ten minutes, and 5 GB of disk where temporary files go.
+bench-datasets: $(INSTALLED)
+	$(BIN)/python -m bench.datasets --json bench/out/datasets.json
+
+# Two hours; the query strategies it is measured against live in an environment of their own, too.
+bench-curation: $(INSTALLED) bench/.venv-curation/installed
+	$(BIN)/python -m bench.curation --json bench/out/curation.json
+
+bench/.venv-curation/installed: bench/peers-curation.txt
+	$(PYTHON) -m venv bench/.venv-curation
+	bench/.venv-curation/bin/pip install --quiet -r bench/peers-curation.txt
 	touch $@
 
 docs: $(INSTALLED)

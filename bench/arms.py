@@ -16,6 +16,7 @@ from monitoring.alerts import findings, spec_of
 from monitoring.signals import accuracy, confidence, drift
 from monitoring.view import Model, View
 from pipelines.curation.policy import Curation, answered
+from pipelines.curation.pool import Pool
 from pipelines.triggers.policy import Promise, Round, Situation, Trigger
 
 ENCODER = "the default"
@@ -71,7 +72,7 @@ class Arm:
             seen = self._situation(now, last, signals)
             budget = self.curation.labels_per_day
             wanted = self.trigger.labels_wanted(seen)
-            picks = self.curation.pick(window, budget, f"{now}/{self.seed}", now, for_test=wanted)
+            picks = self.curation.pick(Pool(window), budget, f"{now}/{self.seed}", now, for_test=wanted)
             labels += len(picks)
             self._label(window, truth, picks, where, budget)
             decision = self.trigger.decide(self._situation(now, last, signals))
@@ -161,7 +162,7 @@ def _window(now: datetime, stream: Stream, where: Array, head: Head, version: in
             "timestamp": pd.to_datetime(stream.times[where], utc=True),
             "model_version": str(version),
             "variant": "champion",
-            "text": "",
+            "text": ids,  # different, and nobody reads them
             "label": np.asarray(head.labels, dtype=object)[shares.argmax(axis=1)],
             "score": shares.max(axis=1),
             "encoder": ENCODER,

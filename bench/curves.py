@@ -10,7 +10,7 @@ An alarm that already stood on each of the `STANDING` days before says nothing n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,16 @@ THRESHOLDS = 300
 
 
 @dataclass(frozen=True)
+class Named:
+    """A drift that was given a kind, with its first day and the day it was over; `last` knew of it."""
+
+    kind: str
+    since: int
+    until: int | None
+    last: int
+
+
+@dataclass(frozen=True)
 class Watch:
     """What a detector said of each day: streams -> (days,), NaN where it said nothing."""
 
@@ -33,6 +43,7 @@ class Watch:
     default: str = ""  # in words
     seconds: float = 0.0  # a window
     note: str = ""
+    kinds: dict[str, list[Named]] = field(default_factory=dict)  # of ours
 
     def at(self, threshold: float) -> dict[str, Array]:
         return {name: s > threshold for name, s in self.scores.items()}
@@ -91,3 +102,16 @@ def curve(watch: Watch, real: str, events: Sequence[Event]) -> list[Point]:
 def best(points: Sequence[Point], limit: float) -> float:
     """The least delay at no more than so many false alarms in 60 days."""
     return min((p.delay for p in points if p.false_alarms <= limit), default=float(MISSED))
+
+
+def kind_of(event: Event, named: Sequence[Named]) -> str:
+    """The kind that a planned drift was given in the end, "" for none: that of what began within
+    PATIENCE days of it, or of any season.
+
+    >>> kind_of(Event("temporary", "oos", 4, 7), [Named("temporary", 4, 7, 20)])
+    'temporary'
+    """
+    if event.start is None:
+        return next((n.kind for n in named if n.kind == event.kind), "")
+    near = [n for n in named if n.kind != "periodic" and 0 <= n.since - event.start <= PATIENCE]
+    return min(near, key=lambda n: n.since).kind if near else ""

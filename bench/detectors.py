@@ -69,7 +69,8 @@ def write_job(streams: Sequence[Stream], policy: Policy, path: Path) -> None:
 
 def peer(detector: str, job: Path, policy: Policy, budget: float) -> Watch:
     """One peer over the streams of a job, or why there is nothing to say."""
-    what = ["--streams", str(job), "--policy", policy.name, "--budget", str(budget)]
+    reference = "fixed" if policy.name == "fixed" else "sliding"
+    what = ["--streams", str(job), "--policy", reference, "--budget", str(budget)]
     key = _key(detector, job, policy.name, str(budget))
     kept = OUT / f"peer-{detector.replace(':', '-').replace(', ', '-').replace(' ', '-')}-{key}.json"
     if kept.exists():

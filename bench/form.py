@@ -29,8 +29,8 @@ class Row:
             return None
         sign, limit = self.bar.split()
         if sign == "==":
-            return self.value == float(limit)
-        return self.value >= float(limit) if sign == ">=" else self.value <= float(limit)
+            return bool(self.value == float(limit))
+        return bool(self.value >= float(limit) if sign == ">=" else self.value <= float(limit))
 
 
 def machine() -> dict[str, Any]:

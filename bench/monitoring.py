@@ -2,7 +2,7 @@
 
     make bench-monitoring                              the full bench, about an hour
     python -m bench.monitoring --quick                 few streams without drift, small sizes: minutes
-    python -m bench.monitoring --only detection        one part: detection, scale, estimates, ...
+    python -m bench.monitoring --only detection        one part: detection, synthetic, scale, ...
 
 Peers run at their documented defaults in bench/.venv-monitoring. Everybody judges the same days of the
 same streams against the same references; how alarms are counted is in bench/curves.py.
@@ -14,12 +14,12 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bench.curves import Point, Watch, best, curve, delay, false_alarms, point, sought
+from bench.curves import Point, Watch, best, curve, delay, false_alarms, kind_of, point, sought
 from bench.detectors import DETECTORS, peer, write_job
 from bench.form import Row, report
 from bench.monitoring_pictures import draw_detection, draw_scale
@@ -46,7 +46,9 @@ POLICIES = (
     Policy("sliding", Monitoring().reference_days, Monitoring().reference_days),
     Policy("fixed", 12, 14),  # the first drift is on day 12
 )
+WEEKENDS = Policy("weekends", Monitoring().reference_days, Monitoring().reference_days)
 TITLES = {
+    "weekends": "Reference: the 7 days before; no drift, but weekends",
     "sliding": "Reference: the 7 days before",
     "fixed": "Reference: the first days (12; 14 without drift)",
 }
@@ -59,10 +61,11 @@ class Length:
     budget: float  # seconds a peer and policy may take, beyond the first stream
     sizes: tuple[int, ...]
     seeds: int
+    made: int  # streams of each kind
 
 
-FULL = Length(20, POLICIES, 150.0, SIZES, 10)
-QUICK = Length(1, POLICIES[:1], 20.0, SIZES[:2], 2)
+FULL = Length(20, POLICIES, 150.0, SIZES, 10, 7)
+QUICK = Length(1, POLICIES[:1], 20.0, SIZES[:2], 2, 1)
 
 
 def main() -> None:
@@ -86,26 +89,50 @@ def main() -> None:
 
 
 def detection(data: Path, length: Length) -> list[Row]:
-    """Delay against false alarms, ours and the peers', by both references."""
+    """Delay against false alarms, ours and the peers', by both references; and by the sliding one on
+    copies that have no drift, but weekends."""
     events, streams = read_events(data), quiet_and_real(data, length.nulls)
     rows, panels = [], {}
     for policy in length.policies:
-        job = OUT / f"monitoring-{policy.name}.npz"
-        write_job(streams, policy, job)
-        watches = [ours(streams, policy, Monitoring())]
-        for name in DETECTORS:
-            watches.append(peer(name, job, policy, length.budget))
-            print(f"{policy.name}: {watches[-1].name} {watches[-1].note}", file=sys.stderr)
-        able = [w for w in watches if w.scores]
-        lines = {w.name: curve(w, REAL, events) for w in able if not w.name.endswith(TESTED)}
-        marks = {w.name: default(w, events) for w in able}
-        panels[TITLES[policy.name]] = {w.name: (lines.get(w.name, []), marks[w.name]) for w in able}
-        rows += [row for w in watches for row in watch_rows(w, policy, lines, marks)]
-        if policy.name == "sliding":
-            rows += our_rows(watches[0], events)
-            rows += week_rows(streams[0], policy, length.nulls)
+        watches = judged(streams, policy, length.budget)
+        panels[TITLES[policy.name]], found = compared(policy.name, watches, events)
+        rows += found + (our_rows(watches[0], events) if policy.name == "sliding" else [])
+    copies = [weekly(streams[0], seed) for seed in range(max(2, length.nulls // 2))]
+    watches = judged([streams[0], *copies], WEEKENDS, length.budget / 5)
+    watches = [settled(w) for w in watches]
+    panels[TITLES[WEEKENDS.name]], found = compared(WEEKENDS.name, watches, events)
     draw_detection(panels, OUT / "monitoring-detection.png")
-    return rows
+    return [*rows, *found, *week_rows(watches[0])]
+
+
+def judged(streams: Sequence[Stream], policy: Policy, budget: float) -> list[Watch]:
+    """What every detector says of every day of the streams; ours first."""
+    job = OUT / f"monitoring-{policy.name}.npz"
+    write_job(streams, policy, job)
+    watches = [ours(streams, policy, Monitoring())]
+    for name in DETECTORS:
+        watches.append(peer(name, job, policy, budget))
+        print(f"{policy.name}: {watches[-1].name} {watches[-1].note}", file=sys.stderr)
+    return watches
+
+
+def compared(
+    name: str, watches: Sequence[Watch], events: Sequence[Event]
+) -> tuple[dict[str, tuple[list[Point], Point | None]], list[Row]]:
+    """A panel of the picture, and its rows."""
+    able = [w for w in watches if w.scores]
+    lines = {w.name: curve(w, REAL, events) for w in able if not w.name.endswith(TESTED)}
+    marks = {w.name: default(w, events) for w in able}
+    panel = {w.name: (lines.get(w.name, []), marks[w.name]) for w in able}
+    return panel, [row for w in watches for row in watch_rows(w, name, lines, marks)]
+
+
+def settled(watch: Watch) -> Watch:
+    """Without the first two weeks of the copies, in which a weekend is news."""
+    early = {n: np.arange(len(s)) < SETTLED for n, s in watch.scores.items() if n != REAL}
+    scores = {n: np.where(early[n], np.nan, s) if n in early else s for n, s in watch.scores.items()}
+    drift = {n: a & ~early[n] if n in early else a for n, a in watch.drift.items()}
+    return replace(watch, scores=scores, drift=drift)
 
 
 def quiet_and_real(data: Path, nulls: int) -> list[Stream]:
@@ -121,11 +148,11 @@ def default(watch: Watch, events: Sequence[Event]) -> Point | None:
 
 def watch_rows(
     watch: Watch,
-    policy: Policy,
+    panel: str,
     lines: dict[str, list[Point]],
     marks: dict[str, Point | None],
 ) -> list[Row]:
-    name = f"{policy.name}: {watch.name}"
+    name = f"{panel}: {watch.name}"
     if watch.name not in marks:
         return [Row(f"{name} cannot", 0, "", peer=watch.note)]
     rows, mark = [], marks[watch.name]
@@ -156,6 +183,7 @@ def our_rows(watch: Watch, events: Sequence[Event]) -> list[Row]:
         )
         for e in sought(events)
     ]
+    rows += [_kind_row(e, watch) for e in events]
     each = [false_alarms([watch.drift[n]], [watch.scores[n]]) for n in watch.drift if n != REAL]
     days = ", ".join(str(d) for d in np.flatnonzero(watch.drift[REAL]))
     return [
@@ -165,22 +193,41 @@ def our_rows(watch: Watch, events: Sequence[Event]) -> list[Row]:
     ]
 
 
-def week_rows(stream: Stream, policy: Policy, count: int) -> list[Row]:
+def _kind_row(event: Event, watch: Watch) -> Row:
+    """Was it given its kind, and a burst on the day that it ended?"""
+    named = watch.kinds[REAL]
+    kind = kind_of(event, named)
+    ended = any(n.kind == kind and (n.since, n.until) == (event.start, event.end) for n in named)
+    right = kind == event.kind and (event.kind != "temporary" or ended)
+    when = "weekends" if event.start is None else f"day {event.start}"
+    said = f"named {kind or 'nothing'}" + (
+        f", over on day {event.end}" if kind == "temporary" and ended else ""
+    )
+    return Row(f"{event.kind} drift of {when} is named so", float(right), "", "== 1", peer=said)
+
+
+def week_rows(watch: Watch) -> list[Row]:
     """Alarms on weekends that are like those before, at our default."""
-    copies = [weekly(stream, seed) for seed in range(max(2, count // 2))]
-    found = ours([stream, *copies][1:], policy, Monitoring())
     weekends, others = [], []
-    for name, alarms in found.drift.items():
+    for name, alarms in watch.drift.items():
         days: Array = np.arange(len(alarms))
         late, weekend = days >= SETTLED, days % 7 >= 5  # day 0 is a Monday
-        weekends.append(alarms[late & weekend].mean())
-        others.append(found.drift[name][late & ~weekend].mean())
+        if name != REAL:
+            weekends.append(alarms[late & weekend].mean())
+            others.append(alarms[late & ~weekend].mean())
     return [
         Row(
             "weekends known from before: days that alarm", float(np.mean(weekends)), "share", "<= 0.02"
         ),
         Row("weekdays beside them: days that alarm", float(np.mean(others)), "share", "<= 0.02"),
     ]
+
+
+def synthetic(_data: Path, length: Length) -> list[Row]:
+    """Made streams that the rule was not shaped on."""
+    from bench.synthetic import rows
+
+    return rows(length.made)
 
 
 def scale(_data: Path, length: Length) -> list[Row]:
@@ -220,6 +267,7 @@ def _others(module: str, *arguments: object) -> list[Row]:
 
 PARTS: dict[str, Callable[[Path, Length], list[Row]]] = {
     "detection": detection,
+    "synthetic": synthetic,
     "scale": scale,
     "estimates": estimates,
     "triggers": triggers,

@@ -29,8 +29,9 @@ def draw_detection(
 
     figure = Figure(figsize=(7.2 * len(panels), 6.4), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    styles = _styles([name for found in panels.values() for name in found])
     for axis, (title, found) in zip(axes, panels.items(), strict=True):
-        _styled(axis, found)
+        _styled(axis, found, styles)
         axis.axvspan(LEAST / 2, 1, color="#2a9d4a", alpha=0.06, lw=0)
         axis.text(LEAST, -0.2, "at most one in 60 days", fontsize=8, color="#2a7d3a", va="bottom")
         axis.set(title=title, xlabel="false alarms in 60 days without drift", xscale="log")
@@ -41,21 +42,40 @@ def draw_detection(
         axis.grid(alpha=0.25)
     axes[0].set_ylabel(f"days until a drift is noticed (mean; {MISSED}: not within a week)")
     axes[-1].plot([], [], "o", color="grey", label="documented default")
-    axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+    named = {n: h for a in axes for h, n in zip(*a.get_legend_handles_labels(), strict=True)}
+    axes[-1].legend(
+        list(named.values()),
+        list(named),
+        fontsize=8,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        frameon=False,
+    )
     figure.savefig(path, dpi=130)
 
 
-def _styled(axis: Any, found: Mapping[str, tuple[Sequence[Point], Point | None]]) -> None:
-    seen: dict[str, int] = {}
+def _styles(names: Sequence[str]) -> dict[str, Any]:
+    """A line style a detector, the same in every panel; its library has the colour."""
+    of: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        of.setdefault(name.split(":")[0], []).append(name)
+    return {n: STYLES[i % len(STYLES)] for one in of.values() for i, n in enumerate(one)}
+
+
+def _styled(
+    axis: Any,
+    found: Mapping[str, tuple[Sequence[Point], Point | None]],
+    styles: Mapping[str, Any],
+) -> None:
     for name, (points, default) in found.items():
         library = name.split(":")[0]
         colour, ours = LIBRARIES[library], library == "everloop"
         width, front = (3.0, 5) if ours else (1.4, 2)
         if points:
-            style = STYLES[seen.get(library, 0) % len(STYLES)]
-            seen[library] = seen.get(library, 0) + 1
             x, y = _envelope(points)
-            axis.step(x, y, where="post", color=colour, ls=style, lw=width, label=name, zorder=front)
+            axis.step(
+                x, y, where="post", color=colour, ls=styles[name], lw=width, label=name, zorder=front
+            )
         if default is not None:
             mark = {"marker": "*", "ms": 19} if ours else {"marker": "o", "ms": 7}
             place = max(default.false_alarms, LEAST)

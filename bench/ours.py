@@ -16,17 +16,20 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from bench.curves import Watch
+from bench.curves import Named, Watch
 from bench.streams import Stream
-from core.records import Array, Signal, Window
+from core.records import Array, Window
 from monitoring import Monitoring
-from monitoring.drift import LEARN, Held, History, traffic
+from monitoring.drift import Held, History, traffic
 from monitoring.rule import Rule
-from monitoring.signals import SPECS, drift
+from monitoring.signals import drift
+from monitoring.signals.confidence import fall
+from monitoring.view import Spec, View
 
 DIM = 384
 WARM = 400  # rows of a first judgement that does not count
 START = datetime(2026, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 KEPT = 60  # samples of days that are remembered
 
 
@@ -43,30 +46,39 @@ class Policy:
 
 
 def ours(streams: Sequence[Stream], policy: Policy, settings: Monitoring) -> Watch:
-    """Our drift signals, as a run of the monitoring stage at the end of each day has them."""
-    scores, alarms, began, windows = {}, {}, time.perf_counter(), 0
+    """Everything of ours that alarms without a label, as the monitoring stage has it at the end of each
+    day: drift of embeddings (the day, the week) and of labels, and lost confidence."""
+    settings = settings.model_copy(update={"metrics": ["mmd", "l1"]})  # the others never alarm
+    scores, alarms, kinds, began, windows = {}, {}, {}, time.perf_counter(), 0
     for stream in streams:
         first = policy.size(stream, streams[0].name)
-        score = fixed(stream, first, settings) if policy.name == "fixed" else sliding(stream, settings)
+        if policy.name == "fixed":
+            score = fixed(stream, first, settings)
+        else:
+            score, kinds[stream.name] = sliding(stream, settings)
         score[:first] = np.nan
         scores[stream.name], alarms[stream.name] = score, score > 1
         windows += stream.days - first
     seconds = (time.perf_counter() - began) / max(1, windows)
-    return Watch("everloop", scores, alarms, "its defaults", seconds)
+    return Watch("everloop", scores, alarms, "its defaults", seconds, kinds=kinds)
 
 
-def sliding(stream: Stream, settings: Monitoring) -> Array:
-    """(days,) strength of each day, everything before it remembered as the monitoring stage does."""
+def sliding(stream: Stream, settings: Monitoring) -> tuple[Array, list[Named]]:
+    """(days,) strength of each day, and the kinds that drift was given; everything before a day is
+    remembered as the monitoring stage does."""
     score, history = np.full(stream.days, np.nan), History()
+    named: dict[datetime, Named] = {}
     for day in range(1, stream.days):
         view = replace(stream.view(day, settings), history=history)
-        score[day] = strength(list(drift.measure(view)))
+        score[day] = strength(view)
         seen = view.traffic
-        if not isinstance(seen, str):
-            samples = [*history.samples, *seen.drawn][-KEPT:]
-            judged = [*history.judged, (seen.day.value, seen.day.noise)][-LEARN:]
-            history = History(samples, seen.episodes, judged)
-    return score
+        if isinstance(seen, str):
+            continue
+        history = History([*history.samples, *seen.drawn][-KEPT:], seen.episodes)
+        for e in seen.episodes:
+            since, until = ((t - stream.start) // DAY if t else None for t in (e.since, e.until))
+            named[e.since] = Named(e.kind, since or 0, until, day)
+    return score, list(named.values())
 
 
 def fixed(stream: Stream, first: int, settings: Monitoring) -> Array:
@@ -74,18 +86,25 @@ def fixed(stream: Stream, first: int, settings: Monitoring) -> Array:
     settings = settings.model_copy(update={"reference": "since-promotion"})
     score = np.full(stream.days, np.nan)
     for day in range(first, stream.days):
-        score[day] = strength(list(drift.measure(stream.view(day, settings, first))))
+        score[day] = strength(stream.view(day, settings, first))
     return score
 
 
-def strength(signals: Sequence[Signal]) -> float:
-    """The largest value in units of its baseline, of the signals that alarm; above 1 is an alarm."""
-    found = [
-        s.value / s.baseline
-        for s in signals
-        if s.value is not None and s.baseline and not s.segment and SPECS[s.name].bad
-    ]
-    return max(found, default=float("nan"))
+def strength(view: View) -> float:
+    """The largest of all that alarms, how far it is from what the traffic does by itself in units
+    of its limit; above 1 is an alarm. One number is swept for the curve: it multiplies every limit.
+
+    While a gradual change goes on `drift.week` stays bad, which is no news, and does not count.
+    """
+    found = [d for spec, d in drift.held(view) if spec.bad and not _stands(view, spec)]
+    lost = fall(view)
+    found += [] if isinstance(lost, str) else [lost[1]]
+    return max((d.strength for d in found if not isinstance(d, str)), default=float("nan"))
+
+
+def _stands(view: View, spec: Spec) -> bool:
+    episodes = view.history.episodes if view.history else ()
+    return spec is drift.WEEK and any(e.kind == "gradual" and e.until is None for e in episodes)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from core.models.head import Head, fit_head
 from core.records import Array, Window
 from monitoring.estimates.answers import Answers, answers_of, joined
 from pipelines.curation.margin import Margin
+from pipelines.curation.pool import Pool
 
 FIRST_SEED = 1000  # none that anything was tried out on
 
@@ -35,7 +36,7 @@ def serve(stream: Stream, seed: int, refit: bool, labels: Margin) -> Run:
     for day in range(stream.days):
         where = np.flatnonzero(stream.day == day)
         window = _answered(stream.window(day), head)
-        tasks = labels.pick(window, 20, f"{seed}/{day}", window.end)
+        tasks = labels.pick(Pool(window), 20, f"{seed}/{day}", window.end)
         place = {p: i for i, p in enumerate(window.rows["prediction_id"])}
         at = np.array([place[t.prediction_id] for t in tasks], dtype=int)
         audit = np.array([t.audit for t in tasks])

@@ -216,6 +216,12 @@ def _table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False)
 
 
+def embedded(texts: Sequence[str]) -> tuple[str, Array]:
+    """Who the default encoder is, and (n, dim) float32 of these texts."""
+    embed = _Embedded(texts)
+    return embed.encoder.identity, embed(texts)
+
+
 class _Embedded:
     """Embeddings of these texts by content, from bench/out, or read now and kept there."""
 

@@ -161,7 +161,7 @@ def _csv_records(path: Path) -> Iterator[Refused | tuple[int, list[str]]]:
                     continue
                 if not fields:
                     continue  # a blank line
-                reason = _unstorable(fields)
+                reason = unstorable(fields)
                 row = lines.first
                 yield Refused(row, reason, excerpt(",".join(fields))) if reason else (row, fields)
     finally:
@@ -219,7 +219,7 @@ def _jsonl_records(path: Path) -> Iterator[Record]:
 
 
 def _json_record(row: int, line: str) -> Record:
-    reason = _unstorable([line])
+    reason = unstorable([line])
     if not reason:
         try:
             values = json.loads(line)
@@ -227,7 +227,7 @@ def _json_record(row: int, line: str) -> Record:
             reason = f"not a whole JSON object {HALF_WRITTEN}"
         else:
             if isinstance(values, dict):
-                reason = _unstorable(_strings(values)) if "\\u" in line else ""
+                reason = unstorable(_strings(values)) if "\\u" in line else ""
             else:
                 reason = "not a JSON object"
     return Refused(row, reason, excerpt(line)) if reason else (row, values)
@@ -267,7 +267,7 @@ def _parquet_records(path: Path, columns: list[str]) -> Iterator[Record]:
             for batch in file.iter_batches():
                 for fields in zip(*(_cells(c) for c in batch.columns), strict=True):
                     row += 1
-                    reason = _unstorable([f for f in fields if isinstance(f, str)])
+                    reason = unstorable([f for f in fields if isinstance(f, str)])
                     values = dict(zip(columns, fields, strict=True))
                     yield Refused(row, reason, excerpt(fields)) if reason else (row, values)
     except (pa.ArrowException, OSError) as fault:
@@ -308,7 +308,7 @@ def _check_magic(path: Path) -> None:
         )
 
 
-def _unstorable(strings: Iterable[str]) -> str:
+def unstorable(strings: Iterable[str]) -> str:
     """Why this cannot be stored, or "". Bytes that are not UTF-8 were read as lone surrogates."""
     joined = "".join(strings)
     if joined.isascii() and "\x00" not in joined:

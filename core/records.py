@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 Variant = Literal["champion", "canary", "challenger", "shadow"]
 Severity = Literal["info", "warning", "critical"]
 Stage = Literal["shadow", "canary", "ab_test", "promoted", "rolled_back"]
+TaskState = Literal["open", "leased", "waiting", "disputed", "done", "skipped"]
 ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
 TOPIC = "topic"  # policy of tasks drawn from a group of rows: their chance is none over all traffic
 LIVE: tuple[Stage, ...] = ("shadow", "canary", "ab_test")
@@ -97,6 +98,49 @@ class Annotation:
     label: str
     annotator: str
     timestamp: datetime
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What one annotator says of one task. A skip is a vote without a label; the note says why."""
+
+    prediction_id: str
+    annotator: str
+    label: str | None
+    timestamp: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Review:
+    """A label that looks wrong, and what it might be instead."""
+
+    prediction_id: str
+    timestamp: datetime  # when it was looked at
+    label: str
+    suggested: str
+    score: float  # 0..1: how likely the label is, by a model that did not learn from it
+    text: str
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """A task that only an adjudicator can settle: annotators differ, or its label looks wrong."""
+
+    task: AnnotationTask
+    votes: list[Vote]  # by annotator
+    reason: str  # in words
+    label: str = ""  # the label in doubt, where the task is settled already
+    suggested: str = ""  # what it might be instead
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one annotator is."""
+
+    labelled: int
+    skipped: int
+    left: int  # tasks that this annotator could still be given
 
 
 @dataclass(frozen=True)
@@ -176,6 +220,7 @@ class DatasetVersion:
     rows: dict[str, int]  # split -> rows
     labels: int
     schema_hash: str
+    label_set: int = 0  # operations of data/labels.json that it was made under
 
 
 @dataclass(frozen=True)

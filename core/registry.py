@@ -85,6 +85,12 @@ class Registry:
         with self._faults():
             return [_candidate(self._client.get_run(v.run_id), v) for v in self._versions()]
 
+    def candidate(self, version: str) -> Candidate:
+        """One registered version. Raises ModelError when there is none."""
+        with self._faults():
+            found = self._version(version)
+            return _candidate(self._client.get_run(found.run_id), found)
+
     # -- models ---------------------------------------------------------------------------
 
     def load(self, version: str) -> TextClassifier:

@@ -17,6 +17,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
+    true,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -79,6 +81,25 @@ writers = Table(  # new in 2: how far each writer's groups are in the store
     Column("number", BigInteger, nullable=False),
 )
 
+served = Table(  # new in 4: answers in the log by model, so that nobody has to count them
+    "served",
+    metadata,
+    Column("model_version", String(64), primary_key=True),
+    Column("variant", String(16), primary_key=True),
+    Column("predictions", BigInteger, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("until", Utc, nullable=False),
+)
+
+tombstones = Table(  # new in 4: rows that were forgotten; nothing of what they said
+    "tombstones",
+    metadata,
+    Column("row_id", String(36), primary_key=True),
+    Column("timestamp", Utc, nullable=False),  # when it was asked for
+    Column("asked", String(16), nullable=False),  # by user | prediction | text
+    Column("done", Boolean, nullable=False, index=True),
+)
+
 feedback = Table(
     "feedback",
     metadata,
@@ -88,6 +109,7 @@ feedback = Table(
     Column("kind", String(16), nullable=False),
     Column("value", Text, nullable=False),
     Column("source", Text, nullable=False),
+    Index("feedback_by_time", "timestamp"),  # new in 4
 )
 
 tasks = Table(
@@ -99,6 +121,15 @@ tasks = Table(
     Column("policy", Text, nullable=False),
     Column("propensity", Float, nullable=False),
     Column("audit", Boolean, nullable=False),
+    Column("unsettled", Boolean, nullable=False, server_default=true()),  # new in 4: false once it has
+    # its annotation; it only keeps the queue's index small, the annotation is what counts
+)
+Index(  # new in 4
+    "tasks_unsettled",
+    tasks.c.timestamp,
+    tasks.c.prediction_id,
+    sqlite_where=tasks.c.unsettled.is_(True),
+    postgresql_where=tasks.c.unsettled.is_(True),
 )
 
 annotations = Table(
@@ -109,6 +140,63 @@ annotations = Table(
     Column("annotator", Text, nullable=False),
     Column("timestamp", Utc, nullable=False),
     Column("partition", Text, index=True),  # the reservoir partition that took it, once one did
+)
+
+relabelled = Table(  # new in 4: annotations as they were before they were corrected
+    "relabelled",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("timestamp", Utc, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("partition", Text, primary_key=True, index=True),  # "" where none had taken it
+    Column("annotator", Text, nullable=False),
+)
+
+weak_labels = Table(  # new in 4: what users said of answers, as a dataset took it
+    "weak_labels",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("trust", Float, nullable=False),
+    Column("partition", Text, nullable=False, index=True),
+)
+
+votes = Table(  # new in 4: what each annotator said; a skip has no label
+    "votes",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("annotator", Text, primary_key=True, index=True),
+    Column("label", Text),
+    Column("timestamp", Utc, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("counted", Boolean, nullable=False),  # the task's annotation stands on it
+)
+
+leases = Table(  # new in 4: who has a task before them, and until when
+    "leases",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("annotator", Text, primary_key=True, index=True),
+    Column("until", Utc, nullable=False, index=True),
+)
+
+reviews = Table(  # new in 4: labels that look wrong
+    "reviews",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("timestamp", Utc, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("suggested", Text, nullable=False),
+    Column("score", Float, nullable=False),  # 0..1, the lower the worse
+    Column("text", Text, nullable=False),
+    Column("answered", Utc),
+    Index(
+        "reviews_open",
+        "score",
+        sqlite_where=text("answered IS NULL"),
+        postgresql_where=text("answered IS NULL"),
+    ),
 )
 
 signals = Table(
@@ -158,6 +246,7 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("evidence", JSON, nullable=False),
     Column("severity", Text, nullable=False),
+    Index("decisions_by_stage", "stage", "timestamp"),  # new in 4
 )
 
 rollouts = Table(

@@ -47,7 +47,7 @@ class Workspace:
 
     @property
     def dataset(self) -> Path:
-        """The rows of the current dataset version: train.parquet, eval.parquet. DVC."""
+        """The manifest of the current dataset version: which rows of the reservoir it has. DVC."""
         return self.root / "data" / "dataset"
 
     @property

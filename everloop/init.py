@@ -30,9 +30,9 @@ DVC_LOCAL = "[core]\n    site_cache_dir = {}\n"
 HOOK = """\
 #!/bin/sh
 # Everloop: the data of the commit comes along, when a whole commit is checked out
-[ "$3" = 1 ] && [ -e data/reservoir.dvc ] && [ ! -d .git/rebase-merge ] || exit 0
+[ "$3" = 1 ] && [ -d data/blocks ] && [ ! -d .git/rebase-merge ] || exit 0
 command -v dvc >/dev/null || { echo "no dvc on the PATH; later: dvc checkout" >&2; exit 0; }
-exec dvc checkout --quiet data/reservoir.dvc data/champion.dvc datasets
+exec dvc checkout --quiet data/blocks/*.dvc data/champion.dvc datasets
 """
 IGNORED = {
     ".gitignore": (".everloop/", "/reports/"),

@@ -151,7 +151,7 @@ def fitted(header: Sequence[str], rows: list[list[Any]]) -> list[list[Any]]:
         for name, column in zip(header, columns, strict=False)
         if any(c != "" for c in column)
     )
-    room = max(20, shutil.get_terminal_size((120, 24)).columns - taken)
+    room = max(16, shutil.get_terminal_size((120, 24)).columns - taken)
     return [[*row[:-1], shortened(row[-1], room)] for row in rows]
 
 

@@ -90,7 +90,7 @@ def _keys(shape: type[BaseModel], before: str) -> Iterator[str]:
         default = field.get_default(call_default_factory=True)
         shown = "required" if default is PydanticUndefined else f"`{_yaml(default)}`"
         yield f"| `{before}{name}` | {shown} | {field.description or ''} |"
-        if default is None:  # a part that may be left out whole
+        if default is None or isinstance(default, BaseModel):  # a part that may be left out whole
             for inner in _shapes(field.annotation):
                 yield from _keys(inner, f"{before}{name}.")
 
@@ -120,9 +120,16 @@ def _lines(section: BaseModel, indent: str) -> Iterator[str]:
 
 def _yaml(value: Any) -> str:
     """A value on one line, as params.yaml may have it."""
-    plain = list(value) if isinstance(value, tuple) else value
+    plain = _plain(value)
     written = yaml.safe_dump(plain, default_flow_style=True, width=math.inf, allow_unicode=True)
     return written.removesuffix("\n").removesuffix("\n...")
+
+
+def _plain(value: Any) -> Any:
+    """Sections as mappings of what was set in them."""
+    if isinstance(value, BaseModel):
+        return {k: _plain(getattr(value, k)) for k in sorted(value.model_fields_set)}
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
 
 
 def signals() -> str:

@@ -24,7 +24,7 @@ from flows.first import first_model
 from flows.home import Home
 from flows.stages import loop, roll_out
 from flows.strategy import Strategy
-from pipelines.labeling import Oracle
+from pipelines.labeling.oracle import Oracle
 from pipelines.logging import requests
 from pipelines.rollout import ShadowCanary
 from pipelines.triggers.periodic import Periodic

@@ -20,6 +20,7 @@ def run_stage(root: Path, name: StageName) -> str:
     if name == "datasets":
         from pipelines.datasets.form import form_dataset
 
+        _check_reservoir(home.workspace)
         formed = form_dataset(home.workspace, home.strategy.datasets)
         return f"datasets: {json.dumps(formed)}"
     if name == "training":
@@ -34,11 +35,33 @@ def run_stage(root: Path, name: StageName) -> str:
     return f"testing: {'pass' if report.passed else 'fail'}: {'; '.join(report.reasons)}"
 
 
+def _check_reservoir(place: Workspace) -> None:
+    """`dvc repro` takes the data it finds for the data that is meant."""
+    from pipelines.datasets.dvc_git import Repository
+    from pipelines.datasets.form import read_inputs
+    from pipelines.datasets.layout import blocks
+
+    found = Repository(place.root).moved(blocks(read_inputs(place).partitions))
+    if found:
+        raise DatasetError(
+            "data/reservoir is not what data/blocks says",
+            where=str(place.root),
+            got=f"{', '.join(found[:3])} changed, or not here",
+            do="git checkout -- data && dvc checkout data/blocks/*.dvc, then again",
+        )
+
+
 def _check_inputs(place: Workspace, name: StageName) -> None:
     inputs = {
         "datasets": (place.version_file, place.reservoir),
-        "training": (place.dataset, place.champion),
-        "testing": (place.version_file, place.dataset, place.champion, place.candidate),
+        "training": (place.dataset, place.reservoir, place.champion),
+        "testing": (
+            place.version_file,
+            place.dataset,
+            place.reservoir,
+            place.champion,
+            place.candidate,
+        ),
     }
     missing = [p for p in inputs[name] if not p.exists()]
     if missing:

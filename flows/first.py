@@ -10,9 +10,12 @@ import pandas as pd
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows.home import Home
+from flows.label_set import declared
 from flows.model_stages import train_candidate
+from flows.regression import regression_rows, with_collections
 from flows.runtimes import check_runtime
 from flows.state import crown
+from pipelines.datasets.contents import EVALUATION, rows_here
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
 
@@ -53,13 +56,14 @@ def _dataset(
         return first_rows(table[["text", "label", "segments"]], read, kind, encoder.identity, now)
 
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
-    plan = Plan("v0001", now, seed=1, parent="")
+    plan = Plan("v0001", now, seed=1, parent="", labels=declared(home))
+    first = with_collections(first, regression_rows(home, "", now))
     return to_json(make_version(home.workspace, first, plan, home.strategy.datasets, None))
 
 
 def _train(home: Home, version: DatasetVersion) -> dict[str, Any]:
     trained = train_candidate(home)
-    check_runtime(home, trained.model, pd.read_parquet(home.workspace.dataset / "eval.parquet"))
+    check_runtime(home, trained.model, rows_here(home.workspace, EVALUATION))
     candidate = home.registry.log_candidate(
         home.workspace.candidate,
         key=f"{version.id}/{version.revision}",

@@ -1,7 +1,8 @@
 """The stages of dvc.yaml that make and judge a model: the loop and `dvc repro` both run these.
 
-They read data/dataset and data/champion, write data/candidate, metrics/*.json and a report, and
-depend on nothing else, so a tagged dataset version always gives the same numbers.
+They read data/champion and the rows of data/reservoir that the manifest in data/dataset names, write
+data/candidate, metrics/*.json and a report, and depend on nothing else, so a tagged dataset version
+always gives the same numbers.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import pandas as pd
 from core.records import Array, TestReport
 from flows.home import Home
 from flows.runtimes import torch_agreement
+from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here
+from pipelines.datasets.form import label_set, read_inputs
 from pipelines.testing import Contender, run_tests
 from pipelines.testing.memorization import memorizes
 from pipelines.testing.report import write_report
@@ -36,7 +39,7 @@ def train_candidate(home: Home) -> Trained:
 
     place = home.workspace
     start = champion(home).on(home.strategy.model.runtime)
-    train, evaluation = _table(place.dataset, "train"), _table(place.dataset, "eval")
+    train, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
     data = TrainingData(
         train["text"].tolist(),
         train["label"].tolist(),
@@ -63,7 +66,7 @@ def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport
     place = home.workspace
     settings = home.strategy.testing
     candidate, before = TextClassifier.load(place.candidate), champion(home)
-    train, evaluation = _table(place.dataset, "train"), _table(place.dataset, "eval")
+    train, evaluation = rows_here(place, TRAIN), rows_here(place, TESTED)
     learnt = memorizes(
         lambda rows, labels: fit_head(rows, labels),
         embeddings(home, candidate, train),
@@ -112,6 +115,8 @@ def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:
 
 
 def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFrame) -> Contender:
+    from core.models.migrated import Migrated
+
     head: Head | None = model.head
     if head is None:
         raise AssertionError("only a model with a head is tested")
@@ -120,11 +125,9 @@ def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFra
     def embed(texts: list[str]) -> Array:
         return home.store.embed(texts, encoder.identity, encoder.encode, "testing")
 
-    return Contender(version, head, embeddings(home, model, rows), embed)
-
-
-def _table(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_parquet(folder / f"{name}.parquet")
+    labels = label_set(home.workspace, read_inputs(home.workspace))
+    asked = Migrated(head, labels) if labels.version else head  # a champion may be older than a merge
+    return Contender(version, asked, embeddings(home, model, rows), embed)
 
 
 def _write(path: Path, values: object) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from core.models.classifier import TextClassifier
 from core.records import Decision, Quarantined, Signal
 from flows.alerts import alert, alerts_a_week, deliver
+from flows.collections import collected
 from flows.home import Home
 from flows.reference import reference
 from flows.story import history, kind_of, remember
@@ -80,7 +82,8 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
 
 def _view(home: Home, start: datetime, now: datetime) -> View:
     """The window, what it is held against, and the model that serves."""
-    settings, model = home.strategy.monitoring, _model(home)
+    settings, champion = home.strategy.monitoring, home.registry.load(home.store.champion())
+    model = _model(home, champion)
     rows, name = reference(home, model, start, now)
     window = home.store.window(start, now)
     told = home.store.feedback(min(rows.start, start), now)
@@ -95,13 +98,13 @@ def _view(home: Home, start: datetime, now: datetime) -> View:
         feedback=pd.DataFrame([asdict(f) for f in told]) if told else no_feedback(),
         system=home.store.system(start, now),
         history=history(home, model.encoder, start),
+        collections=collected(home, champion),
     )
 
 
-def _model(home: Home) -> Model:
+def _model(home: Home, champion: TextClassifier) -> Model:
     """The champion, as monitoring sees it."""
     version, rollout = home.store.champion(), home.store.live_rollout()
-    champion = home.registry.load(version)
     head = champion.trained
     candidate = home.registry.load(rollout.candidate).trained if rollout else head
     known = frozenset([*head.labels, *candidate.labels])
@@ -126,6 +129,15 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     before = home.store.profiles(start - timedelta(days=settings.reference_days), start)
     window = home.store.profiles(start, now)
     return observe_profiles(window, before, start, now, settings)
+
+
+def write_docs(home: Home, view: View) -> Path:
+    """Great Expectations' page of what each check found, with values that failed."""
+    from monitoring.data_docs import data_docs
+
+    settings = home.strategy.monitoring
+    asked = (view.model.known, settings.max_length, home.workspace.reports, settings.expectations)
+    return data_docs(view.window, *asked)
 
 
 def write_report(home: Home, story: Story, now: datetime, compare: bool) -> Path:

@@ -43,7 +43,7 @@ def reference(home: Home, model: Model, start: datetime, end: datetime) -> tuple
 
 def promoted(home: Home, version: str, now: datetime) -> datetime:
     """When the model that serves was promoted; the first model always has been."""
-    ends = (r.stage_started for r in home.store.rollouts() if r.candidate == version)
+    ends = (r.stage_started for r in home.store.rollouts(candidate=version))
     return next((t for t in ends if t <= now), datetime.min.replace(tzinfo=now.tzinfo))
 
 
@@ -65,9 +65,9 @@ def together(windows: list[Window]) -> Window:
 def _training(home: Home, model: Model, start: datetime) -> tuple[Window, str]:
     """The training rows as if the model that serves had answered them: no truth, so that no signal
     takes them for labels of live traffic."""
-    from pipelines.datasets.versions import rows_of
+    from pipelines.datasets.history import rows_of
 
-    dataset = next((v.dataset for v in home.registry.versions() if v.version == model.version), "")
+    dataset = home.registry.candidate(model.version).dataset
     if not dataset:
         return home.store.window(start, start), "training, of no dataset version"
     rows = rows_of(home.workspace.root, dataset)

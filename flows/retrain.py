@@ -12,10 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
+from flows.forget import finish
 from flows.home import Home
+from flows.label_set import declared
+from flows.labels import claimed
 from flows.model_stages import test_candidate, train_candidate
+from flows.regression import regression_rows, with_collections
 from flows.state import progress_of
-from pipelines.datasets.reservoir import from_claim
 from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import roll_back
 
@@ -28,6 +31,9 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
     progress = progress_of(home)
     if progress["last"] == now.isoformat() and not progress["plan"]:
         return dict(progress["result"])
+    if not progress["plan"] and home.store.get("forgetting"):
+        finish(home, now)
+        progress = progress_of(home)
     plan = progress["plan"] or {
         "id": f"v{progress['done'] + 1:04d}",
         "as_of": now.isoformat(),
@@ -51,8 +57,10 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
     number = int(plan["id"][1:])
 
     def make() -> dict[str, Any]:
-        rows = from_claim(home.store.claim(plan["id"], as_of))
-        asked = Plan(plan["id"], as_of, seed=number, parent=f"v{number - 1:04d}")
+        parent = f"v{number - 1:04d}"
+        named = regression_rows(home, parent, as_of)
+        rows = with_collections(claimed(home, plan["id"], as_of), named)
+        asked = Plan(plan["id"], as_of, number, parent, plan["reason"], declared(home))
         champion = home.registry.path(plan["champion"])
         return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
 

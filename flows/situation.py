@@ -6,18 +6,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.records import Decision
+from core.store.labels import Pick
 from flows.alerts import alerts_since
 from flows.home import Home
 from flows.state import progress_of
 from pipelines.triggers.policy import Promise, Retrain, Round, Situation
 
 USUAL_DAYS = 7  # of traffic that say how many requests a day has
+RETRAINS = 20  # of the past that say what one takes and gives
+FIRST = "training/v0001"
 
 
 def situation(home: Home, now: datetime) -> Situation:
-    """What is known at `now`, of the time since the last retrain."""
+    """What is known at `now`, of the time since the last retrain. What is older is looked up by its
+    key, so the cost does not grow with the history."""
     store, last = home.store, datetime.fromisoformat(progress_of(home)["last"])
-    since, said = now - timedelta(days=USUAL_DAYS), store.decisions("triggers")
+    since, asked = now - timedelta(days=USUAL_DAYS), _said(home, last)
     return Situation(
         now=now,
         last_retrain=last,
@@ -26,10 +30,15 @@ def situation(home: Home, now: datetime) -> Situation:
         signals=[s for s in store.signals(since=now) if s.window_end == now],
         promise=_promise(home),
         rounds=_rounds(home, last, now),
-        asked=next((d for d in said if d.timestamp == last and d.verdict == "retrain"), None),
-        retrains=_retrains(home, said),
+        asked=asked if asked and asked.verdict == "retrain" else None,
+        retrains=_retrains(home),
         requests_per_day=store.requests(since, now) / _days_with_requests(home, since, now),
     )
+
+
+def _said(home: Home, when: datetime) -> Decision | None:
+    """What the trigger of that turn said."""
+    return home.store.decision(f"trigger/{when.isoformat()}")
 
 
 def _promise(home: Home) -> Promise | None:
@@ -38,12 +47,11 @@ def _promise(home: Home) -> Promise | None:
     The set does not change, so a chain of champions that each lose a little is still held to what the
     first was.
     """
-    version = home.store.champion()
-    for d in reversed(home.store.decisions("testing")):
-        if d.evidence.get("candidate") == version:
-            return _wrong_of(d.evidence, "eval")
-    first = [d for d in home.store.decisions("training") if d.key == "training/v0001"]
-    return _wrong_of(first[0].evidence, "all") if first else None
+    tested = home.store.decided_of("testing", "candidate", home.store.champion())
+    if tested:
+        return _wrong_of(tested.evidence, "eval")
+    first = home.store.decision(FIRST)
+    return _wrong_of(first.evidence, "all") if first else None
 
 
 def _wrong_of(metrics: dict[str, Any], name: str) -> Promise | None:
@@ -54,13 +62,15 @@ def _wrong_of(metrics: dict[str, Any], name: str) -> Promise | None:
 def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
     """The curation rounds since the last retrain, as far as they drew from the champion's answers."""
     version = home.store.champion()
-    picks = home.store.picks(version, last, now)
+    picks: dict[datetime, list[Pick]] = {}
+    for pick in home.store.picks(version, last, now):
+        picks.setdefault(pick.timestamp, []).append(pick)
     found = []
     for d in home.store.decisions("curation", since=last):
         answers = float(d.evidence.get("answered", {}).get(version, 0))
         if not (last < d.timestamp <= now) or not answers:
             continue
-        here = [p for p in picks if p.timestamp == d.timestamp]
+        here = picks.get(d.timestamp, [])
         found.append(
             Round(
                 timestamp=d.timestamp,
@@ -74,25 +84,26 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
     return found
 
 
-def _retrains(home: Home, said: list[Decision]) -> list[Retrain]:
-    """Every retrain whose candidate was tested, with the trigger's estimate of what was missing."""
-    labels = home.store.labels_by_partition()
-    took = {d.key: d.evidence.get("seconds") for d in home.store.decisions("training")}
-    missing = {d.timestamp: d.evidence.get("shortfall") for d in said}
+def _retrains(home: Home) -> list[Retrain]:
+    """The last retrains whose candidate was tested, with the trigger's estimate of what was missing."""
+    tested = home.store.decisions("testing", newest=RETRAINS)
+    names = [d.key.removeprefix("testing/") for d in tested]
+    labels, said = home.store.labels_by_partition(names), [_said(home, d.timestamp) for d in tested]
+    took = [home.store.decision(f"training/{name}") for name in names]
     return [
         Retrain(
             timestamp=d.timestamp,
-            labels=labels.get(d.key.removeprefix("testing/"), 0),
+            labels=labels.get(name, 0),
             gain=d.evidence.get("audit_difference"),
-            shortfall=missing.get(d.timestamp),
-            seconds=took.get(d.key.replace("testing/", "training/")),
+            shortfall=asked.evidence.get("shortfall") if asked else None,
+            seconds=learnt.evidence.get("seconds") if learnt else None,
         )
-        for d in home.store.decisions("testing")
+        for d, name, asked, learnt in zip(tested, names, said, took, strict=True)
     ]
 
 
 def _days_with_requests(home: Home, since: datetime, now: datetime) -> float:
     """Days of [since, now) that the workspace was there for, at least a part of one."""
-    first = [d.timestamp for d in home.store.decisions("training") if d.key == "training/v0001"]
-    began = max([since, *first])
+    first = home.store.decision(FIRST)
+    began = max([since, first.timestamp] if first else [since])
     return max((now - began) / timedelta(days=1), 1 / 24)

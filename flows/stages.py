@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from core.errors import RolloutError
-from core.records import Annotation, AnnotationTask, Decision, Window, to_json
+from core.records import Annotation, AnnotationTask, Decision, to_json
+from flows.curate import curate
 from flows.home import Home
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.situation import situation
 from flows.state import crown, progress_of
-from pipelines.curation.policy import TEST, answered
 from pipelines.rollout import promote, roll_back
 
 __all__ = [
@@ -26,14 +26,13 @@ __all__ = [
     "curate",
     "decide",
     "end_rollout",
-    "forget",
     "loop",
     "monitor",
+    "retire",
     "retrain",
     "roll_out",
 ]
 
-NO_TEXTS = "logging.policy is profile: no text is kept, so nothing can be picked for labels"
 Answer = Callable[[list[AnnotationTask], datetime], list[Annotation]]
 
 
@@ -46,72 +45,24 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     done = home.store.once
     done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)
+    home.store.settle(home.strategy.labeling.annotators)  # fewer votes may be needed by now
     if answer:
         with home.timed("labeling"):
             home.store.annotate(answer(home.store.open_tasks(), now))
     decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(home, now)))
     if decision["verdict"] == "retrain":
         done(f"retrain/{now.isoformat()}", lambda: retrain(home, now, decision["reason"]))
-    forget(home, now)
+    retire(home, now)
 
 
-def curate(home: Home, now: datetime) -> None:
-    """Pick this round's labels from the requests since the last round, within the daily budget."""
-    if not home.strategy.logging.texts:
-        home.record(Decision(f"curation/{now.isoformat()}", "curation", now, "0 picked", NO_TEXTS))
-        return
-    policy = home.strategy.curation
-    day = timedelta(days=1)
-
-    def pick() -> dict[str, Any]:
-        since = home.store.get("curated_until")
-        start = max(datetime.fromisoformat(since), now - 7 * day) if since else now - day
-        window = _sound(home, home.store.window(start, now))
-        share = min(1.0, (now - start) / day)
-        spent = home.store.picked(now - day + timedelta(microseconds=1), now)
-        budget = min(policy.labels_per_day - spent, int(policy.labels_per_day * share + 0.5))
-        wanted = home.strategy.triggers.labels_wanted(situation(home, now))
-        tasks = policy.pick(window, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
-        home.store.add_tasks(tasks)
-        home.record(
-            Decision(
-                key=f"curation/{now.isoformat()}",
-                stage="curation",
-                timestamp=now,
-                verdict=f"{len(tasks)} picked",
-                reason=f"{policy.policy}: {len(tasks)} of {len(window)} requests, "
-                f"{sum(t.audit for t in tasks)} of them for audit"
-                + (f", {tested} for the trigger's test" if (tested := _tested(tasks)) else ""),
-                evidence={
-                    "requests": len(window),
-                    "budget": max(budget, 0),
-                    "picked": len(tasks),
-                    "answered": answered(window),
-                },
-            )
-        )
-        return {"picked": len(tasks)}
-
-    with home.timed("curation"):
-        home.store.once(f"curation/{now.isoformat()}", pick)
-        home.store.set("curated_until", now.isoformat())
-
-
-def _sound(home: Home, window: Window) -> Window:
-    """Without the rows that failed a data quality check: they are not worth a label."""
-    ids = window.rows["request_id"]
-    failed = home.store.quarantined(ids.tolist())
-    return window.take(~ids.isin(failed).to_numpy(dtype=bool)) if failed else window
-
-
-def forget(home: Home, now: datetime) -> None:
+def retire(home: Home, now: datetime) -> None:
     """Delete what was logged longer ago than `logging.retention_days`."""
     days = home.strategy.logging.retention_days
     if days is None:
         return
 
     def clear() -> dict[str, Any]:
-        deleted = home.store.forget(now - timedelta(days=days), now.isoformat())
+        deleted = home.store.retire(now - timedelta(days=days), now.isoformat())
         if deleted:
             reason = f"{deleted} predictions are older than {days} days"
             evidence = {"deleted": deleted, "days": days}
@@ -176,10 +127,6 @@ def end_rollout(
     home.store.put_rollout(moved)
     home.record(decision)
     return decision
-
-
-def _tested(tasks: list[AnnotationTask]) -> int:
-    return sum(t.policy == TEST for t in tasks)
 
 
 def _wait(now: datetime, verdict: str, reason: str) -> Decision:

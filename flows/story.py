@@ -13,15 +13,13 @@ from monitoring.signals.drift import WEEK
 from monitoring.view import View
 
 STATE = "drift story"
-LEARN = 28  # windows whose distances say what days differ by themselves
 
 
 def history(home: Home, encoder: str, start: datetime) -> History:
     """What earlier windows left: a window that is looked at again sees what it saw the first time."""
     known = _before(home, start)
     episodes = tuple(DriftEpisode.from_json(e) for e in known["episodes"])
-    judged = tuple((v, sd) for v, sd in known["judged"])
-    return History(tuple(home.store.samples(encoder, start)), episodes, judged)
+    return History(tuple(home.store.samples(encoder, start)), episodes)
 
 
 def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
@@ -34,7 +32,6 @@ def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
     stand = {
         "until": now.isoformat(),
         "episodes": [e.to_json() for e in seen.episodes],
-        "judged": [*before["judged"], (seen.day.value, seen.day.noise)][-LEARN:],
     }
     kept = [s for s in home.store.get(STATE) or [] if before["until"] <= s["until"] < stand["until"]]
     home.store.set(STATE, [*kept, stand])
@@ -50,6 +47,6 @@ def kind_of(alert: Decision, episodes: tuple[DriftEpisode, ...]) -> dict[str, An
 
 def _before(home: Home, start: datetime) -> dict[str, Any]:
     """The newest stand of the story that does not know of the traffic from `start` on."""
-    nothing: dict[str, Any] = {"until": "", "episodes": [], "judged": []}
+    nothing: dict[str, Any] = {"until": "", "episodes": []}
     kept = home.store.get(STATE) or []
     return next((s for s in reversed(kept) if s["until"] <= start.isoformat()), nothing)

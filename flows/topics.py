@@ -11,6 +11,7 @@ import numpy as np
 from core.errors import DataError
 from core.records import TOPIC, AnnotationTask, Array, Signal
 from flows.home import Home
+from flows.learnt import learnt
 from monitoring.alike import alike
 from monitoring.candidates import Candidate, decision, followed, from_json, settled, to_json
 from monitoring.features import IncomparableError
@@ -19,7 +20,6 @@ from monitoring.topics import topics
 from monitoring.view import View, commonest
 
 STATE = "topics"
-MAX_LEARNT = 5_000  # rows the model learnt from that are looked at
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def open_topics(home: Home) -> list[tuple[Candidate, list[str]]]:
 
 
 def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
-    """Make `count` rows of a topic annotation tasks, drawn uniformly from those that are none yet.
+    """Make `count` rows of a topic annotation tasks, drawn uniformly from those that are none yet and
+    that no curation round may still pick: a task has one chance of being picked.
 
     Asking again for as many changes nothing; for more, the rest is drawn. The draw is stored before the
     tasks are, so a call that was killed goes on with the same rows. Raises DataError for a name that no
@@ -73,7 +74,8 @@ def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
     """
     topic = _named(home, name)
     open_ = sorted(set(topic.members) - home.store.task_ids(topic.members) - set(topic.asked))
-    open_ = [m for m in open_ if home.store.prediction(m)]  # the log may have forgotten some
+    found = (home.store.prediction(m) for m in open_)  # the log may have forgotten some
+    open_ = [p.prediction_id for p in found if p and p.timestamp < _curated(home, now)]
     size = max(0, min(count - len(topic.asked), len(open_)))
     rng = np.random.default_rng([zlib.crc32(topic.key.encode()), len(topic.asked)])
     drawn = [open_[i] for i in np.sort(rng.choice(len(open_), size, replace=False))] if size else []
@@ -83,6 +85,12 @@ def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
     home.store.add_tasks([_task(topic, m, now) for m in topic.asked])
     over = max(0, spent + size - home.strategy.curation.labels_per_day)
     return Asked(topic, len(topic.asked), size, min(over, size))
+
+
+def _curated(home: Home, now: datetime) -> datetime:
+    """Until when the log has been through a curation round; before the first, all of it is free."""
+    until = home.store.get("curated_until")
+    return datetime.fromisoformat(until) if until else now
 
 
 def _task(topic: Candidate, prediction_id: str, now: datetime) -> AnnotationTask:
@@ -105,15 +113,6 @@ def _named(home: Home, name: str) -> Candidate:
 
 def _learnt(home: Home, view: View) -> Array | None:
     """(k, dim) embeddings by the window's encoder, of rows that the newest dataset trains on."""
-    import pandas as pd
-
-    page = home.workspace.dataset / "train.parquet"
-    if len(view.window) == 0 or not page.is_file():
+    if len(view.window) == 0:
         return None
-    rows = pd.read_parquet(page, columns=["row_id", "embedding", "encoder"])
-    rows = rows[rows["encoder"] == commonest(view.window.rows["encoder"])]
-    rows = rows.iloc[:: max(1, len(rows) // MAX_LEARNT)]
-    if rows.empty:
-        return None
-    stored = [np.frombuffer(e, dtype=np.float16) for e in rows["embedding"]]
-    return np.stack(stored).astype(np.float32)
+    return learnt(home.workspace, commonest(view.window.rows["encoder"]))

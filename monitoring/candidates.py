@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from core.records import Array, Decision
-from monitoring.topics import Topic
+from monitoring.topics import OTHER, Topic
 
 SAME = 0.75  # cosine of the middles from which two groups are one topic
 MAX_MEMBERS = 500  # rows remembered, the newest
@@ -98,6 +98,8 @@ def decision(c: Candidate) -> Decision:
     """What is stored of a candidate, one decision under its key. Without anybody's text."""
     verdict = "topic" if c.status == "open" else f"topic {c.status}"
     reason = f"{c.rows} rows about {c.name.replace('-', ', ')} that the model has not learnt"
+    if c.name == OTHER:
+        reason = f"{c.rows} rows, more than usual, that are like nothing learnt, nor like each other"
     if c.status == "learnt":
         reason = f"the model has learnt what {c.name.replace('-', ', ')} is"
     if c.status == "gone":
@@ -163,6 +165,9 @@ def _again(c: Candidate, topic: Topic, now: datetime) -> Candidate:
 
 
 def _likeness(c: Candidate, topic: Topic) -> float:
+    """Cosine of where they lie. OTHER lies nowhere: the same while it is open, and like no topic."""
+    if OTHER in (c.name, topic.name):
+        return 1.0 if c.name == topic.name and c.status == "open" else -1.0
     same = c.encoder == topic.encoder and len(c.middle) == len(topic.centroid)
     return float(c.middle @ topic.centroid) if same else -1.0
 

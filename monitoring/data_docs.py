@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.expectations import batches, quietly
 from core.records import Window
 from monitoring import Expectation
-from monitoring.expectations import batches, quietly, suite_of
+from monitoring.expectations import suite_of
 
 EXAMPLES = 10  # values that a failed check shows
 FOREIGN = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*>|<footer\b.*?</footer>", re.S)
@@ -25,6 +26,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; 
 table { border-collapse: collapse; margin: .5em 0 1.5em; }
 td, th { border: 1px solid #ddd; padding: .3em .6em; text-align: left; vertical-align: top; }
 td { overflow-wrap: anywhere; }
+th { white-space: nowrap; }
 .collapse, [data-toggle=collapse] { display: none; }
 h5, h6 { font-size: 1.1em; margin: 1.2em 0 .2em; }
 .alert-secondary { border-bottom: 2px solid #888; }

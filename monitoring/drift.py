@@ -8,7 +8,7 @@ usual traffic hardly uses, and only a scale learnt on other rows than the compar
 that from chance.
 
     sudden   the window against the reference, and what else was seen (monitoring/kinds.py)
-    slow     the last week against the weeks before it, for what comes too slowly for any one day
+    slow     the last week against the weeks before it (monitoring/slow.py)
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from core.records import Array, Sample, Window
-from monitoring.days import Days
-from monitoring.features import IncomparableError, check_finite, feature_map, halves, spread_out
-from monitoring.kinds import WEEK, DriftEpisode, Look, next_day, under_way, usual_since
-from monitoring.rule import Drift, Rule, ordinary_days
+from monitoring.days import WEEK, Days
+from monitoring.features import (
+    DAY_ROWS,
+    IncomparableError,
+    check_finite,
+    feature_map,
+    halves,
+    spread_out,
+)
+from monitoring.kinds import DriftEpisode, Look, next_day, under_way, usual_since
+from monitoring.rule import Drift, Rule
+from monitoring.slow import SCALE_DAYS, Weeks, in_burst
 
-DAY_ROWS = 500
 MIN_DAY_ROWS = 10
-LEARN = 28  # windows that tell how much ordinary days differ
-SCALE_DAYS = 28.5  # that set the scale
-SLOW_WEEKS = 4  # that the last week is held against, at most
 DAY = timedelta(days=1)
 
 
@@ -39,7 +43,6 @@ class History:
 
     samples: Sequence[Sample] = ()
     episodes: Sequence[DriftEpisode] = ()
-    judged: Sequence[tuple[float, float]] = ()  # distance of each window and its sampling noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +78,12 @@ def traffic(
     past = sorted([*known, *fresh], key=lambda s: s.start)
     usual = np.array([s.start in usual_starts for s in past] + [False])
     old = np.array([(window.start - s.start) / DAY for s in past] + [0.0])
-    ordinary = ordinary_days(*np.array(history.judged[-LEARN:]).reshape(-1, 2).T)
-    days = _days(past, window, usual, old, under_way(history.episodes))
-    look = Look(days, usual, window.start, held.rule, ordinary, held.span, held.alone)
+    days, near = _days(past, window, usual, old, under_way(history.episodes))
+    ordinary = days.ordinary(near & ~np.append(in_burst(past, history.episodes), False))
+    late = usual if held.alone else near & np.append(_settled(past, history.episodes), False)
+    look = Look(days, usual, late, window.start, held.rule, ordinary, held.span, held.alone)
     day, episodes = next_day(look, history.episodes)
-    week = _week(past, window, old, held.rule, episodes)
-    if isinstance(week, Drift) and week.alarm:
-        since = window.start - (WEEK - 1) * DAY
-        reason = "the last week is unlike the weeks before it, and no day of it was by itself"
-        evidence = {"value": week.value, "threshold": week.threshold}
-        episodes = (*episodes, DriftEpisode("gradual", since, None, reason, evidence))
+    week, episodes = Weeks(past, window, old[:-1], held.rule, episodes).next()
     drawn = Sample(
         _encoder(window), window.start, window.end, len(window), _some(window.embeddings, DAY_ROWS)
     )
@@ -139,59 +138,23 @@ def _reference_days(
 
 def _days(
     past: Sequence[Sample], window: Window, usual: Array, old: Array, episode: DriftEpisode | None
-) -> Days:
-    """While an episode lasts its days set no scale: it stays as far from what was before as it was."""
+) -> tuple[Days, Array]:
+    """And which of them (k,) set the scale, and say what days differ by themselves. While an episode
+    lasts its days do not: it stays as far from what was before as it was."""
     scale, compared = halves([s.embeddings.astype(np.float32) for s in past])
     begun = episode.since if episode else window.start
-    near = [
-        rows
-        for rows, one, u, age in zip(scale, past, usual, old, strict=False)
-        if (u or age < SCALE_DAYS) and one.start < begun
+    before = np.array([s.start < begun for s in past] + [False])
+    near = (usual | (old < SCALE_DAYS)) & before
+    features = feature_map(np.concatenate([r for r, n in zip(scale, near, strict=False) if n] or scale))
+    means = [
+        features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32, copy=False)]
     ]
-    features = feature_map(np.concatenate(near or scale))
-    means = [features.mean(rows) for rows in [*compared, window.embeddings.astype(np.float32)]]
     sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
     usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])
-    return Days(np.array(means), sizes, old, features.noise(usual_rows))
+    return Days(np.array(means), sizes, old, features.noise(usual_rows)), near
 
 
-def _week(
-    past: Sequence[Sample], window: Window, old: Array, rule: Rule, episodes: Sequence[DriftEpisode]
-) -> Drift | str:
-    """The last week against whole weeks before it, of what has been usual since the last change.
-    The scale is that of the weeks before, so all rows of the last week are compared."""
-    quiet = _quiet(past, episodes)
-    age, since = old[:-1], usual_since(episodes)
-    begun = (window.start - since) / DAY if since else np.inf
-    weeks = min(SLOW_WEEKS, int((min(begun, age.max(initial=0.0)) + 1.5) // WEEK) - 1)
-    recent = quiet & (age < WEEK - 0.5)
-    older = quiet & (age > WEEK - 0.5) & (age < WEEK * (weeks + 1) - 0.5)
-    if weeks < 1 or recent.sum() < WEEK - 3 or older.sum() < WEEK - 3:
-        return "not enough history: two weeks since the last change needed"
-    rows = [s.embeddings.astype(np.float32) for s in past]
-    scale, compared = halves([r for r, chosen in zip(rows, older, strict=True) if chosen])
-    before = (age > WEEK - 0.5) & ~older & (age < SCALE_DAYS)
-    scale += [r for r, chosen in zip(rows, before, strict=True) if chosen]
-    features = feature_map(np.concatenate(scale))
-    ours = [r for r, chosen in zip(rows, recent, strict=True) if chosen]
-    ours.append(spread_out(window.embeddings, DAY_ROWS).astype(np.float32))
-    theirs = np.concatenate(compared)
-    means = np.array([features.mean(np.concatenate(ours)), features.mean(theirs)])
-    sizes = np.array([sum(map(len, ours)), len(theirs)])
-    days = Days(means, sizes, np.zeros(2), features.noise(theirs))
-    value, sd = days.between(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
-    slow = Rule(rule.sds, rule.floor / 4)  # half the share of rows: what is slow has time to grow
-    return slow.hold(value, sd, (0.0, 0.0), len(theirs), f"{weeks} weeks before the last")
-
-
-def _quiet(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
-    """(k,) False for days of a burst, and for the same weekdays of other weeks: both sides then lack
-    them alike."""
-    bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
-    there = [s.start for s in past if any(a <= s.start < b for a, b in bursts)]
-
-    def same(one: datetime, other: datetime) -> bool:
-        weeks = (one - other) / (WEEK * DAY)
-        return abs(weeks - round(weeks)) * WEEK < 0.5
-
-    return np.array([not any(same(s.start, t) for t in there) for s in past], dtype=bool)
+def _settled(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
+    """(k,) True for days since the last change that has become what is usual."""
+    since = usual_since([e for e in episodes if e is not under_way(episodes)])
+    return np.array([since is None or s.start >= since for s in past], dtype=bool)

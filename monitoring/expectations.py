@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Sequence, Set
 from typing import Any
 
 import pandas as pd
 
+from core.expectations import Check, batches, quietly, suite, validated
 from core.records import Window
 from monitoring import Expectation
 
+__all__ = ["Check", "check", "failed_rows", "suite_of"]
+
 COLUMNS = ("prediction_id", "request_id", "timestamp", "model_version", "text", "label", "score")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check on one window. `failed` holds request ids, never the values, which may be private.
-
-    A check that broke (`error`) says nothing about the data: it did not pass and no row failed it.
-    """
-
-    name: str
-    passed: bool
-    failed: tuple[str, ...] = ()
-    error: str = ""
 
 
 def check(
@@ -40,13 +24,9 @@ def check(
     already.
     """
     frame = pd.DataFrame(window.rows).reset_index(drop=True)
-    suite, broken = suite_of(frame, known_labels, max_length, own)
-    with quietly():
-        batch = batches().get_batch(batch_parameters={"dataframe": frame})
-        found = batch.validate(suite, result_format={"result_format": "COMPLETE"})
+    asked, broken = suite_of(frame, known_labels, max_length, own)
     ids = frame["request_id"] if "request_id" in frame else pd.Series(range(len(frame)))
-    by_name = {r.expectation_config.meta["check"]: _read(r, ids) for r in found.results}
-    return [*(by_name[e.meta["check"]] for e in suite.expectations), *broken]
+    return [*validated(frame, ids, asked), *broken]
 
 
 def failed_rows(checks: Sequence[Check]) -> dict[str, list[str]]:
@@ -56,47 +36,6 @@ def failed_rows(checks: Sequence[Check]) -> dict[str, list[str]]:
         for request_id in one.failed:
             rows.setdefault(request_id, []).append(one.name)
     return rows
-
-
-def _read(result: Any, ids: pd.Series[Any]) -> Check:
-    name = str(result.expectation_config.meta["check"])
-    raised = _exception(result.exception_info)
-    if raised:
-        return Check(name, False, error=raised)
-    if result.success:  # `mostly` of the rows may be enough
-        return Check(name, True)
-    positions = result.result.get("unexpected_index_list") or []
-    return Check(name, False, tuple(str(ids.iloc[i]) for i in positions))
-
-
-def _exception(info: dict[str, Any]) -> str:
-    """The message of a broken check; Great Expectations nests it under the metric that broke."""
-    for part in [info, *info.values()]:
-        if isinstance(part, dict) and part.get("raised_exception"):
-            return str(part["exception_message"]).strip().splitlines()[0][:200]
-    return ""
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """pandas' and marshmallow's deprecations inside Great Expectations are not ours to mend."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@cache
-def batches() -> Any:
-    """Batches of frames, in the one ephemeral context of this process, quiet and offline."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when it is imported
-    with quietly():
-        import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("window").add_dataframe_asset("rows")
-    return asset.add_batch_definition_whole_dataframe("all")
 
 
 def suite_of(
@@ -112,11 +51,7 @@ def suite_of(
         except Exception as fault:  # whatever Great Expectations says of what a user wrote
             broken.append(Check(mine.title, False, error=_line(fault)))
     kept = [*_built_in(frozenset(map(str, frame.columns)), known_labels, max_length), *made]
-    for name, expectation in kept:
-        expectation.meta = {"check": name}
-    import great_expectations as gx
-
-    return gx.ExpectationSuite(name="window", expectations=[e for _, e in kept]), broken
+    return suite("window", kept), broken
 
 
 def _built_in(columns: Set[str], known_labels: Set[str], max_length: int) -> list[tuple[str, Any]]:

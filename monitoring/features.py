@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from core.records import Array
 FREQUENCIES = 384
 SHRINKAGE = 0.05  # of the covariance towards its mean eigenvalue: rows may be fewer than dimensions
 BANDWIDTH_ROWS = 300
+DAY_ROWS = 500  # of a day, half of which set the scale and half are compared
 NOISE_ROWS = 700
 BLOCK_ROWS = 2048  # whose features fit into the processor's cache
 
@@ -70,7 +72,7 @@ def feature_map(rows: Array) -> FeatureMap:
     It must not be used on these rows: a scale fitted to rows makes all others look farther away
     than they are. See `halves`.
     """
-    rows = rows.astype(np.float32)
+    rows = rows.astype(np.float32, copy=False)
     centre = rows.mean(axis=0)
     away = rows - centre
     covariance: Array = np.asarray(away.T @ away / len(away), dtype=np.float64)
@@ -89,6 +91,7 @@ def feature_map(rows: Array) -> FeatureMap:
     return FeatureMap(centre, project.astype(np.float32))
 
 
+@cache
 def _frequencies(dim: int) -> Array:
     """(dim, FREQUENCIES) normal vectors, orthogonal within each block of `dim` (Yu et al. 2016, eq.
     3)."""
@@ -104,7 +107,7 @@ def spread_out(rows: Array, most: int) -> Array:
     """At most so many of (n, dim) rows, in an order of their own: the same whatever order they come
     in."""
     line = np.random.default_rng(1).standard_normal(rows.shape[1], dtype=np.float32)
-    order = np.argsort(rows.astype(np.float32) @ line, kind="stable")
+    order = np.argsort(rows.astype(np.float32, copy=False) @ line, kind="stable")
     return np.asarray(rows[order[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]])
 
 

@@ -13,22 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
 
 from core.records import Array
-from monitoring.days import Days
-from monitoring.rule import Drift, Rule
+from monitoring.days import NEAR, WEEK, Days
+from monitoring.rule import NOTHING_KNOWN, Drift, Ordinary, Rule
 
 Kind = Literal["instantaneous", "gradual", "periodic", "temporary"]
 RECENT, SEASON = "the reference", "the same weekday of earlier weeks"
 BEFORE, DURING = "the days before the episode", "the days of the episode"
-WEEK = 7.0
+LATE = "days since the last change"
+MIN_LATE = 5
 SEASON_WEEKS = 4
-NEAR = 0.45  # of a day: two windows at the same time of the week
 MOST_EPISODES = 10
+GREW = 2.0  # times the distance of its first day: a change that came within a day does not grow
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ class Look:
 
     days: Days
     usual: Array  # (k,) True for the days of the reference
+    late: Array  # (k,) True for the days that say how much days differ
     now: datetime  # when the newest day began
     rule: Rule
-    ordinary: tuple[float, float] = (0.0, 0.0)  # what days differ beyond sampling noise, see rule.py
+    ordinary: Ordinary = NOTHING_KNOWN  # what days differ beyond sampling noise
     span: float = WEEK  # days that a change has to last to be what is usual
     alone: bool = False  # the reference is all that counts, whatever else was seen
 
@@ -70,8 +73,8 @@ class Look:
         found = {RECENT: self.usual}
         if not self.alone:
             ages = self.days.ages
-            same = np.abs(ages - WEEK * np.round(ages / WEEK)) < NEAR
-            found[SEASON] = same & (ages > NEAR) & (ages < WEEK * (SEASON_WEEKS + 0.5))
+            same = self.days.same_weekday(len(ages) - 1)
+            found[SEASON] = same & (ages < WEEK * (SEASON_WEEKS + 0.5))
             open_one = under_way(episodes)
             if open_one is not None:
                 age = self.age(open_one.since)
@@ -84,17 +87,33 @@ class Look:
 
     def judge(self, seen: dict[str, Array]) -> Drift:
         """The newest day against what was seen: the nearest mixture of it, or any one part alone."""
-        mixtures = np.array([self.days.pooled(chosen) for chosen in seen.values()])
-        best = self.days.nearest(len(self.days) - 1, mixtures)
-        found = [self._held(shares, mixtures, list(seen)) for shares in (best, *np.eye(len(seen)))]
-        return min(found, key=lambda d: (d.value - d.threshold) / (d.sd or 1.0))
+        each = np.array([self.days.pooled(chosen) for chosen in seen.values()])
+        newest = len(self.days) - 1
+        found = []
+        for mixtures in (each, *each[:, None]):
+            side, value, sd = self.days.from_mixture(newest, mixtures)
+            nearest = max(seen, key=lambda name: float(side @ seen[name]))
+            found.append(self.rule.hold(value, sd, self.ordinary, self._rows(side), nearest))
+        return min(found, key=_excess)
 
-    def _held(self, shares: Array, mixtures: Array, names: list[str]) -> Drift:
-        usual = shares @ mixtures
-        newest = np.eye(len(self.days))[-1]
-        value, sd = self.days.between(newest, usual)
-        rows = int(self.days.rows[usual > 0].sum())
-        return self.rule.hold(value, sd, self.ordinary, rows, names[int(shares.argmax())])
+    def judge_usual(self, seen: dict[str, Array]) -> Drift:
+        """The same, or against single days of late, stretched: topics that come and go are usual."""
+        found = self.judge(seen)
+        if self.late.sum() < MIN_LATE:
+            return found
+        apart = self.days.apart(self.late)
+        mixtures = self.days.stretched(self.late, apart)
+        side, value, sd = self.days.from_mixture(len(self.days) - 1, mixtures)
+        usual = self.days.unexplained(self.late, apart)
+        other = self.rule.hold(value, sd, usual, self._rows(side), LATE)
+        return min(found, other, key=_excess)
+
+    def _rows(self, side: Array) -> int:
+        return int(self.days.rows[np.abs(side) > 0].sum())
+
+
+def _excess(found: Drift) -> float:
+    return (found.value - found.threshold) / (found.sd or 1.0)
 
 
 def under_way(episodes: Sequence[DriftEpisode]) -> DriftEpisode | None:
@@ -106,7 +125,7 @@ def under_way(episodes: Sequence[DriftEpisode]) -> DriftEpisode | None:
 def next_day(look: Look, episodes: Sequence[DriftEpisode]) -> tuple[Drift, tuple[DriftEpisode, ...]]:
     """What the newest day is, and the episodes as they stand after it."""
     seen = look.seen(episodes)
-    found = look.judge(seen)
+    found = look.judge_usual(seen)
     if look.alone:
         return found, tuple(episodes)
     told = [e for e in episodes if e.since < look.now]
@@ -119,7 +138,7 @@ def next_day(look: Look, episodes: Sequence[DriftEpisode]) -> tuple[Drift, tuple
     else:
         told = _gone_on(look, seen, told)
         told = _season(look, seen, told)
-    return found, tuple(told[-MOST_EPISODES:])
+    return found, _kept(told)
 
 
 def _ended(episode: DriftEpisode, now: datetime, **changes: Any) -> DriftEpisode:
@@ -143,6 +162,9 @@ def _gone_on(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> li
     if back is not None and not back.alarm and back.value < here.value:
         reason = f"over after {days:.0f} days: the traffic is again as it was before"
         ended = _ended(episode, look.now, kind="temporary", reason=reason, evidence=evidence)
+    elif days >= look.span and back is not None and back.value > GREW * episode.evidence["value"]:
+        reason = f"it began within a day and has grown since: after {days:.0f} days it is far more"
+        ended = replace(episode, kind="gradual", reason=reason, evidence={**evidence, "moved": days})
     elif days >= look.span:
         reason = f"it came from one day to the next, and after {days:.0f} days it is what is usual"
         ended = _ended(episode, look.now, reason=reason, evidence=evidence)
@@ -152,19 +174,30 @@ def _gone_on(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> li
 
 
 def _season(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
-    """A day that is unlike the reference, and like the same day of earlier weeks."""
-    periodic = next((e for e in told if e.kind == "periodic" and e.until is None), None)
+    """A day that is unlike the reference, and like the same day of earlier weeks. A season is one
+    episode, under way on the days that show it."""
+    periodic = next((e for e in told if e.kind == "periodic"), None)
     plain = look.judge({RECENT: seen[RECENT]}) if RECENT in seen else None
-    if SEASON not in seen or under_way(told) or plain is None or not plain.alarm:
-        return [_ended(e, look.now) if e is periodic else e for e in told]
+    here = SEASON in seen and not under_way(told) and plain is not None and plain.alarm
+    if plain is None or not here:
+        return [_ended(e, look.now) if e is periodic and not e.until else e for e in told]
     if periodic is not None:
-        return told
+        return [replace(e, until=None) if e is periodic else e for e in told]
     reason = f"unlike the days before, and like {look.now:%A}s of earlier weeks"
     evidence = {"value": plain.value, "threshold": plain.threshold}
     return [*told, DriftEpisode("periodic", look.now, None, reason, evidence)]
 
 
 def usual_since(episodes: Sequence[DriftEpisode]) -> datetime | None:
-    """When what is usual now began: the last change that was not a burst."""
-    stayed = [e.since for e in episodes if e.kind in ("instantaneous", "gradual")]
+    """When what is usual now began: the last change that was not a burst. A gradual one that is over
+    had stood still for two weeks."""
+    stayed = [e.since for e in episodes if e.kind == "instantaneous"]
+    slow = [e for e in episodes if e.kind == "gradual"]
+    stayed += [e.until - 2 * WEEK * DAY if e.until else e.since for e in slow]
     return max(stayed, default=None)
+
+
+def _kept(told: Sequence[DriftEpisode]) -> tuple[DriftEpisode, ...]:
+    """Those under way, and the newest of the others."""
+    newest = told[-MOST_EPISODES:]
+    return tuple(e for e in told if e.until is None or e in newest)

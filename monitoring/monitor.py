@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import chain
 
 from core.records import Signal
-from monitoring.signals import MEASURES, SPECS
+from monitoring.signals import MEASURES, SPECS, collections
 from monitoring.signals.drift import asked
 from monitoring.view import View
 
 NEEDED = ("timestamp", "model_version", "label", "score", "encoder", "truth", "audit", "propensity")
-QUALITY = [s for s in SPECS.values() if s.kind == "quality"]
+SOUND = [*(s for s in SPECS.values() if s.kind == "quality"), *collections.SPECS]
 
 
 def observe(view: View) -> list[Signal]:
@@ -24,8 +24,8 @@ def observe(view: View) -> list[Signal]:
         parts = chain([view], view.segments())  # one after the other: each holds rows of its own
         return [s for part in parts for measure in MEASURES for s in measure(part)]
     note = f"not comparable: no column {', '.join(missing)}"
-    sound = [s for measure in MEASURES[:2] for s in measure(view)]
-    others = [s for s in SPECS.values() if s not in QUALITY and asked(s, view.settings.metrics)]
+    sound = [s for measure in (*MEASURES[:2], collections.measure) for s in measure(view)]
+    others = [s for s in SPECS.values() if s not in SOUND and asked(s, view.settings.metrics)]
     return sound + [view.signal(s, None, note) for s in others]
 
 

@@ -13,11 +13,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 from core.records import Array
 
-MIN_DAYS = 7  # of which it is known how much ordinary days differ
-CLEARLY = 1.5  # times the noise: what 28 days can tell, of which drift moved some
+SURE = 2.0  # standard errors from which on days differ by more than sampling noise
+MIN_DAYS = 3  # of which it is known how much ordinary days differ
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """What days differ beyond sampling noise: mean and standard deviation of the distance, learnt of so
+    many days."""
+
+    mean: float = 0.0
+    sd: float = 0.0
+    days: int = 0
+
+    def of(self, days: float) -> Ordinary:
+        """The same for the mean of so many days."""
+        return Ordinary(self.mean / days, self.sd / days, self.days)
+
+
+NOTHING_KNOWN = Ordinary()
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,11 @@ class Drift:
     def alarm(self) -> bool:
         return self.value > self.threshold
 
+    @property
+    def strength(self) -> float:
+        """How far it is from what the traffic does by itself: 1 at the threshold."""
+        return (self.value - self.ordinary) / ((self.threshold - self.ordinary) or 1.0)
+
     def __str__(self) -> str:
         effect = (self.value - self.ordinary) / self.sd if self.sd else 0.0
         side = "above" if effect >= 0 else "below"
@@ -53,28 +77,33 @@ class Rule:
     sds: float
     floor: float
 
-    def hold(
-        self, value: float, sd: float, usual: tuple[float, float], rows: int, nearest: str = ""
-    ) -> Drift:
-        """`usual`: mean and standard deviation that ordinary days add, see `ordinary_days`."""
-        mean, extra = usual
+    def hold(self, value: float, sd: float, usual: Ordinary, rows: int, nearest: str = "") -> Drift:
+        """A spread learnt of few days may be much too small, so it counts by Student's t: the limit
+        that one more day exceeds as rarely as `sds` standard deviations of normal noise."""
+        extra = usual.sd
+        if extra and usual.days > 1:
+            extra *= float(student.ppf(normal.cdf(self.sds), usual.days - 1)) / self.sds
         both = float(np.hypot(sd, extra))
-        threshold = mean + max(self.sds * both, self.floor)
-        return Drift(value, mean, both, threshold, rows, sd, nearest)
+        threshold = usual.mean + max(self.sds * both, self.floor)
+        return Drift(value, usual.mean, both, threshold, rows, sd, nearest)
 
 
-def ordinary_days(values: Array, sds: Array) -> tuple[float, float]:
+def ordinary_days(values: Array, sds: Array, fitted: bool = False) -> Ordinary:
     """How far (d,) distances of past days lie beyond the (d,) standard deviations of their sampling
-    noise: a mean and a spread. Median and lower half only, since drift moves some days, and those
-    upwards; and a spread that so few days cannot tell from sampling noise is none.
+    noise. By medians, since drift moves some days, and those upwards; what so few days cannot tell from
+    sampling noise, by SURE standard errors of a median and of a median absolute deviation, is none.
+
+    `fitted`: the distances are of what was fitted to each day, and may be too small.
 
     >>> ordinary_days(np.array([0.0, 0.1, -0.1, 0.0, 0.1, -0.1, 5.0]), np.full(7, 0.2))
-    (0.0, 0.0)
+    Ordinary(mean=0.0, sd=0.0, days=7)
     """
-    if len(values) < MIN_DAYS:
-        return 0.0, 0.0
+    days = len(values)
+    if days < MIN_DAYS:
+        return NOTHING_KNOWN
     middle, noise = float(np.median(values)), float(np.median(sds))
-    below = middle - values[values <= middle]
-    spread = 1.4826 * float(np.median(below))
-    extra = float(np.sqrt(spread**2 - noise**2)) if spread > CLEARLY * noise else 0.0
-    return middle if middle > CLEARLY * noise else 0.0, extra
+    spread = 1.4826 * float(np.median(np.abs(values - middle)))
+    known = (fitted and middle < 0) or middle > SURE * 1.25 * noise / np.sqrt(days)
+    more = spread > (1 + SURE * 1.17 / np.sqrt(days)) * noise
+    extra = float(np.sqrt(spread**2 - noise**2)) if more else 0.0
+    return Ordinary(middle if known else 0.0, extra, days)

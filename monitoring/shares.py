@@ -7,11 +7,13 @@ number of rows.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from core.records import Array
 from monitoring.distances import Distance
-from monitoring.rule import Drift, Rule, ordinary_days
+from monitoring.rule import NOTHING_KNOWN, Drift, Ordinary, Rule, ordinary_days
 
 DRAWS = 200
 BINS = 10
@@ -49,18 +51,19 @@ def _held(
     value = float(distance(_share(window), _share(held)))
     everything = reference.sum(axis=0)
     mean, sd = _null(everything, window.sum(), held.sum(), distance, rng)
-    usual, extra = _ordinary(reference, everything, distance, rng)
-    return rule.hold(value, sd, (mean + usual, extra), int(held.sum()), name)
+    usual = _ordinary(reference, everything, distance, rng)
+    ordinary = replace(usual, mean=mean + usual.mean)
+    return rule.hold(value, sd, ordinary, int(held.sum()), name)
 
 
 def _ordinary(
     reference: Array, everything: Array, distance: Distance, rng: np.random.Generator
-) -> tuple[float, float]:
+) -> Ordinary:
     """How far each reference day is from the others, beyond sampling noise at its size."""
     sizes = reference.sum(axis=1)
     some = (sizes >= MIN_DAY_ROWS) & (sizes.sum() - sizes >= MIN_DAY_ROWS)
     if not some.any():
-        return 0.0, 0.0
+        return NOTHING_KNOWN
     parts = reference[some]
     away = distance(_share(parts), _share(everything - parts))
     size = float(np.median(sizes[some]))

@@ -3,14 +3,15 @@
 Looked at are rows of the window and its reference that the model is less sure of than of half of them.
 They are grouped by average linkage, and two groups are one while their rows are nearer to each other
 than to anything known. So what is new is told by what is known alone, with no distance to be set.
-What the model is, rightly or not, sure of is no topic.
+What the model is, rightly or not, sure of is no topic. Doubted rows that are like nothing known and
+make no group are one more topic, OTHER, when they are more than usual (monitoring/other.py).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -20,6 +21,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from core.records import Array
 from monitoring.alike import Side, alike, joined, unit
 from monitoring.features import IncomparableError
+from monitoring.other import strangers
 from monitoring.view import View
 from monitoring.witness import nearest_rows
 from monitoring.words import Word, counts, typical
@@ -32,6 +34,7 @@ MIN_ROWS_GUESSED = 12  # where what is known is only guessed from the model's co
 EXAMPLES = 3
 LIKELY = 0.5  # mean confidence from which most of the answers are held to be right
 NAMED = 3  # words in a name
+OTHER = "other"  # the name of what is like nothing, and not like each other
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,14 @@ def topics(view: View, known: Array | None = None) -> list[Topic]:
     rows, learnt = unit(pool.embeddings), _learnt(pool, known)
     least = MIN_ROWS if learnt is not None else MIN_ROWS_GUESSED
     near_to = _sure(pool, view.seed) if learnt is None else learnt
-    groups = _groups(pool, rows, near_to, view.seed)
-    new = [(g, n) for g, n in groups if _different(rows[g]) >= least and _doubted(pool, g)]
+    few, near = _unsure(pool, rows, near_to, view.seed)
+    groups = _groups(few, near, rows)
+    new = [g for g in groups if _different(rows[few[g]]) >= least and _doubted(pool, few[g])]
     said = counts(pool.texts) if new else Counter[str]()
-    found = [_topic(pool, rows, g, near, said) for g, near in new]
+    found = [_topic(pool, rows, few[g], near[g], said) for g in new]
+    rest = np.setdiff1d(np.arange(len(few)), np.concatenate([[], *new]).astype(int))
+    if learnt is not None:
+        found += _other(pool, rows, few[rest], near[rest], view.settings.drift_sd)
     return sorted(found, key=lambda t: (-t.size, t.since))
 
 
@@ -87,7 +94,7 @@ def _learnt(pool: Side, known: Array | None) -> Array | None:
 
 def _different(rows: Array) -> int:
     """How many rows are not the same: one text again and again is no topic."""
-    return len(np.unique(rows.round(4), axis=0))
+    return len({row.tobytes() for row in rows.round(4) + np.float32(0)})  # -0.0 is 0.0
 
 
 def _sure(pool: Side, seed: int) -> Array:
@@ -97,17 +104,38 @@ def _sure(pool: Side, seed: int) -> Array:
     return unit(pool.embeddings[few])
 
 
-def _groups(pool: Side, rows: Array, learnt: Array, seed: int) -> Iterator[tuple[Array, Array]]:
-    """Positions of the rows of each new group, and the cosine of each to its nearest learnt row."""
+def _unsure(pool: Side, rows: Array, learnt: Array, seed: int) -> tuple[Array, Array]:
+    """Positions of rows that the model doubts, evenly drawn; cosine of each to its nearest learnt."""
     unsure = np.flatnonzero(pool.confidence < np.median(pool.confidence))
     few = unsure[np.sort(np.random.default_rng(seed).permutation(len(unsure))[:MAX_CANDIDATES])]
-    if len(few) < 2 or len(learnt) == 0:
+    if len(learnt) == 0:
+        few = few[:0]
+    return few, nearest_rows(rows[few], learnt)[1]
+
+
+def _groups(few: Array, near: Array, rows: Array) -> Iterator[Array]:
+    """Which of the few rows each group has."""
+    if len(few) < 2:
         return
-    near = nearest_rows(rows[few], learnt)[1]
     names = clustered(rows[few], near)
     for name, size in zip(*np.unique(names, return_counts=True), strict=True):
         if size > 1:
-            yield few[names == name], near[names == name]
+            yield np.flatnonzero(names == name)
+
+
+def _other(pool: Side, rows: Array, few: Array, near: Array, sds: float) -> list[Topic]:
+    """What is out of scope, if it is more than usual."""
+    unsure = (pool.confidence < np.median(pool.confidence)).sum()
+    drawn = min(1.0, MAX_CANDIDATES / max(1, unsure))
+    days, sizes = np.unique(pool.ago, return_counts=True)
+    found = strangers(near, pool.ago[few], dict(zip(days.tolist(), sizes * drawn, strict=True)), sds)
+    if _different(rows[few[found]]) < MIN_ROWS:
+        return []
+    texts = np.array(pool.texts, dtype=object)[few[found][:EXAMPLES]]
+    frame = pool.rows.iloc[few[found]]
+    told = _topic(pool, rows, few[found], near[found], Counter())
+    strangest = frame["request_id"].astype(str).to_list()
+    return [replace(told, words=(OTHER,), request_ids=strangest, examples=list(texts))]
 
 
 def clustered(rows: Array, near: Array) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.records import Array
 from monitoring.features import SHRINKAGE, check_finite
-from monitoring.rule import Drift, Rule
+from monitoring.rule import Drift, Ordinary, Rule
 
 
 def classifier_drift(window: Array, reference: Array, rule: Rule) -> Drift:
@@ -22,7 +22,7 @@ def classifier_drift(window: Array, reference: Array, rule: Rule) -> Drift:
     halves = [_halves(window), _halves(reference)]
     right = [_accuracy(halves[0][i], halves[1][i], halves[0][1 - i], halves[1][1 - i]) for i in (0, 1)]
     sd = 0.25 * float(np.sqrt(1 / len(window) + 1 / len(reference)))
-    return rule.hold(float(np.mean(right)), sd, (0.5, 0.0), len(reference))
+    return rule.hold(float(np.mean(right)), sd, Ordinary(0.5), len(reference))
 
 
 def _halves(rows: Array) -> tuple[Array, Array]:
@@ -33,7 +33,8 @@ def _halves(rows: Array) -> tuple[Array, Array]:
 
 def _accuracy(a: Array, b: Array, new_a: Array, new_b: Array) -> float:
     means = a.mean(axis=0), b.mean(axis=0)
-    spread = sum((x - m).T @ (x - m) / len(x) for x, m in zip((a, b), means, strict=True)) / 2
+    away = [x - m for x, m in zip((a, b), means, strict=True)]
+    spread = sum(x.T @ x / len(x) for x in away) / 2
     size = float(np.trace(spread)) / len(spread)
     spread = (1 - SHRINKAGE) * spread + (SHRINKAGE * size + 1e-12) * np.eye(len(spread))
     towards = np.linalg.solve(spread, means[0] - means[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -16,6 +16,7 @@ from monitoring import Monitoring
 from monitoring.drift import Held, History, Traffic, traffic
 from monitoring.expectations import Check, check
 from monitoring.features import IncomparableError
+from monitoring.heard import heard
 from monitoring.rule import Rule
 from monitoring.sample import described
 
@@ -51,6 +52,16 @@ class Model:
     unknown: Callable[[Sequence[str]], Array] | None = None  # texts -> (n,) shares of their tokens
 
 
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """A named collection of texts, and what the model that serves answers to them."""
+
+    name: str
+    truth: Array = field(default_factory=lambda: np.zeros(0, dtype=object))  # (n,) str
+    predicted: Array = field(default_factory=lambda: np.zeros(0, dtype=object))  # (n,) str
+    fault: str = ""  # why there are no answers
+
+
 def no_feedback() -> pd.DataFrame:
     names = ["prediction_id", "timestamp", "kind", "value", "source"]
     return pd.DataFrame(columns=names, dtype=object)
@@ -73,6 +84,7 @@ class View:
     segment: str = ""  # "" is all traffic, else "column=value"
     seed: int = 0
     system: Sequence[SystemSample] = ()  # what servers said of themselves in the window's time
+    collections: Sequence[Collected] = ()  # of hard examples
     parent: View | None = None  # all traffic, where this is a segment of it
     where: tuple[str, str] = ("", "")  # the segment's column and its value in it
     history: History | None = None  # of all traffic, where it is kept
@@ -91,7 +103,7 @@ class View:
         """Some rows of window and reference with what is known of each; see monitoring/sample.py."""
         if self.parent is None:
             return described(self.window, self.reference, self.labelled, self.model.unknown)
-        ours, theirs = (_some(sample, *self.where) for sample in self.parent.sample)
+        ours, theirs = (_only_where(sample, *self.where) for sample in self.parent.sample)
         return ours, theirs
 
     @cached_property
@@ -101,6 +113,24 @@ class View:
             return self.parent.checks
         settings = self.settings
         return check(self.window, self.model.known, settings.max_length, settings.expectations)
+
+    @cached_property
+    def heard(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """What users said of window and reference, see monitoring/heard.py. Late words count for no
+        day: each answer is judged by what was said until its own window's end, or the newest window,
+        which had least time, would always look best."""
+        if self.parent is not None:
+            ours, theirs = self.parent.heard
+            return ours[self._mine(self.parent.whole)], theirs[self._mine(self.parent.whole_reference)]
+        length = np.timedelta64(self.whole.end - self.whole.start)
+        end = np.datetime64(self.whole.end.astimezone(UTC).replace(tzinfo=None))
+        late = end - windows_before(self.whole, self.whole_reference) * length
+        ours = heard(self.whole, self.feedback, np.full(len(self.whole), end))
+        return ours, heard(self.whole_reference, self.feedback, late)
+
+    def _mine(self, window: Window) -> Array:
+        """(n,) which of all rows are this segment's."""
+        return having(window, *self.where)
 
     @cached_property
     def days(self) -> Array:
@@ -115,10 +145,7 @@ class View:
         if len(self.reference) < least:
             return f"not enough reference: {len(self.reference)} rows, {least} needed"
         kind = commonest(self.window.rows[same])
-        both = [
-            w.take((w.rows[same] == kind).to_numpy(dtype=bool)) for w in (self.window, self.reference)
-        ]
-        ours, theirs = both
+        ours, theirs = (_only_where(w, same, kind) for w in (self.window, self.reference))
         if len(ours) < settings.min_rows or len(theirs) < least:
             counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
             return f"not comparable: {same} {kind} is behind {counts}"
@@ -133,7 +160,8 @@ class View:
         are of one day of long ago."""
         if self.settings.reference == "training":
             return np.full(len(reference), 7 * 1000 + 1)
-        return np.maximum(windows_before(self.window, reference), 1)
+        whole = reference is self.reference
+        return np.maximum(self.days if whole else windows_before(self.window, reference), 1)
 
     @cached_property
     def traffic(self) -> Traffic | str:
@@ -186,10 +214,10 @@ class View:
     def _only(self, column: str, value: str) -> View:
         return replace(
             self,
-            whole=_some(self.whole, column, value),
-            whole_reference=_some(self.whole_reference, column, value),
-            labelled=_some(self.labelled, column, value) if self.labelled is not None else None,
-            recent=_some(self.recent, column, value) if self.recent is not None else None,
+            whole=_only_where(self.whole, column, value),
+            whole_reference=_only_where(self.whole_reference, column, value),
+            labelled=_only_where(self.labelled, column, value) if self.labelled is not None else None,
+            recent=_only_where(self.recent, column, value) if self.recent is not None else None,
             segment=f"{column.removeprefix('segment.')}={value}",
             parent=self,
             where=(column, value),
@@ -204,19 +232,28 @@ class Measure(Protocol):
     def __call__(self, view: View) -> Iterator[Signal]: ...
 
 
-def _some(window: Window, column: str, value: str) -> Window:
+def having(window: Window, column: str, value: str) -> Array:
+    """(n,) which rows have this value."""
     if column not in window.rows:
-        return window.take(np.zeros(len(window), dtype=bool))
-    return window.take((window.rows[column] == value).to_numpy(dtype=bool))
+        return np.zeros(len(window), dtype=bool)
+    return (window.rows[column] == value).to_numpy(dtype=bool)
+
+
+def _only_where(window: Window, column: str, value: str) -> Window:
+    """The rows with this value; the window itself where all have it, as is usual."""
+    those = having(window, column, value)
+    return window if those.all() else window.take(those)
 
 
 def windows_before(window: Window, reference: Window) -> Array:
     """(m,) how many windows before this one a reference row was answered: 1 is the one just before."""
     if len(reference) == 0 or "timestamp" not in reference.rows:
         return np.zeros(0, dtype=int)
-    length = max(window.end - window.start, timedelta(hours=1))
-    before = pd.Timestamp(window.start) - pd.to_datetime(reference.rows["timestamp"], utc=True)
-    return np.asarray(np.ceil(before.to_numpy() / np.timedelta64(length)), dtype=int)
+    length = max(window.end - window.start, timedelta(hours=1)) // timedelta(microseconds=1)
+    given = pd.to_datetime(reference.rows["timestamp"], utc=True)
+    times = given.to_numpy("datetime64[us]").astype(np.int64)
+    start = int(np.datetime64(pd.Timestamp(window.start).tz_convert(None), "us").astype(np.int64))
+    return np.asarray(-((times - start) // length), dtype=int)
 
 
 def commonest(values: pd.Series) -> str:

@@ -18,6 +18,9 @@ from starlette.exceptions import HTTPException
 from core.errors import EverloopError
 from core.store import Store
 from serving.engine import Engine
+from serving.labelling import api
+from serving.labelling.desk import Desk, Labelling
+from serving.labelling.page import pages
 from serving.messages import Fault
 from serving.operations import operate
 from serving.page import page
@@ -28,7 +31,13 @@ from serving.settings import Serving
 Clock = Callable[[], datetime]
 
 
-def create_app(engine: Engine, store: Store, clock: Clock, settings: Serving) -> FastAPI:
+def create_app(
+    engine: Engine,
+    store: Store,
+    clock: Clock,
+    settings: Serving,
+    labelling: Labelling = Labelling(),  # noqa: B008  # it is frozen
+) -> FastAPI:
     """The server around an engine. `clock` gives the time (UTC) at which a request came."""
     app = FastAPI(
         title="Everloop",
@@ -39,6 +48,8 @@ def create_app(engine: Engine, store: Store, clock: Clock, settings: Serving) ->
     door = Door(engine, clock, settings)
     for router in (own.routes(door, store), mlflow.routes(door), inference.routes(door)):
         app.include_router(router)
+    app.include_router(api.routes(Desk(store, labelling, engine.champion), clock))
+    app.include_router(pages())
     app.openapi = partial(_document, app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
     @app.get("/docs", include_in_schema=False)
@@ -64,7 +75,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         found = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        bodies: list[type[BaseModel]] = [*own.BODIES, *mlflow.BODIES, *inference.BODIES]
+        bodies: list[type[BaseModel]] = [*own.BODIES, *mlflow.BODIES, *inference.BODIES, *api.BODIES]
         _, models = models_json_schema(
             [(model, "validation") for model in bodies], ref_template="#/components/schemas/{model}"
         )

@@ -24,6 +24,7 @@ from core.records import Prediction, Request, is_uuid7
 from serving.batcher import Batcher
 from serving.calls import Call, Outcome, Waiting, late, trace
 from serving.metrics import Metrics
+from serving.scoring import Served
 from serving.service import Service
 from serving.settings import Serving
 from serving.tracing import here
@@ -271,6 +272,11 @@ class Engine:
         """Ask who serves now, and not only at the next poll."""
         if self._watcher:
             self._watcher.look()
+
+    def champion(self) -> Served | None:
+        """The model that answers now, None before one is loaded."""
+        traffic = self._service.switch.now
+        return traffic.champion if traffic else None
 
     def state(self) -> State:
         if self._watcher is None:

@@ -30,6 +30,8 @@ SCOPES: dict[str, Scope] = {
     "/v2": "predict",
     "/metrics": "admin",
 }
+PAGE = "/label"  # the labelling page and its files hold no data; what it asks for is behind LABEL
+LABEL = "/v1/label/"
 PREDICT = ("/v2/models/", "/endpoints/", "/api/2.0/endpoints/")
 logger = logging.getLogger(__name__)
 
@@ -40,9 +42,13 @@ def scope_of(path: str) -> Scope | None:
     >>> scope_of("/ready"), scope_of("/v2/models/everloop/infer"), scope_of("/anything")
     (None, 'predict', 'admin')
     """
-    if path in OPEN:
+    if path in SCOPES:
+        return SCOPES[path]
+    if path in OPEN or path == PAGE or path.startswith(f"{PAGE}/"):
         return None
-    return SCOPES.get(path) or ("predict" if path.startswith(PREDICT) else "admin")
+    if path.startswith(LABEL):
+        return "label"
+    return "predict" if path.startswith(PREDICT) else "admin"
 
 
 class Keyring:

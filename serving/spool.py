@@ -14,8 +14,8 @@ import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,7 @@ class Spool:
 
     def append(self, group: Kept) -> None:
         """Add a group and sync it. Raises StoreError, with nothing added, when there is no room."""
-        body = pack(group)
-        frame = HEAD.pack(len(body), zlib.crc32(body), len(group.rows)) + body
+        frame = _frame(group)
         if self.size + len(frame) > self._most:
             raise self._fault("the spool is full", f"{self.size:,} bytes of {self._most:,}")
         try:
@@ -99,7 +98,12 @@ class Spool:
             return
         if self.size == 0:
             self.path.unlink(missing_ok=True)
-        os.close(self._file)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Unlock the file and leave it as it is."""
+        if self._file is not None:
+            os.close(self._file)
         self._file = None
 
     def take(self) -> bool:
@@ -138,6 +142,58 @@ def leftovers(folder: Path) -> Iterator[Spool]:
         spool = Spool(path, 0)
         if spool.take():
             yield spool
+
+
+def groups(path: Path) -> Iterator[Kept]:
+    """What a spool holds by now, whoever owns it; nothing is locked or changed."""
+    try:
+        with open(path, "rb") as file:
+            end = os.fstat(file.fileno()).st_size
+            for body, _, _ in _frames(file.fileno(), 0, end):
+                yield unpack(body)
+    except FileNotFoundError:  # all of it was stored meanwhile
+        return
+
+
+def remove(path: Path, meant: Callable[[Prediction], bool]) -> bool:
+    """Take rows out of a spool whose writer died; False where the writer lives. What a reader sees is
+    the old file or the new one; counts stay."""
+    spool = Spool(path, 0)
+    if not spool.take():
+        return False
+    half = path.with_suffix(".half")
+    try:
+        with half.open("wb") as file:
+            for group in groups(path):
+                file.write(_frame(_without(group, meant)))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half, path)
+    finally:
+        spool.let_go()
+    return True
+
+
+def remove_refused(path: Path, meant: Callable[[Prediction], bool]) -> None:
+    """The same of groups that were put aside."""
+    half = path.with_suffix(".half")
+    kept = [pack(_without(group, meant)) + b"\n" for group in refused(path)]
+    half.write_bytes(b"".join(kept))
+    os.replace(half, path)
+
+
+def refused(path: Path) -> Iterator[Kept]:
+    """What was put aside."""
+    yield from map(unpack, path.read_bytes().splitlines())
+
+
+def _without(group: Kept, meant: Callable[[Prediction], bool]) -> Kept:
+    return replace(group, rows=[row for row in group.rows if not meant(row)])
+
+
+def _frame(group: Kept) -> bytes:
+    body = pack(group)
+    return HEAD.pack(len(body), zlib.crc32(body), len(group.rows)) + body
 
 
 def pack(group: Kept) -> bytes:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from core import schema
 from core.errors import StoreError
+from core.store.claims import Claims
 from core.store.decisions import Decisions
 from core.store.embeddings import Embeddings, text_hash
+from core.store.examples import Examples
+from core.store.forgetting import Forgetting
 from core.store.keys import Keys
-from core.store.labels import Labels
+from core.store.lineage import Lineage
 from core.store.predictions import Predictions
 from core.store.retention import Retention
 from core.store.samples import Samples
@@ -21,7 +24,20 @@ from core.store.windows import Windows
 __all__ = ["Store", "text_hash"]
 
 
-class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, System, Keys, Samples):
+class Store(
+    Predictions,
+    Windows,
+    Claims,
+    Decisions,
+    Embeddings,
+    Retention,
+    Forgetting,
+    Lineage,
+    System,
+    Keys,
+    Samples,
+    Examples,
+):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
     def __init__(self, url: str, busy: float | None = None) -> None:
@@ -37,6 +53,11 @@ class Store(Predictions, Windows, Labels, Decisions, Embeddings, Retention, Syst
         if found in (1, 2, 3):  # all that is new since are tables, made already, and columns
             self._add_columns(schema.predictions)
             self._add_columns(schema.signals)
+            self._add_columns(schema.tasks)
+            self._add_columns(schema.decisions)
+            self._add_columns(schema.feedback)
+            self.mark_settled()
+            self.count_served()
         if found in (None, 1, 2, 3):
             self.set("schema", schema.VERSION)
         elif found != schema.VERSION:

@@ -54,21 +54,33 @@ class Decisions(Database):
         found: list[Decision] = self._records(select(t).where(t.c.key == key), Decision)
         return found[0] if found else None
 
-    def decisions(self, stage: str | None = None, since: datetime | None = None) -> list[Decision]:
+    def decisions(
+        self, stage: str | None = None, since: datetime | None = None, newest: int | None = None
+    ) -> list[Decision]:
+        """In order of time; of them the `newest` so many."""
         t = schema.decisions
-        query = select(t).order_by(t.c.timestamp, t.c.key)
+        query = select(t).order_by(t.c.timestamp.desc(), t.c.key.desc()).limit(newest)
         query = query.where(t.c.stage == stage) if stage else query
         query = query.where(t.c.timestamp >= since) if since else query
-        return self._records(query, Decision)
+        return self._records(query, Decision)[::-1]
+
+    def decided_of(self, stage: str, name: str, value: str) -> Decision | None:
+        """The newest decision of a stage whose evidence has this text by this name."""
+        t = schema.decisions
+        same = (t.c.stage == stage, t.c.evidence[name].as_string() == value)
+        query = select(t).where(*same).order_by(t.c.timestamp.desc(), t.c.key.desc()).limit(1)
+        found: list[Decision] = self._records(query, Decision)
+        return found[0] if found else None
 
     def put_rollout(self, rollout: Rollout) -> None:
         with self._write() as db:
             self._replace(db, schema.rollouts, [asdict(rollout)])
 
-    def rollouts(self) -> list[Rollout]:
-        """Every rollout, newest first."""
+    def rollouts(self, candidate: str | None = None) -> list[Rollout]:
+        """Every rollout, or those of one candidate, newest first."""
         t = schema.rollouts
-        return self._records(select(t).order_by(t.c.started.desc(), t.c.rollout_id.desc()), Rollout)
+        query = select(t).order_by(t.c.started.desc(), t.c.rollout_id.desc())
+        return self._records(query.where(t.c.candidate == candidate) if candidate else query, Rollout)
 
     def live_rollout(self) -> Rollout | None:
         """The rollout under way, if one is."""

@@ -21,7 +21,7 @@ from core import schema
 from core.database import Database
 from core.errors import AccessError
 
-Scope = Literal["predict", "feedback", "admin"]
+Scope = Literal["predict", "feedback", "label", "admin"]
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 

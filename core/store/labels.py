@@ -1,4 +1,4 @@
-"""Tasks and annotations: what was asked, what people said, and which dataset took it."""
+"""Tasks and annotations: what was asked, and the one settled truth about each prediction."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, FromClause, func, select, update
 
 from core import schema
 from core.database import Database, parts
@@ -26,18 +25,20 @@ class Pick:
 
 
 class Labels(Database):
-    """Annotation tasks and their labels: one label a prediction, taken by one partition."""
+    """Annotation tasks and their labels: one label a prediction."""
 
     def add_tasks(self, tasks: Sequence[AnnotationTask]) -> None:
         known = {c.name for c in schema.tasks.columns}
         with self._write() as db:
             rows = [{k: v for k, v in asdict(t).items() if k in known} for t in tasks]
             self._insert(db, schema.tasks, rows)
+            self._close(db, [t.prediction_id for t in tasks])
 
     def open_tasks(self) -> list[AnnotationTask]:
         """Tasks without an annotation, oldest first, with text, the model's guess and the request."""
         a = schema.annotations
-        query = self._tasks().where(~select(a).where(_same(a, schema.tasks)).exists())
+        k = schema.tasks
+        query = self._tasks().where(k.c.unsettled.is_(True), ~select(a).where(same(a, k)).exists())
         return self._records(query, AnnotationTask)
 
     def picked(self, start: datetime, end: datetime) -> int:
@@ -53,20 +54,13 @@ class Labels(Database):
         query = (
             select(k.c.timestamp, (k.c.propensity * p.c.propensity).label("chance"))
             .add_columns((a.c.label == p.c.label).label("right"))
-            .select_from(k.join(p, _same(k, p)).outerjoin(a, _same(a, k)))
+            .select_from(k.join(p, same(k, p)).outerjoin(a, same(a, k)))
             .where(k.c.timestamp > after, k.c.timestamp <= until, p.c.model_version == model_version)
             .where(k.c.policy != TOPIC)
             .order_by(k.c.timestamp, k.c.prediction_id)
         )
         with self._read() as db:
             return [Pick(t, float(c), None if r is None else bool(r)) for t, c, r in db.execute(query)]
-
-    def labels_by_partition(self) -> dict[str, int]:
-        """How many annotations each reservoir partition took."""
-        t = schema.annotations
-        query = select(t.c.partition, func.count()).where(t.c.partition.is_not(None))
-        with self._read() as db:
-            return {str(p): int(n) for p, n in db.execute(query.group_by(t.c.partition))}
 
     def task_ids(self, prediction_ids: Sequence[str]) -> set[str]:
         """Which of these predictions are tasks."""
@@ -82,11 +76,18 @@ class Labels(Database):
         with self._read() as db:
             return _labels(db, prediction_ids)
 
+    def label_names(self) -> list[str]:
+        """Every label that was given so far."""
+        t = schema.annotations
+        with self._read() as db:
+            return list(db.execute(select(t.c.label).distinct().order_by(t.c.label)).scalars())
+
     def annotate(self, annotations: Sequence[Annotation]) -> int:
         """Store annotations; returns how many are new. The same one again is harmless; another
         label for an annotated prediction raises LabelError and stores nothing."""
         ids = [a.prediction_id for a in annotations]
         with self._write() as db:
+            self._lock(db, ids)
             before = _labels(db, ids)
             self._insert(db, schema.annotations, [asdict(a) for a in annotations])
             after = _labels(db, ids)  # where two write at once, the first one's
@@ -98,66 +99,73 @@ class Labels(Database):
                         got=a.label,
                         expected=after[a.prediction_id],
                     )
+            self._close(db, ids)
         return len(after) - len(before)
 
     def annotations(self) -> int:
         with self._read() as db:
             return int(db.execute(select(func.count()).select_from(schema.annotations)).scalar_one())
 
-    def unclaimed(self) -> tuple[int, int]:
-        """Annotations that no reservoir partition has taken: (for training, for audit)."""
-        a, k = schema.annotations, schema.tasks
-        query = (
-            select(k.c.audit, func.count())
-            .select_from(a.outerjoin(k, _same(a, k)))
-            .where(a.c.partition.is_(None))
-            .group_by(k.c.audit)
-        )
-        with self._read() as db:
-            counts = db.execute(query).all()
-        audit = sum(int(n) for drawn, n in counts if drawn)
-        return sum(int(n) for _, n in counts) - audit, audit
+    def tasks_of(self, prediction_ids: Sequence[str]) -> dict[str, AnnotationTask]:
+        """These tasks by their prediction, as far as the log has it still."""
+        found: dict[str, AnnotationTask] = {}
+        for part in parts(prediction_ids):
+            query = self._tasks().where(schema.tasks.c.prediction_id.in_(part))
+            found |= {t.prediction_id: t for t in self._records(query, AnnotationTask)}
+        return found
 
-    def claim(self, partition: str, as_of: datetime) -> pd.DataFrame:
-        """Give every unclaimed annotation up to `as_of` to a reservoir partition, and return the
-        partition's rows: prediction_id, timestamp, text, label, embedding (float16 bytes), encoder,
-        segments, user_key, policy, round, propensity, audit, annotator. Claiming again is harmless."""
-        a, p, k = schema.annotations, schema.predictions, schema.tasks
-        with self._write() as db:
-            db.execute(
-                update(a)
-                .where(a.c.partition.is_(None), a.c.timestamp <= as_of)
-                .values(partition=partition)
-            )
-        joined = a.join(p, _same(a, p)).outerjoin(k, _same(a, k))
+    def audited(self, most: int) -> list[tuple[str, str, bytes]]:
+        """Text, encoder and embedding (float16 bytes) of audit tasks whose label no partition has
+        taken, newest first."""
+        k, p, a = schema.tasks, schema.predictions, schema.annotations
         query = (
-            select(
-                p.c.prediction_id,
-                p.c.timestamp,
-                p.c.text,
-                a.c.label,
-                p.c.embedding,
-                p.c.encoder,
-                p.c.segments,
-                p.c.user_key,
-                func.coalesce(k.c.policy, "feedback").label("policy"),
-                func.coalesce(k.c.round, "").label("round"),
-                (k.c.propensity * p.c.propensity).label("propensity"),
-                func.coalesce(k.c.audit, False).label("audit"),
-                a.c.annotator,
-            )
-            .select_from(joined)
-            .where(a.c.partition == partition)
-            .order_by(p.c.timestamp, p.c.prediction_id)
+            select(p.c.text, p.c.encoder, p.c.embedding)
+            .select_from(k.join(p, same(k, p)).outerjoin(a, same(a, k)))
+            .where(k.c.audit, a.c.partition.is_(None))
+            .order_by(k.c.timestamp.desc(), k.c.prediction_id)
+            .limit(most)
         )
         with self._read() as db:
-            result = db.execute(query)
-            return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+            return [(str(t), str(n), bytes(e or b"")) for t, n, e in db.execute(query)]
+
+    def untrained(self) -> list[tuple[str, str, bytes]]:
+        """Label, encoder and embedding (float16 bytes) of annotations to train on that no partition has
+        taken, in order of time."""
+        k, p, a = schema.tasks, schema.predictions, schema.annotations
+        query = (
+            select(a.c.label, p.c.encoder, p.c.embedding)
+            .select_from(a.join(k, same(a, k)).join(p, same(k, p)))
+            .where(~k.c.audit, a.c.partition.is_(None), p.c.embedding.is_not(None))
+            .order_by(k.c.timestamp, k.c.prediction_id)
+        )
+        with self._read() as db:
+            return [(str(label), str(n), bytes(e)) for label, n, e in db.execute(query)]
+
+    def mark_settled(self) -> None:
+        """For a store that did not yet know which tasks are settled."""
+        k, a = schema.tasks, schema.annotations
+        with self._write() as db:
+            db.execute(update(k).where(select(a).where(same(a, k)).exists()).values(unsettled=False))
+
+    def _close(self, db: Connection, prediction_ids: Sequence[str]) -> None:
+        """The tasks among these that have their annotation leave the queue's index."""
+        k, a = schema.tasks, schema.annotations
+        for part in parts(prediction_ids):
+            done = select(a).where(same(a, k)).exists()
+            db.execute(update(k).where(k.c.prediction_id.in_(part), done).values(unsettled=False))
+
+    def _lock(self, db: Connection, prediction_ids: Sequence[str]) -> int:
+        """Nobody else settles these tasks while this transaction lasts; returns how many are tasks."""
+        k, found = schema.tasks.c.prediction_id, 0
+        for part in parts(sorted(set(prediction_ids))):
+            query = select(k).where(k.in_(part)).order_by(k).with_for_update()
+            found += len(db.execute(query).all())
+        return found
 
     def _tasks(self) -> Any:
         k, p = schema.tasks, schema.predictions
         columns = (k, p.c.text, p.c.label.label("predicted"), p.c.request_id)
-        query = select(*columns).join(p, _same(k, p))
+        query = select(*columns).join(p, same(k, p))
         return query.order_by(k.c.timestamp, k.c.prediction_id)
 
 
@@ -170,5 +178,5 @@ def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _same(left: Table, right: Table) -> Any:
+def same(left: FromClause, right: FromClause) -> Any:
     return left.c.prediction_id == right.c.prediction_id

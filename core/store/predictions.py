@@ -17,10 +17,10 @@ from core.database import parts
 from core.kept import Kept
 from core.records import ANSWERED, Feedback, Prediction
 from core.store.profiles import Profiles
-from core.store.state import State
+from core.store.served import Served
 
 
-class Predictions(Profiles, State):
+class Predictions(Profiles, Served):
     """Answers and what was said of them."""
 
     def log(self, predictions: Sequence[Prediction], encoder_passes: int = 0) -> None:
@@ -37,14 +37,27 @@ class Predictions(Profiles, State):
             rows = [p for g in fresh for p in g.rows]
             answers = [p for p in rows if p.variant in ANSWERED]
             shadows = [p for p in rows if p.variant not in ANSWERED]
-            known = len(answers) - self._append(db, schema.predictions, _columns(answers))
-            self._append(db, schema.predictions, _columns(shadows))
+            known = len(answers) - self._serve(db, answers)
+            self._serve(db, shadows)
             self._add_profiles(db, writer, [p for g in fresh for p in g.profiles])
             passes, texts = sum(g.passes for g in fresh), sum(g.texts for g in fresh) - known
             self._count(db, {"encoder_passes.serving": passes, "texts.serving": texts})
             if writer:
                 number = max([last, *(g.number for g in fresh)])
                 self._plain(db, "UPDATE writers SET number = ? WHERE writer = ?", (number, writer))
+
+    def _serve(self, db: Connection, rows: Sequence[Prediction]) -> int:
+        """Insert answers and count them by model; returns how many are new."""
+        by_model: dict[tuple[str, str], list[Prediction]] = {}
+        for row in rows:
+            by_model.setdefault((row.model_version, row.variant), []).append(row)
+        total = 0
+        for (version, variant), answers in by_model.items():
+            new = self._append(db, schema.predictions, _columns(answers))
+            times = [p.timestamp for p in answers]
+            self._add_served(db, version, variant, new, (min(times), max(times)))
+            total += new
+        return total
 
     def forget_writer(self, writer: str) -> None:
         """A writer that will never write again needs no place."""

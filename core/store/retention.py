@@ -1,4 +1,4 @@
-"""Forgetting: what is older than it may be leaves the store, in small transactions."""
+"""Retention: what is older than it may be leaves the store, in small transactions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ROWS_AT_A_TIME = 500
 class Retention(State):
     """Deletes predictions, what was said of them, and what was counted."""
 
-    def forget(self, before: datetime, turn: str) -> int:
+    def retire(self, before: datetime, turn: str) -> int:
         """Delete what was logged before a time, and return how many predictions that were.
 
         A prediction stays while a task waits for its label, or its label for a dataset. `turn` names
         this clearing: killed and called again under that name, it goes on and counts on.
         """
-        while self._forget_some(before, turn):
+        while self._retire_some(before, turn):
             pass
         with self._write() as db:
             db.execute(delete(schema.profiles).where(schema.profiles.c.hour < before))
@@ -36,7 +36,7 @@ class Retention(State):
             db.execute(delete(t).where(t.c.timestamp < before, t.c.prediction_id.not_in(kept)))
         return int((self.get("retention") or {}).get(turn, 0))
 
-    def _forget_some(self, before: datetime, turn: str) -> int:
+    def _retire_some(self, before: datetime, turn: str) -> int:
         p = schema.predictions
         query = select(p.c.prediction_id, p.c.text).where(p.c.timestamp < before, ~_wanted())
         with self._write() as db:

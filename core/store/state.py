@@ -29,6 +29,13 @@ class State(Database):
             self._insert(db, t, [{"key": key, "result": result}])
         return result
 
+    def results(self, start: str) -> dict[str, dict[str, Any]]:
+        """The results of all finished steps whose keys begin like this."""
+        t = schema.steps
+        query = select(t.c.key, t.c.result).where(t.c.key.startswith(start, autoescape=True))
+        with self._read() as db:
+            return {str(key): dict(result) for key, result in db.execute(query.order_by(t.c.key))}
+
     def get(self, key: str) -> Any:
         with self._read() as db:
             return db.execute(

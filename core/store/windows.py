@@ -31,7 +31,8 @@ class Windows(Database):
 
     def labelled(self, start: datetime, end: datetime) -> Window:
         """The kept requests of [start, end) whose truth is known, in time order."""
-        known = select(schema.annotations.c.prediction_id)  # few: they are where to begin
+        a = schema.annotations  # few: they are where to begin
+        known = select(a.c.prediction_id).where(*_ids(a, start, end))
         return self._window(start, end, 1.0, [schema.predictions.c.prediction_id.in_(known)])
 
     def _window(
@@ -91,6 +92,13 @@ class Windows(Database):
             rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
         even = evenly(rows["request_id"], rows["kept"].to_numpy(dtype=float))
         return rows[even].drop(columns="kept").reset_index(drop=True)
+
+    def complained(self, start: datetime, end: datetime) -> set[str]:
+        """The prediction ids of answers of [start, end) that their users complained of before `end`."""
+        p = schema.predictions
+        query = select(p.c.prediction_id).where(p.c.timestamp >= start, p.c.timestamp < end)
+        with self._read() as db:
+            return set(db.execute(query.where(_complained(end))).scalars())
 
     def requests(self, start: datetime | None = None, end: datetime | None = None) -> int:
         """How many requests of [start, end) were kept."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from everloop.commands import (
+    collection,
     data,
     keys,
     label,
@@ -31,6 +32,7 @@ app = typer.Typer(
 for module in (workspace, serve, predict, replay, monitor, turn, quarantine, runtimes):
     module.add_to(app)
 app.add_typer(data.app, name="data")
+app.add_typer(collection.app, name="collection")
 app.add_typer(label.app, name="label")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from everloop.commands import data_rows, data_store
 from everloop.commands.options import WorkspaceOption
 
-app = typer.Typer(help="List, show, compare and check out dataset versions.", no_args_is_help=True)
+app = typer.Typer(
+    help="Dataset versions: list, compare, check, keep and bring back.", no_args_is_help=True
+)
 Version = Annotated[str, typer.Argument(help="A version, as v0003.")]
 
 
@@ -21,7 +24,7 @@ def list_(workspace: WorkspaceOption = Path()) -> None:
     """
     from core import workspace as places
     from everloop.table import table
-    from pipelines.datasets.versions import list_versions
+    from pipelines.datasets.history import list_versions
 
     versions = list_versions(places.find(workspace).root)
     if not versions:
@@ -42,21 +45,63 @@ def show(version: Version, workspace: WorkspaceOption = Path()) -> None:
     Example: everloop data show v0003
     """
     from core import workspace as places
-    from pipelines.datasets.versions import show as read
+    from pipelines.datasets.contents import show as read
 
     typer.echo(read(places.find(workspace).root, version).to_text())
 
 
 @app.command()
-def diff(a: Version, b: Version, workspace: WorkspaceOption = Path()) -> None:
-    """Rows added, removed and relabelled between two versions.
+def diff(
+    a: Version,
+    b: Version,
+    workspace: WorkspaceOption = Path(),
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with the rows that differ, too.")
+    ] = None,
+) -> None:
+    """Rows added, removed and relabelled between two versions, and how shares moved.
 
-    Example: everloop data diff v0002 v0003
+    Example: everloop data diff v0002 v0003 --html diff.html
     """
     from core import workspace as places
-    from pipelines.datasets.versions import diff as compare
+    from pipelines.datasets.diff import diff as compare
+    from pipelines.datasets.diff_page import write_diff
 
-    typer.echo(compare(places.find(workspace).root, a, b).to_text())
+    found = compare(places.find(workspace).root, a, b)
+    typer.echo(found.to_text())
+    if html:
+        typer.echo(f"wrote {write_diff(found, html)}")
+
+
+@app.command()
+def log(
+    version: Annotated[str, typer.Argument(help="Where to begin; the newest unless told.")] = "",
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """How a version came to be: it, its parent and so on, and why each was made.
+
+    Example: everloop data log v0003
+    """
+    from core import workspace as places
+    from everloop.table import table
+    from pipelines.datasets.log import log as chain
+
+    entries = chain(places.find(workspace).root, version)
+    if not entries:
+        typer.echo("no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv")
+        return
+    rows = [
+        [
+            e.version.id,
+            f"{e.version.as_of:%Y-%m-%d %H:%M}",
+            ", ".join(f"{n:+} {name}" for name, n in e.more.items() if n) or "the same rows",
+            e.version.rows.get("train", 0),
+            e.version.labels,
+            e.reason,
+        ]
+        for e in entries
+    ]
+    typer.echo(table(["version", "as of (UTC)", "rows", "train", "labels", "reason"], rows))
 
 
 @app.command()
@@ -68,7 +113,41 @@ def checkout(version: Version, workspace: WorkspaceOption = Path()) -> None:
     Example: everloop data checkout v0003
     """
     from core import workspace as places
+    from pipelines.datasets.erase import gone_here
     from pipelines.datasets.versions import checkout as bring
 
-    bring(places.find(workspace).root, version)
+    place = places.find(workspace)
+    bring(place.root, version)
+    gone = gone_here(place)
     typer.echo(f"data/ is now {version}; dvc repro trains and tests on it")
+    if gone:
+        typer.echo(f"of {version} {gone}")
+
+
+@app.command()
+def export(
+    version: Version,
+    file: Annotated[Path, typer.Argument(help="A .csv, .jsonl or .parquet file.")],
+    only: Annotated[
+        list[str] | None, typer.Option("--set", help="Only this set: train, eval or audit.")
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Write the rows of a version into a file, without embeddings.
+
+    Example: everloop data export v0003 rows.csv --set train
+    """
+    from core import workspace as places
+    from core.errors import DataError
+    from pipelines.datasets.export import export as write
+    from pipelines.datasets.manifest import SETS
+
+    unknown = [name for name in only or () if name not in SETS]
+    if unknown:
+        raise DataError("no such set", where="--set", got=unknown[0], expected=", ".join(SETS))
+    count = write(places.find(workspace).root, version, file, only or SETS)
+    typer.echo(f"wrote {count} rows of {version} to {file}")
+
+
+data_store.add_to(app)
+data_rows.add_to(app)

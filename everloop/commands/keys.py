@@ -21,6 +21,7 @@ class What(StrEnum):
 
     predict = "predict"
     feedback = "feedback"
+    label = "label"
     admin = "admin"
 
 
@@ -32,7 +33,9 @@ def add(
     name: Name,
     scope: Annotated[
         list[What],
-        typer.Option(help="What it may do; say it once for each. admin reads /metrics."),
+        typer.Option(
+            help="What it may do; say it once for each. label opens the page at /label, admin /metrics."
+        ),
     ],
     workspace: WorkspaceOption = Path(),
     now: NowOption = None,

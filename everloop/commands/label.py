@@ -1,47 +1,79 @@
-"""everloop label: tasks out to people, annotations back in."""
+"""everloop label: tasks out to people, what they say back in, and what they do not agree on."""
 
 from __future__ import annotations
 
+import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from everloop.commands import label_set
 from everloop.commands.options import NowOption, WorkspaceOption, at
 
+if TYPE_CHECKING:
+    from pipelines.labeling.judgements import Imported
+
 app = typer.Typer(help="Send tasks out for labels and take annotations in.", no_args_is_help=True)
+app.add_typer(label_set.app, name="set")
+WIDTH = 96  # characters of a text
+
+
+class Format(StrEnum):
+    csv = "csv"
+    jsonl = "jsonl"
+    label_studio = "label-studio"
+    argilla = "argilla"
+
+
+FormatOption = Annotated[Format | None, typer.Option("--format", help="Where the suffix does not say.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(help="CSV or JSONL to write.")],
+    file: Annotated[Path, typer.Argument(help="CSV, JSONL, or JSON of Label Studio or Argilla.")],
+    form: FormatOption = None,
     workspace: WorkspaceOption = Path(),
+    now: NowOption = None,
 ) -> None:
-    """Write the open tasks to a file, with an empty label to fill in.
+    """Write the open tasks to a file for annotators.
 
-    Example: everloop label export tasks.csv
+    CSV and JSONL have an empty label to fill in. Tasks for Label Studio and records for Argilla come
+    with the model's answer as a suggestion; Label Studio's labelling config lies beside them, as .xml.
+
+    Example: everloop label export tasks.json --format label-studio
     """
     from flows.home import open_home
-    from pipelines.labeling import export_tasks
+    from flows.labels import export_tasks
 
-    home = open_home(workspace)
-    tasks = home.store.open_tasks()
-    export_tasks(tasks, file)
-    if tasks:
-        how = f"fill in `label`, then: everloop label import {file}"
-        typer.echo(f"{_count(len(tasks), 'task')} in {file}; {how}")
+    count, config = export_tasks(open_home(workspace), file, form.value if form else None, at(now))
+    if not count:
+        empty = "no task" if file.suffix.lower() == ".json" else "only its header"
+        typer.echo(f"no open task; {file} has {empty}")
+    elif config:
+        how = f"{config} is the labelling config of its project"
+        typer.echo(f"{_count(count, 'task')} in {file}; {how}\nits JSON export: {_back('EXPORT.json')}")
+    elif file.suffix.lower() == ".json":
+        how = f"dataset.records.from_json, and its to_json: {_back('EXPORT.json')}"
+        typer.echo(f"{_count(count, 'record')} in {file}; {how}")
     else:
-        typer.echo(f"no open task; {file} has only its header")
+        typer.echo(f"{_count(count, 'task')} in {file}; fill in `label`, then: {_back(file)}")
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV or JSONL with prediction_id and label.")],
+    file: Annotated[Path, typer.Argument(help="What came back: CSV, JSONL, Parquet or JSON.")],
+    form: FormatOption = None,
     workspace: WorkspaceOption = Path(),
-    annotator: Annotated[str, typer.Option(help="Who labelled.")] = "file",
+    annotator: Annotated[str, typer.Option(help="Who labelled, where the file does not say.")] = "file",
     now: NowOption = None,
 ) -> None:
-    """Take annotations in.
+    """Take annotations in: each is its annotator's vote.
+
+    As soon as `labeling.annotators` votes agree, the task has its label; where they differ, see
+    `everloop label status`.
 
     Rows that cannot be taken go to a quarantine file with their reasons, and the exit code is 1.
 
@@ -49,14 +81,11 @@ def import_(
     """
     from core.tables import write_quarantine
     from flows.home import open_home
-    from pipelines.labeling import import_annotations
+    from flows.labels import import_labels
 
     home = open_home(workspace)
-    done = import_annotations(file, home.store, home.strategy.labeling, at(now), annotator)
-    typer.echo(
-        f"{_count(done.accepted, 'new label')}, {done.already} known already, "
-        f"{done.unlabelled} not filled in"
-    )
+    done = import_labels(home, file, form.value if form else None, annotator, at(now))
+    typer.echo(_told(done))
     if done.refused:
         page = home.workspace.quarantine / f"annotations-{file.stem}.csv"
         first = done.refused[0]
@@ -67,6 +96,100 @@ def import_(
             err=True,
         )
         raise typer.Exit(1)
+
+
+@app.command()
+def status(workspace: WorkspaceOption = Path(), now: NowOption = None, as_json: Json = False) -> None:
+    """The queue, who labelled how much, how far they agree, and disputes.
+
+    Cohen's kappa is of two annotators, Krippendorff's alpha of all; 1 is perfect, 0 is chance.
+
+    Example: everloop label status -w shop
+    """
+    from everloop.labels import picture, text
+    from flows.home import open_home
+
+    home = open_home(workspace)
+    found = picture(home.store, at(now))
+    typer.echo(json.dumps(found, indent=2) if as_json else text(found))
+
+
+@app.command()
+def adjudicate(
+    prediction: Annotated[str, typer.Argument(help="The prediction id, as `label status` shows it.")],
+    label: Annotated[str, typer.Argument(help="The label that holds.")],
+    workspace: WorkspaceOption = Path(),
+    annotator: Annotated[str, typer.Option(help="Who decides.")] = "adjudicator",
+    now: NowOption = None,
+) -> None:
+    """Settle what annotators dispute, answer a review, or correct a label.
+
+    A label that a dataset has by now goes into the next one again; the last one stays as it was.
+
+    Example: everloop label adjudicate ID track_order
+    """
+    from flows.home import open_home
+    from flows.labels import settle
+
+    home = open_home(workspace)
+    taken = settle(home, prediction, label.strip(), annotator, at(now))
+    typer.echo(f"{prediction} is {taken}, says {annotator}")
+
+
+@app.command()
+def review(
+    workspace: WorkspaceOption = Path(),
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 20,
+    now: NowOption = None,
+    as_json: Json = False,
+) -> None:
+    """Look for labels that look wrong, with cleanlab, and list them.
+
+    Each label is judged by a head that learnt from other rows. Nothing is dropped: a suspect stays as
+    it is, and under review, until somebody says what holds.
+
+    Example: everloop label review -w shop --limit 10
+    """
+    from core.records import to_json
+    from flows.home import open_home
+    from flows.labels import review as look
+
+    home = open_home(workspace)
+    new, rows = look(home, at(now))
+    waiting = home.store.reviewed()
+    if as_json:
+        shown = [to_json(r) for r in home.store.reviews(limit)]
+        typer.echo(
+            json.dumps({"labels": rows, "new": new, "waiting": waiting, "reviews": shown}, indent=2)
+        )
+        return
+    typer.echo(f"{_count(rows, 'label')} looked at: {waiting} look wrong, {new} of them new")
+    for r in home.store.reviews(limit):
+        typer.echo(
+            f"{r.prediction_id}  {r.label}, or {r.suggested}?  ({r.score:.3f})  {_short(r.text)}"
+        )
+    if waiting:
+        typer.echo("answer: everloop label adjudicate ID LABEL")
+
+
+def _told(done: Imported) -> str:
+    parts = [
+        _count(done.accepted, "new label"),
+        f"{done.already} known already",
+        f"{done.unlabelled} not filled in",
+        *([f"{done.skipped} skipped"] if done.skipped else []),
+        *([f"{done.renamed} given under an old name"] if done.renamed else []),
+    ]
+    return ", ".join(parts)
+
+
+def _back(file: object) -> str:
+    return f"everloop label import {file}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
 
 
 def _count(n: int, what: str) -> str:

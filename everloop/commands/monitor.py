@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +13,10 @@ import typer
 from everloop.commands.options import NowOption, WorkspaceOption, at, since
 
 if TYPE_CHECKING:
-    from core.records import Signal
+    from core.records import Decision, Signal
     from everloop.overview import Place
     from flows.home import Home
+    from flows.monitor import Look
 
 LATELY = 14  # windows of a sparkline
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -29,21 +31,22 @@ def monitor(
     segments: Annotated[bool, typer.Option("--segments", help="Show every segment too.")] = False,
     as_json: Json = False,
     report: Annotated[bool, typer.Option("--report", help="Write a page about it too.")] = False,
+    docs: Annotated[
+        bool, typer.Option("--docs", help="Write a page of what each data quality check found.")
+    ] = False,
 ) -> None:
     """Is all well? The newest window's signals and alerts.
 
-    It only looks: signals and alerts are stored by the loop.
+    It only looks: signals and alerts are stored by the loop. Pages go to the workspace's reports/.
 
-    Example: everloop monitor --segments --report
+    Example: everloop monitor --segments --report --docs
     """
     from core.records import to_json
     from everloop.overview import Picture, overview, status
     from flows import alerts as rules
     from flows.home import open_home
-    from flows.monitor import look, write_report
+    from flows.monitor import look
     from monitoring.alerts import unsaid
-    from monitoring.explain import explain
-    from monitoring.page import Story
 
     home, when = open_home(workspace), at(now)
     modelled = home.store.get("champion") is not None
@@ -54,6 +57,8 @@ def monitor(
         told = {"signals": [to_json(s) for s in signals], "alerts": [to_json(d) for d in raised]}
         state = status(raised) if seen else "no model serves yet"
         typer.echo(json.dumps({"status": state, **told}, indent=2))
+        for line in _pages(home, seen, raised, when, (report, docs)) if seen else ():
+            typer.echo(line, err=True)
         return
     if seen is None:
         typer.echo("not enough to say anything: no model serves yet")
@@ -63,9 +68,27 @@ def monitor(
     lately = _lately(home, signals, when)
     picture = Picture(signals, raised, lately, notes, _named(workspace))
     typer.echo(overview(picture, segments))
-    if report and seen.view:
-        story = Story(seen.view, signals, alerts=raised, explanation=explain(seen.view))
-        typer.echo(f"\nreport: {write_report(home, story, when, True)}")
+    for line in _pages(home, seen, raised, when, (report, docs)):
+        typer.echo(f"\n{line}")
+
+
+def _pages(
+    home: Home, seen: Look, raised: list[Decision], when: datetime, asked: tuple[bool, bool]
+) -> Iterator[str]:
+    """Write the pages that are asked for (report, Data Docs), and say where they lie."""
+    from flows.monitor import write_docs, write_report
+    from monitoring.explain import explain
+    from monitoring.page import Story
+
+    report, docs = asked
+    if seen.view is None:
+        yield from ["no page: logging.policy is profile, which keeps no text"] * any(asked)
+        return
+    if report:
+        story = Story(seen.view, seen.signals, alerts=raised, explanation=explain(seen.view))
+        yield f"report: {write_report(home, story, when, True)}"
+    if docs:
+        yield f"data docs: {write_docs(home, seen.view)}"
 
 
 def _quiet(home: Home, signals: list[Signal]) -> list[str]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import socket
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from everloop.commands.options import WorkspaceOption
+
+if TYPE_CHECKING:
+    from flows.home import Home
+    from serving.labelling.desk import Labelling
 
 BUSY = 1.0  # seconds that a caller waits for a locked store before the answer goes to disk
 
@@ -26,8 +31,9 @@ def serve(
 ) -> None:
     """Serve the champion over HTTP.
 
-    It listens at once, and /ready says when the model is loaded. /docs explains every call. Logs are
-    JSON lines on stderr. SIGTERM or Ctrl-C: it answers what it began, stores it, and ends.
+    It listens at once, and /ready says when the model is loaded. /docs explains every call, /label is
+    the page to label texts. Logs are JSON lines on stderr. SIGTERM or Ctrl-C: it answers what it
+    began, stores it, and ends.
 
     Example: everloop serve -w shop --port 8000
     """
@@ -61,10 +67,24 @@ def serve(
         alias = partial(home.registry.version, "champion")
         writer = open_writer(home, store, metrics)
         engine = Engine(service, clock, metrics, settings, writer=writer, alias=alias)
-        app = create_app(engine, store, clock, settings)
+        app = create_app(engine, store, clock, settings, _labelling(home))
         url = "http://{}:{}".format(f"[{address[0]}]" if ":" in address[0] else address[0], address[1])
         typer.echo(f"serving on {url}, explained at {url}/docs; Ctrl-C stops")
         run(app, door, settings, log_level)
+
+
+def _labelling(home: Home) -> Labelling:
+    """What the page at /label needs of params.yaml."""
+    from serving.labelling.desk import Labelling
+
+    section = home.strategy.labeling
+    closed = section.closed
+    return Labelling(
+        labels=tuple(closed) if closed else None,
+        annotators=section.annotators,
+        lease=timedelta(minutes=section.lease_minutes),
+        guideline=home.workspace.root / section.guideline if section.guideline else None,
+    )
 
 
 def _listening(host: str, port: int) -> socket.socket:

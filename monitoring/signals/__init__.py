@@ -2,6 +2,7 @@
 
 from monitoring.signals import (
     accuracy,
+    collections,
     confidence,
     custom,
     descriptors,
@@ -23,6 +24,7 @@ PARTS = (
     drift,
     confidence,
     accuracy,
+    collections,
     estimated,
     last,
     feedback,

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.records import Array, Signal, Window
+from monitoring.rule import Drift, Ordinary, Rule, ordinary_days
+from monitoring.shares import MIN_DAY_ROWS
 from monitoring.signals.means import mean
 from monitoring.view import Spec, View, commonest
 
@@ -34,23 +36,52 @@ def measure(view: View) -> Iterator[Signal]:
 
 
 def _confidence(view: View) -> Iterator[Signal]:
-    window, reference, settings = view.window.rows, view.reference.rows, view.settings
-    scores = _scores(window)
+    scores = _scores(view.window.rows)
     if len(scores) == 0:
         yield view.signal(CONFIDENCE, None, "not enough rows: 0 with a score")
         return
+    found = fall(view)
+    if isinstance(found, str):
+        yield view.signal(CONFIDENCE, float(scores.mean()), found)
+        return
+    ours, lost = found
+    usual = ours + lost.value
+    note = f"{usual:.3f} ± {lost.sd:.3f} over {lost.rows:,} reference rows"
+    note += f" of {lost.nearest}" if lost.nearest else ""
+    yield view.signal(CONFIDENCE, ours, note, baseline=usual - lost.threshold)
+
+
+def fall(view: View) -> tuple[float, Drift] | str:
+    """Mean confidence of the answers of the window's commonest version, and how far it has fallen: from
+    all days of the reference, or from those of the same weekday where these are nearer to it."""
+    window, reference, settings = view.window.rows, view.reference.rows, view.settings
     version = commonest(window["model_version"])
     ours = _scores(window[window["model_version"] == version])
-    theirs = _scores(reference[reference["model_version"] == version])
+    there = (reference["model_version"] == version) & np.isfinite(reference["score"].astype(float))
+    theirs = _scores(reference[there])
     if min(len(ours), len(theirs)) < settings.min_rows:
         counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
-        note = f"not comparable: model_version {version} is behind {counts}"
-        yield view.signal(CONFIDENCE, float(scores.mean()), note)
-        return
-    sd = float(theirs.std()) * np.sqrt(1 / len(ours) + 1 / len(theirs))
-    usual, drop = float(theirs.mean()), max(settings.confidence_drop, settings.drift_sd * sd)
-    note = f"{usual:.3f} ± {sd:.3f} over {len(theirs):,} reference rows"
-    yield view.signal(CONFIDENCE, float(ours.mean()), note, baseline=usual - drop)
+        return f"not comparable: model_version {version} is behind {counts}"
+    ages = view.ages(view.reference.take(there.to_numpy(dtype=bool)))
+    rule = Rule(settings.drift_sd, settings.confidence_drop)
+    spread, ordinary = float(theirs.std()), _ordinary(theirs, ages)
+    mean, found = float(ours.mean()), []
+    for name, some in (("", theirs), ("the same weekday", theirs[ages % 7 == 0])):
+        if len(some) >= settings.min_rows:
+            sd = spread * float(np.sqrt(1 / len(ours) + 1 / len(some)))
+            found.append(rule.hold(float(some.mean()) - mean, sd, ordinary, len(some), name))
+    return mean, min(found, key=lambda d: d.value - d.threshold)
+
+
+def _ordinary(scores: Array, ages: Array) -> Ordinary:
+    """What the means of (m,) scores of days, `ages` windows old, differ beyond sampling noise: each day
+    against the others."""
+    _, day = np.unique(ages, return_inverse=True)
+    rows, sums = np.bincount(day).astype(float), np.bincount(day, scores)
+    others = rows.sum() - rows
+    some = (rows >= MIN_DAY_ROWS) & (others >= MIN_DAY_ROWS)
+    away = (sums.sum() - sums[some]) / others[some] - sums[some] / rows[some]
+    return ordinary_days(away, scores.std() * np.sqrt(1 / rows[some] + 1 / others[some]))
 
 
 def _scores(rows: pd.DataFrame) -> Array:

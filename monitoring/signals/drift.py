@@ -84,42 +84,34 @@ def asked(spec: Spec, metrics: Collection[str]) -> bool:
 
 
 def measure(view: View) -> Iterator[Signal]:
+    for spec, found in held(view):
+        if isinstance(found, str):
+            yield view.signal(spec, None, found)
+        else:
+            yield view.signal(spec, found.value, str(found), baseline=found.threshold)
+
+
+def held(view: View) -> Iterator[tuple[Spec, Drift | str]]:
+    """Each distance and what it is held against, or why there is none."""
     chosen: set[str] = set(view.settings.metrics)
     if "mmd" in chosen:
-        yield from _mmd(view)
+        seen = view.traffic
+        yield EMBEDDINGS, seen if isinstance(seen, str) else seen.day
+        yield WEEK, seen if isinstance(seen, str) else seen.week
     yield from _embeddings(view, chosen)
     yield from _predicted(view, chosen)
     yield from _texts(view, chosen)
 
 
-def _mmd(view: View) -> Iterator[Signal]:
-    seen = view.traffic
-    if isinstance(seen, str):
-        yield view.signal(EMBEDDINGS, None, seen)
-        yield view.signal(WEEK, None, seen)
-        return
-    yield _of(view, EMBEDDINGS, seen.day)
-    yield _of(view, WEEK, seen.week)
-
-
-def _of(view: View, spec: Spec, found: Drift | str) -> Signal:
-    if isinstance(found, str):
-        return view.signal(spec, None, found)
-    return view.signal(spec, found.value, str(found), baseline=found.threshold)
-
-
-def _embeddings(view: View, chosen: set[str]) -> Iterator[Signal]:
+def _embeddings(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str]]:
     """The embeddings through a classifier, and through their principal components."""
     specs = [s for m, s in (("c2st", C2ST), ("emd", PCA)) if m in chosen]
     both = view.comparable("encoder")
     for spec in specs:
-        if isinstance(both, str):
-            yield view.signal(spec, None, both)
-            continue
         try:
-            yield _of(view, spec, _projected(view, spec, *both))
+            yield spec, both if isinstance(both, str) else _projected(view, spec, *both)
         except IncomparableError as why:
-            yield view.signal(spec, None, f"not comparable: {why}")
+            yield spec, f"not comparable: {why}"
 
 
 def _projected(view: View, spec: Spec, ours: Window, theirs: Window) -> Drift:
@@ -135,20 +127,28 @@ def _projected(view: View, spec: Spec, ours: Window, theirs: Window) -> Drift:
     return _worst(view, numbers, view.ages(theirs), "emd", names)
 
 
-def _predicted(view: View, chosen: set[str]) -> Iterator[Signal]:
+def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str]]:
     """With the model that serves now at hand, both sides are its view of them; else only rows that the
     window's own model answered are compared, since a new model with new labels is not new traffic."""
     model = view.model
-    encoders = {str(e) for w in (view.window, view.reference) for e in w.rows.get("encoder", ())}
+    given = [w.rows["encoder"] for w in (view.window, view.reference) if "encoder" in w.rows]
+    encoders = {str(e) for column in given for e in column.unique()}
     classify = model.classify if encoders <= {model.encoder} else None
     both = view.comparable("encoder" if classify else "model_version")
     of = [(m, s, "label") for m, s in OF_LABELS.items() if m in chosen]
     of += [(m, s, "score") for m, s in OF_CONFIDENCE.items() if m in chosen]
     if isinstance(both, str):
-        yield from (view.signal(spec, None, both) for _, spec, _ in of)
+        yield from ((spec, both) for _, spec, _ in of)
         return
     sides = [_thinned(w) for w in both]
     if classify:
+        sound = [np.asarray(np.isfinite(w.embeddings).all(axis=1)) for w in sides]
+        sides = [w if where.all() else w.take(where) for w, where in zip(sides, sound, strict=True)]
+        if min(map(len, sides)) < view.settings.min_rows:
+            counts = "{} of the window and {} of the reference".format(*((~s).sum() for s in sound))
+            note = f"not comparable: embeddings that are no numbers, {counts}"
+            yield from ((spec, note) for _, spec, _ in of)
+            return
         shares = [classify(w.embeddings) for w in sides]
         labels = [np.array(model.labels)[s.argmax(axis=1)] for s in shares]
         scores = [s.max(axis=1) for s in shares]
@@ -157,10 +157,10 @@ def _predicted(view: View, chosen: set[str]) -> Iterator[Signal]:
         scores = [w.rows["score"].to_numpy(dtype=float) for w in sides]
     ages = view.ages(sides[1])
     for metric, spec, column in of:
-        yield _shares(view, metric, spec, labels if column == "label" else scores, ages)
+        yield spec, _shares(view, metric, spec, labels if column == "label" else scores, ages)
 
 
-def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array) -> Signal:
+def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array) -> Drift | str:
     ours, theirs = sides
     if spec.name.startswith("drift.labels"):
         names, codes = np.unique(np.concatenate(sides), return_inverse=True)
@@ -169,7 +169,7 @@ def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array
     else:
         finite = np.isfinite(ours), np.isfinite(theirs)
         if not all(f.any() for f in finite):
-            return view.signal(spec, None, "not enough rows: 0 with a score")
+            return "not enough rows: 0 with a score"
         classes, ages = SCORE_BINS, ages[finite[1]]
         ours, theirs = (
             np.clip((x[f] * classes).astype(int), 0, classes - 1)
@@ -177,21 +177,20 @@ def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array
         )
     rule = Rule(view.settings.drift_sd, view.settings.label_shift if metric == "l1" else 0.0)
     counts = np.bincount(ours, minlength=classes), count(theirs, classes, ages)
-    found = shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
-    return _of(view, spec, found)
+    return shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
 
 
-def _texts(view: View, chosen: set[str]) -> Iterator[Signal]:
+def _texts(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str]]:
     of = [(m, s) for m, s in OF_TEXT.items() if m in chosen]
     both = view.comparable("variant" if "variant" in view.window.rows else "encoder") if of else ""
     if isinstance(both, str) or any("text" not in w.rows for w in both):
         note = both if isinstance(both, str) else "not comparable: no column text"
-        yield from (view.signal(spec, None, note) for _, spec in of)
+        yield from ((spec, note) for _, spec in of)
         return
     ours, theirs = (_thinned(w) for w in both)
     numbers = (describe(map(str, ours.rows["text"])), describe(map(str, theirs.rows["text"])))
     for metric, spec in of:
-        yield _of(view, spec, _worst(view, numbers, view.ages(theirs), metric, list(DESCRIPTORS)))
+        yield spec, _worst(view, numbers, view.ages(theirs), metric, list(DESCRIPTORS))
 
 
 def _worst(

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from core.records import Signal, Window
+from core.records import Signal
 from monitoring.accuracy import Estimate, weighted
-from monitoring.view import Spec, View, windows_before
+from monitoring.view import Spec, View
 
 DOWN = Spec(
     "feedback.down",
@@ -29,9 +29,7 @@ SPECS = (DOWN, CORRECTIONS)
 
 
 def measure(view: View) -> Iterator[Signal]:
-    """Late words count for no day: each answer is judged by what was said until its own window's end,
-    or the newest window, which had least time, would always look best."""
-    ours, theirs = _heard(view, view.whole), _heard(view, view.whole_reference)
+    ours, theirs = view.heard
     yield _share(view, DOWN, ours[ours["thumb"].notna()], theirs[theirs["thumb"].notna()], "thumb")
     if not len(view.feedback):
         yield view.signal(CORRECTIONS, None, "not enough feedback: none was given")
@@ -63,22 +61,3 @@ def _share(view: View, spec: Spec, ours: pd.DataFrame, theirs: pd.DataFrame, col
 
 def _estimate(rows: pd.DataFrame, column: str) -> Estimate:
     return weighted(rows[column].to_numpy(dtype=bool), rows["kept"].to_numpy(dtype=float))
-
-
-def _heard(view: View, window: Window) -> pd.DataFrame:
-    """Of each answer: kept, thumb (True is down, none where there is none), corrected."""
-    if not len(window):
-        return pd.DataFrame({"kept": [], "thumb": [], "corrected": []})
-    length = pd.Timedelta(view.whole.end - view.whole.start)
-    before = 0 if window is view.whole else windows_before(view.whole, window)
-    answers = window.rows[["prediction_id", "label"]].assign(before=before)
-    told = view.feedback.merge(answers, on="prediction_id")
-    until = pd.Timestamp(view.whole.end) - told["before"] * length
-    told = told[pd.to_datetime(told["timestamp"], utc=True) < until]
-    told = told.sort_values("timestamp", kind="stable")
-    thumbs = told[told["kind"] == "thumbs"].drop_duplicates("prediction_id", keep="last")
-    down = dict(zip(thumbs["prediction_id"], thumbs["value"] == "down", strict=True))
-    wrong = told[(told["kind"] != "thumbs") & (told["value"] != told["label"])]
-    ids = answers["prediction_id"]
-    corrected = ids.isin(set(wrong["prediction_id"])).to_numpy()
-    return pd.DataFrame({"kept": window.kept, "thumb": ids.map(down), "corrected": corrected})

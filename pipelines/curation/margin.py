@@ -1,7 +1,7 @@
 """`margin`: requests the model hesitated over, best against second-best label.
 
 Uncertainty sampling by smallest margin (Scheffer, Decomain and Wrobel, 2001), drawn instead of cut
-off: a row's worth is (1 - margin)^sharpness with a floor, so certain rows keep a small chance.
+off: a row's worth is (1 - margin)^sharpness, and certain rows keep the floor.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from core.records import Array, Window
+from core.records import Array
+from core.rowwise import rowwise
 from pipelines.curation.policy import Curation
+from pipelines.curation.pool import Pool
 
 
 class Margin(Curation):
     policy: Literal["margin"]
     sharpness: float = Field(4.0, ge=0, description="0 draws like random, larger cuts off harder")
-    floor: float = Field(0.01, gt=0, le=1, description="worth of a row the model is sure of")
 
-    def weights(self, window: Window) -> Array:
-        return np.maximum(1.0 - margins(window), 0.0) ** self.sharpness + self.floor
+    def worth(self, pool: Pool) -> Array:
+        return np.asarray(np.maximum(1.0 - margins(pool.probabilities), 0.0) ** self.sharpness)
 
 
-def margins(window: Window) -> Array:
-    """Best minus second-best probability of each row, (n,); 1 where a model has one label only."""
+def margins(probabilities: Array) -> Array:
+    """Best minus second-best of the probabilities (n, n_labels), (n,); 1 where there is one label."""
 
-    def margin(p: Array) -> float:
-        if len(p) < 2:
-            return 1.0
-        second, first = np.partition(p, len(p) - 2)[-2:]
-        return float(first - second)
+    def work(p: Array) -> Array:
+        if p.shape[1] < 2:
+            return np.ones(len(p), dtype=np.float32)
+        rows, best = np.arange(len(p)), p.argmax(axis=1)
+        first = p[rows, best]
+        p[rows, best] = -1.0  # of the copy that `rowwise` made
+        return np.asarray(first - p.max(axis=1))
 
-    return np.array([margin(p) for p in window.probabilities])
+    return rowwise(work, probabilities)

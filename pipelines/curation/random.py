@@ -6,12 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from core.records import Array, Window
+from core.records import Array
 from pipelines.curation.policy import Curation
+from pipelines.curation.pool import Pool
 
 
 class Random(Curation):
     policy: Literal["random"]
 
-    def weights(self, window: Window) -> Array:
-        return np.ones(len(window))
+    def worth(self, pool: Pool) -> Array:
+        return np.ones(len(pool))

@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from pipelines.datasets.all import All
+from pipelines.datasets.class_balanced import ClassBalanced
 from pipelines.datasets.mixed import Mixed
+from pipelines.datasets.sample import Sample
 from pipelines.datasets.window import Window
 
-Datasets = Annotated[All | Window | Mixed, Field(discriminator="policy")]
+Datasets = Annotated[All | Window | Mixed | Sample | ClassBalanced, Field(discriminator="policy")]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from core.records import DatasetVersion
+from core.workspace import Workspace
+from pipelines.datasets.history import rows_of, version
+from pipelines.datasets.layout import MANIFEST
+from pipelines.datasets.manifest import Manifest
+from pipelines.datasets.partitions import in_folder
+
+TRAIN, EVALUATION = ("train",), ("eval", "audit")
+TESTED = (*EVALUATION, "recent", "regression")  # what a candidate is tested on
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A version and its rows by label: one row a label, one column a set (train, eval, audit)."""
+    """A version and its rows by label: one row a label, one column a set."""
 
     version: DatasetVersion
     counts: pd.DataFrame
@@ -25,6 +35,8 @@ class Contents:
             "parent": v.parent or "none",
             "revision": v.revision,
             "commit": f"{v.commit[:12]} (tag dataset/{v.id})",
+            "label set": f"version {v.label_set}",
+            "schema": v.schema_hash,
             "rows": ", ".join(f"{n} {name}" for name, n in v.rows.items()),
         }
         width = max((len(x) for x in self.counts.index), default=0) + 2
@@ -35,6 +47,17 @@ class Contents:
         return "\n".join(lines)
 
 
-def contents(version: DatasetVersion, rows: pd.DataFrame) -> Contents:
-    counts = pd.crosstab(rows["label"], rows["set"]).reindex(columns=list(version.rows), fill_value=0)
-    return Contents(version, counts)
+def show(root: Path, id: str) -> Contents:
+    """One version and its rows by label. The folder is left alone."""
+    found = version(root, id)
+    rows = rows_of(root, id, columns=["label", "set"])
+    counts = pd.crosstab(rows["label"], rows["set"]).reindex(columns=list(found.rows), fill_value=0)
+    return Contents(found, counts)
+
+
+def rows_here(
+    workspace: Workspace, sets: Sequence[str] = TRAIN, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of the version whose data is in the folder, as in the reservoir, in time order."""
+    manifest = Manifest.load(workspace.dataset / MANIFEST)
+    return manifest.rows(in_folder(workspace.reservoir), sets, columns)

@@ -1,70 +1,185 @@
-"""What changed between two dataset versions, row by row."""
+"""What changed between two dataset versions, row by row.
+
+Only the manifests are compared whole; ids, labels and texts are read of the rows that differ.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from core.records import DatasetVersion
+from core.records import Array, DatasetVersion
+from pipelines.datasets.history import Held, opened, version
+from pipelines.datasets.layout import order
+from pipelines.datasets.manifest import SETS, Manifest
+from pipelines.datasets.partitions import Locate, among, scan
 
 SHOWN = 10
+COLUMNS = ("row_id", "set", "text", "label")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """From `before` to `after`. Rows: row_id, set, text, label; relabelled: label_before too."""
+    """From `before` to `after`. Rows: row_id, set, text, label; relabelled: label_before too;
+    moved (to another set): set_before too. Shares: of the training rows, largest change first."""
 
     before: DatasetVersion
     after: DatasetVersion
     added: pd.DataFrame
     removed: pd.DataFrame
     relabelled: pd.DataFrame
-    shares: pd.DataFrame  # label; share of the training rows before, after; largest change first
+    moved: pd.DataFrame
+    labels: pd.DataFrame  # name, before, after
+    segments: pd.DataFrame  # name (as channel=app), before, after
 
     def to_text(self) -> str:
         lines = [f"{self.before.id} -> {self.after.id}"]
-        lines += [f"  {name:<14}{len(rows)}" for name, rows in self._parts()]
-        moved = self.shares[self.shares["before"] != self.shares["after"]]
-        lines += [f"  share of label in training ({len(moved)} changed)"] if len(moved) else []
-        lines += [
-            f"    {label:<32}{before:>8.2%} -> {after:>7.2%}"
-            for label, before, after in moved.head(SHOWN).itertuples(index=False)
-        ]
-        lines += [f"    {len(moved) - SHOWN} more"] if len(moved) > SHOWN else []
+        lines += [f"  {name:<14}{len(rows)}" for name, rows in self.parts()]
+        lines += _shift("label", self.labels) + _shift("segment", self.segments)
         return "\n".join(lines)
 
-    def _parts(self) -> list[tuple[str, pd.DataFrame]]:
+    def parts(self) -> list[tuple[str, pd.DataFrame]]:
         parts = []
         for name, rows in (("added", self.added), ("removed", self.removed)):
             train = rows["set"] == "train"
             parts += [(f"{name} train", rows[train]), (f"{name} eval", rows[~train])]
-        return [*parts, ("relabelled", self.relabelled)]
+        parts.append(("relabelled", self.relabelled))
+        return parts + ([("moved", self.moved)] if len(self.moved) else [])
 
 
-def compare(
-    before: DatasetVersion, after: DatasetVersion, old: pd.DataFrame, new: pd.DataFrame
-) -> Difference:
-    """`old` and `new` are the rows of the two versions, training and evaluation."""
-    seen = ["row_id", "set", "text", "label"]
-    both = new[seen].merge(old[["row_id", "label"]], on="row_id", suffixes=("", "_before"))
-    return Difference(
-        before,
-        after,
-        added=new.loc[~new["row_id"].isin(old["row_id"]), seen].reset_index(drop=True),
-        removed=old.loc[~old["row_id"].isin(new["row_id"]), seen].reset_index(drop=True),
-        relabelled=both[both["label"] != both["label_before"]].reset_index(drop=True),
-        shares=_shares(old, new),
+def diff(root: Path, before: str, after: str) -> Difference:
+    """What changed from one version to another. The folder is left alone."""
+    with opened(root, before, after) as (old, new):
+        pair = _align(old, new)
+        added, removed, relabelled, moved = _changed_rows(pair)
+        labels, segments = _shares(pair)
+    sides = (version(root, before), version(root, after))
+    return Difference(*sides, added, removed, relabelled, moved, labels, segments)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Two versions over the partitions that either reads: the set of each row in each, 0 for none."""
+
+    both: Manifest  # .partitions: their oids; .sets: of the later version
+    old: Array
+    locate: Locate
+
+    @property
+    def new(self) -> Array:
+        return self.both.sets
+
+
+def _align(old: Held, new: Held) -> _Pair:
+    """Partitions are taken for the same by their bytes: two branches may use one name for two."""
+    found: dict[str, tuple[str, int]] = {}  # oid -> its partition's name, rows
+    for held in (old, new):
+        known = zip(held.manifest.partitions, held.manifest.counts, strict=True)
+        found |= {held.oid(name): (name, int(n)) for name, n in known}
+    oids = sorted(found, key=lambda oid: (order(found[oid][0]), oid))
+    counts = np.array([found[oid][1] for oid in oids], np.int64)
+    before, after = (_spread(held, oids, counts) for held in (old, new))
+    # names are never used again, so the longer list of renamings is the later one's, and tells of both
+    renamed = max((old.manifest.renamed, new.manifest.renamed), key=len)
+    return _Pair(Manifest(tuple(oids), counts, after, renamed), before, new.path)
+
+
+def _spread(held: Held, oids: Sequence[str], counts: Array) -> Array:
+    """The sets of a version at their places among the rows of more partitions."""
+    held.bring()
+    mine = np.repeat(np.isin(oids, [held.oid(p) for p in held.manifest.partitions]), counts)
+    sets = np.zeros(len(mine), np.uint8)
+    sets[mine] = held.manifest.sets
+    return sets
+
+
+def _changed_rows(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Rows added, removed, relabelled, moved."""
+    changed = pair.old != pair.new
+    rows = _read(pair, changed, ["row_id", "label", "text"]).to_pandas()
+    rows["label"] = pair.both.called(rows["label"])
+    rows["old"], rows["new"] = pair.old[changed], pair.new[changed]
+    gone, come = rows[rows["old"] > 0], rows[rows["new"] > 0]
+    gone = gone.assign(set=_names(gone["old"]))
+    come = come.assign(set=_names(come["new"]))
+    both = come.merge(gone[["row_id", "label", "set"]], on="row_id", suffixes=("", "_before"))
+    seen = list(COLUMNS)
+    return (
+        come.loc[~among(come["row_id"], gone["row_id"]), seen].reset_index(drop=True),
+        gone.loc[~among(gone["row_id"], come["row_id"]), seen].reset_index(drop=True),
+        both.loc[both["label"] != both["label_before"], [*seen, "label_before"]].reset_index(drop=True),
+        both.loc[both["set"] != both["set_before"], [*seen, "set_before"]].reset_index(drop=True),
     )
 
 
-def _shares(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    counts = {
-        name: rows.loc[rows["set"] == "train", "label"].value_counts(normalize=True)
-        for name, rows in (("before", old), ("after", new))
-    }
-    shares = pd.DataFrame(counts).fillna(0.0).rename_axis("label").reset_index()
-    shift = (shares["after"] - shares["before"]).abs()
-    return shares.assign(shift=-shift).sort_values(["shift", "label"], ignore_index=True)[
-        ["label", "before", "after"]
+def _read(pair: _Pair, chosen: Array, columns: Sequence[str]) -> pa.Table:
+    """Columns of the chosen rows (rows,) bool, in the order of their places."""
+    parts = pair.both.touched(chosen)
+    found = scan(pair.locate, [pair.both.partitions[i] for i in parts], columns)
+    pair.both.check(parts, found.counts)
+    inside = np.repeat(np.isin(np.arange(len(pair.both.counts)), parts), pair.both.counts)
+    return found.table.filter(pa.array(chosen[inside]))
+
+
+def _names(codes: pd.Series[int]) -> list[str]:
+    return [SETS[c - 1] for c in codes]
+
+
+def _shares(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Shares of labels and of segments in the training rows of both."""
+    train = 1 + SETS.index("train")
+    old, new = pair.old == train, pair.new == train
+    either = old | new
+    table = _read(pair, either, ["label", "segments"])
+    sides = (old[either], new[either])
+    labels = _counted(_called(pair, table["label"]), sides)
+    segments: dict[str, Array] = {}
+    for text, counts in _counted(table["segments"], sides).items():
+        for key, value in json.loads(text or "{}").items():
+            name = f"{key}={value}"
+            segments[name] = segments.get(name, 0) + counts
+    totals = np.array([max(side.sum(), 1) for side in sides])
+    return _frame(labels, totals), _frame(segments, totals)
+
+
+def _called(pair: _Pair, labels: pa.ChunkedArray) -> pa.ChunkedArray:
+    named: Any = labels if not pair.both.renamed else pair.both.called(labels.to_pandas())
+    return labels if named is labels else pa.chunked_array([pa.array(named, pa.string())])
+
+
+def _counted(column: pa.ChunkedArray, sides: tuple[Array, Array]) -> dict[str, Array]:
+    """Value -> (rows of the old side, rows of the new side)."""
+    encoded = pc.dictionary_encode(column, null_encoding="encode").combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        return {}  # no rows
+    codes = encoded.indices.to_numpy()
+    names = encoded.dictionary.to_pylist()
+    found = np.stack([np.bincount(codes[side], minlength=len(names)) for side in sides], axis=1)
+    return dict(zip(names, found, strict=True))
+
+
+def _frame(counts: dict[str, Array], totals: Array) -> pd.DataFrame:
+    shares = np.array(list(counts.values())).reshape(-1, 2) / totals
+    frame = pd.DataFrame({"name": list(counts), "before": shares[:, 0], "after": shares[:, 1]})
+    frame["shift"] = -(frame["after"] - frame["before"]).abs()
+    return frame.sort_values(["shift", "name"], ignore_index=True)[["name", "before", "after"]]
+
+
+def _shift(what: str, shares: pd.DataFrame) -> list[str]:
+    moved = shares[shares["before"] != shares["after"]]
+    if moved.empty:
+        return []
+    lines = [f"  share of {what} in training ({len(moved)} changed)"]
+    lines += [
+        f"    {name:<32}{before:>8.2%} -> {after:>7.2%}"
+        for name, before, after in moved.head(SHOWN).itertuples(index=False)
     ]
+    return lines + ([f"    {len(moved) - SHOWN} more"] if len(moved) > SHOWN else [])

@@ -8,8 +8,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field
 
-from core.records import bucket
-from pipelines.datasets.policy import Formation, newer
+from pipelines.datasets.policy import Formation, drawn, newer
 
 
 class Mixed(Formation):
@@ -25,7 +24,5 @@ class Mixed(Formation):
         if not new.any():
             return rows.copy()
         wanted = round(int(new.sum()) * self.replay_share / (1 - self.replay_share))
-        # each row's place in a seeded shuffle hangs on its id alone, not on its position
-        places = rows.loc[~new, "row_id"].map(lambda row_id: bucket(row_id, f"replay/{seed}"))
-        replayed = places.sort_values(kind="stable").index[:wanted]
+        replayed = drawn(rows[~new], wanted, f"replay/{seed}")
         return rows[new | rows.index.isin(replayed)].copy()

@@ -5,14 +5,29 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pandas as pd
+from pydantic import Field
 
 from core.params import Section
+from core.records import bucket
 
 
 class Formation(Section):
     """Chooses a subset of the training rows of a reservoir."""
 
     policy: str
+    recent_days: int = Field(
+        0,
+        ge=0,
+        description="labels of so many last days test instead of train, until they are older: accuracy "
+        "ahead in time, at the price of learning from them later; 0 is off",
+    )
+    max_failed: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of a version's new rows that may fail an expectation: they are left out, "
+        "and beyond it no version is made",
+    )
 
     def form(self, rows: pd.DataFrame, as_of: datetime, seed: int, /) -> pd.DataFrame:
         """Rows of `rows`, unchanged and in their order. The same seed chooses the same rows, in
@@ -23,3 +38,12 @@ class Formation(Section):
 def newer(rows: pd.DataFrame, as_of: datetime, days: float) -> pd.Series[bool]:
     """Which rows lie in the last `days` before `as_of`, the oldest instant left out."""
     return rows["timestamp"] > as_of - timedelta(days=days)
+
+
+def drawn(rows: pd.DataFrame, wanted: int, salt: str) -> pd.Index[int]:
+    """The index of `wanted` rows, drawn uniformly; all where there are no more.
+
+    A row's place in a seeded shuffle hangs on its id alone: not on its position, nor on the others.
+    """
+    places = rows["row_id"].map(lambda row_id: bucket(row_id, salt))
+    return places.sort_values(kind="stable").index[:wanted]

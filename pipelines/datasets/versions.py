@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-import io
-import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,22 +14,46 @@ import pandas as pd
 import yaml
 from pydantic import TypeAdapter
 
+from core.collections import FOLDER as COLLECTIONS
 from core.errors import DatasetError
+from core.label_set import FILE, LabelSet
 from core.records import DatasetVersion, utc
 from core.workspace import Workspace
 from pipelines.datasets import Datasets
-from pipelines.datasets.contents import Contents, contents
-from pipelines.datasets.diff import Difference, compare
 from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.expectations import sound
 from pipelines.datasets.form import Inputs, fingerprint, form_dataset, write_text
+from pipelines.datasets.history import find, folders, version
+from pipelines.datasets.layout import (
+    BLOCKS,
+    CHAMPION,
+    DATASET,
+    FORGOTTEN,
+    LOCK,
+    METRICS,
+    RESERVOIR,
+    STAGE,
+    VERSION_FILE,
+    block,
+    blocks,
+    parse,
+    pointer,
+)
+from pipelines.datasets.objects import Objects
+from pipelines.datasets.partitions import add_partition, in_folder
 from pipelines.datasets.policy import Formation
-from pipelines.datasets.reservoir import add_partition
 
-FOLDERS = ("data/reservoir", "data/champion")  # with a .dvc file of their own
-STAGE = "datasets"
-POINTERS = (*(f"{f}.dvc" for f in FOLDERS), "data/version.json", "dvc.lock", "metrics/datasets.json")
-SHARED = ("params.yaml", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", "data/.gitignore")
-RECORD = ("data/version.json", "metrics/datasets.json", "dvc.lock")
+POINTERS = (BLOCKS, pointer(CHAMPION), VERSION_FILE, LOCK, METRICS)
+SHARED = (
+    FILE,
+    COLLECTIONS,
+    "params.yaml",
+    "dvc.yaml",
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    "data/.gitignore",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +64,8 @@ class Plan:
     as_of: datetime  # rows of later requests stay out
     seed: int
     parent: str  # "" for the first
+    reason: str = ""  # why it is made; stands in the commit
+    labels: tuple[str, ...] | None = None  # the only ones that new rows may have, where that is said
 
 
 def make_version(
@@ -49,108 +74,65 @@ def make_version(
     plan: Plan,
     policy: Formation,
     champion: Path | None,
+    rewritten: Sequence[str] = (),
 ) -> DatasetVersion:
     """Add `rows` to the reservoir, form the dataset, and tag all of it as `dataset/<id>`.
 
-    `champion` is a folder of model files, None before there is one. The tag comes last and the data is
-    at the remote before it: a version that exists is whole. Killed anywhere, run again with the same
+    `champion` is a folder of model files, None before there is one. `rewritten`: partitions of which
+    rows were forgotten. The tag comes last and the data is at the remote before it: a version that
+    exists is whole. New rows that fail an expectation are left out and written to quarantine/, as long
+    as they are few. Killed anywhere, run again with the same
     arguments, it ends the same; a version that exists is returned as it is.
     """
     repository = Repository(workspace.root)
     with repository.exclusive():
-        if plan.id in repository.tags():
+        if repository.commit_of(plan.id):
             return version(workspace.root, plan.id)
         _check(repository, workspace, policy)
-        partitions = _partitions(repository, plan.parent)
-        unfinished = workspace.reservoir / f"{plan.id}.parquet"
-        unfinished.unlink(missing_ok=True)  # of a run that was killed: in no version yet
-        workspace.reservoir.mkdir(parents=True, exist_ok=True)
-        if rows is not None and len(rows):
-            add_partition(workspace.reservoir, plan.id, rows)
-            partitions += (plan.id,)
-        _place(champion, workspace.champion)
-        inputs = Inputs(
-            plan.id,
-            utc(plan.as_of),
-            plan.seed,
-            plan.parent,
-            partitions,
-            fingerprint(workspace.champion),
-        )
-        write_text(workspace.version_file, inputs.to_json())
-        form_dataset(workspace, policy)
-        repository.track(FOLDERS, STAGE)
-        repository.push(FOLDERS, STAGE)
-        message = f"Dataset {plan.id}"
-        commit = repository.commit([*SHARED, *POINTERS], message, inputs.as_of)
+        rows = _sound(workspace, rows, plan, policy)
+        partitions = partitions_here(repository, plan.parent)
+        grown = blocks([*rewritten, *([plan.id] if rows is not None and len(rows) else [])])
+        new = in_folder(workspace.reservoir)(plan.id)
+        with _all_or_nothing(repository.root, [pointer(f) for f in (*grown, CHAMPION)], new):
+            partitions = _add(workspace, plan, partitions, rows)
+            _place(champion, workspace.champion)
+            print_of = fingerprint(workspace.champion)
+            as_of = utc(plan.as_of)
+            mark = LabelSet.load(workspace.root).mark
+            inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of, mark)
+            write_text(workspace.version_file, inputs.to_json())
+            form_dataset(workspace, policy)
+            repository.track([*grown, CHAMPION], STAGE)
+            _send(repository, plan.parent, partitions, grown)
+            message = f"Dataset {plan.id}\n\n{plan.reason}".strip()
+            commit = repository.commit([*SHARED, *POINTERS, FORGOTTEN], message, as_of)
         repository.tag(plan.id, commit)
     return version(workspace.root, plan.id)
 
 
-def list_versions(root: Path) -> list[DatasetVersion]:
-    """Every version of the workspace, oldest first."""
-    repository = Repository(root)
-    tags = repository.tags()
-    texts = repository.read_many([f"{c}:{p}" for c in tags.values() for p in RECORD])
-    n = len(RECORD)
-    return [
-        _version(root, name, commit, texts[i * n : (i + 1) * n])
-        for i, (name, commit) in enumerate(tags.items())
-    ]
-
-
-def version(root: Path, id: str) -> DatasetVersion:
-    """The record of one version."""
-    repository = Repository(root)
-    commit = find(repository, id)
-    return _version(root, id, commit, repository.read(commit, RECORD))
-
-
-def show(root: Path, id: str) -> Contents:
-    """One version and its rows by label. The folder is left alone."""
-    return contents(version(root, id), rows_of(root, id))
-
-
-def diff(root: Path, before: str, after: str) -> Difference:
-    """What changed from one version to another. The folder is left alone."""
-    return compare(
-        version(root, before), version(root, after), rows_of(root, before), rows_of(root, after)
-    )
-
-
-def rows_of(root: Path, id: str) -> pd.DataFrame:
-    """The rows of a version, training and evaluation, as in the reservoir. The folder is left alone."""
-    repository = Repository(root)
-    commit = find(repository, id)
-    files = repository.read_data(commit, [f"data/dataset/{n}.parquet" for n in ("train", "eval")])
-    return pd.concat([pd.read_parquet(io.BytesIO(f)) for f in files], ignore_index=True)
+def _sound(
+    workspace: Workspace, rows: pd.DataFrame | None, plan: Plan, policy: Formation
+) -> pd.DataFrame | None:
+    if rows is None or not len(rows):
+        return None
+    page = workspace.quarantine / f"dataset-{plan.id}.csv"
+    known = None if plan.labels is None else {*plan.labels, *LabelSet.load(workspace.root).renamed}
+    return sound(rows, known, policy.max_failed, page)
 
 
 def checkout(root: Path, id: str) -> DatasetVersion:
     """Bring the data of a version into the folder; the branch and params.yaml stay as they are."""
-    workspace = Workspace(root.resolve())
     repository = Repository(root)
     with repository.exclusive():
         commit = find(repository, id)
         _check_saved(repository)
         repository.restore(commit, POINTERS)
-        repository.bring(FOLDERS, STAGE)
-    return version(workspace.root, id)
-
-
-def find(repository: Repository, id: str) -> str:
-    """The commit of a version."""
-    tags = repository.tags()
-    if id in tags:
-        return tags[id]
-    near = difflib.get_close_matches(id, tags, n=1)
-    known = f"one of {', '.join(list(tags)[:1])} .. {', '.join(list(tags)[-1:])}" if tags else ""
-    raise DatasetError(
-        f"there is no dataset version {id}",
-        where=str(repository.root),
-        expected=(f"{near[0]}, or " if near else "") + known if tags else "none was made yet",
-        do="everloop data list",
-    )
+        held = {p.stem for p in (repository.root / BLOCKS).glob("*.dvc")}
+        repository.bring([f"{RESERVOIR}/{b}" for b in sorted(held)] + [CHAMPION], STAGE)
+        for other in (repository.root / RESERVOIR).iterdir():
+            if other.name not in held:  # of later versions, saved as everything is
+                shutil.rmtree(other)
+    return version(root, id)
 
 
 def _check(repository: Repository, workspace: Workspace, policy: Formation) -> None:
@@ -162,6 +144,13 @@ def _check(repository: Repository, workspace: Workspace, policy: Formation) -> N
             where=str(repository.root),
             got="a detached HEAD",
             do="git checkout main && dvc checkout",
+        )
+    if busy := repository.busy():
+        raise DatasetError(
+            "a dataset version is a commit, and git is in the middle of something",
+            where=str(repository.root),
+            got=f"a {busy} that is not done",
+            do=f"git {busy} --continue, or git {busy} --abort; then again",
         )
     section = yaml.safe_load(workspace.params.read_text(encoding="utf-8"))["datasets"]
     written: Formation = TypeAdapter(Datasets).validate_python(section)
@@ -175,24 +164,98 @@ def _check(repository: Repository, workspace: Workspace, policy: Formation) -> N
         )
 
 
-def _partitions(repository: Repository, parent: str) -> tuple[str, ...]:
+@contextmanager
+def _all_or_nothing(root: Path, pointers: Sequence[str], partition: Path) -> Iterator[None]:
+    """A version that cannot be made leaves no partition, and the pointers as they were.
+
+    (One that is killed leaves them half way; it is run again.)
+    """
+    paths = [root / p for p in (*pointers, VERSION_FILE, LOCK, METRICS)]
+    before = [p.read_text(encoding="utf-8") if p.exists() else None for p in paths]
+    try:
+        yield
+    except DatasetError:
+        partition.unlink(missing_ok=True)
+        for path, text in zip(paths, before, strict=True):
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_text(path, text)
+        raise
+
+
+def _add(
+    workspace: Workspace, plan: Plan, partitions: tuple[str, ...], rows: pd.DataFrame | None
+) -> tuple[str, ...]:
+    """Write the partition of this version; the names of all it reads."""
+    path = in_folder(workspace.reservoir)(plan.id)
+    path.unlink(missing_ok=True)  # of a run that was killed: in no version yet
+    strange = sorted({p.stem for p in path.parent.glob("*.parquet")} - set(partitions))
+    if strange:
+        raise DatasetError(
+            "the folder holds the data of another version",
+            where=str(path.parent),
+            got=f"partition {', '.join(strange)}",
+            expected=f"what {plan.parent or 'no version'} has",
+            do=f"everloop data checkout {plan.parent}" if plan.parent else "move it away",
+        )
+    workspace.reservoir.mkdir(parents=True, exist_ok=True)
+    if rows is None or not len(rows):
+        return partitions
+    add_partition(workspace.reservoir, plan.id, rows)
+    return (*partitions, plan.id)
+
+
+def _send(repository: Repository, parent: str, partitions: Sequence[str], grown: Sequence[str]) -> None:
+    """Bring what is new to the remote, once it is sure that nothing old became something else."""
+    held = folders(repository.root, partitions)
+    with repository.objects() as objects:
+        _check_kept(repository, objects, parent, {f: held[f] for f in grown})
+        objects.send(set(held.values()))
+
+
+def partitions_here(repository: Repository, parent: str) -> tuple[str, ...]:
     """The partitions of the parent version, all of them in the folder."""
     if not parent:
         return ()
-    path = f"dataset/{parent}:data/version.json"
-    (text,) = repository.read(find(repository, parent), ["data/version.json"])
+    path = f"dataset/{parent}:{VERSION_FILE}"
+    (text,) = repository.read(find(repository, parent), [VERSION_FILE])
     partitions = Inputs.from_json(text, path).partitions
-    folder = repository.root / "data" / "reservoir"
-    missing = [p for p in partitions if not (folder / f"{p}.parquet").exists()]
+    folder = repository.root / RESERVOIR
+    here = {p.stem for b in {block(p) for p in partitions} for p in (folder / b).glob("*.parquet")}
+    missing = [p for p in partitions if p not in here]
     if missing:
         raise DatasetError(
             "the folder holds the data of another version",
             where=str(folder),
-            got=f"no partition {', '.join(missing)}",
+            got=f"no partition {', '.join(missing[:3])}{' ...' if missing[3:] else ''}",
             expected=f"everything of {parent}",
             do=f"everloop data checkout {parent}",
         )
     return partitions
+
+
+def _check_kept(
+    repository: Repository, objects: Objects, parent: str, grown: Mapping[str, str]
+) -> None:
+    """The partitions that the parent has of a block are in it as they were."""
+    commit = repository.commit_of(parent) if parent else ""
+    texts = repository.read(commit, [pointer(f) for f in grown]) if commit else []
+    for folder, text in zip(grown, texts, strict=False):
+        if not text:
+            continue  # the block is new
+        before = parse(text)["outs"][0]["md5"]
+        objects.bring([before])
+        kept = objects.listing(grown[folder])
+        changed = [name for name, oid in objects.listing(before).items() if kept.get(name) != oid]
+        if changed:
+            raise DatasetError(
+                "a partition of the reservoir is not as it was written",
+                where=str(repository.root / folder),
+                got=", ".join(changed),
+                expected=f"what {parent} has",
+                do=f"rm {folder}/{changed[0]} && everloop data checkout {parent}",
+            )
 
 
 def _place(champion: Path | None, folder: Path) -> None:
@@ -212,10 +275,9 @@ def _place(champion: Path | None, folder: Path) -> None:
 
 def _check_saved(repository: Repository) -> None:
     """Nothing in data/ that only the folder has."""
-    pointers = [p for p in POINTERS if p.startswith("data/")]
     tags = repository.tags().values()
-    lost = repository.unsaved([*FOLDERS, "data/dataset"])
-    for path in repository.changed(pointers):
+    lost = repository.unsaved([RESERVOIR, CHAMPION, DATASET])
+    for path in repository.changed([p for p in POINTERS if p.startswith("data/")]):
         file = repository.root / path
         known = repository.read_many([f"{commit}:{path}" for commit in tags])
         if file.exists() and file.read_text(encoding="utf-8") not in known:
@@ -227,27 +289,3 @@ def _check_saved(repository: Repository) -> None:
             got=", ".join(lost[:5]),
             do="move it away, or drop it: git checkout -- data && dvc checkout --force",
         )
-
-
-def _version(root: Path, id: str, commit: str, texts: list[str]) -> DatasetVersion:
-    """The record of a tagged commit, from its three RECORD files."""
-    where = f"dataset/{id} in {root}"
-    if not all(texts):
-        lacking = [p for p, t in zip(RECORD, texts, strict=True) if not t]
-        raise DatasetError(
-            "a tag is not a dataset version", where=where, got=f"no {', no '.join(lacking)}"
-        )
-    inputs, found = Inputs.from_json(texts[0], where), json.loads(texts[1])
-    outs = yaml.safe_load(texts[2])["stages"][STAGE]["outs"]
-    return DatasetVersion(
-        id=id,
-        as_of=inputs.as_of,
-        policy=found["policy"],
-        seed=inputs.seed,
-        parent=inputs.parent,
-        revision=next(o["md5"] for o in outs if o["path"] == "data/dataset"),
-        commit=commit,
-        rows=found["rows"],
-        labels=found["labels"],
-        schema_hash=found["schema_hash"],
-    )

@@ -63,9 +63,9 @@ def run_tests(
 ) -> TestReport:
     """The candidate against the champion (None for the first model).
 
-    `evaluation` has columns text, label, set ("eval" is the fixed set, "audit" grows) and segments
-    (JSON text). Probes are made from the fixed set only. `more` are results made elsewhere
-    (memorization).
+    `evaluation` has columns text, label, set ("eval" is the fixed set, "audit" grows, "recent" lies
+    ahead in time, "regression" has the named collections), round (which collection) and segments (JSON
+    text). Probes are made from the fixed set only. `more` are results made elsewhere (memorization).
     """
     fixed = evaluation[evaluation["set"] == "eval"]
     families = suite(fixed, settings.max_probes, settings.seed)

@@ -23,6 +23,7 @@ from pipelines.testing.probes import Probe, change_case, changed, joined, polite
 
 if TYPE_CHECKING:
     from core.models.head import Head
+    from core.models.migrated import Migrated
 
 Embed = Callable[[list[str]], Array]
 FAMILIES = 5  # that need new texts; they share max_probes
@@ -35,7 +36,7 @@ class Contender:
     """A model under test, with what its encoder made of the rows it is tested on."""
 
     version: str
-    head: Head
+    head: Head | Migrated
     embeddings: Array  # (n, dim) of the evaluation rows
     embed: Embed  # embeddings (m, dim) of new texts: the probes
 

@@ -14,6 +14,7 @@ from pipelines.testing.expectations import Answers
 
 LARGE = 0.05  # a segment that loses this much, beyond chance, is worth a warning
 SHOWN = 10
+COLLECTION = "collection."  # how the set of a named collection begins
 
 
 class Sheet:
@@ -33,8 +34,13 @@ class Sheet:
         return compare(self.was_right[mask], self.right[mask])
 
     def sets(self) -> dict[str, Array]:
-        names = sorted(set(self.rows["set"]), key=lambda s: (s != "eval", s))
-        return {name: (self.rows["set"] == name).to_numpy() for name in names}
+        """Which rows each evaluation set has; every named collection is a set of its own."""
+        named = self.rows["set"].astype(object)
+        if "regression" in set(named):
+            ours = named == "regression"
+            named[ours] = COLLECTION + self.rows.loc[ours, "round"].astype(str)
+        names = sorted(set(named), key=lambda s: (s != "eval", s.startswith(COLLECTION), s))
+        return {name: (named == name).to_numpy() for name in names}
 
     def changes(self, mask: Array, *, gained: bool) -> list[dict[str, str]]:
         """The first rows that only one of the two models has right."""

@@ -9,7 +9,9 @@ second, so:
    retrains on a few hundred rows; the point estimate alone would block by luck.
 2. A worse set may be paid for: the sets' differences, each set counting the same, sum to a gain,
    another set's gain is not chance either, and no set loses more than `max_loss`.
-3. Accuracy over all rows is at least `min_accuracy`, and no expectation failed.
+3. A named collection is a set like these that cannot pay: a candidate that is worse on it is stopped,
+   unless the sets that stand for traffic pay for it.
+4. Accuracy over all rows of those sets is at least `min_accuracy`, and no expectation failed.
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.records import TestReport
-from pipelines.testing.compare import Comparison, compare
+from pipelines.testing.compare import Comparison
 from pipelines.testing.expectations import Expectation
-from pipelines.testing.sheet import Sheet
+from pipelines.testing.sheet import COLLECTION, Sheet
 
 if TYPE_CHECKING:
     from pipelines.testing import Testing
 
 CHANCE = 0.1
-NAMES = {"eval": "fixed set", "audit": "audit set"}
+NAMES = {"eval": "fixed set", "audit": "audit set", "recent": "recent set"}
 
 
 def judge(
@@ -37,7 +39,8 @@ def judge(
 ) -> TestReport:
     """All comparisons and expectations as one report; `names` are the candidate and the champion."""
     against = {name: sheet.compare(mask) for name, mask in sheet.sets().items()}
-    together = compare(sheet.was_right, sheet.right)
+    drawn = np.logical_or.reduce([m for n, m in sheet.sets().items() if not n.startswith(COLLECTION)])
+    together = sheet.compare(drawn)  # collections were put together by hand: they say nothing of a mean
     slices = list(sheet.slices())
     blocks = [
         *_accuracy(against, together, settings),
@@ -87,7 +90,13 @@ def _worse(against: dict[str, Comparison], settings: Testing) -> list[str]:
     return [name for name, c in against.items() if c.is_worse(settings.max_drop, CHANCE)]
 
 
+def _drawn(against: dict[str, Comparison]) -> dict[str, Comparison]:
+    """The sets that stand for traffic: what pays."""
+    return {name: c for name, c in against.items() if not name.startswith(COLLECTION)}
+
+
 def _is_paid(against: dict[str, Comparison]) -> bool:
+    against = _drawn(against)
     gains = any(c.difference > 0 and c.p_better < CHANCE for c in against.values())
     return gains and sum(c.difference for c in against.values()) > 0
 
@@ -95,7 +104,7 @@ def _is_paid(against: dict[str, Comparison]) -> bool:
 def _paid(against: dict[str, Comparison], settings: Testing) -> list[str]:
     return [
         f"the loss on the {set_name(name)} is paid for: over the sets, each counting the same, "
-        f"the mean is {np.mean([c.difference for c in against.values()]):+.3f}"
+        f"the mean is {np.mean([c.difference for c in _drawn(against).values()]):+.3f}"
         for name in _worse(against, settings)
     ]
 
@@ -134,6 +143,8 @@ def _kept(expectations: Sequence[Expectation]) -> list[str]:
 
 def set_name(of_set: str) -> str:
     """The name of an evaluation set in words."""
+    if of_set.startswith(COLLECTION):
+        return f"collection {of_set.removeprefix(COLLECTION)}"
     return NAMES.get(of_set, of_set)
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 from core.records import Decision
 from pipelines.triggers.policy import Situation, Trigger, alarms, days
 
+GOES_ON_DAYS = 3  # between two retrains for one alert: what goes on has brought something new by then
+
 
 class Drift(Trigger):
     policy: Literal["drift"]
@@ -20,10 +22,14 @@ class Drift(Trigger):
         new, age = situation.new_labels, days(situation.age)
         if not alerts:
             return self.answer(situation, False, "no drift alert since the last retrain")
-        last = alerts[-1]
+        fresh = [a for a in alerts if a.timestamp > situation.last_retrain]
+        last = (fresh or alerts)[-1]
         evidence = {"alert": last.key, "new_labels": new, "age_days": age}
         if new < self.min_labels:
             reason = f"drift, but only {new} new labels of {self.min_labels} to learn it from"
+            return self.answer(situation, False, reason, **evidence)
+        if not fresh and age < GOES_ON_DAYS:
+            reason = f"drift goes on that the last retrain, {age:.1f} days ago, has answered"
             return self.answer(situation, False, reason, **evidence)
         if age < self.cooldown_days:
             reason = (

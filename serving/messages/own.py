@@ -23,13 +23,13 @@ from serving.messages import shown
 from serving.service import not_storable
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     if not_storable(text):
         raise ValueError("Unicode without NUL characters")
     return text
 
 
-Short = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+Short = Annotated[str, Field(max_length=200), AfterValidator(storable)]
 
 
 class Asker(Section):
@@ -91,7 +91,7 @@ class FeedbackBody(Section):
 
     prediction_id: Short
     kind: Literal["label", "correction", "thumbs"]
-    value: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)] = Field(
+    value: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)] = Field(
         description="the right label, or up | down for thumbs"
     )
     source: Short = Field("", description="who says so")

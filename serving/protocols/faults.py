@@ -6,7 +6,16 @@ import math
 
 from pydantic import ValidationError
 
-from core.errors import BusyError, DataError, EverloopError, LateError, ModelError, StoreError
+from core.errors import (
+    AccessError,
+    BusyError,
+    DataError,
+    EverloopError,
+    LabelError,
+    LateError,
+    ModelError,
+    StoreError,
+)
 
 LONGEST = 80  # characters shown of what a caller sent
 UNION_TAGS = ("one text", "many texts", "list[str]", "list[list[str]]")  # pydantic's, not a caller's
@@ -14,6 +23,10 @@ UNION_TAGS = ("one text", "many texts", "list[str]", "list[list[str]]")  # pydan
 
 class NotFoundError(DataError):
     """Something was named that is not there."""
+
+
+class TooManyError(BusyError):
+    """One source asks more than its share."""
 
 
 class MediaTypeError(DataError):
@@ -26,6 +39,9 @@ def status(fault: EverloopError, mend: int) -> int:
         NotFoundError: 404,
         MediaTypeError: 415,
         DataError: mend,
+        LabelError: 409,
+        AccessError: 403,
+        TooManyError: 429,
         BusyError: 503,
         StoreError: 503,
         ModelError: 503,

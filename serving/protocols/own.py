@@ -53,7 +53,7 @@ def routes(door: Door, store: Store) -> APIRouter:
     @router.post("/v1/predict", **_PREDICT)
     async def predict(call: Call) -> Response:
         """Classify one text or many; always answers a list, in the order of the inputs."""
-        questions = inputs_of(read(PREDICT, await _json(call)))
+        questions = inputs_of(read(PREDICT, await json_body(call)))
         now = door.clock()
         found = await door.answers([_request(q, now, door) for q in questions], call)
         return Response(answers(found), media_type=JSON)
@@ -61,7 +61,7 @@ def routes(door: Door, store: Store) -> APIRouter:
     @router.post("/v1/feedback", **_FEEDBACK)
     async def feedback(call: Call) -> Response:
         """Say what was right. Sending the same feedback again changes nothing."""
-        item = _feedback(read(FEEDBACK, await _json(call)), door.clock())
+        item = _feedback(read(FEEDBACK, await json_body(call)), door.clock())
         if not await run_in_threadpool(door.knows, item.prediction_id):
             raise NotFoundError(
                 "no such prediction",
@@ -103,7 +103,7 @@ class _Route(Direct):
     refuse = staticmethod(refuse)
 
 
-async def _json(call: Call) -> bytes:
+async def json_body(call: Call) -> bytes:
     """The body of a call. A browser may not send JSON to a server that is not its page's own: what
     is not called JSON is refused, or any page could feed a server on its reader's machine."""
     kind = call.headers.get("content-type", "")

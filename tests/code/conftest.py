@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.store import Store
+from core.workspace import Workspace
 from everloop.init import init
 from flows.home import Home, open_home
+from pipelines.datasets.versions import make_version
 from serving.service import Service
 from tests.code.fake_models import Shelf
 from tests.code.inbox import Inbox, listening
+from tests.code.small_versions import ALL, first, plan, second_version
 
 
 @pytest.fixture
@@ -78,3 +82,34 @@ def home(tmp_path: Path) -> Iterator[Home]:
     found.store.set("champion", "1")
     yield found
     found.store.close()
+
+
+@pytest.fixture(scope="session")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with v0001; and below `later`, the same with v0002."""
+    folder = tmp_path_factory.mktemp("made")
+    workspace = init(folder / "one")
+    workspace.params.write_text("datasets:\n  policy: all\n")
+    make_version(workspace, first(), plan(1), ALL, None)
+    shutil.copytree(folder / "one", folder / "two", symlinks=True)
+    second_version(Workspace(folder / "two"))
+    return folder
+
+
+@pytest.fixture
+def one(versions: Path, tmp_path: Path) -> Workspace:
+    return Workspace(shutil.copytree(versions / "one", tmp_path / "one", symlinks=True))
+
+
+@pytest.fixture
+def two(versions: Path, tmp_path: Path) -> Workspace:
+    return Workspace(shutil.copytree(versions / "two", tmp_path / "two", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window; where there is none, such tests are skipped before."""
+    from tests.code.label_reader import browsing
+
+    with browsing() as found:
+        yield found

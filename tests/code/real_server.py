@@ -14,6 +14,7 @@ import uvicorn
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
+from serving.labelling.desk import Labelling
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
@@ -31,11 +32,16 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
 
 
 @contextmanager
-def running(service: Service, store: Store, metrics: Metrics | None = None) -> Iterator[str]:
+def running(
+    service: Service,
+    store: Store,
+    metrics: Metrics | None = None,
+    labelling: Labelling = Labelling(),  # noqa: B008  # it is frozen
+) -> Iterator[str]:
     """The address of a server that answers until the block ends."""
     settings = Serving(max_inputs=100)
     engine = Engine(service, now, metrics or Metrics(), settings)
-    app = create_app(engine, store, now, settings)
+    app = create_app(engine, store, now, settings, labelling)
     with socket.create_server(("127.0.0.1", 0)) as door:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, args=([door],))

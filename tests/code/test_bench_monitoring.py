@@ -2,21 +2,20 @@
 
 import json
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bench.curves import MISSED, Point, Watch, best, curve, delay, false_alarms
+from bench.curves import MISSED, Named, Point, Watch, best, curve, delay, false_alarms, kind_of
 from bench.detectors import answer_of, run, write_job
 from bench.ours import Policy, ours, strength
 from bench.scale import Cost, scale_rows
 from bench.streams import Event, Labelled, Stream, shuffled, weekly
 from core.models.head import fit_head
-from core.records import Signal
 from monitoring import Monitoring
+from monitoring.rule import Drift
 
 DAYS, A_DAY = 24, 60
 NEW = 14  # from this day on "home" is asked for, which nobody trained
@@ -93,15 +92,30 @@ def test_a_curve_runs_from_silence_to_an_alarm_every_day():
     assert (best(points, 0.0), best(points, 60.0), best([], 1.0)) == (0.0, 0.0, MISSED)
 
 
-def test_a_strength_above_one_is_an_alarm():
-    at = datetime(2026, 1, 5, tzinfo=UTC)
-    signals = [
-        Signal("drift.labels", at, at, 0.6, "L1", baseline=0.5),
-        Signal("drift.embeddings", at, at, 0.1, "MMD^2", baseline=0.2),
-        Signal("drift.labels", at, at, 9.0, "L1", baseline=0.5, segment="plan=free"),
+def test_a_strength_is_how_far_the_worst_of_all_signals_is_towards_its_limit(stream):
+    settings = Monitoring(metrics=["mmd", "l1"])
+    quiet, new = (strength(stream.view(day, settings)) for day in (NEW - 1, NEW))
+    assert quiet < 1 < new
+    held = [Drift(v, 0.5, 0.1, 1.0, 100, 0.1) for v in (0.25, 0.5, 0.75, 1.0, 2.0)]
+    assert [d.strength for d in held] == [-0.5, 0.0, 0.5, 1.0, 3.0]
+
+
+def test_a_drift_is_given_the_kind_of_the_first_episode_near_its_start():
+    named = [
+        Named("temporary", 5, 7, 20),
+        Named("instantaneous", 14, None, 20),
+        Named("periodic", 12, None, 20),
     ]
-    assert strength(signals) == pytest.approx(1.2)
-    assert np.isnan(strength([replace(signals[0], value=None)]))
+    kinds = [
+        kind_of(e, named)
+        for e in (
+            EVENTS[0],
+            EVENTS[1],
+            Event("temporary", "oos", 5, 7),
+            Event("gradual", "home", 15, None),
+        )
+    ]
+    assert kinds == ["instantaneous", "periodic", "temporary", ""]
 
 
 def test_a_day_is_a_window_as_the_store_gives_it(stream):

@@ -68,6 +68,29 @@ def test_monitor_looks_and_stores_nothing(own: Path) -> None:
     assert everything(own) == before
 
 
+def test_monitor_writes_data_docs(own: Path) -> None:
+    page = own / "reports" / "quality-2026-01-06T00.html"
+    plain = everloop("monitor", "-w", own, "--now", "2026-01-06")
+    ran = everloop("monitor", "-w", own, "--now", "2026-01-06", "--docs")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"{plain.out}\ndata docs: {page}\n"
+    html = page.read_text(encoding="utf-8")
+    assert "2026-01-05 00:00 to 2026-01-06 00:00 UTC, 40 rows" in html
+    assert "http" not in html
+    js = everloop("monitor", "-w", own, "--now", "2026-01-06", "--docs", "--json")
+    assert (js.code, js.err) == (0, f"data docs: {page}\n")
+    assert json.loads(js.out)["status"] == "healthy: no alert is open"
+
+
+def test_there_is_no_page_where_no_text_is_kept(own: Path) -> None:
+    params = yaml.safe_load((own / "params.yaml").read_text())
+    params["logging"] = {"policy": "profile"}
+    (own / "params.yaml").write_text(yaml.safe_dump(params))
+    ran = everloop("monitor", "-w", own, "--now", "2026-01-06", "--docs")
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1] == "no page: logging.policy is profile, which keeps no text"
+
+
 def test_monitor_as_json(shop: Path) -> None:
     found = json.loads(everloop("monitor", "-w", shop, "--now", "2026-01-06", "--json").out)
     rows = found["signals"][0]

@@ -10,90 +10,25 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from core.errors import DatasetError
-from core.records import DatasetVersion
+from core.texts import normal
 from core.workspace import Workspace
-from everloop.init import init
-from pipelines.datasets.all import All
+from pipelines.datasets.contents import EVALUATION, rows_here, show
+from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import form_dataset, normal, read_inputs
-from pipelines.datasets.reservoir import first_rows, read
-from pipelines.datasets.versions import (
-    Plan,
-    checkout,
-    diff,
-    list_versions,
-    make_version,
-    rows_of,
-    show,
-    version,
-)
+from pipelines.datasets.form import form_dataset, read_inputs
+from pipelines.datasets.history import list_versions, rows_of, version
+from pipelines.datasets.objects import Objects
+from pipelines.datasets.partitions import read
+from pipelines.datasets.versions import checkout, make_version
 from pipelines.datasets.window import Window
-
-START = datetime(2026, 1, 5, tzinfo=UTC)
-ALL = All(policy="all")
-
-
-def rows(texts: list[str], label: str = "card", kind: str = "train", day: float = 0) -> pd.DataFrame:
-    times = [START + timedelta(days=day, minutes=i) for i in range(len(texts))]
-    table = pd.DataFrame({"text": texts, "label": label, "timestamp": times})
-    return first_rows(table, np.ones((len(texts), 4)), kind, "tiny", START)  # type: ignore[arg-type]  # a str
-
-
-def first() -> pd.DataFrame:
-    train = [rows(["my card", "  WHERE is it? ", "lost card"]), rows(["top up"], "top_up")]
-    return pd.concat([*train, rows(["where is it?"], kind="eval")], ignore_index=True)
-
-
-def second() -> pd.DataFrame:
-    audit = rows(["an audit text"], kind="eval", day=1).assign(set="audit")
-    relabelled = first().iloc[[2]].assign(label="lost_card")
-    return pd.concat([rows(["fee?", "An  audit TEXT"], "fee", day=1), relabelled, audit])
-
-
-def plan(n: int) -> Plan:
-    return Plan(f"v{n:04d}", START + timedelta(days=n), seed=n, parent=f"v{n - 1:04d}" if n > 1 else "")
-
-
-def champion(folder: Path, weights: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "head.json").write_text(weights)
-    return folder
-
-
-def second_version(workspace: Workspace) -> DatasetVersion:
-    model = champion(workspace.state / "model", "one")
-    return make_version(workspace, second(), plan(2), ALL, model)
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with v0001; and below `later`, the same with v0002."""
-    folder = tmp_path_factory.mktemp("made")
-    workspace = init(folder / "one")
-    workspace.params.write_text("datasets:\n  policy: all\n")
-    make_version(workspace, first(), plan(1), ALL, None)
-    shutil.copytree(folder / "one", folder / "two", symlinks=True)
-    second_version(Workspace(folder / "two"))
-    return folder
-
-
-@pytest.fixture
-def one(made: Path, tmp_path: Path) -> Workspace:
-    return Workspace(shutil.copytree(made / "one", tmp_path / "one", symlinks=True))
-
-
-@pytest.fixture
-def two(made: Path, tmp_path: Path) -> Workspace:
-    return Workspace(shutil.copytree(made / "two", tmp_path / "two", symlinks=True))
+from tests.code.small_versions import ALL, START, champion, plan, rows, second, second_version
 
 
 def state(workspace: Workspace) -> dict[str, Any]:
@@ -148,7 +83,7 @@ def test_the_stage_gives_the_same_bytes_again(two: Workspace) -> None:
 
 
 def test_no_held_out_text_trains(two: Workspace) -> None:
-    train, held_out = (pd.read_parquet(two.dataset / f"{n}.parquet") for n in ("train", "eval"))
+    train, held_out = rows_here(two), rows_here(two, EVALUATION)
     assert train["text"].tolist() == ["top up", "my card", "lost card", "fee?"]
     assert held_out[["text", "set"]].values.tolist() == [
         ["where is it?", "eval"],
@@ -215,7 +150,7 @@ def test_a_version_shows_its_rows_by_label(two: Workspace) -> None:
 def test_checkout_brings_the_data_and_back(two: Workspace) -> None:
     before = state(two)
     assert checkout(two.root, "v0001").id == "v0001"
-    assert [p.name for p in two.reservoir.iterdir()] == ["v0001.parquet"]
+    assert [p.name for p in two.reservoir.glob("*/*")] == ["v0001.parquet"]
     assert not list(two.champion.iterdir())
     assert read_inputs(two).id == "v0001"
     checkout(two.root, "v0002")
@@ -235,7 +170,9 @@ def test_checkout_fetches_what_only_the_remote_has(two: Workspace) -> None:
 def test_data_that_is_nowhere_is_an_error(two: Workspace) -> None:
     shutil.rmtree(two.root / ".dvc" / "cache")
     shutil.rmtree(two.state / "remote")
-    with pytest.raises(DatasetError, match=r"(?s)neither in the DVC cache nor at the remote.*train"):
+    with pytest.raises(
+        DatasetError, match=r"(?s)neither in the DVC cache nor at the remote.*no object \w+"
+    ):
         rows_of(two.root, "v0001")
     shutil.rmtree(two.dataset)
     with pytest.raises(DatasetError, match="in no version"):
@@ -306,7 +243,7 @@ def test_a_remote_that_does_not_take_the_data_leaves_no_version(one: Workspace) 
     remote = one.state / "remote"
     shutil.rmtree(remote)
     remote.write_text("not a folder")
-    with pytest.raises(DatasetError, match="DVC refuses"):
+    with pytest.raises(DatasetError, match=r"(?s)the remote local refuses.*Not a directory"):
         second_version(one)
     assert [v.id for v in list_versions(one.root)] == ["v0001"]
     remote.unlink()
@@ -335,8 +272,8 @@ def die_after(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "replace", mortal(os.replace))
     monkeypatch.setattr(shutil, "rmtree", mortal(shutil.rmtree))
-    for name in ("git", "track", "push"):
-        monkeypatch.setattr(Repository, name, mortal(getattr(Repository, name)))
+    for kind, name in ((Repository, "_git"), (Repository, "track"), (Objects, "_move")):
+        monkeypatch.setattr(kind, name, mortal(getattr(kind, name)))
 
 
 def killed_then_again(workspace: Workspace, n: int, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -362,11 +299,11 @@ def test_a_killed_version_ends_the_same(
 
 @pytest.mark.slow
 def test_a_version_killed_anywhere_ends_the_same(
-    made: Path, two: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    versions: Path, two: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = state(two)
     for n in range(100):
-        copy = Workspace(shutil.copytree(made / "one", tmp_path / str(n), symlinks=True))
+        copy = Workspace(shutil.copytree(versions / "one", tmp_path / str(n), symlinks=True))
         died = killed_then_again(copy, n, monkeypatch)
         assert state(copy) == expected, f"killed at step {n}"
         if not died:
@@ -400,7 +337,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_datasets import Workspace, second_version
+from tests.code.small_versions import Workspace, second_version
 print("go", flush=True)
 second_version(Workspace(Path({root!r})))
 """
@@ -409,7 +346,7 @@ second_version(Workspace(Path({root!r})))
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.8])
 def test_kill_minus_nine(one: Workspace, two: Workspace, delay: float) -> None:
-    code = KILLED.format(tests=str(Path(__file__).parent), root=str(one.root))
+    code = KILLED.format(tests=str(Path(__file__).parents[2]), root=str(one.root))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -15,7 +15,7 @@ from monitoring.distances import SHARES
 from monitoring.drift import Held, History, Traffic, traffic
 from monitoring.features import IncomparableError
 from monitoring.kinds import DriftEpisode
-from monitoring.rule import Rule, ordinary_days
+from monitoring.rule import Ordinary, Rule, ordinary_days
 from monitoring.shares import shares_drift
 from monitoring.two_sample import classifier_drift
 
@@ -48,8 +48,7 @@ def watch(shares: list[float], seed: int, rows: int = ROWS) -> tuple[list[Traffi
         before = np.concatenate(days[first:day])
         ages = np.repeat(np.arange(day - first, 0, -1), rows)
         found = traffic(window(days[day], day), window(before, first, day), ages, Held(RULE), history)
-        judged = (*history.judged, (found.day.value, found.day.noise))
-        history = History((*history.samples, *found.drawn), found.episodes, judged)
+        history = History((*history.samples, *found.drawn), found.episodes)
         seen.append(found)
         slow = not isinstance(found.week, str) and found.week.alarm
         alarms += [day] if found.day.alarm or slow else []
@@ -94,6 +93,19 @@ def test_what_grows_slowly_is_found_by_its_week_and_named_gradual():
     assert "gradual" in [kind for kind, _, _ in kinds(seen[-1])]
 
 
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_gradual_change_is_one_episode_and_over_when_traffic_has_stood_still(seed):
+    stood = 45
+    growing = [0.0] * 15 + [0.01 * k for k in range(1, 31)] + [0.3] * 20
+    seen, _ = watch(growing, seed=seed, rows=200)
+    [(since, until)] = [(since, until) for kind, since, until in kinds(seen[-1]) if kind == "gradual"]
+    assert 12 <= since <= 25
+    assert stood <= until <= stood + 20
+    assert any("no week was unlike the one before it" in e.reason for e in seen[-1].episodes)
+    bad = [d for d, s in enumerate(seen, 2) if not isinstance(s.week, str) and s.week.alarm]
+    assert bad == list(range(bad[0], until))  # the signal stays bad to the end, and no longer
+
+
 def test_false_alarms_of_stationary_traffic_are_rare():
     fired = [watch([0.0] * 16, seed, rows=60)[1] for seed in range(8)]
     assert sum(map(len, fired)) <= 1  # of 112 days
@@ -104,10 +116,17 @@ def test_what_days_differ_by_themselves_is_learnt_from_quiet_and_from_drifting_d
     rng = np.random.default_rng(5)
     quiet, busy = rng.normal(0.0, 0.1, 28), rng.normal(0.6, 0.4, 28)
     drifting = np.where(np.arange(28) < 5, 9.0, quiet)
-    assert ordinary_days(quiet, noise) == (0.0, 0.0)
-    assert ordinary_days(drifting, noise) == (0.0, 0.0)
-    assert ordinary_days(busy, noise) == pytest.approx((0.6, 0.4), abs=0.15)
-    assert ordinary_days(busy[:6], noise[:6]) == (0.0, 0.0)
+    assert ordinary_days(quiet, noise) == Ordinary(0.0, 0.0, 28)
+    assert ordinary_days(drifting, noise) == Ordinary(0.0, 0.0, 28)
+    found = ordinary_days(busy, noise)
+    assert (found.mean, found.sd) == pytest.approx((0.6, 0.4), abs=0.15)
+    assert ordinary_days(busy[:2], noise[:2]) == Ordinary()
+
+
+def test_a_spread_learnt_of_few_days_counts_for_more():
+    """By Student's t: 6 degrees of freedom at 3.5 standard deviations of normal noise are 6.9."""
+    limits = [Rule(3.5, 0.0).hold(0.0, 0.0, Ordinary(0.0, 1.0, d), 1).threshold for d in (7, 28, 1000)]
+    assert limits == pytest.approx([6.88, 3.98, 3.51], abs=0.01)
 
 
 def one(rows: int, new: float, seed: int = 0) -> Traffic:
@@ -240,6 +259,6 @@ def test_the_store_keeps_samples_apart_and_gives_them_back(tmp_path):
     assert np.array_equal(found[0].embeddings, day.embeddings)
     assert store.samples("minilm", MONDAY + DAY)[0].end == MONDAY + DAY
     assert store.samples("other", MONDAY + 9 * DAY) == []
-    assert store.forget(MONDAY + DAY, "turn") == 0
+    assert store.retire(MONDAY + DAY, "turn") == 0
     assert [s.start for s in store.samples("minilm", MONDAY + 9 * DAY)] == [late.start]
     store.close()

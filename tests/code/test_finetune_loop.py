@@ -11,7 +11,8 @@ from core.models.encoder import Encoder
 from everloop.replay import run
 from flows.home import Home
 from flows.stages import curate, monitor
-from pipelines.datasets.reservoir import embeddings, read
+from pipelines.datasets.partitions import read
+from pipelines.datasets.reservoir import embeddings
 from tests.code.small_loop import job, make_home
 
 pytestmark = pytest.mark.slow

@@ -31,11 +31,25 @@ EVERY = {
     ("POST", "/v2/models/everloop/versions/1/infer"): "predict",
     ("POST", "/endpoints/everloop/invocations"): "predict",
     ("GET", "/api/2.0/endpoints/everloop"): "predict",
+    ("GET", "/v1/label/setup"): "label",
+    ("GET", "/v1/label/next"): "label",
+    ("POST", "/v1/label/votes"): "label",
+    ("DELETE", "/v1/label/votes/1"): "label",
     ("GET", "/metrics"): "admin",
     ("POST", "/v2/repository/models/everloop/load"): "admin",
     ("GET", "/nowhere"): "admin",
 }
-OPEN = ["/health", "/ping", "/ready", "/version", "/v2/health/live", "/v2/health/ready", "/docs"]
+OPEN = [
+    "/label",
+    "/label/app.js",
+    "/health",
+    "/ping",
+    "/ready",
+    "/version",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/docs",
+]
 
 
 @pytest.fixture
@@ -88,7 +102,7 @@ def test_without_any_key_the_server_is_open(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("call", EVERY, ids=" ".join)
-@pytest.mark.parametrize("scope", ["predict", "feedback", "admin"])
+@pytest.mark.parametrize("scope", ["predict", "feedback", "label", "admin"])
 def test_each_scope_opens_its_own_calls_only(
     store: Store, service: Service, call: tuple[str, str], scope: str
 ) -> None:

@@ -32,7 +32,7 @@ def planned(home: Home) -> bool:
 def version_half_made(home: Home) -> bool:
     """The rows of v0002 are written, its tag is not."""
     tag = home.workspace.root / ".git/refs/tags/dataset/v0002"
-    return (home.workspace.reservoir / "v0002.parquet").exists() and not tag.exists()
+    return (home.workspace.reservoir / "v0001/v0002.parquet").exists() and not tag.exists()
 
 
 def registering(models: int) -> Moment:

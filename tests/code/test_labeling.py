@@ -16,7 +16,11 @@ from core.errors import DataError
 from core.records import Annotation, AnnotationTask, Prediction
 from core.store import Store
 from core.tables import Refused
-from pipelines.labeling import Imported, Labeling, Oracle, export_tasks, import_annotations
+from pipelines.labeling import Labeling
+from pipelines.labeling.files import written_as
+from pipelines.labeling.judgements import Imported, take
+from pipelines.labeling.oracle import Oracle
+from pipelines.labeling.tables import read, write
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 OPEN = Labeling()
@@ -56,6 +60,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
+def import_annotations(
+    path: Path, store: Store, settings: Labeling, now: datetime, annotator: str
+) -> Imported:
+    return take(read(path, annotator), store, settings, now)
+
+
 def labelled(tmp_path: Path, *rows: str) -> Path:
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(["prediction_id,label", *rows, ""]), encoding="utf-8")
@@ -65,7 +75,7 @@ def labelled(tmp_path: Path, *rows: str) -> Path:
 @pytest.mark.parametrize("name", ["tasks.csv", "tasks.jsonl"])
 def test_what_is_exported_and_filled_in_is_imported(store: Store, tmp_path: Path, name: str) -> None:
     path = tmp_path / "out" / name
-    assert export_tasks(store.open_tasks(), path) == 3
+    write(store.open_tasks(), path, lines=name == "tasks.jsonl")
     if name == "tasks.csv":
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -91,15 +101,15 @@ def test_what_is_exported_and_filled_in_is_imported(store: Store, tmp_path: Path
 
 def test_exporting_twice_writes_the_same_bytes(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "tasks.csv"
-    export_tasks(store.open_tasks(), path)
+    write(store.open_tasks(), path, lines=False)
     first = path.read_bytes()
-    export_tasks(store.open_tasks(), path)
+    write(store.open_tasks(), path, lines=False)
     assert path.read_bytes() == first
 
 
 def test_exporting_to_an_unknown_kind_of_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"tasks cannot be written so\n.*\n.*got:.*\.xlsx"):
-        export_tasks([], tmp_path / "tasks.xlsx")
+        written_as(tmp_path / "tasks.xlsx", None)
 
 
 def test_importing_twice_changes_nothing(store: Store, tmp_path: Path) -> None:

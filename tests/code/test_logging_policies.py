@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 
 from core.kept import OTHER, Kept
 from core.records import Annotation, AnnotationTask
+from core.schema import VERSION
 from core.store import Store
 from flows import stages
 from flows.log import open_writer
@@ -144,7 +145,7 @@ def test_a_store_of_version_1_gets_what_is_new(store: Store) -> None:
     engine.dispose()
     for i in (1, 2):
         newer = Store(store.url)
-        assert newer.get("schema") == 3
+        assert newer.get("schema") == VERSION
         newer.append([Kept([row(i)], 1, PROFILE.keep([row(i)]).profiles, number=i)], "w")
         assert newer.window(*EVER).rows["kept"].tolist() == [1.0] * (i + 1)
         newer.close()

@@ -20,8 +20,9 @@ from core.store import Store
 from everloop.replay import Replay, run
 from flows.home import Home
 from flows.retrain import retrain
-from pipelines.datasets.reservoir import read
-from pipelines.datasets.versions import list_versions
+from pipelines.datasets.contents import rows_here
+from pipelines.datasets.history import list_versions
+from pipelines.datasets.partitions import read
 from tests.code.small_loop import job, make_home
 
 NOT_COMPARED = ("seconds", "seconds_per_stage", "texts_read")
@@ -99,9 +100,7 @@ def test_audit_rows_never_train(whole: tuple[Home, dict[str, Any]]) -> None:
     rows = read(home.workspace.reservoir)
     audit, train = rows[rows["set"] == "audit"], rows[rows["set"] == "train"]
     assert len(audit) >= 3
-    assert not set(audit["row_id"]) & set(
-        pd.read_parquet(home.workspace.dataset / "train.parquet")["row_id"]
-    )
+    assert not set(audit["row_id"]) & set(rows_here(home.workspace)["row_id"])
     assert train[train["policy"] != "initial"]["propensity"].between(0, 1, inclusive="right").all()
 
 
@@ -158,7 +157,7 @@ def test_frozen_never_retrains(tmp_path: Path) -> None:
 
 def test_a_newer_candidate_ends_the_rollout_under_way(tmp_path: Path) -> None:
     home = make_home(tmp_path / "workspace")
-    run(home, job(days=2))
+    run(home, job(days=2, each_day=44))
     under_way = home.store.live_rollout()
     assert under_way is not None
     for _ in range(2):  # asked twice for the same time, it is done once

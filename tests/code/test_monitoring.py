@@ -18,6 +18,7 @@ from monitoring.alerts import findings
 from monitoring.monitor import observe
 from monitoring.reports import window_report
 from monitoring.signals import SPECS
+from monitoring.signals.collections import COLLECTION
 from monitoring.signals.drift import asked
 from monitoring.view import Model, View
 
@@ -25,7 +26,7 @@ NOW = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
 SETTINGS = Monitoring()
 LABELS = ["refund", "delivery", "invoice"]
-NAMES = [n for n, spec in SPECS.items() if asked(spec, SETTINGS.metrics)]
+NAMES = [n for n, spec in SPECS.items() if asked(spec, SETTINGS.metrics) and spec is not COLLECTION]
 OF_SERVERS = ("system.errors", "system.queue", "system.memory", "system.gpu")  # which know no segments
 
 

@@ -21,6 +21,11 @@ ROOT = Path(__file__).parents[2]
 MADE = ("build", "demo", "replays", "out", "artifacts")
 TEMPLATE = (TEMPLATES / "params.yaml").read_text(encoding="utf-8")
 
+POLICIES = (
+    "random, stratified, least-confidence, margin, entropy, disagreement, predicted-loss, novelty, "
+    "representative, cover, impact, feedback, like-these, mix"
+)
+
 
 def shipped(*suffixes: str) -> list[Path]:
     """The repository's files that end so, and nothing that installing or running it has made."""
@@ -122,16 +127,16 @@ def test_a_value_of_the_wrong_type_or_size(faults: Any, old: str, new: str, faul
 
 
 def test_an_unknown_policy(faults: Any) -> None:
-    assert faults(("policy: margin ", "policy: margins ")) == whole(
-        f"line {line('policy: margin ')}, curation.policy: got 'margins', "
-        "expected one of random, stratified, margin; did you mean 'margin'?"
+    assert faults(("policy: mix ", "policy: mixx ")) == whole(
+        f"line {line('policy: mix ')}, curation.policy: got 'mixx', "
+        f"expected one of {POLICIES}; did you mean 'mix'?"
     )
 
 
 def test_no_policy(faults: Any) -> None:
-    assert faults(("  policy: margin          # random | stratified | margin\n", "")) == whole(
-        f"line {line('curation:')}, curation: no `policy:`, expected one of random, stratified, margin"
-    )
+    assert faults(
+        ("  policy: mix             # of cover alone; all policies are in docs/curation.md\n", "")
+    ) == whole(f"line {line('curation:')}, curation: no `policy:`, expected one of {POLICIES}")
 
 
 def test_a_fault_inside_a_list_of_policies(faults: Any) -> None:
@@ -238,13 +243,15 @@ def test_check_prints_the_strategy_with_its_defaults(tmp_path: Path) -> None:
 
 def test_check_reports_the_faults_and_does_no_work(tmp_path: Path) -> None:
     place = init(tmp_path / "shop")
-    place.params.write_text(TEMPLATE.replace("port: 8000", "prt: 8000").replace("margin ", "magrin "))
+    place.params.write_text(
+        TEMPLATE.replace("port: 8000", "prt: 8000").replace("policy: mix ", "policy: mxi ")
+    )
     before = sorted(place.root.rglob("*"))
     assert refused("check", "-w", place.root) == (
         "error: params.yaml has 2 faults\n"
         f"  - line {line('port:')}, serving.prt: unknown key; did you mean 'port'?\n"
-        f"  - line {line('policy: margin ')}, curation.policy: got 'magrin', "
-        "expected one of random, stratified, margin; did you mean 'margin'?\n"
+        f"  - line {line('policy: mix ')}, curation.policy: got 'mxi', "
+        f"expected one of {POLICIES}; did you mean 'mix'?\n"
         f"  where:    {place.params}\n"
         "  do:       mend the lines above, then: everloop check\n"
     )

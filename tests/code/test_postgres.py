@@ -19,11 +19,39 @@ from core.records import Annotation
 from core.store import Store
 from everloop.replay import run
 from tests.code.small_loop import job, make_home
+from tests.code.test_labelling_api import (
+    test_identical_texts_with_one_label_are_one_example,
+    test_no_embedding_no_example_no_prediction,
+    test_the_nearest_labelled_texts_by_cosine,
+)
 from tests.code.test_logging_policies import (
     test_a_sampled_row_carries_its_chance_into_windows_and_datasets,
     test_a_store_of_version_1_gets_what_is_new,
 )
 from tests.code.test_loop import outcome
+from tests.code.test_queue import (
+    test_a_corrected_label_goes_into_the_next_dataset_and_the_last_one_stays_as_it_was,
+    test_a_label_from_elsewhere_closes_its_task,
+    test_a_label_that_a_dataset_has_is_not_taken_back,
+    test_a_label_that_looks_wrong_waits_for_an_adjudicator_and_is_asked_for_once,
+    test_a_lease_carries_what_an_annotator_needs,
+    test_a_task_is_one_annotators_until_the_lease_is_over,
+    test_a_vote_settles_a_task_that_needs_one,
+    test_a_vote_taken_back_leaves_the_label_that_others_agree_on,
+    test_a_vote_that_was_wrong_is_taken_back,
+    test_an_older_store_learns_which_tasks_are_settled,
+    test_no_two_annotators_get_the_same_task_at_the_same_time,
+    test_of_many_votes_those_that_cannot_be_taken_say_why,
+    test_the_oldest_round_comes_first_then_the_oldest_request,
+    test_the_same_vote_again_is_harmless_and_another_one_replaces_it,
+    test_two_votes_that_agree_settle_a_task_that_needs_two,
+    test_two_votes_that_differ_wait_for_an_adjudicator,
+    test_votes_that_meet_settle_a_task_all_the_same,
+    test_what_is_no_task_cannot_be_judged,
+    test_what_one_skips_another_may_label,
+    test_where_fewer_votes_are_needed_now_what_has_them_is_settled,
+    test_who_comes_late_may_agree_and_not_differ,
+)
 from tests.code.test_retention import (
     test_killed_half_way_it_goes_on_and_counts_on,
     test_old_rows_go_and_those_that_are_wanted_stay,
@@ -40,6 +68,15 @@ from tests.code.test_store import (
     test_two_labels_for_one_prediction_store_nothing,
     test_window_is_half_open_ordered_and_leaves_shadows_out,
 )
+from tests.code.test_weak_labels import (
+    test_no_truth_comes_of_feedback,
+    test_nothing_is_trusted_where_the_bar_is_too_high,
+    test_the_most_trusted_word_counts_then_the_last_one,
+    test_thumbs_up_is_the_answers_own_label_where_it_is_trusted,
+    test_users_make_no_new_class,
+    test_what_is_trusted_trains_with_its_trust_and_without_a_propensity,
+    test_what_people_label_is_theirs,
+)
 from tests.code.test_windows import (
     test_at_most_so_many_rows_are_read_and_always_the_same_ones,
     test_models_of_more_labels_make_rows_of_other_lengths,
@@ -53,24 +90,55 @@ from tests.code.test_writer import (
 )
 
 __all__ = [  # run here too, with this file's `store`
+    "test_a_corrected_label_goes_into_the_next_dataset_and_the_last_one_stays_as_it_was",
+    "test_a_label_from_elsewhere_closes_its_task",
     "test_a_label_reaches_the_window_the_answers_and_one_partition",
+    "test_a_label_that_a_dataset_has_is_not_taken_back",
+    "test_a_label_that_looks_wrong_waits_for_an_adjudicator_and_is_asked_for_once",
+    "test_a_lease_carries_what_an_annotator_needs",
     "test_a_sampled_row_carries_its_chance_into_windows_and_datasets",
     "test_a_store_of_another_version_is_refused",
     "test_a_store_of_version_1_gets_what_is_new",
+    "test_a_task_is_one_annotators_until_the_lease_is_over",
     "test_a_text_is_read_once_for_each_encoder",
+    "test_a_vote_settles_a_task_that_needs_one",
+    "test_a_vote_taken_back_leaves_the_label_that_others_agree_on",
+    "test_a_vote_that_was_wrong_is_taken_back",
+    "test_an_older_store_learns_which_tasks_are_settled",
     "test_at_most_so_many_rows_are_read_and_always_the_same_ones",
+    "test_identical_texts_with_one_label_are_one_example",
     "test_killed_half_way_it_goes_on_and_counts_on",
     "test_logging_again_is_harmless",
     "test_models_of_more_labels_make_rows_of_other_lengths",
+    "test_no_embedding_no_example_no_prediction",
+    "test_no_truth_comes_of_feedback",
+    "test_no_two_annotators_get_the_same_task_at_the_same_time",
+    "test_nothing_is_trusted_where_the_bar_is_too_high",
+    "test_of_many_votes_those_that_cannot_be_taken_say_why",
     "test_old_rows_go_and_those_that_are_wanted_stay",
     "test_once_runs_a_step_once_and_a_killed_step_again",
     "test_records_come_back_as_they_went_in",
     "test_rows_are_stored_and_counted_when_the_future_is_done",
     "test_the_columns_of_a_window",
+    "test_the_most_trusted_word_counts_then_the_last_one",
+    "test_the_nearest_labelled_texts_by_cosine",
     "test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame",
+    "test_the_oldest_round_comes_first_then_the_oldest_request",
     "test_the_rows_with_a_truth",
     "test_the_same_group_again_counts_nothing",
+    "test_the_same_vote_again_is_harmless_and_another_one_replaces_it",
+    "test_thumbs_up_is_the_answers_own_label_where_it_is_trusted",
     "test_two_labels_for_one_prediction_store_nothing",
+    "test_two_votes_that_agree_settle_a_task_that_needs_two",
+    "test_two_votes_that_differ_wait_for_an_adjudicator",
+    "test_users_make_no_new_class",
+    "test_votes_that_meet_settle_a_task_all_the_same",
+    "test_what_is_no_task_cannot_be_judged",
+    "test_what_is_trusted_trains_with_its_trust_and_without_a_propensity",
+    "test_what_one_skips_another_may_label",
+    "test_what_people_label_is_theirs",
+    "test_where_fewer_votes_are_needed_now_what_has_them_is_settled",
+    "test_who_comes_late_may_agree_and_not_differ",
     "test_window_is_half_open_ordered_and_leaves_shadows_out",
 ]
 pytestmark = pytest.mark.postgres

@@ -81,5 +81,5 @@ def test_the_command_shows_it(shop: Home) -> None:
 
 
 def test_it_is_forgotten_with_the_rows(shop: Home, tmp_path: Path) -> None:
-    shop.store.forget(NOW - timedelta(hours=19, minutes=52), "a turn")
+    shop.store.retire(NOW - timedelta(hours=19, minutes=52), "a turn")
     assert [q.request_id for q in shop.store.quarantine()] == ["r9"]

@@ -70,7 +70,7 @@ def test_a_version_checked_out_and_run_again_gives_its_numbers(replayed: Home, p
     assert "Running stage 'testing'" in said
     assert numbers(root) == logged(replayed) != newest
     typed("git checkout -f main", root, path)
-    tracked = "dvc status data/reservoir.dvc data/champion.dvc datasets"
+    tracked = "dvc status data/blocks/*.dvc data/champion.dvc datasets"
     assert typed(tracked, root, path).strip() == "Data and pipelines are up to date."
     assert typed("git status --porcelain -uno", root, path) == ""
 
@@ -91,7 +91,7 @@ def test_a_clone_gives_the_same_numbers(replayed: Home, path: str, tmp_path: Pat
     typed(f"git clone --quiet {root} clone", tmp_path, path)
     clone = tmp_path / "clone"
     remote = f"dvc remote modify --local local url {root}/.everloop/remote"
-    pull = "dvc pull data/reservoir.dvc data/champion.dvc datasets"
+    pull = "dvc pull data/blocks/*.dvc data/champion.dvc datasets"
     typed(f"{remote} && git checkout dataset/{VERSION} && {pull} && dvc repro", clone, path)
     assert numbers(clone) == logged(replayed)
     assert open_home(clone).registry.versions() == []

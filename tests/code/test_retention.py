@@ -40,7 +40,7 @@ def fill(store: Store) -> None:
 
 def test_old_rows_go_and_those_that_are_wanted_stay(store: Store) -> None:
     fill(store)
-    assert store.forget(OLD, "a turn") == 99  # 98 answers and a shadow
+    assert store.retire(OLD, "a turn") == 99  # 98 answers and a shadow
     assert stored(store) == ["r1", "r2", *(f"r{i}" for i in range(100, 200))]
     given = store.feedback(NOW, NOW + timedelta(days=1))
     assert [f.feedback_id for f in given] == ["f1", "f150"]
@@ -53,10 +53,10 @@ def test_killed_half_way_it_goes_on_and_counts_on(
 ) -> None:
     fill(store)
     monkeypatch.setattr(module, "ROWS_AT_A_TIME", 40)
-    assert store._forget_some(OLD, "a turn") == 40
-    assert store.forget(OLD, "a turn") == 99
-    assert store.forget(OLD, "a turn") == 99
-    assert store.forget(OLD, "the next turn") == 0
+    assert store._retire_some(OLD, "a turn") == 40
+    assert store.retire(OLD, "a turn") == 99
+    assert store.retire(OLD, "a turn") == 99
+    assert store.retire(OLD, "the next turn") == 0
 
 
 def test_an_embedding_kept_by_its_text_goes_with_the_text(store: Store) -> None:
@@ -68,14 +68,14 @@ def test_an_embedding_kept_by_its_text_goes_with_the_text(store: Store) -> None:
 
     store.log([row(0), row(150)])
     store.embed(["text 0", "text 150"], "e", encode, "reread")
-    store.forget(OLD, "a turn")
+    store.retire(OLD, "a turn")
     store.embed(["text 0", "text 150"], "e", encode, "reread")
     assert read == ["text 0", "text 150", "text 0"]
 
 
 def test_a_deleted_text_is_not_left_in_the_file(store: Store, tmp_path: Path) -> None:
     store.log([row(i, text=f"a secret {i}") for i in range(50)])
-    store.forget(OLD, "a turn")
+    store.retire(OLD, "a turn")
     store.close()
     assert b"a secret" not in (tmp_path / "store.db").read_bytes()
 
@@ -85,10 +85,10 @@ def test_the_loop_forgets_once_a_turn_and_says_how_many(tmp_path: Path) -> None:
     fill(home.store)
     now = OLD + timedelta(days=1)
     for _ in range(2):
-        stages.forget(home, now)
+        stages.retire(home, now)
     [decision] = home.store.decisions("logging")
     assert decision.reason == "99 predictions are older than 1 days"
     home.store.log([row(7)])
-    stages.forget(home, now)
+    stages.retire(home, now)
     assert "r7" in stored(home.store)
     home.store.close()

@@ -130,3 +130,15 @@ def test_a_topic_closes_once_the_model_that_serves_has_learnt_its_label(home: Ho
     (stored,) = home.store.decisions("monitoring")
     assert stored.verdict == "topic learnt"
     assert open_topics(home) == []
+
+
+def test_what_a_curation_round_may_still_pick_is_not_asked_for(home: Home):
+    follow_topics(home, CHANGED, NOW)
+    (topic,) = candidates(home)
+    times = {m: p.timestamp for m in topic.members if (p := home.store.prediction(m))}
+    until = sorted(times.values())[5]
+    home.store.set("curated_until", until.isoformat())
+    assert ask(home, topic.name, 1000, NOW).tasks == 5
+    assert home.store.task_ids(topic.members) == {m for m, when in times.items() if when < until}
+    home.store.set("curated_until", NOW.isoformat())
+    assert ask(home, topic.name, 1000, NOW).tasks == len(topic.members)

@@ -65,6 +65,39 @@ def test_it_is_the_same_in_any_order():
     assert (once.name, once.examples, once.since) == (again.name, again.examples, again.since)
 
 
+def scattered(window: Window, rows: int) -> Window:
+    """So many rows of the window are doubted, and each is somewhere of its own."""
+    where = np.linspace(0, len(window) - 1, rows).astype(int)
+    embeddings, frame = window.embeddings.copy(), window.rows.copy()
+    embeddings[where] = np.random.default_rng(5).normal(size=(rows, embeddings.shape[1])) * 6
+    frame.loc[where, "score"] = 0.3
+    return replace(window, embeddings=embeddings, rows=frame)
+
+
+def test_a_burst_of_rows_that_are_like_nothing_is_the_topic_other():
+    window = scattered(traffic(), 20)
+    (found,) = topics(view(window), learnt())
+    burst = window.rows["score"] == 0.3
+    assert found.name == "other"
+    assert found.size >= 18
+    assert set(found.prediction_ids) <= set(window.rows["prediction_id"][burst])
+    assert set(found.examples) < set(window.rows["text"][burst])
+    assert "more than usual" in decision(followed([], [found], NOW)[0]).reason
+
+
+def test_as_many_as_every_day_are_no_topic():
+    usual = scattered(traffic(NOW - DAY, 7), 140)
+    assert topics(view(scattered(traffic(), 20), usual), learnt()) == []
+
+
+def test_other_takes_no_other_topic_in_and_is_taken_in_by_none():
+    (other,), (tyre,) = topics(view(scattered(traffic(), 20)), learnt()), topics(CHANGED, learnt())
+    both = followed(followed([], [other], NOW), [replace(tyre, centroid=other.centroid)], NOW + DAY)
+    assert {c.name for c in both} == {"other", tyre.name}
+    again = followed(both, [replace(other, centroid=-other.centroid)], NOW + 2 * DAY)
+    assert {c.name: c.seen for c in again} == {tyre.name: NOW + DAY, "other": NOW + 2 * DAY}
+
+
 def nothing(window: Window) -> Window:
     return replace(window.take(np.zeros(0, dtype=int)), embeddings=np.zeros((0, 0), np.float32))
 

@@ -11,7 +11,8 @@ import pytest
 
 from core.errors import DatasetError
 from pipelines.datasets import reservoir
-from pipelines.datasets.reservoir import SCHEMA, add_partition, first_rows, from_claim, read
+from pipelines.datasets.partitions import SCHEMA, add_partition, read
+from pipelines.datasets.reservoir import first_rows, from_claim
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -78,7 +79,7 @@ def test_no_claimed_rows_are_no_reservoir_rows() -> None:
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     first = add_partition(tmp_path / "a", "v0001", rows("x", "y")).read_bytes()
     assert add_partition(tmp_path / "b", "v0001", rows("x", "y")).read_bytes() == first
-    assert [p.name for p in (tmp_path / "a").iterdir()] == ["v0001.parquet"]
+    assert [p.name for p in (tmp_path / "a" / "v0001").iterdir()] == ["v0001.parquet"]
 
 
 def test_writing_a_partition_again_changes_nothing(tmp_path: Path) -> None:
@@ -127,7 +128,9 @@ def test_embeddings_are_float16_rows() -> None:
 def test_a_truncated_partition_is_named(tmp_path: Path, kept: int) -> None:
     path = add_partition(tmp_path, "v0001", rows("x", "y"))
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DatasetError, match=r"(?s)file is damaged.*v0001\.parquet.*dvc checkout"):
+    with pytest.raises(
+        DatasetError, match=r"(?s)file is damaged.*v0001\.parquet.*everloop data checkout"
+    ):
         read(tmp_path)
 
 
@@ -137,7 +140,8 @@ def test_a_missing_partition_is_named(tmp_path: Path) -> None:
 
 
 def test_a_foreign_parquet_file_is_refused(tmp_path: Path) -> None:
-    pd.DataFrame({"text": ["x"]}).to_parquet(tmp_path / "v0001.parquet")
+    (tmp_path / "v0001").mkdir()
+    pd.DataFrame({"text": ["x"]}).to_parquet(tmp_path / "v0001" / "v0001.parquet")
     with pytest.raises(DatasetError, match=r"(?s)not of the reservoir.*no row_id"):
         read(tmp_path)
 

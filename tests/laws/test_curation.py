@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 
+from core.records import Array, Window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
+from pipelines.curation.pool import HeldOut, Known, Pool
 from tests.laws.windows import START, window
 
 POLICIES = [
@@ -19,18 +23,80 @@ POLICIES = [
 every_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.policy)
 
 
+def one(name: str, **settings: object) -> Curation:
+    """The policy of a name."""
+    kind = type(next(p for p in POLICIES if p.policy == name))
+    return kind.model_validate({"policy": name, **settings})
+
+
+def rich(rows: int = 40, seed: int = 0) -> Pool:
+    """A pool of which everything is known: near-copies, a log that keeps some rows more often, complaints,
+    a topic, a collection, known rows, held-out rows."""
+    w = window(rows, seed=seed)
+    frame, embeddings = w.rows.copy(), w.embeddings.copy()
+    frame.loc[[1, 2], "text"] = ["TEXT  0", "text 0"]  # three that are one
+    embeddings[5] = embeddings[4] * 1.01  # two that are one
+    frame["kept"] = np.where(np.arange(rows) % 3 == 0, 0.5, 1.0)
+    topics = np.full(rows, -1)
+    topics[10:14], topics[20] = 0, 1
+    rng = np.random.default_rng(seed + 1)
+    known = Known(rng.normal(size=(12, 8)), np.array(["a", "b", "c"] * 4, dtype=object))
+    return Pool(
+        replace(w, rows=frame, embeddings=embeddings),
+        known=known,
+        complaints=np.arange(rows) % 7 == 3,
+        topics=topics,
+        collections={"refunds": rng.normal(size=(5, 8))},
+        held_out=HeldOut(["text 30", "elsewhere"], w.embeddings[31:32]),
+    )
+
+
+def of_copies(w: Window) -> Window:
+    """The window, and every row of it again under another id."""
+    twice = w.take(np.tile(np.arange(len(w)), 2))
+    twice.rows["prediction_id"] = [
+        f"{p}-{i >= len(w)}" for i, p in enumerate(twice.rows["prediction_id"])
+    ]
+    return twice
+
+
+def odd_pools() -> dict[str, Pool]:
+    """What a window can look like on a bad day."""
+    w = window(30)
+    constant = replace(w, embeddings=np.ones_like(w.embeddings))
+    broken = w.embeddings.copy()
+    broken[::3], broken[1] = np.nan, 0
+    shares = [p[: 2 + i % 3] for i, p in enumerate(w.probabilities)]
+    one_text = replace(w, rows=w.rows.assign(text="the same"))
+    return {
+        "empty": Pool(window(0)),
+        "one row": Pool(window(1)),
+        "one label": Pool(window(30, labels=1)),
+        "constant embeddings": Pool(constant),
+        "broken embeddings": replace(rich(30), window=replace(w, embeddings=broken)),
+        "no embeddings": Pool(replace(w, embeddings=w.embeddings[:, :0])),
+        "models of several sizes": Pool(replace(w, probabilities=shares)),
+        "nothing but near-copies": Pool(one_text),
+        "all of it held out": Pool(w, held_out=HeldOut(w.rows["text"].tolist(), w.embeddings[:0])),
+        "one label known": Pool(w, known=Known(w.embeddings[:9], np.array(["a"] * 9, dtype=object))),
+    }
+
+
+ODD = odd_pools()
+
+
 @every_policy
 def test_same_round_same_picks_and_another_round_others(policy: Curation) -> None:
-    w = window(200)
-    first = policy.pick(w, 20, "2026-01-06", START)
-    assert policy.pick(w, 20, "2026-01-06", START) == first
-    assert policy.pick(w, 20, "2026-01-07", START) != first
+    for make in (lambda: Pool(window(200)), lambda: rich(200)):
+        first = policy.pick(make(), 20, "2026-01-06", START)
+        assert policy.pick(make(), 20, "2026-01-06", START) == first
+        assert policy.pick(make(), 20, "2026-01-07", START) != first
 
 
 @every_policy
 def test_never_over_budget_never_twice_and_audit_slice_is_there(policy: Curation) -> None:
     for size in (0, 1, 3, 19, 20, 21, 500):
-        tasks = policy.pick(window(size), 20, "r", START)
+        tasks = policy.pick(Pool(window(size)), 20, "r", START)
         ids = [t.prediction_id for t in tasks]
         assert len(ids) == len(set(ids)) <= min(20, size)
         assert len(ids) >= min(20, size) - 2  # a row both draws take is one label
@@ -38,85 +104,240 @@ def test_never_over_budget_never_twice_and_audit_slice_is_there(policy: Curation
 
 
 @every_policy
+@pytest.mark.parametrize("name", ODD)
+def test_works_on_odd_pools(policy: Curation, name: str) -> None:
+    pool = ODD[name]
+    chances = policy.chances(pool, 5)
+    assert (chances > 0).all()
+    assert (chances <= 1 + 1e-9).all()
+    assert chances.sum() == pytest.approx(min(5, len(pool.leaders)))
+    for i in range(5):
+        tasks = policy.pick(pool, 10, f"round {i}", START, for_test=2)
+        assert len(tasks) <= min(10, len(pool))
+        assert all(0 < t.propensity <= 1 for t in tasks)
+        assert tasks or not len(pool)
+
+
+@every_policy
 def test_does_not_mutate_its_input(policy: Curation) -> None:
-    w, same = window(50), window(50)
-    policy.pick(w, 10, "r", START)
-    assert w.rows.equals(same.rows)
-    assert np.array_equal(w.embeddings, same.embeddings)
+    pool, same = rich(50), rich(50)
+    policy.pick(pool, 10, "r", START, for_test=1)
+    assert pool.window.rows.equals(same.window.rows)
+    assert np.array_equal(pool.window.embeddings, same.window.embeddings)
+    assert all(map(np.array_equal, pool.window.probabilities, same.window.probabilities))
+    assert np.array_equal(pool.known.embeddings, same.known.embeddings)
+    assert np.array_equal(pool.topics, same.topics)
+
+
+@every_policy
+def test_probabilities_as_a_matrix_are_those_of_a_list(policy: Curation) -> None:
+    pool = rich(60)
+    matrix = replace(pool.window, probabilities=np.stack(list(pool.window.probabilities)))
+    again = replace(pool, window=matrix)
+    assert policy.pick(again, 12, "r", START) == policy.pick(pool, 12, "r", START)
 
 
 @every_policy
 def test_stored_propensity_is_the_frequency_of_being_picked(policy: Curation) -> None:
-    w, rounds = window(40), 3000
+    """Whatever is drawn: near-copies, what is held out, topics, a log that does not keep all, rows for a
+    test, and an audit slice of 0.7 rows. And so the picks give an unbiased mean of all traffic
+    (Horvitz-Thompson: sum(value / propensity) over the picks is the sum over all rows)."""
+    pool, rounds = rich(), 300
     times: Counter[str] = Counter()
     chance: dict[str, float] = {}
+    value = dict(zip(pool.window.rows["prediction_id"], pool.window.rows["score"], strict=True))
+    sums, audits = [], 0
     for i in range(rounds):
-        for task in policy.pick(w, 10, f"round-{i}", START):
-            times[task.prediction_id] += 1
-            chance[task.prediction_id] = task.propensity
+        tasks = policy.pick(pool, 7, f"round {i}", START, for_test=1)
+        assert len(tasks) <= 7
+        assert all(t.audit == (t.policy == "audit") for t in tasks)
+        times.update(t.prediction_id for t in tasks)
+        chance |= {t.prediction_id: t.propensity for t in tasks}
+        sums.append(sum(value[t.prediction_id] / t.propensity for t in tasks))
+        audits += sum(t.audit for t in tasks)
     assert len(chance) == 40, "every row has a positive chance"
-    for key, propensity in chance.items():
-        sd = (propensity * (1 - propensity) / rounds) ** 0.5
-        assert abs(times[key] / rounds - propensity) < 5 * sd + 1e-9
+    given = np.array(list(chance.values()))
+    off = np.array([times[key] for key in chance]) / rounds - given
+    z = off / np.sqrt(given * (1 - given) / rounds)
+    assert np.abs(z).max() < 4.5
+    assert (z**2).mean() < 2
+    assert abs(np.mean(sums) - sum(value.values())) < 4 * np.std(sums) / rounds**0.5
+    assert abs(audits / rounds - 0.7) < 4 * (0.7 * 0.3 / rounds) ** 0.5
 
 
 @every_policy
-def test_picks_give_an_unbiased_mean_of_all_traffic(policy: Curation) -> None:
-    """Horvitz-Thompson: sum(value / propensity) over the picks is the sum over all rows."""
-    w = window(100)
-    value = w.rows["score"].to_numpy()
-    place = {p: i for i, p in enumerate(w.rows["prediction_id"])}
-    sums = [
-        sum(value[place[t.prediction_id]] / t.propensity for t in policy.pick(w, 20, f"r{i}", START))
-        for i in range(1500)
-    ]
-    error = np.std(sums) / len(sums) ** 0.5
-    assert abs(np.mean(sums) - value.sum()) < 4 * error
+def test_copies_of_every_row_change_nothing(policy: Curation) -> None:
+    """Chances hang on no count of rows: two that are one share what it would have alone."""
+    w, whole = window(40), rich()
+    pool, twice = (Pool(x, known=whole.known, collections=whole.collections) for x in (w, of_copies(w)))
+    both = policy.chances(twice, 6).reshape(2, -1)
+    assert both[0] == pytest.approx(both[1])
+    assert both.sum(axis=0) == pytest.approx(policy.chances(pool, 6), rel=0.02)
 
 
-def test_margin_prefers_hesitation() -> None:
+@every_policy
+def test_no_pick_is_a_near_copy_of_another_or_of_an_audit_row(policy: Curation) -> None:
+    w = window(60)
+    threes = replace(w, rows=w.rows.assign(text=[f"Text {i // 3}" for i in range(60)]))
+    pool = Pool(threes, held_out=HeldOut(["text 0"], w.embeddings[:0]))
+    unit = dict(zip(w.rows["prediction_id"], pool.units, strict=True))
+    for i in range(20):
+        tasks = policy.pick(pool, 12, f"round {i}", START)
+        training = [unit[t.prediction_id] for t in tasks if not t.audit]
+        audit = {unit[t.prediction_id] for t in tasks if t.audit}
+        assert len(set(training)) == len(training)
+        assert not set(training) & (audit | {0})
+
+
+@every_policy
+def test_picks_keep_apart(policy: Curation) -> None:
+    """Of 20 clusters of 15 rows, 20 picks see more than as many draws without regard to place would,
+    given the same chances."""
     w = window(300)
-    margin = next(p for p in POLICIES if p.policy == "margin")
-    picked = {t.prediction_id for t in margin.pick(w, 30, "r", START) if not t.audit}
-    score = w.rows.set_index("prediction_id")["score"]
-    assert score[score.index.isin(picked)].mean() < score.mean() - 0.15
-
-
-def test_stratified_gives_a_rare_segment_its_share() -> None:
-    policy = type(next(p for p in POLICIES if p.policy == "stratified"))(policy="stratified", by="plan")
-    w = window(400)
-    paid = {
-        p for p, s in zip(w.rows["prediction_id"], w.rows["segment.plan"], strict=True) if s == "paid"
-    }
-    share = np.mean(
-        [t.prediction_id in paid for i in range(50) for t in policy.pick(w, 20, f"{i}", START)]
-    )
-    assert 0.4 < share < 0.5  # half of the policy's share, a tenth of the audit slice
+    middle = np.random.default_rng(5).normal(size=(20, 8))[np.arange(300) % 20]
+    pool = Pool(replace(w, embeddings=(middle + 0.15 * w.embeddings).astype(np.float32)))
+    alone = policy.model_copy(update={"audit_share": 0.0})
+    place = {p: i % 20 for i, p in enumerate(w.rows["prediction_id"])}
+    seen = [
+        len({place[t.prediction_id] for t in alone.pick(pool, 20, f"round {i}", START)})
+        for i in range(40)
+    ]
+    chances = alone.chances(pool, 20)
+    of_cluster = np.array([1 - np.prod(1 - chances[c::20]) for c in range(20)])
+    assert np.mean(seen) > of_cluster.sum()
 
 
 @every_policy
 def test_rows_for_a_test_are_uniform_within_the_budget_and_audit_rows_stay(policy: Curation) -> None:
-    """The chance of a row is exact with the third draw too, and without it nothing changes."""
-    w = window(40)
-    assert policy.pick(w, 10, "r", START, for_test=0) == policy.pick(w, 10, "r", START)
-    times: Counter[str] = Counter()
-    chance: dict[str, float] = {}
-    for i in range(2000):
-        tasks = policy.pick(w, 10, f"round-{i}", START, for_test=4)
+    pool = Pool(window(40))
+    assert policy.pick(pool, 10, "r", START, for_test=0) == policy.pick(pool, 10, "r", START)
+    for i in range(20):
+        tasks = policy.pick(pool, 10, f"round-{i}", START, for_test=4)
         assert len(tasks) <= 10
-        assert {t.policy for t in tasks} <= {"audit", "test", policy.policy}
-        assert all(t.audit == (t.policy == "audit") for t in tasks)
-        times.update(t.prediction_id for t in tasks)
-        chance |= {t.prediction_id: t.propensity for t in tasks}
-    assert min(chance.values()) >= 1 - (1 - 1 / 40) * (1 - 4 / 40) - 1e-9
-    for key, propensity in chance.items():
-        sd = (propensity * (1 - propensity) / 2000) ** 0.5
-        assert abs(times[key] / 2000 - propensity) < 5 * sd + 1e-9
+        assert sum(t.policy == "test" for t in tasks) <= 4
+        assert min(t.propensity for t in tasks) >= 1 - (1 - 1 / 40) * (1 - 4 / 40) - 1e-9
 
 
 @every_policy
 def test_a_test_never_takes_more_than_the_policys_part(policy: Curation) -> None:
-    tasks = policy.pick(window(200), 20, "r", START, for_test=50)
+    tasks = policy.pick(Pool(window(200)), 20, "r", START, for_test=50)
     assert len(tasks) <= 20
     assert sum(t.audit for t in tasks) == 2
     assert {t.policy for t in tasks} == {"audit", "test"}
+
+
+@every_policy
+def test_a_new_topic_has_a_floor(policy: Curation) -> None:
+    """Half of the picks for new topics is ten of twenty, though they are three of 300 rows."""
+    topics = np.full(300, -1)
+    topics[[7, 70, 170]] = [0, 0, 1]
+    pool = Pool(window(300), topics=topics)
+    new = set(pool.window.rows["prediction_id"][[7, 70, 170]])
+    heavy = policy.model_copy(update={"new_topics": 0.5, "audit_share": 0.0})
+    found = [{t.prediction_id for t in heavy.pick(pool, 20, f"{i}", START)} >= new for i in range(5)]
+    assert all(found)
+
+
+Share = Callable[[Pool, Array], float]
+
+
+def share_of(policy: Curation, pool: Pool, wanted: Array) -> float:
+    """Share of a policy's chances that rows (n,) bool have."""
+    chances = policy.chances(pool, 10)
+    return float(chances[wanted].sum() / chances.sum())
+
+
+@pytest.mark.parametrize("name", ["margin", "least-confidence", "entropy"])
+def test_uncertainty_prefers_hesitation(name: str) -> None:
+    pool = Pool(window(300))
+    unsure = pool.window.rows["score"].to_numpy() < 0.5
+    assert share_of(one(name), pool, unsure) > 2 * unsure.mean()
+    assert share_of(one(name, sharpness=0.0), pool, unsure) == pytest.approx(unsure.mean())
+
+
+def test_stratified_gives_a_rare_stratum_its_share() -> None:
+    pool = Pool(window(400))
+    paid = (pool.window.rows["segment.plan"] == "paid").to_numpy()
+    even, by_size = one("stratified", by="plan", floor=1e-9), one("stratified", by="plan", evenness=0.0)
+    assert share_of(even, pool, paid) == pytest.approx(0.5)
+    assert share_of(by_size, pool, paid) == pytest.approx(0.1)
+    half = one("stratified", by="plan", evenness=0.5, floor=1e-9)
+    assert share_of(half, pool, paid) == pytest.approx(0.3)
+    assert share_of(one("stratified", by="nobody sent it"), pool, paid) == pytest.approx(0.1)
+
+
+def in_two_places(rows: int = 200, rare: int = 20) -> tuple[Pool, Array]:
+    """A pool in which the first rows lie elsewhere; what is known lies with the others."""
+    w = window(rows)
+    new = np.arange(rows) < rare
+    middles = np.where(new[:, None], np.eye(8)[0], np.eye(8)[1]) * 3
+    embeddings = (middles + 0.3 * w.embeddings).astype(np.float32)
+    known = Known(embeddings[100:130], np.array(["a", "b"] * 15, dtype=object))
+    return Pool(replace(w, embeddings=embeddings), known=known), new
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        one("novelty"),
+        one("representative"),
+        one("representative", by="k-center"),
+        one("stratified", by="cluster", clusters=2),
+    ],
+    ids=["novelty", "facility-location", "k-center", "clusters"],
+)
+def test_diversity_prefers_what_is_not_known(policy: Curation) -> None:
+    pool, new = in_two_places()
+    assert share_of(policy, pool, new) > 4 * new.mean()
+
+
+def test_facility_location_prefers_what_stands_for_many_where_nothing_is_known() -> None:
+    pool, rare = in_two_places()
+    assert (
+        share_of(one("representative"), replace(pool, known=Pool(window(0)).known), rare) < rare.mean()
+    )
+
+
+def test_disagreement_and_predicted_loss_find_where_the_labels_are_mixed() -> None:
+    """In one place each label is clear, in the other it is chance."""
+    rng = np.random.default_rng(3)
+    mixed = rng.random(240) < 0.5
+    label = rng.integers(0, 2, 240)
+    clear = np.eye(8)[2 + label] * 4
+    embeddings = np.where(mixed[:, None], np.eye(8)[0] * 4, clear) + 0.3 * rng.normal(size=(240, 8))
+    w = replace(window(120, labels=2), embeddings=embeddings[120:].astype(np.float32))
+    pool = Pool(w, known=Known(embeddings[:120], np.array(["a", "b"], dtype=object)[label[:120]]))
+    for name in ("disagreement", "predicted-loss"):
+        assert share_of(one(name), pool, mixed[120:]) > 1.3 * mixed[120:].mean()
+
+
+def test_feedback_takes_complaints_first() -> None:
+    complaints = np.arange(200) % 20 == 0
+    pool = Pool(window(200), complaints=complaints)
+    assert share_of(one("feedback"), pool, complaints) > 0.9
+    assert share_of(one("feedback"), Pool(window(200)), complaints) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("by", ["nearest", "classifier"])
+def test_like_these_finds_what_is_like_a_collection(by: str) -> None:
+    pool, new = in_two_places()
+    filled = replace(pool, collections={"odd": pool.window.embeddings[:5], "even": np.eye(8)[1:2]})
+    assert share_of(one("like-these", by=by, collection="odd"), filled, new) > 5 * new.mean()
+
+
+def test_like_these_says_which_collections_there_are() -> None:
+    from core.errors import DataError
+
+    policy = one("like-these", collection="refund")
+    with pytest.raises(
+        DataError, match=r"no collection of this name[\s\S]*refund[\s\S]*one of refunds"
+    ):
+        policy.pick(rich(), 5, "r", START)
+
+
+def test_impact_is_the_norm_of_the_gradient() -> None:
+    w = window(20)
+    p = np.stack(list(w.probabilities))
+    best = np.eye(4)[p.argmax(axis=1)]
+    whole = np.einsum("ni,nj->nij", p - best, w.embeddings)
+    assert one("impact").worth(Pool(w)) == pytest.approx((whole**2).sum(axis=(1, 2)), rel=1e-4)

@@ -9,17 +9,26 @@ import pandas as pd
 import pytest
 
 from pipelines.datasets.all import All
+from pipelines.datasets.class_balanced import ClassBalanced
 from pipelines.datasets.mixed import Mixed
 from pipelines.datasets.policy import Formation
 from pipelines.datasets.reservoir import first_rows
+from pipelines.datasets.sample import Sample
 from pipelines.datasets.window import Window
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-POLICIES = [
+NEWEST = [  # whatever they drop, it is not what is newest
     All(policy="all"),
     Window(policy="window", days=3),
     Mixed(policy="mixed", days=3, replay_share=0.5),
     Mixed(policy="mixed", days=3, replay_share=0.0),
+]
+POLICIES = [
+    *NEWEST,
+    Sample(policy="sample", rows=40),
+    Sample(policy="sample", rows=1000),
+    ClassBalanced(policy="class-balanced", per_label=7),
+    ClassBalanced(policy="class-balanced", per_label=1000),
 ]
 
 
@@ -40,7 +49,7 @@ AS_OF = START + timedelta(days=9)
 @pytest.mark.parametrize("policy", POLICIES, ids=repr)
 def test_laws_of_formation(policy: Formation) -> None:
     """A subset, in order, of unchanged rows; the same for the same seed, whatever the order of the
-    rows; empty from empty; the input is left alone; what is newest always trains."""
+    rows; empty from empty; the input is left alone; the only row there is always trains."""
     given = many()
     before = given.copy(deep=True)
     kept = policy.form(given, AS_OF, 3)
@@ -53,7 +62,47 @@ def test_laws_of_formation(policy: Formation) -> None:
     assert policy.form(given.iloc[:0], AS_OF, 3).empty
     newest = given.iloc[[-1]]
     pd.testing.assert_frame_equal(policy.form(newest, AS_OF, 3), newest)
-    assert set(given["row_id"].iloc[-29:]) <= set(kept["row_id"])
+
+
+@pytest.mark.parametrize("policy", NEWEST, ids=repr)
+def test_what_is_newest_trains(policy: Formation) -> None:
+    given = many()
+    assert set(given["row_id"].iloc[-29:]) <= set(policy.form(given, AS_OF, 3)["row_id"])
+
+
+@pytest.mark.parametrize("size", [1, 40, 90, 91])
+def test_sample_has_its_size_and_smaller_ones_are_inside_larger_ones(size: int) -> None:
+    kept = Sample(policy="sample", rows=size).form(many(), AS_OF, 5)
+    assert len(kept) == min(size, 90)
+    assert set(kept.index) <= set(Sample(policy="sample", rows=size + 3).form(many(), AS_OF, 5).index)
+
+
+def test_class_balanced_levels_what_is_common_and_keeps_what_is_rare() -> None:
+    given = many()
+    given["label"] = ["rare"] * 4 + ["some"] * 20 + ["common"] * 66
+    policy = ClassBalanced(policy="class-balanced", per_label=10)
+    kept = policy.form(given, AS_OF, 2)
+    assert kept["label"].value_counts().to_dict() == {"some": 10, "common": 10, "rare": 4}
+    # what one label has does not change what is drawn of another
+    alone = policy.form(given[given["label"] == "common"], AS_OF, 2)
+    assert set(alone["row_id"]) == set(kept.loc[kept["label"] == "common", "row_id"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "share"),
+    [
+        (Sample(policy="sample", rows=30), 30 / 90),
+        (ClassBalanced(policy="class-balanced", per_label=30), 30 / 90),
+    ],
+    ids=repr,
+)
+def test_draws_are_uniform_and_new_with_each_seed(policy: Formation, share: float) -> None:
+    given, times = many(), np.zeros(90)
+    for seed in range(200):
+        times[policy.form(given, AS_OF, seed).index] += 1
+    assert times.mean() / 200 == pytest.approx(share)
+    spread = (share * (1 - share) / 200) ** 0.5
+    assert (abs(times / 200 - share) < 4 * spread).all()
 
 
 def test_all_keeps_all() -> None:

@@ -12,6 +12,7 @@ from core.kept import merged
 from core.records import Prediction, Window
 from monitoring.accuracy import plain, weighted
 from pipelines.curation.margin import Margin
+from pipelines.curation.pool import Pool
 from pipelines.logging import LoggingPolicy
 from pipelines.logging.policy import Logging
 from pipelines.logging.sample import Sample
@@ -97,7 +98,7 @@ def test_accuracy_is_that_of_all_traffic_though_doubtful_answers_are_always_kept
     audit, ipw, naive, even = [], [], [], []
     for seed in range(250):
         kept = sampled(traffic, policy, seed)
-        tasks = curation.pick(kept, 60, f"round {seed}", START)
+        tasks = curation.pick(Pool(kept), 60, f"round {seed}", START)
         chance = dict(zip(kept.rows["prediction_id"], kept.kept, strict=True))
         audit.append(plain(np.array([of[t.prediction_id] for t in tasks if t.audit])).value)
         total = np.array([t.propensity * chance[t.prediction_id] for t in tasks])

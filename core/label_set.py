@@ -1,0 +1,192 @@
+"""The label set of a workspace over time: data/labels.json, a list of operations that only grows.
+
+    everloop label set merge card_lost card_stolen --into card_gone
+
+Version n is what the first n operations make of the labels that were declared, or came up by
+themselves. A name that is gone is never used again, so what an old label is called today does not
+depend on when it was given, and data of any age can be read forward.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+from core.errors import LabelError
+
+FILE = "data/labels.json"
+Kind = Literal["add", "merge", "split", "retire"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One decision. add, retire: `labels`. merge: `labels` into one. split: one label into several."""
+
+    op: Kind
+    labels: tuple[str, ...]
+    into: tuple[str, ...] = ()
+    at: str = ""  # ISO 8601
+    by: str = ""
+    why: str = ""
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The names that it ends."""
+        return () if self.op == "add" else tuple(x for x in self.labels if x not in self.into)
+
+    def to_text(self) -> str:
+        """
+        >>> Operation("merge", ("a", "b"), ("c",)).to_text()
+        'merge a, b into c'
+        """
+        into = f" into {', '.join(self.into)}" if self.into else ""
+        return f"{self.op} {', '.join(self.labels)}{into}"
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """
+    >>> merged, retired = Operation("merge", ("lost", "stolen"), ("gone",)), Operation("retire", ("x",))
+    >>> labels = LabelSet((merged, retired))
+    >>> labels.version, labels.now("lost"), labels.now("x"), labels.now("fee")
+    (2, 'gone', None, 'fee')
+    """
+
+    operations: tuple[Operation, ...] = ()
+
+    @property
+    def version(self) -> int:
+        return len(self.operations)
+
+    @property
+    def mark(self) -> str:
+        """The version and a hash of its operations; "" before the first."""
+        plain = json.dumps([asdict(o) for o in self.operations], sort_keys=True)
+        return (
+            f"{self.version}:{hashlib.sha256(plain.encode()).hexdigest()[:16]}" if self.version else ""
+        )
+
+    def at(self, mark: str) -> LabelSet:
+        """The label set as it was at a mark. Raises LabelError when the file has another past."""
+        past = LabelSet(self.operations[: int(mark.partition(":")[0] or 0)])
+        if past.mark != mark:
+            raise LabelError(
+                "the label set is not the one that the dataset was made under",
+                where=FILE,
+                got=past.mark,
+                expected=mark,
+                do=f"git log -p {FILE}: operations may be added to it, never changed",
+            )
+        return past
+
+    @cached_property
+    def _ends(self) -> dict[str, Operation]:
+        return {name: o for o in self.operations for name in o.gone}
+
+    def now(self, label: str) -> str | None:
+        """What a label of any time is called; None for one that was retired, or split."""
+        while end := self._ends.get(label):
+            if end.op != "merge":
+                return None
+            label = end.into[0]
+        return label
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Every name that is gone and was merged: what it is called."""
+        return {name: new for name in self._ends if (new := self.now(name)) is not None}
+
+    def refusal(self, label: str) -> str:
+        """Why a label cannot be given any more, or ""; one that was merged can, under its new name."""
+        while end := self._ends.get(label):
+            if end.op == "retire":
+                return f"'{label}' was retired" + (f": {end.why}" if end.why else "")
+            if end.op == "split":
+                return f"'{label}' was split: say which of {', '.join(end.into)}"
+            label = end.into[0]
+        return ""
+
+    def current(self, names: Iterable[str]) -> list[str]:
+        """The labels there are, sorted: of these names what is left, and what operations brought."""
+        brought = (x for o in self.operations for x in (o.labels if o.op == "add" else o.into))
+        return sorted({now for x in (*names, *brought) if (now := self.now(x)) is not None})
+
+    def after(self, change: Operation, names: Iterable[str]) -> LabelSet:
+        """With one more operation; `names` are the labels known besides. Raises LabelError."""
+        if fault := _fault(self, change, set(self.current(names))):
+            what, got, expected = fault
+            raise LabelError(what, where=FILE, got=got, expected=expected, do="everloop label set show")
+        return LabelSet((*self.operations, change))
+
+    @staticmethod
+    def load(root: Path) -> LabelSet:
+        """The label set of a workspace; without a file, version 0. Raises LabelError for a bad file."""
+        path = root / FILE
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            found = [
+                Operation(**{**o, "labels": tuple(o["labels"]), "into": tuple(o.get("into", ()))})
+                for o in raw["operations"]
+            ]
+            if bad := next((o.op for o in found if o.op not in get_args(Kind)), None):
+                raise ValueError(f"operation {bad}")
+            return LabelSet(tuple(found))
+        except FileNotFoundError:
+            return LabelSet()
+        except (OSError, ValueError, TypeError, KeyError) as fault:
+            raise LabelError(
+                "this is no label set",
+                where=str(path),
+                got=str(fault),
+                expected="operations, each with op and labels",
+                do=f"git checkout -- {FILE}",
+            ) from None
+
+    def save(self, root: Path) -> None:
+        """Whole or not at all, and on the disk before it returns."""
+        path = root / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f".{path.name}.{os.getpid()}")
+        text = json.dumps(
+            {"operations": [asdict(o) for o in self.operations]}, indent=1, ensure_ascii=False
+        )
+        with half.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half, path)
+
+
+def _fault(labels: LabelSet, change: Operation, known: set[str]) -> tuple[str, str, str] | None:
+    """What is wrong with a change: what, got, expected."""
+    op, olds, news = change.op, change.labels, change.into
+    named = (*olds, *news)
+    if bad := [x for x in named if not x or x != x.strip()]:
+        return "a label is a name", ascii(bad[0]), "a text without spaces around it"
+    if twice := [x for group in (olds, news) for x in group if group.count(x) > 1]:
+        return "a label twice", twice[0], "different labels"
+    if dead := [x for x in named if x in labels._ends]:
+        return "this name is gone, and is never used again", dead[0], "another name"
+    if op == "add":
+        return ("this label is there", *_both(olds, known)) if set(olds) & known else None
+    if unknown := [x for x in olds if x not in known]:
+        return "there is no such label", unknown[0], ", ".join(sorted(known)[:10]) or "none yet"
+    if op == "merge" and not change.gone:
+        return "nothing is merged", ", ".join(olds), "a label besides the one that stays"
+    if op == "split" and set(olds) & set(news):
+        return "a label cannot be split into itself", olds[0], "new names: its rows are labelled anew"
+    if op == "split" and len(news) < 2:
+        return "one label is no split", ", ".join(news), "two or more; everloop label set merge renames"
+    if op == "retire" and not known - set(olds):
+        return "no label would be left", ", ".join(olds), "one at least"
+    return None
+
+
+def _both(olds: Iterable[str], known: set[str]) -> tuple[str, str]:
+    return ", ".join(sorted(set(olds) & known)), "a new name"

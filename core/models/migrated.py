@@ -1,0 +1,40 @@
+"""A head that learnt an older label set, answering in today's labels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.label_set import LabelSet
+from core.models.head import Head
+from core.records import Array
+
+
+class Migrated:
+    """Merged labels are as likely as all of their parts together; retired ones are not answered, and
+    the others share their probability; one that was split is answered as before, which is wrong.
+
+    A sum of softmax columns is no softmax of any one weight, so the head is asked first: the answer is
+    exact, and the model's files stay what they were.
+    """
+
+    def __init__(self, head: Head, labels: LabelSet) -> None:
+        self._head = head
+        split = {o.labels[0] for o in labels.operations if o.op == "split"}
+        called = [labels.now(x) or (x if x in split else None) for x in head.labels]
+        self.labels = sorted({x for x in called if x is not None})
+        if not self.labels:  # all it knows was retired
+            called, self.labels = list(head.labels), list(head.labels)
+        place = {name: i for i, name in enumerate(self.labels)}
+        self._sum = np.zeros((len(called), len(self.labels)), np.float32)
+        for i, name in enumerate(called):
+            if name is not None:
+                self._sum[i, place[name]] = 1
+
+    def probabilities(self, embeddings: Array) -> Array:
+        """(m, dim) of any float -> (m, n_labels) float32, each row of sum 1."""
+        kept = self._head.probabilities(embeddings) @ self._sum
+        total = kept.sum(axis=1, keepdims=True)
+        shares: Array = np.divide(
+            kept, total, out=np.full_like(kept, 1 / kept.shape[1]), where=total > 0
+        )
+        return shares

@@ -1,0 +1,162 @@
+"""everloop data, the part about where the bytes are: verify, push, pull, gc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from everloop.commands.options import WorkspaceOption
+
+if TYPE_CHECKING:
+    from flows.home import Home
+    from pipelines.datasets.remote import Moved
+    from pipelines.datasets.verify import Check
+
+Versions = Annotated[list[str] | None, typer.Argument(help="Versions, as v0003; all unless named.")]
+Remote = Annotated[
+    str | None, typer.Option(help="A remote as `dvc remote list` names it; else the default one.")
+]
+
+
+def verify(
+    versions: Versions = None,
+    remote: Remote = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read and hash what lies at the remote, too.")
+    ] = False,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Prove that tag, DVC hashes, objects and manifest of versions agree.
+
+    Every object of the cache is hashed anew. Exit code 1 when something is wrong.
+
+    Example: everloop data verify v0003 --deep
+    """
+    from flows.home import open_home
+    from pipelines.datasets.verify import verify as look
+
+    home = open_home(workspace)
+    checks = look(home.workspace.root, versions or (), remote, deep, _recorded(home))
+    if not checks:
+        typer.echo("no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv")
+    for check in checks:
+        typer.echo(_told(check))
+    if any(check.faults for check in checks):
+        raise typer.Exit(1)
+
+
+def _recorded(home: Home) -> dict[str, str]:
+    """The commits that the loop noted for the versions it made."""
+    made = home.store.results("datasets/")
+    return {key.removeprefix("datasets/"): str(result["commit"]) for key, result in made.items()}
+
+
+def _told(check: Check) -> str:
+    there = f", {check.only_there} of them only at the remote" if check.only_there else ""
+    what = f"{check.objects} objects, {size(check.bytes)}{there}"
+    if check.faults:
+        return "\n".join([f"{check.id}  NOT WHOLE  {what}", *(f"  {f}" for f in check.faults)])
+    rows = f", {check.rows} rows" if check.rows else ""
+    gone = f"; {check.forgotten}" if check.forgotten else ""
+    return f"{check.id}  whole  {what}{rows}{gone}"
+
+
+def push(versions: Versions = None, remote: Remote = None, workspace: WorkspaceOption = Path()) -> None:
+    """Send versions to a remote: what it has already is not sent again.
+
+    Example: everloop data push --remote backup
+    """
+    from core import workspace as places
+    from pipelines.datasets.remote import push as send
+
+    _say("sent", "to", send(places.find(workspace).root, versions or (), remote))
+
+
+def pull(versions: Versions = None, remote: Remote = None, workspace: WorkspaceOption = Path()) -> None:
+    """Fetch versions from a remote into the DVC cache. data/ stays as it is.
+
+    Example: everloop data pull v0003 --remote backup
+    """
+    from core import workspace as places
+    from pipelines.datasets.remote import pull as fetch
+
+    _say("fetched", "from", fetch(places.find(workspace).root, versions or (), remote))
+    typer.echo("next: everloop data checkout VERSION")
+
+
+def _say(done: str, way: str, moved: Moved) -> None:
+    what = f"{moved.objects} objects" if moved.objects else "nothing: all was there"
+    count = "1 version" if moved.versions == 1 else f"{moved.versions} versions"
+    typer.echo(f"{count}: {done} {what} {way} {moved.remote} ({moved.url})")
+
+
+def gc(
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Give up this version: its tag and what only it needs.")
+    ] = None,
+    remote: Annotated[
+        str | None, typer.Option(help="Clear this remote, too. Others may use it: see the docs.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Remove what no version, branch or folder needs from the DVC cache.
+
+    Versions stay unless they are named. Says what would go, and asks.
+
+    Example: everloop data gc --drop v0001 --yes
+    """
+    from flows.home import open_home
+    from pipelines.datasets.gc import collect, look
+
+    home = open_home(workspace)
+    root = home.workspace.root
+    if drop:
+        _check_not_served(home, drop)
+    found = look(root, drop or (), remote)
+    sides = [("the cache", found.cache), (f"remote {remote}", found.remote)]
+    for where, objects in sides[: 2 if remote else 1]:
+        typer.echo(f"{where}: {len(objects)} objects, {size(sum(objects.values()))} that nothing needs")
+    for id in found.drop:
+        typer.echo(f"tag dataset/{id} goes, too; {id} cannot be brought back")
+    if not (found.cache or found.remote or found.drop):
+        return
+    if not yes and not typer.confirm("Remove it?"):
+        typer.echo("nothing was removed")
+        return
+    collect(root, found)
+    typer.echo("removed")
+
+
+def _check_not_served(home: Home, drop: list[str]) -> None:
+    """What the champion learnt from is still asked for: reference, lineage."""
+    from core.errors import DatasetError
+
+    champion = home.store.get("champion")
+    learnt = {c.dataset for c in home.registry.versions() if c.version == champion}
+    if learnt & set(drop):
+        raise DatasetError(
+            "the model that serves was trained on this version",
+            where=str(home.workspace.root),
+            got=", ".join(sorted(learnt)),
+            expected="a version of no use any more",
+            do="everloop data list",
+        )
+
+
+def size(count: int) -> str:
+    """
+    >>> size(999), size(24_120), size(1_500_000)
+    ('999 B', '24.1 kB', '1.5 MB')
+    """
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return f"{count} B"
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (verify, push, pull, gc):
+        app.command()(command)

@@ -1,0 +1,131 @@
+"""everloop label set: which labels there are, and how that changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from everloop.commands.options import NowOption, WorkspaceOption, at
+
+if TYPE_CHECKING:
+    from core.label_set import Kind
+
+app = typer.Typer(help="Add, merge, split and retire labels.", no_args_is_help=True)
+Labels = Annotated[list[str], typer.Argument(help="The labels.")]
+Why = Annotated[str, typer.Option(help="The reason; it is kept.")]
+By = Annotated[str, typer.Option(help="Who decides.")]
+
+
+@app.command()
+def show(
+    workspace: WorkspaceOption = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The labels there are, and every change so far.
+
+    Example: everloop label set show -w shop
+    """
+    from core.label_set import LabelSet
+    from flows.home import open_home
+    from flows.labels import known_labels
+
+    home = open_home(workspace)
+    labels = LabelSet.load(home.workspace.root)
+    names = labels.current(known_labels(home))
+    if as_json:
+        done = [vars(o) for o in labels.operations]
+        typer.echo(
+            json.dumps({"version": labels.version, "labels": names, "operations": done}, indent=2)
+        )
+        return
+    typer.echo(f"version {labels.version}: {len(names)} labels: {', '.join(names)}")
+    for n, o in enumerate(labels.operations, 1):
+        typer.echo(f"{n:>3}  {o.at[:10]}  {o.by}: {o.to_text()}" + (f" ({o.why})" if o.why else ""))
+
+
+@app.command()
+def add(
+    labels: Labels,
+    workspace: WorkspaceOption = Path(),
+    why: Why = "",
+    by: By = "user",
+    now: NowOption = None,
+) -> None:
+    """Allow new labels. (Where `labeling.labels` is open, giving one is enough.)
+
+    Example: everloop label set add crypto_wallet --why "launched in May"
+    """
+    _change(workspace, "add", labels, [], (by, why), now)
+
+
+@app.command()
+def merge(
+    labels: Labels,
+    into: Annotated[str, typer.Option(help="What they are called from now on.")],
+    workspace: WorkspaceOption = Path(),
+    why: Why = "",
+    by: By = "user",
+    now: NowOption = None,
+) -> None:
+    """Make one label of several, or give one a new name.
+
+    Old rows count under the new name from the next dataset on; datasets of before stay as they were.
+
+    Example: everloop label set merge card_lost card_stolen --into card_gone
+    """
+    _change(workspace, "merge", labels, [into], (by, why), now)
+
+
+@app.command()
+def split(
+    label: Annotated[str, typer.Argument(help="The label that is too wide.")],
+    into: Annotated[list[str], typer.Option(help="A label it becomes; give two or more.")],
+    workspace: WorkspaceOption = Path(),
+    why: Why = "",
+    by: By = "user",
+    now: NowOption = None,
+) -> None:
+    """Make several labels of one.
+
+    Its rows are in no dataset until somebody says which label each has: all of them are under review.
+
+    Example: everloop label set split card --into card_lost --into card_fee
+    """
+    _change(workspace, "split", [label], into, (by, why), now)
+
+
+@app.command()
+def retire(
+    labels: Labels,
+    workspace: WorkspaceOption = Path(),
+    why: Why = "",
+    by: By = "user",
+    now: NowOption = None,
+) -> None:
+    """End labels: nobody can give them, and their rows are in no dataset from the next one on.
+
+    Example: everloop label set retire fax --why "no longer offered"
+    """
+    _change(workspace, "retire", labels, [], (by, why), now)
+
+
+def _change(
+    workspace: Path,
+    kind: Kind,
+    names: list[str],
+    into: list[str],
+    said: tuple[str, str],
+    now: str | None,
+) -> None:
+    from core.label_set import Operation
+    from flows.home import open_home
+    from flows.label_set import change
+
+    asked = Operation(kind, tuple(names), tuple(into), at(now).isoformat(), *said)
+    labels, waiting = change(open_home(workspace), asked)
+    typer.echo(f"label set version {labels.version}: {labels.operations[-1].to_text()}")
+    if kind == "split":
+        typer.echo(f"{waiting} rows wait for a label: everloop label review, or the labelling page")

@@ -1,0 +1,40 @@
+"""The champion on the named collections of the workspace, for monitoring."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core import collections
+from core.errors import DataError
+from core.models.classifier import TextClassifier
+from flows.home import Home
+from monitoring.view import Collected
+
+
+def collected(home: Home, champion: TextClassifier) -> list[Collected]:
+    """Its label for each text of each collection. A broken file is a fault in words, not the end of a
+    scheduled run. Each text is read by an encoder once."""
+    try:
+        files = collections.files(home.workspace.root)
+    except DataError as fault:
+        return [Collected("all", fault=_line(fault))]
+    found = []
+    for name, path in files.items():
+        try:
+            found.append(_answered(home, champion, name, collections.read(path)))
+        except DataError as fault:
+            found.append(Collected(name, fault=_line(fault)))
+    return found
+
+
+def _answered(home: Home, champion: TextClassifier, name: str, rows: pd.DataFrame) -> Collected:
+    encoder, texts = champion.encoder, rows["text"].tolist()
+    read = home.store.embed(texts, encoder.identity, encoder.encode, "testing")
+    best = champion.trained.probabilities(read).argmax(axis=1)
+    labels = np.array(champion.trained.labels, dtype=object)
+    return Collected(name, rows["label"].to_numpy(dtype=object), labels[best])
+
+
+def _line(fault: DataError) -> str:
+    return ": ".join(part for part in (fault.what, fault.got) if part)

@@ -1,0 +1,194 @@
+"""Curation: which requests since the last round get a label.
+
+Everything a policy looks at is read from what is stored: no text is read by an encoder but those of
+named collections, once each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core import collections
+from core.errors import DataError
+from core.records import AnnotationTask, Array, Decision, Window, to_json
+from flows.home import Home
+from flows.situation import situation
+from flows.topics import candidates
+from pipelines.curation.cover import wants
+from pipelines.curation.pacing import USUAL, Account, Look
+from pipelines.curation.policy import TEST, answered
+from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.datasets.contents import TESTED, TRAIN, rows_here
+from pipelines.datasets.layout import MANIFEST
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_TEXTS = "logging.policy is profile: no text is kept, so nothing can be picked for labels"
+DAY = timedelta(days=1)
+MOST_KNOWN = 20_000  # rows the model learnt from that are read
+MOST_HELD_OUT = 5_000  # embeddings of held-out rows, the newest, whose near-copies are not picked
+
+
+def curate(home: Home, now: datetime) -> None:
+    """Pick this round's labels from the requests since the last round, within the daily budget."""
+    if not home.strategy.logging.texts:
+        home.record(Decision(f"curation/{now.isoformat()}", "curation", now, "0 picked", NO_TEXTS))
+        return
+    with home.timed("curation"):
+        home.store.once(f"curation/{now.isoformat()}", lambda: _pick(home, now))
+        home.store.set("curated_until", now.isoformat())
+
+
+def _pick(home: Home, now: datetime) -> dict[str, Any]:
+    policy, store = home.strategy.curation, home.store
+    since = store.get("curated_until")
+    last = datetime.fromisoformat(since) if since else now - DAY
+    pool = gather(home, max(last, now - 7 * DAY), now)
+    account, looks = _paced(home, now)
+    looks.append(Look(now, len(pool), float(wants(pool).sum())))
+    asked = store.picked(last + timedelta(microseconds=1), now)  # by people
+    budget, account = policy.pacing.budget(
+        policy.labels_per_day, (now - last) / DAY, account.less(asked), looks
+    )
+    wanted = home.strategy.triggers.labels_wanted(situation(home, now))
+    tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
+    store.add_tasks(tasks)
+    left = to_json(account.less(len(tasks) - budget))
+    paced = {"budget": budget, "need": looks[-1].need, **left}
+    home.record(_decision(policy.policy, pool, tasks, paced, now))
+    return {"picked": len(tasks)}
+
+
+def _paced(home: Home, now: datetime) -> tuple[Account, list[Look]]:
+    """What the rounds before this one left, and what they saw."""
+    past = home.store.decisions("curation", since=now - USUAL - DAY)
+    past = [d for d in past if d.timestamp < now and "need" in d.evidence]
+    looks = [Look(d.timestamp, d.evidence["requests"], d.evidence["need"]) for d in past]
+    last = past[-1].evidence if past else {}
+    return Account(last.get("saved", 0.0), last.get("due", 0.0)), looks
+
+
+def _decision(
+    name: str, pool: Pool, tasks: list[AnnotationTask], paced: dict[str, Any], now: datetime
+) -> Decision:
+    by_policy = Counter(t.policy for t in tasks)
+    tested = by_policy[TEST]
+    return Decision(
+        key=f"curation/{now.isoformat()}",
+        stage="curation",
+        timestamp=now,
+        verdict=f"{len(tasks)} picked",
+        reason=f"{name}: {len(tasks)} of {len(pool)} requests, "
+        f"{sum(t.audit for t in tasks)} of them for audit"
+        + (f", {tested} for the trigger's test" if tested else ""),
+        evidence={
+            "requests": len(pool),
+            "near_copies": len(pool) - len(pool.leaders),
+            **paced,
+            "picked": len(tasks),
+            "by_policy": dict(by_policy),
+            "answered": answered(pool.window),
+        },
+    )
+
+
+def gather(home: Home, start: datetime, end: datetime) -> Pool:
+    """The candidates of [start, end) and what is known beside them, all of one encoder."""
+    window, encoder = _one_encoder(_sound(home, home.store.window(start, end)))
+    if len(window) == 0:
+        return Pool(window)
+    ids = window.rows["prediction_id"]
+    return Pool(
+        window,
+        known=_known(home, encoder),
+        complaints=ids.isin(home.store.complained(start, end)).to_numpy(dtype=bool),
+        topics=_topics(home, ids.tolist()),
+        collections=_collections(home, encoder),
+        held_out=_held_out(home, encoder),
+    )
+
+
+def _sound(home: Home, window: Window) -> Window:
+    """Without the rows that failed a data quality check: they are not worth a label."""
+    ids = window.rows["request_id"]
+    failed = home.store.quarantined(ids.tolist())
+    return window.take(~ids.isin(failed).to_numpy(dtype=bool)) if failed else window
+
+
+def _one_encoder(window: Window) -> tuple[Window, str]:
+    """The window with the embeddings of its commonest encoder alone, and who that is: those of
+    another encoder lie in another space. Their rows stay, at no place."""
+    encoders = window.rows["encoder"]
+    if encoders.nunique() < 2:
+        return window, str(encoders.iloc[0]) if len(window) else ""
+    common = str(encoders.mode().iloc[0])
+    embeddings = window.embeddings.copy()
+    embeddings[(encoders != common).to_numpy(dtype=bool)] = np.nan
+    return replace(window, embeddings=embeddings), common
+
+
+def _known(home: Home, encoder: str) -> Known:
+    """Rows that the next model learns from and that have an embedding by this encoder: of the newest
+    dataset, evenly drawn if many, and those labelled since."""
+    rows = _stored(home, TRAIN, "label")
+    rows = rows[rows["encoder"] == encoder]
+    rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
+    since = [(label, found) for label, name, found in home.store.untrained() if name == encoder]
+    embeddings = [*rows["embedding"], *(found for _, found in since)]
+    labels = [*rows["label"], *(label for label, _ in since)]
+    return Known(_matrix(embeddings), np.array(labels, dtype=object))
+
+
+def _held_out(home: Home, encoder: str) -> HeldOut:
+    """Rows that evaluate: those of the newest dataset, and audit picks that no dataset has yet."""
+    rows = _stored(home, TESTED, "text")
+    waiting = home.store.audited(MOST_HELD_OUT)
+    found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
+    found = [embedding for _, name, embedding in waiting if name == encoder] + found
+    texts = [*rows["text"], *(text for text, _, _ in waiting)]
+    return HeldOut(texts, _matrix(found[:MOST_HELD_OUT]))
+
+
+def _stored(home: Home, sets: Sequence[str], column: str) -> pd.DataFrame:
+    """A column of the rows of the newest dataset, with their encoder and embedding (float16 bytes)."""
+    import pandas as pd
+
+    columns = [column, "encoder", "embedding"]
+    if not (home.workspace.dataset / MANIFEST).is_file():
+        return pd.DataFrame({c: [] for c in columns}, dtype=object)
+    return rows_here(home.workspace, sets, columns)
+
+
+def _matrix(stored: Iterable[bytes]) -> Array:
+    """(k, dim) float32."""
+    rows = [np.frombuffer(e, dtype=np.float16) for e in stored]
+    return np.stack(rows).astype(np.float32) if rows else np.zeros((0, 0), dtype=np.float32)
+
+
+def _topics(home: Home, prediction_ids: list[str]) -> Array:
+    """(n,) the number of the open new topic that each row is in, -1 where in none."""
+    open_ = [c for c in candidates(home) if c.status == "open"]
+    number = {member: i for i, c in enumerate(open_) for member in c.members}
+    return np.array([number.get(p, -1) for p in prediction_ids], dtype=int)
+
+
+def _collections(home: Home, encoder: str) -> dict[str, Array]:
+    """(k, dim) embeddings of each named collection that can be read; monitoring says which cannot."""
+    found: dict[str, Array] = {}
+    files = collections.files(home.workspace.root)
+    champion = home.registry.load(home.store.champion()).encoder if files else None
+    if champion is None or champion.identity != encoder:
+        return found
+    for name, path in files.items():
+        with suppress(DataError):
+            texts = collections.read(path)["text"].tolist()
+            found[name] = home.store.embed(texts, encoder, champion.encode, "testing")
+    return found

@@ -1,0 +1,238 @@
+"""Forget what somebody wants forgotten: in the log, the reservoir, the caches and on disk.
+
+look() says what would go; forget() notes it (tombstones) and finish() does it: killed anywhere, it is
+finished by the next forget, or by the next retrain before it counts its versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from core import collections
+from core.errors import DatasetError
+from core.records import Prediction, to_json
+from core.texts import normal
+from flows.home import Home
+from flows.state import progress_of
+from pipelines.datasets import erase
+from pipelines.datasets.holders import holders
+from pipelines.datasets.versions import Plan, make_version
+
+Asked = Literal["user", "prediction", "text"]
+PAGES = (".html", ".json", ".jsonl", ".csv")
+LONG = 12  # characters: a shorter text stands on pages that are not about it
+
+
+@dataclass
+class Found:
+    """What a wish means. texts: of the rows, and the one asked for."""
+
+    asked: Asked
+    value: str  # of a user: the key as stored
+    log: list[str] = field(default_factory=list)  # prediction ids
+    reservoir: list[str] = field(default_factory=list)  # row ids
+    texts: set[str] = field(default_factory=set)
+    versions: dict[str, int] = field(default_factory=dict)  # dataset version -> rows of it
+    models: list[str] = field(default_factory=list)  # that learnt from them or were tested on them
+    collections: list[Path] = field(default_factory=list)
+    spool: list[Path] = field(default_factory=list)
+    pages: list[Path] = field(default_factory=list)
+    begun: int = 0  # rows of an earlier wish that was not done
+
+    @property
+    def ids(self) -> list[str]:
+        return sorted({*self.log, *self.reservoir})
+
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.collections or self.spool or self.begun)
+
+
+def look(home: Home, asked: Asked, value: str) -> Found:
+    """What would go. Changes nothing. value: the user's key as stored, a row's id, or a text."""
+    log = home.store.matching(asked, value)
+    texts = {*log.values(), *([value] if asked == "text" else [])}
+    found = Found(asked, value, sorted(log), texts=texts, begun=len(home.store.to_forget()))
+    if _has_versions(home):
+        rows = erase.places(home.workspace)
+        meant = erase.matching(rows, asked, value, list(log))
+        found.reservoir = sorted(set(meant["row_id"]))
+        found.texts |= set(meant["text"])
+        for place in zip(meant["partition"], meant["at"], strict=True):
+            for id in holders(home.workspace.root, [place]).sets:
+                found.versions[id] = found.versions.get(id, 0) + 1
+    made = {str(r["dataset"]): str(r["version"]) for r in _trained(home)}
+    found.models = [made[v] for v in sorted(found.versions) if v in made]
+    found.collections = list(_collections(home, found.texts))
+    found.spool = list(_spool(home, found))
+    found.pages = list(_pages(home, found.texts))
+    return found
+
+
+def forget(home: Home, found: Found, now: datetime) -> str:
+    """Do it; returns the dataset version that was made, "" where none was needed."""
+    if found.reservoir and progress_of(home)["plan"]:
+        raise DatasetError(
+            "a retrain is under way, and its dataset counts on the rows that are there",
+            where=str(home.workspace.root),
+            got=f"{progress_of(home)['plan']['id']} is not done",
+            do="everloop retrain (it goes on), then again",
+        )
+    for path in found.collections:
+        _drop_from_collection(path, found.texts)
+    for path in found.pages:
+        path.unlink(missing_ok=True)
+    found.spool = _drop_from_spool(found)
+    home.store.bury(found.ids, found.asked, now)
+    return finish(home, now, found.texts)
+
+
+def finish(home: Home, now: datetime, texts: Collection[str] = ()) -> str:
+    """Do what is noted: reservoir and a new version first, since they tell what is left to do."""
+    ids, made = home.store.to_forget(), ""
+    home.store.erase([], {*texts, *home.store.texts_of(ids).values()})
+    if ids and _has_versions(home):
+        rows = erase.places(home.workspace)
+        mine = rows[rows["row_id"].isin(ids)]
+        home.store.erase([], mine["text"])  # the reservoir may be the last to know them
+        made = _rebuild(home, ids, bool(len(mine)), now)
+        erase.purge(home.workspace)
+    home.store.erase(ids, [])
+    home.store.forgotten(ids)
+    return made
+
+
+def _rebuild(home: Home, ids: Collection[str], there: bool, now: datetime) -> str:
+    """Blank the rows, and make the version that knows of it. Its number is noted first: the next
+    retrain takes the one after it."""
+    under_way = home.store.get("forgetting")
+    if under_way is None:
+        if not there:
+            return ""
+        number = progress_of(home)["done"] + 1
+        under_way = {"id": f"v{number:04d}", "as_of": now.isoformat(), "rows": len(ids)}
+        home.store.set("forgetting", under_way)
+    id, as_of = str(under_way["id"]), datetime.fromisoformat(under_way["as_of"])
+    number = int(id[1:])
+
+    def make() -> dict[str, Any]:
+        rewritten = erase.erase(home.workspace, ids, as_of)
+        reason = "rows were forgotten"
+        plan = Plan(id, as_of, number, f"v{number - 1:04d}", reason)
+        champion = home.registry.path(home.store.champion())
+        policy = home.strategy.datasets
+        version = make_version(home.workspace, None, plan, policy, champion, rewritten)
+        return to_json(version)
+
+    home.store.once(f"datasets/{id}", make)
+    home.store.set("retrains", {**progress_of(home), "done": number})
+    home.store.set("forgetting", None)
+    return id
+
+
+def remains(home: Home, found: Found) -> list[str]:
+    """What is still somewhere, and what to do about it."""
+    lines = []
+    for name, count in (erase.still_there(home.workspace) if _has_versions(home) else {}).items():
+        if count:
+            what = f"{count} old files" if count > 0 else "cannot be asked: it may have old files"
+            do = f"everloop data gc --remote {name} --yes"
+            lines.append(f"remote {name}: {what} with the rows; {do}")
+    if found.models:
+        many = ", ".join(found.models)
+        lines.append(f"models that learnt from the rows or were tested on them: {many}")
+        lines.append("  the next one learns without them: everloop retrain")
+    if found.collections:
+        names = ", ".join(p.name for p in found.collections)
+        lines.append(
+            f"git history of data/collections ({names}): git filter-repo --path FILE --invert-paths"
+        )
+    if found.spool:
+        lines.append(
+            "a server that runs has rows that are not in the store yet: this command again in a minute"
+        )
+    quoting = home.store.mentions(sorted(found.texts)) if found.texts else 0
+    if quoting:
+        lines.append(f"{quoting} decisions quote a text; newer ones replace them")
+    if found.ids:
+        lines.append("backups, clones and exported files are not known here")
+    return lines
+
+
+def _has_versions(home: Home) -> bool:
+    return home.workspace.version_file.exists()
+
+
+def _trained(home: Home) -> list[dict[str, Any]]:
+    return [r for r in home.store.results("training/").values() if "version" in r]
+
+
+def _collections(home: Home, texts: Collection[str]) -> Iterator[Path]:
+    wanted = {normal(t) for t in texts}
+    for path in collections.files(home.workspace.root).values():
+        if wanted & set(collections.read(path)["text"].map(normal)):
+            yield path
+
+
+def _drop_from_collection(path: Path, texts: Collection[str]) -> None:
+    wanted = {normal(t) for t in texts}
+    rows = collections.read(path)
+    collections.write(path, rows[~rows["text"].map(normal).isin(wanted)])
+
+
+def _spool(home: Home, found: Found) -> Iterator[Path]:
+    """Files of answers that are not in the store yet, and hold one that is meant."""
+    from serving.spool import groups, refused
+
+    meant = _meant(found)
+    for form, read in (("*.spool", groups), ("*.refused.jsonl", refused)):
+        for path in sorted(home.workspace.spool.glob(form)):
+            if any(meant(row) for group in read(path) for row in group.rows):
+                yield path
+
+
+def _drop_from_spool(found: Found) -> list[Path]:
+    """What is left of them: files of a server that runs."""
+    from serving.spool import remove, remove_refused
+
+    living = []
+    for path in found.spool:
+        if path.suffix == ".jsonl":
+            remove_refused(path, _meant(found))
+        elif not remove(path, _meant(found)) and path.exists():
+            living.append(path)
+    return living
+
+
+def _meant(found: Found) -> Callable[[Prediction], bool]:
+    ids, texts = {*found.ids, found.value}, {normal(t) for t in found.texts}
+
+    def meant(row: Prediction) -> bool:
+        if found.asked == "user":
+            return row.user_key == found.value
+        return row.prediction_id in ids or (found.asked == "text" and normal(row.text) in texts)
+
+    return meant
+
+
+def _pages(home: Home, texts: Collection[str]) -> Iterator[Path]:
+    """Reports and tables of refused rows that quote a text. They are made for people to look at, and
+    may go."""
+    import html
+    import json
+
+    wanted = [t for t in texts if len(t) >= LONG]
+    forms = {f(t).encode() for t in wanted for f in (str, html.escape, lambda x: json.dumps(x)[1:-1])}
+    folders: Sequence[Path] = (
+        home.workspace.reports,
+        home.workspace.artifacts,
+        home.workspace.quarantine,
+    )
+    for folder in folders if forms else ():
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in PAGES and p.is_file()):
+            content = path.read_bytes()
+            if any(form in content for form in forms):
+                yield path

@@ -1,0 +1,146 @@
+"""Labels of a workspace: tasks out to people, what they say back in, doubts, what datasets take."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.errors import LabelError
+from core.label_set import LabelSet
+from core.models.head import Head
+from core.readers import nearest
+from core.records import Review, uuid7
+from core.tables import EPOCH
+from flows.home import Home
+from flows.label_set import declared, given
+from pipelines.datasets.partitions import read
+from pipelines.datasets.reservoir import embeddings, from_claim
+from pipelines.labeling import argilla, label_studio, tables
+from pipelines.labeling.files import Format, read_as, written_as
+from pipelines.labeling.handout import Answer, Handout
+from pipelines.labeling.judgements import Imported, take
+
+GIVEN = ("train", "eval", "audit")  # sets of rows that somebody labelled one by one
+
+
+def export_tasks(
+    home: Home, path: Path, named: Format | None, now: datetime
+) -> tuple[int, Path | None]:
+    """Write the open tasks in a format; returns how many there are, and where the labelling config is
+    that Label Studio needs. Raises DataError for a format that does not fit the file's name."""
+    form = written_as(path, named)
+    tasks = home.store.open_tasks()
+    if form in ("csv", "jsonl"):
+        tables.write(tasks, path, lines=form == "jsonl")
+        return len(tasks), None
+    given = home.store.known([t.request_id for t in tasks])
+    answers = {p.prediction_id: Answer(p.model_version, p.score) for p in given.values()}
+    closed = declared(home)
+    labels = list(closed or ()) or sorted({*known_labels(home), *(t.predicted for t in tasks)})
+    handout = Handout(project(home, now), tasks, answers, labels, open=closed is None)
+    if form == "argilla":
+        argilla.write(handout, path)
+        return len(tasks), None
+    return len(tasks), label_studio.write(handout, path)
+
+
+def import_labels(
+    home: Home, path: Path, named: Format | None, annotator: str, now: datetime
+) -> Imported:
+    """Take what a file says as votes. Raises DataError when it cannot be used, or is another's."""
+    form = read_as(path, named)
+    if form in ("csv", "jsonl"):
+        found = tables.read(path, annotator)
+    else:
+        reader = label_studio.read if form == "label-studio" else argilla.read
+        found = reader(path, project(home, now), annotator)
+    labels = LabelSet.load(home.workspace.root)
+    return take(found, home.store, home.strategy.labeling, now, labels)
+
+
+def settle(home: Home, prediction_id: str, label: str, annotator: str, now: datetime) -> str:
+    """Adjudicate; returns the label as it is called today. Raises LabelError for a label outside the
+    set, and for what is no task."""
+    closed, label = declared(home), given(home, label)
+    if not label or (closed is not None and label not in closed):
+        near = nearest(label, closed or [])
+        raise LabelError(
+            "a label that was never declared" if label else "an empty label",
+            where=prediction_id,
+            got=f"'{label}'",
+            expected=f"'{near}'" if near else ", ".join(closed or []),
+        )
+    home.store.adjudicate(prediction_id, label, annotator, now)
+    return label
+
+
+def review(home: Home, now: datetime) -> tuple[int, int]:
+    """Look for labels that look wrong among all there are, and put them under review; returns how many
+    are new, and how many labels were looked at: those with an embedding of the commonest encoder."""
+    from pipelines.labeling.suspects import suspects
+
+    rows = labelled(home, now)
+    if not len(rows):
+        return 0, 0
+    same = rows[rows["encoder"] == rows["encoder"].mode()[0]].reset_index(drop=True)
+    found = suspects(embeddings(same), same["label"].tolist())
+    reviews = [
+        Review(str(r["row_id"]), now, str(r["label"]), s.suggested, s.score, str(r["text"]))
+        for s in found
+        for r in [same.iloc[s.row]]
+    ]
+    return home.store.add_reviews(reviews), len(same)
+
+
+def labelled(home: Home, now: datetime) -> pd.DataFrame:
+    """row_id, text, label, encoder and embedding (float16 bytes) of every label: as the reservoir has
+    it, or as it is by now."""
+    columns = ["row_id", "text", "label", "encoder", "embedding"]
+    known = read(home.workspace.reservoir, sets=GIVEN, columns=columns)
+    log = home.store.labelled(EPOCH, now)
+    fresh = log.rows.rename(columns={"prediction_id": "row_id"})
+    fresh["label"] = fresh["truth"]
+    fresh["embedding"] = [e.astype(np.float16).tobytes() for e in log.embeddings]
+    corrected = home.store.labels_of(known["row_id"].tolist())
+    known["label"] = [
+        corrected.get(i, label) for i, label in zip(known["row_id"], known["label"], strict=True)
+    ]
+    new = fresh.loc[~fresh["row_id"].isin(known["row_id"]), columns]
+    return pd.concat([known, new], ignore_index=True) if len(new) else known
+
+
+def project(home: Home, now: datetime) -> str:
+    """What tells this workspace's tasks from another's: made once, and kept in its store."""
+    made = {"id": uuid7(now, str(home.workspace.root.resolve()))}
+    return str(home.store.once("labeling/project", lambda: made)["id"])
+
+
+def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
+    """The rows of a new reservoir partition: labels from the log, and corrections of rows that only the
+    reservoir has. The same rows again whenever it is asked."""
+    trusted, labels = home.strategy.labeling.trusted, known_labels(home)
+    rows = from_claim(home.store.claim(partition, as_of, trusted, labels))
+    corrected = home.store.corrected(partition)
+    if not corrected:
+        return rows
+    before = read(home.workspace.reservoir)
+    before = before[before["row_id"].isin(list(corrected))]
+    before["label"] = [corrected[i][0] for i in before["row_id"]]
+    before["annotator"] = [corrected[i][1] for i in before["row_id"]]
+    return pd.concat([rows, before], ignore_index=True) if len(rows) else before
+
+
+def known_labels(home: Home) -> list[str]:
+    """The declared labels; where they are open, those of the model that serves and of people so far."""
+    closed = home.strategy.labeling.closed
+    names = {*_learnt(home), *home.store.label_names()} if closed is None else closed
+    return LabelSet.load(home.workspace.root).current(names)
+
+
+def _learnt(home: Home) -> list[str]:
+    """The labels of the model that serves; none before the first one is trained."""
+    version = home.store.get("champion")
+    return [] if version is None else Head.load(home.registry.path(str(version))).labels

@@ -1,0 +1,70 @@
+"""The named collections as rows of a dataset version: a candidate is tested on them, and none trains.
+
+They lie in the partitions like all rows, with their embeddings, so a version tests on the collections
+of its day. What was taken out of a file comes again as `out`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from core import collections
+from core.errors import DataError
+from core.records import uuid7
+from core.tables import EPOCH
+from flows.home import Home
+from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.reservoir import first_rows
+
+SET = ("regression",)
+
+
+def regression_rows(home: Home, parent: str, as_of: datetime) -> pd.DataFrame | None:
+    """What changed in data/collections since the parent version ("" for none), as reservoir rows.
+
+    A file that cannot be read leaves its collection as it was; monitoring says what is wrong with it.
+    """
+    before = _before(home, parent)
+    try:
+        files = collections.files(home.workspace.root)
+    except DataError:
+        return None
+    parts, known = [], set(before["row_id"])
+    for name, path in files.items():
+        with suppress(DataError):
+            rows = _named(home, name, collections.read(path), as_of)
+            parts.append(rows[~rows["row_id"].isin(known)])
+            mine = before["round"] == name
+            parts.append(before[mine & ~before["row_id"].isin(rows["row_id"])].assign(set="out"))
+    parts.append(before[~before["round"].isin(list(files))].assign(set="out"))
+    changed = [part for part in parts if len(part)]
+    return pd.concat(changed, ignore_index=True) if changed else None
+
+
+def _before(home: Home, parent: str) -> pd.DataFrame:
+    """Of the tag, not of the folder: a run that was killed may have left its own manifest there."""
+    found = {v.id: v for v in list_versions(home.workspace.root)}.get(parent) if parent else None
+    if found is None or not found.rows.get("regression"):
+        return pd.DataFrame({"row_id": [], "round": []}, dtype=object)
+    return rows_of(home.workspace.root, parent, SET)
+
+
+def _named(home: Home, name: str, rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    encoder = home.encoder
+    read = home.store.embed(rows["text"].tolist(), encoder.identity, encoder.encode, "testing")
+    made = first_rows(rows, np.asarray(read), "eval", encoder.identity, as_of)
+    made["row_id"] = [
+        uuid7(EPOCH, "collection", name, text, label)
+        for text, label in zip(rows["text"], rows["label"], strict=True)
+    ]
+    return made.assign(set="regression", policy="collection", round=name, annotator="collection")
+
+
+def with_collections(rows: pd.DataFrame, named: pd.DataFrame | None) -> pd.DataFrame:
+    if named is None:
+        return rows
+    return pd.concat([rows, named[list(rows.columns)]], ignore_index=True) if len(rows) else named

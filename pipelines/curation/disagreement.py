@@ -1,0 +1,56 @@
+"""`disagreement`: requests that heads see differently, each trained on another draw of the labels.
+
+Query by bagging (Abe and Mamitsuka, 1998) with the mutual information of label and head (BALD:
+Houlsby et al., 2011, eq. 2) as worth: the entropy of the heads' mean, less their mean entropy. What
+one head alone finds hard is worth nothing. Drawn instead of cut off.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from core.models.head import Head, fit_head
+from core.records import Array
+from core.rowwise import one_thread, rowwise
+from pipelines.curation.entropy import entropy
+from pipelines.curation.policy import Curation
+from pipelines.curation.pool import Pool
+
+
+class Disagreement(Curation):
+    policy: Literal["disagreement"]
+    heads: int = Field(5, ge=2, le=50, description="heads that are asked")
+
+    def worth(self, pool: Pool) -> Array:
+        with one_thread():
+            heads = _committee(pool, self.heads)
+        if not heads:
+            return np.ones(len(pool))
+        return rowwise(lambda part: _information(heads, part), pool.window.embeddings)
+
+
+def _committee(pool: Pool, count: int) -> list[Head]:
+    """Heads with the same labels, each of a bootstrap of the known rows; none where none is known."""
+    known = pool.known.some(0)
+    labels = np.unique(known.labels)
+    if len(labels) < 2:
+        return []
+    found = []
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        drawn = rng.integers(0, len(known), len(known))
+        here = np.union1d(drawn, np.unique(known.labels, return_index=True)[1])  # no label is lost
+        head = fit_head(known.embeddings[here], known.labels[here].tolist(), seed=seed)
+        found.append(head)
+    return found
+
+
+def _information(heads: list[Head], part: Array) -> Array:
+    """(m,) nats that the label of each row says about which head is right."""
+    said = [head.probabilities(part) for head in heads]
+    whole = sum(said[1:], said[0]) / len(heads)
+    own = sum(entropy(p) for p in said) / len(heads)
+    return np.asarray(np.maximum(entropy(whole) - own, 0.0))

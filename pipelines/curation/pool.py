@@ -1,0 +1,137 @@
+"""What a curation policy looks at: the candidates of a round, and what is known beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from core.models.head import Head
+from core.near import Map, mapped, near_any, units
+from core.records import Array, Window
+from core.texts import normal
+
+MOST = 4000  # known rows that a policy learns from
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Rows whose truth is known: what the champion's dataset trains on."""
+
+    embeddings: Array  # (m, dim) of any float
+    labels: Array  # (m,) texts
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def some(self, seed: int, most: int = MOST) -> Known:
+        """At most so many of the rows, evenly drawn."""
+        if len(self) <= most:
+            return self
+        few = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
+        return Known(self.embeddings[few], self.labels[few])
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Rows that evaluate: their near-copies do not train."""
+
+    texts: Sequence[str]
+    embeddings: Array  # (k, dim) of any float, as far as they can be compared
+
+
+def _nobody() -> Known:
+    return Known(np.zeros((0, 0), np.float32), np.array([], dtype=object))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The candidates of one round; `Pool(window)` is a pool of which nothing else is known.
+
+    What several policies need (`probabilities`, `places`, `units`) is worked out once.
+    """
+
+    window: Window  # the n candidates
+    known: Known = field(default_factory=_nobody)
+    complaints: Array = field(
+        default_factory=lambda: np.zeros(0, bool)
+    )  # (n,) thumbs down, or corrected
+    topics: Array = field(default_factory=lambda: np.zeros(0, int))  # (n,) open new topic, -1 is none
+    collections: dict[str, Array] = field(default_factory=dict)  # name -> (k, dim) of a set of errors
+    head: Head | None = None  # the champion's
+    held_out: HeldOut = field(default_factory=lambda: HeldOut([], np.zeros((0, 0), np.float32)))
+
+    _found: dict[Hashable, Array] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        blank = {"complaints": (False, bool), "topics": (-1, int)}
+        for name, (value, kind) in blank.items():
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self), value, dtype=kind))
+
+    def __len__(self) -> int:
+        return len(self.window)
+
+    def once(self, key: Hashable, make: Callable[[], Array]) -> Array:
+        """What `make` gives, worked out once for each key in the life of the pool."""
+        if key not in self._found:
+            self._found[key] = make()
+        return self._found[key]
+
+    @cached_property
+    def probabilities(self) -> Array:
+        """(n, n_labels) of any float; a row of a model with fewer labels ends in zeros."""
+        given = self.window.probabilities
+        if isinstance(given, np.ndarray):
+            return given
+        whole = np.zeros((len(given), max((len(p) for p in given), default=0)), dtype=np.float32)
+        for row, p in zip(whole, given, strict=True):
+            row[: len(p)] = p
+        return whole
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """(n,) what the fence knows each text by."""
+        return [normal(text) for text in self.window.rows["text"].tolist()]
+
+    @cached_property
+    def places(self) -> Array:
+        """(n, k) float32: where each row lies, in the few directions that tell rows apart best."""
+        return self._map.places(self.window.embeddings)
+
+    def placed(self, embeddings: Array) -> Array:
+        """(m, k) places of other rows (m, dim) of the same encoder."""
+        return self._map.places(embeddings)
+
+    @cached_property
+    def _map(self) -> Map:
+        return mapped(self.window.embeddings)
+
+    @cached_property
+    def units(self) -> Array:
+        """(n,) the number of the group of near-copies that each row is in, from 0 on, none missing."""
+        return units(self.texts, self.window.embeddings, self.places, self._map.close)
+
+    @cached_property
+    def leaders(self) -> Array:
+        """(k,) the first row of each unit."""
+        return np.unique(self.units, return_index=True)[1]
+
+    @cached_property
+    def fenced(self) -> Array:
+        """(n,) bool: near-copies of rows that are held out, and what is in a unit with one."""
+        held = self.held_out
+        same = {normal(text) for text in held.texts}
+        beside = np.array([text in same for text in self.texts], dtype=bool)
+        if len(held.embeddings):
+            where = (self.places, self.placed(held.embeddings))
+            beside |= near_any(self.window.embeddings, held.embeddings, where, self._map.close)
+        return np.asarray((np.bincount(self.units, beside, minlength=1) > 0)[self.units])
+
+    @cached_property
+    def sizes(self) -> Array:
+        """(n,) rows in the unit of each row."""
+        counts: Array = np.bincount(self.units, minlength=1)[self.units]
+        return counts

@@ -1,0 +1,25 @@
+"""`class-balanced`: no label trains on more rows than another, as far as each has them.
+
+Common labels are drawn down; rare ones keep every row. Nothing is repeated or made up.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from pipelines.datasets.policy import Formation, drawn
+
+
+class ClassBalanced(Formation):
+    policy: Literal["class-balanced"]
+    per_label: int = Field(ge=1, description="training rows of each label at most, drawn uniformly")
+
+    def form(self, rows: pd.DataFrame, _as_of: datetime, seed: int, /) -> pd.DataFrame:
+        """A row's luck hangs on its id and the seed, so a label's draw does not change with others."""
+        of_each = rows.groupby("label", sort=False).groups.values()
+        kept = [drawn(rows.loc[index], self.per_label, f"balance/{seed}") for index in of_each]
+        return rows[rows.index.isin([i for index in kept for i in index])].copy()

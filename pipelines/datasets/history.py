@@ -1,0 +1,177 @@
+"""The versions that were made, as git has them. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from core.errors import DatasetError
+from core.records import DatasetVersion
+from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.form import Inputs
+from pipelines.datasets.layout import (
+    CHAMPION,
+    DATASET,
+    LOCK,
+    MANIFEST,
+    METRICS,
+    RESERVOIR,
+    STAGE,
+    VERSION_FILE,
+    block,
+    blocks,
+    parse,
+    pointer,
+)
+from pipelines.datasets.manifest import SETS, Manifest
+from pipelines.datasets.objects import Objects, files_of
+from pipelines.datasets.partitions import Locate
+
+RECORD = (VERSION_FILE, METRICS, LOCK)
+
+
+def list_versions(root: Path) -> list[DatasetVersion]:
+    """Every version of the workspace, oldest first."""
+    repository = Repository(root)
+    tags = repository.tags()
+    texts = repository.read_many([f"{c}:{p}" for c in tags.values() for p in RECORD])
+    n = len(RECORD)
+    return [
+        _version(root, name, commit, texts[i * n : (i + 1) * n])
+        for i, (name, commit) in enumerate(tags.items())
+    ]
+
+
+def version(root: Path, id: str) -> DatasetVersion:
+    """The record of one version."""
+    repository = Repository(root)
+    commit = find(repository, id)
+    return _version(root, id, commit, repository.read(commit, RECORD))
+
+
+def find(repository: Repository, id: str) -> str:
+    """The commit of a version."""
+    commit = repository.commit_of(id)
+    if commit:
+        return commit
+    tags = repository.tags()
+    near = difflib.get_close_matches(id, tags, n=1)
+    known = f"one of {', '.join(list(tags)[:1])} .. {', '.join(list(tags)[-1:])}" if tags else ""
+    raise DatasetError(
+        f"there is no dataset version {id}",
+        where=str(repository.root),
+        expected=(f"{near[0]}, or " if near else "") + known if tags else "none was made yet",
+        do="everloop data list",
+    )
+
+
+def folders(root: Path, partitions: Sequence[str]) -> dict[str, str]:
+    """The folders of the version that is in the workspace: folder -> oid of its listing."""
+    wanted = [*blocks(partitions), CHAMPION]
+    texts = [(root / pointer(f)).read_text(encoding="utf-8") for f in wanted]
+    return _oids(wanted, texts, (root / LOCK).read_text(encoding="utf-8"))
+
+
+def folders_of(repository: Repository, commits: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The same of versions (id -> commit), all with two git commands."""
+    found = repository.read_many([f"{c}:{VERSION_FILE}" for c in commits.values()])
+    inputs = [Inputs.from_json(t, f"dataset/{id}") for id, t in zip(commits, found, strict=True)]
+    wanted = [[*blocks(i.partitions), CHAMPION] for i in inputs]
+    asked = [
+        f"{commit}:{path}"
+        for commit, names in zip(commits.values(), wanted, strict=True)
+        for path in (*map(pointer, names), LOCK)
+    ]
+    texts = iter(repository.read_many(asked))
+    return {
+        id: _oids(names, [next(texts) for _ in names], next(texts), f"dataset/{id}")
+        for id, names in zip(commits, wanted, strict=True)
+    }
+
+
+def _oids(names: Sequence[str], pointers: Sequence[str], lock: str, where: str = "") -> dict[str, str]:
+    try:
+        found = {f: str(parse(t)["outs"][0]["md5"]) for f, t in zip(names, pointers, strict=True)}
+        return {**found, DATASET: _revision(lock)}
+    except (KeyError, TypeError, IndexError, StopIteration, yaml.YAMLError) as fault:
+        raise DatasetError(
+            "a tag is not a dataset version of this Everloop",
+            where=where,
+            got=f"{type(fault).__name__} {fault} in its .dvc files or dvc.lock".splitlines()[0],
+            do="everloop data verify",
+        ) from None
+
+
+def _revision(lock: str) -> str:
+    outs = parse(lock)["stages"][STAGE]["outs"]
+    return str(next(o["md5"] for o in outs if o["path"] == DATASET))
+
+
+class Held:
+    """The data of one version, as objects: nothing of the folder is touched."""
+
+    def __init__(self, objects: Objects, outs: Mapping[str, str]) -> None:
+        self._objects = objects
+        self._files = files_of(objects, {f: o for f, o in outs.items() if f != CHAMPION})
+        listed = self._files[f"{DATASET}/{MANIFEST}"]
+        objects.bring([listed])
+        self.manifest = Manifest.load(objects.path(listed))
+
+    def oid(self, partition: str) -> str:
+        return self._files[f"{RESERVOIR}/{block(partition)}/{partition}.parquet"]
+
+    def bring(self) -> Locate:
+        """Fetch what partitions the cache lacks; where they are."""
+        self._objects.bring(map(self.oid, self.manifest.partitions))
+        return lambda name: self._objects.path(self.oid(name))
+
+    def path(self, oid: str) -> Path:
+        return self._objects.path(oid)
+
+
+@contextmanager
+def opened(root: Path, *ids: str) -> Iterator[list[Held]]:
+    """Versions to read from."""
+    repository = Repository(root)
+    commits = {id: find(repository, id) for id in ids}
+    outs = folders_of(repository, commits)
+    with repository.objects() as objects:
+        yield [Held(objects, outs[id]) for id in ids]
+
+
+def rows_of(
+    root: Path, id: str, sets: Sequence[str] = SETS, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of a version, training and evaluation, as in the reservoir. The folder is left alone."""
+    with opened(root, id) as (held,):
+        return held.manifest.rows(held.bring(), sets, columns)
+
+
+def _version(root: Path, id: str, commit: str, texts: list[str]) -> DatasetVersion:
+    """The record of a tagged commit, from its three RECORD files."""
+    where = f"dataset/{id} in {root}"
+    if not all(texts):
+        lacking = [p for p, t in zip(RECORD, texts, strict=True) if not t]
+        raise DatasetError(
+            "a tag is not a dataset version", where=where, got=f"no {', no '.join(lacking)}"
+        )
+    inputs, found = Inputs.from_json(texts[0], where), json.loads(texts[1])
+    return DatasetVersion(
+        id=id,
+        as_of=inputs.as_of,
+        policy=found["policy"],
+        seed=inputs.seed,
+        parent=inputs.parent,
+        revision=_revision(texts[2]),
+        commit=commit,
+        rows=found["rows"],
+        labels=found["labels"],
+        schema_hash=found["schema_hash"],
+        label_set=found.get("label_set", 0),
+    )

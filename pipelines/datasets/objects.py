@@ -1,0 +1,235 @@
+"""What DVC keeps, by hash: the cache of a workspace and a remote.
+
+A hash that ends in `.dir` names a listing: the hashes of a folder's files. A listing comes to the
+remote after all its files, so a listing that is there says that the folder is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property, partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.errors import DatasetError
+
+T = TypeVar("T")
+MISSING = "the data of a version is neither in the DVC cache nor at the remote"
+
+
+class Objects:
+    """The objects of one workspace, while its DVC repository is open. Oids are DVC's md5 hashes."""
+
+    def __init__(
+        self, dvc: Any, remote: str | None = None, replaced: Mapping[str, str] | None = None
+    ) -> None:
+        """replaced: oids of files that had rows which were forgotten -> those that stand for them."""
+        self._dvc = dvc
+        self.replaced = replaced or {}
+        self._name = remote
+        self.cache: Any = dvc.cache.local
+
+    @cached_property
+    def remote(self) -> Any:
+        """The remote by that name, else the default one. Raises DatasetError when there is none."""
+        from dvc.config import ConfigError
+
+        known = ", ".join(self._dvc.config["remote"]) or "none"
+        try:
+            return self._dvc.cloud.get_remote(self._name).odb
+        except ConfigError as fault:
+            raise DatasetError(
+                f"there is no remote {self._name}" if self._name else "no remote to keep the data at",
+                where=f"{self._dvc.root_dir}/.dvc/config",
+                got=str(fault).splitlines()[0],
+                expected=f"one of: {known}",
+                do="dvc remote add -d NAME URL",
+            ) from None
+
+    @cached_property
+    def remote_name(self) -> str:
+        return self._name or str(self._dvc.config["core"].get("remote", ""))
+
+    @property
+    def url(self) -> str:
+        return str(self.remote.fs.unstrip_protocol(self.remote.path)).removeprefix("local://")
+
+    # -- what is where ----------------------------------------------------------------------
+
+    def path(self, oid: str) -> Path:
+        return Path(self.cache.oid_to_path(oid))
+
+    def lacking(self, oids: Iterable[str]) -> set[str]:
+        """Which of these the cache does not have."""
+        return {oid for oid in oids if not self.path(oid).is_file()}
+
+    def lacking_there(self, oids: Collection[str]) -> set[str]:
+        """Which of these the remote does not have."""
+        there = self._asked(lambda: list(self.remote.list_oids_exists(list(oids)))) if oids else []
+        return set(oids) - set(there)
+
+    def listing(self, oid: str) -> dict[str, str]:
+        """The files of a folder as they may be read today: name -> oid. Raises DatasetError."""
+        listed = self.written(oid)
+        return {name: self.replaced.get(file, file) for name, file in listed.items()}
+
+    def written(self, oid: str) -> dict[str, str]:
+        """The files of a folder as they were when it was listed."""
+        try:
+            listed = json.loads(self.path(oid).read_bytes())
+            return {entry["relpath"]: entry["md5"] for entry in listed}
+        except FileNotFoundError:
+            raise DatasetError(MISSING, where=self._dvc.root_dir, got=f"no object {oid}") from None
+        except (ValueError, KeyError, TypeError) as fault:
+            raise DatasetError(
+                "a listing in the DVC cache is damaged",
+                where=str(self.path(oid)),
+                got=str(fault),
+                do=f"rm {self.path(oid)} && everloop data pull",
+            ) from None
+
+    def sizes(self, oids: Iterable[str]) -> int:
+        """Bytes of these objects in the cache."""
+        return sum(self.path(oid).stat().st_size for oid in oids if self.path(oid).is_file())
+
+    def all_here(self) -> dict[str, int]:
+        """Every object of the cache: oid -> bytes."""
+        files = (p for p in Path(self.cache.path).glob("??/*") if p.is_file())
+        return {p.parent.name + p.name: p.stat().st_size for p in files}
+
+    def all_there(self) -> set[str]:
+        """Every object of the remote."""
+        return self._asked(lambda: set(self.remote.all()))
+
+    def sizes_there(self, oids: Iterable[str]) -> dict[str, int]:
+        """Objects of the remote: oid -> bytes."""
+        paths = {oid: self.remote.oid_to_path(oid) for oid in oids}
+        infos = self._asked(lambda: self.remote.fs.info(list(paths.values()))) if paths else []
+        return {oid: int(info["size"]) for oid, info in zip(paths, infos, strict=True)}
+
+    def hash_there(self, oid: str) -> str:
+        """The md5 of an object's bytes at the remote."""
+
+        def read() -> str:
+            with self.remote.fs.open(self.remote.oid_to_path(oid), "rb") as file:
+                digest = hashlib.md5()
+                while part := file.read(1 << 20):
+                    digest.update(part)
+            return digest.hexdigest()
+
+        return self._asked(read)
+
+    # -- letting go, bringing, sending ------------------------------------------------------
+
+    def forget(self, oids: Iterable[str]) -> None:
+        """Remove from the cache; a listing before its files, so that none stands for what is gone."""
+        for oid in sorted(oids, key=_is_listing, reverse=True):
+            self.path(oid).unlink(missing_ok=True)
+
+    def forget_there(self, oids: Iterable[str]) -> None:
+        """Remove from the remote, in the same order."""
+        for _, part in groupby(sorted(oids, key=_is_listing, reverse=True), _is_listing):
+            paths = [self.remote.oid_to_path(oid) for oid in part]
+            self._asked(partial(self.remote.fs.remove, paths))
+
+    def bring(self, oids: Iterable[str]) -> int:
+        """Fetch what the cache lacks; how many came. Raises DatasetError for what is nowhere."""
+        wanted = self.lacking(oids)
+        if not wanted:
+            return 0
+        nowhere = self.lacking_there(wanted)
+        if nowhere:
+            raise DatasetError(
+                MISSING,
+                where=f"{self._dvc.root_dir}, {self.url}",
+                got=f"no {_few(nowhere)}",
+                do="dvc remote modify NAME url URL, where the data was pushed to",
+            )
+        self._move(self.remote, self.cache, wanted)
+        for oid in wanted:
+            self._check(oid)
+        return len(wanted)
+
+    def send(self, folders: Collection[str]) -> int:
+        """Send what the remote lacks of these folders (oids of listings); how many objects went."""
+        lacking = self.lacking_there(folders)
+        files = {oid for folder in lacking for oid in self.listing(folder).values()}
+        files = self.lacking_there(files)
+        gone = self.lacking(files)
+        if gone:
+            raise DatasetError(MISSING, where=self._dvc.root_dir, got=f"no {_few(gone)}")
+        self._move(self.cache, self.remote, files)
+        self._move(self.cache, self.remote, lacking)
+        return len(files) + len(lacking)
+
+    def _move(self, source: Any, target: Any, oids: set[str]) -> None:
+        if not oids:
+            return
+        faults: list[BaseException] = []
+        names = sorted(oids)
+        paths = [source.oid_to_path(oid) for oid in names]
+        self._asked(
+            lambda: target.add(
+                paths, source.fs, names, check_exists=False, on_error=lambda _, x: faults.append(x)
+            )
+        )
+        if faults:
+            raise self._refusal(
+                faults[0], f"{len(faults)} of {len(names)} objects did not go through: "
+            )
+
+    def _check(self, oid: str) -> None:
+        """What came over a line is what was meant."""
+        if md5(self.path(oid)) != oid.removesuffix(".dir"):
+            self.path(oid).unlink()
+            raise DatasetError(
+                "the remote gave other bytes than were stored",
+                where=f"{self.url}, object {oid}",
+                do="everloop data verify --remote NAME says what else is wrong there",
+            )
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except DatasetError:
+            raise
+        except Exception as fault:  # the clients of some ten clouds, each with errors of its own
+            raise self._refusal(fault) from fault
+
+    def _refusal(self, fault: BaseException, more: str = "") -> DatasetError:
+        words = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+        return DatasetError(
+            f"the remote {self.remote_name} refuses",
+            where=self.url,
+            got=f"{more}{words}",
+            expected="a place that can be read and written",
+            do="set it right (dvc remote modify), then again: what is there already stays",
+        )
+
+
+def files_of(objects: Objects, folders: Mapping[str, str]) -> dict[str, str]:
+    """Every file of these folders (path -> oid of its listing): path -> oid. Fetches listings."""
+    objects.bring(folders.values())
+    return {
+        f"{folder}/{name}": oid
+        for folder, listing in folders.items()
+        for name, oid in objects.listing(listing).items()
+    }
+
+
+def md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _is_listing(oid: str) -> bool:
+    return oid.endswith(".dir")
+
+
+def _few(oids: Iterable[str], shown: int = 3) -> str:
+    names = sorted(oids)
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"object {', '.join(names[:shown])}{more}"

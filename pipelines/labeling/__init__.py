@@ -1,0 +1,62 @@
+"""What is the truth? Tasks go out to people, and what they say comes back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from core.params import Section
+
+
+class Trust(Section):
+    """How far what users say of an answer is believed, in 0..1."""
+
+    label: float = Field(1.0, ge=0, le=1, description="the right label, from somebody who knows it")
+    correction: float = Field(0.8, ge=0, le=1, description="a user put another label instead")
+    thumbs: float = Field(0.3, ge=0, le=1, description="thumbs up: the answer was its own label")
+
+
+class Labeling(Section):
+    """Which labels there are, and who says so."""
+
+    labels: list[str] | Literal["open"] = Field(
+        default="open", description="the only labels taken, or open: a new label is a new class"
+    )
+    annotators: int = Field(
+        1, ge=1, le=20, description="votes that must agree before a task has its label"
+    )
+    lease_minutes: float = Field(15, gt=0, le=1440, description="how long a task is one annotator's")
+    guideline: str | None = Field(
+        None,
+        min_length=1,
+        description="what annotators are told: a Markdown or text file in the workspace",
+    )
+
+    trust: Trust = Field(default_factory=Trust, description="what users' feedback is worth as a label")
+    trust_at_least: float = Field(
+        0.8, ge=0, le=1, description="feedback that is trusted less never trains; 1 takes only `label`"
+    )
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: list[str] | Literal["open"]) -> list[str] | Literal["open"]:
+        if isinstance(labels, list) and (
+            not labels or len(set(labels)) < len(labels) or any(x != x.strip() or not x for x in labels)
+        ):
+            raise ValueError("a list of different labels, none empty")
+        return labels
+
+    @property
+    def trusted(self) -> dict[str, float]:
+        """The kinds of feedback that may train, with their trust."""
+        return {
+            kind: trust
+            for kind, trust in self.trust.model_dump().items()
+            if trust >= self.trust_at_least
+        }
+
+    @property
+    def closed(self) -> list[str] | None:
+        """The declared labels; None when the set is open."""
+        return None if self.labels == "open" else list(self.labels)

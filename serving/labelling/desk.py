@@ -1,0 +1,178 @@
+"""What a person sees of a task, and what becomes of their answer. Blocking: call it from a thread.
+
+The guess is that of the model that serves now, from the embedding that was stored when the text came:
+a matrix product, and no text is read again. Where another encoder made the embedding, it is the answer
+given then.
+
+A guess that was seen pulls the label towards itself (anchoring), and labels of audit tasks are what the
+model's accuracy is estimated from. So there it is hidden until it is asked for. That alone would say
+which tasks are audit ones, and they would be labelled with more care than the rest; so one in five of
+the others, by a hash of its id, hides it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from core.errors import DataError
+from core.readers import nearest
+from core.records import AnnotationTask, Prediction, TaskState, Vote, bucket
+from core.store import Store
+from serving.labelling.messages import Choice, Near, ProgressShown, Setup, Task, VoteBody
+from serving.labelling.similar import Similar
+from serving.protocols.faults import NotFoundError
+from serving.scoring import Served
+
+CHOICES = 9  # number keys
+SURE_CHOICES = 5  # shown however unlikely they are
+LIKELY = 0.01  # chance from which on a further one is worth a place
+NEIGHBOURS = 4
+BLIND = 0.2  # of the tasks that are not audit ones
+LONGEST_GUIDELINE = 200_000  # characters
+WHY = {
+    "margin": "the model was unsure",
+    "entropy": "the model was unsure",
+    "least-confidence": "the model was unsure",
+    "disagreement": "two models disagree",
+    "novelty": "unlike what is labelled so far",
+    "feedback": "a user was unhappy with the answer",
+    "topic": "part of a group that may be a new topic",
+    "random": "drawn at random",
+}
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What `labeling:` of params.yaml says, as the page needs it."""
+
+    labels: tuple[str, ...] | None = None  # the only ones taken; None when a new one is a new class
+    annotators: int = 1  # votes that have to agree
+    lease: timedelta = timedelta(minutes=15)
+    guideline: Path | None = None  # Markdown
+
+
+class Desk:
+    """One server's side of the annotation queue. `served` gives the model that answers now."""
+
+    def __init__(
+        self, store: Store, settings: Labelling, served: Callable[[], Served | None] = lambda: None
+    ) -> None:
+        self._store, self._settings, self._served = store, settings, served
+        self._similar = Similar(store)
+
+    def setup(self, key: str) -> Setup:
+        """What the page needs once. `key`: name of the API key that asks, "" without keys."""
+        return Setup(
+            annotator=key,
+            labels=self.labels(),
+            open=self._settings.labels is None,
+            annotators=self._settings.annotators,
+            lease_seconds=self._settings.lease.total_seconds(),
+            guideline=self.guideline(),
+        )
+
+    def labels(self, fresh: bool = False) -> list[str]:
+        """Every label that may be given without a question, in order."""
+        if self._settings.labels is not None:
+            return sorted(self._settings.labels)
+        served = self._served()
+        return sorted(self._similar.known(fresh).labels | set(served.head.labels if served else ()))
+
+    def guideline(self) -> str:
+        """The guideline as HTML that is safe to show: HTML in it is text. "" without one."""
+        from markdown_it import MarkdownIt
+
+        path = self._settings.guideline
+        if path is None:
+            return ""
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")[:LONGEST_GUIDELINE]
+        except OSError as fault:
+            why = f"{fault.strerror}; labeling.guideline of params.yaml names it"
+            text = f"The guideline cannot be read: {why}."
+        made: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+        return made
+
+    def next(self, annotator: str, n: int, now: datetime) -> list[Task]:
+        """Up to `n` tasks that are this annotator's for the time of a lease; asked again, the same."""
+        settings = self._settings
+        until = now + settings.lease
+        tasks = self._store.lease(annotator, now, until, n, settings.annotators)
+        found = [(task, self._store.prediction(task.prediction_id)) for task in tasks]
+        return [self._shown(task, prediction) for task, prediction in found if prediction]
+
+    def vote(self, body: VoteBody, annotator: str, now: datetime) -> TaskState:
+        """Store a vote, or a skip. Raises DataError for a label that is not known and not meant as a
+        new one, LabelError where the store does not take it."""
+        label = None if body.label is None else " ".join(body.label.split())
+        if label is not None:
+            self._check(label, body.new)
+        vote = Vote(body.prediction_id, annotator, label, now, body.note.strip())
+        return self._store.vote(vote, self._settings.annotators)
+
+    def unvote(self, prediction_id: str, annotator: str) -> None:
+        self._store.unvote(prediction_id, annotator)
+
+    def progress(self, annotator: str, since: datetime) -> ProgressShown:
+        """How much was done since a time, and what is left for this annotator."""
+        whole = self._store.progress(annotator)
+        today = self._store.said_since(annotator, since)
+        return ProgressShown(
+            today=today, labelled=whole.labelled, skipped=whole.skipped, left=whole.left
+        )
+
+    def similar(self, prediction_id: str) -> list[Near]:
+        """The nearest labelled texts. Raises NotFoundError for no such prediction."""
+        prediction = self._store.prediction(prediction_id)
+        if prediction is None:
+            raise NotFoundError("no such prediction", where="prediction_id", got=prediction_id)
+        found = self._similar.of(prediction, NEIGHBOURS)
+        return [Near(text=x.text, label=x.label, similarity=x.similarity) for x in found]
+
+    def _check(self, label: str, new: bool) -> None:
+        if label in self.labels() or label in self.labels(fresh=True):
+            return
+        closed = self._settings.labels is not None
+        if new and not closed:
+            return
+        near = nearest(label, self.labels())
+        raise DataError(
+            "a label that was never declared" if closed else "a label that nobody has used yet",
+            where="label",
+            got=ascii(label),
+            expected=f"a known label; did you mean '{near}'?" if near else "a known label",
+            do="add it to labeling.labels of params.yaml"
+            if closed
+            else 'send "new": true if it is meant',
+        )
+
+    def _shown(self, task: AnnotationTask, prediction: Prediction) -> Task:
+        choices = self._choices(prediction)
+        return Task(
+            prediction_id=task.prediction_id,
+            text=task.text,
+            timestamp=prediction.timestamp,
+            segments=prediction.segments,
+            why=WHY.get(task.policy, f"picked by {task.policy}"),
+            blind=task.audit or bucket(task.prediction_id, salt="blind") < BLIND,
+            guess=choices[0] if choices else None,
+            choices=choices,
+        )
+
+    def _choices(self, prediction: Prediction) -> list[Choice]:
+        """The likeliest labels that may be given, likeliest first."""
+        served, embedding = self._served(), prediction.embedding
+        if served and embedding is not None and served.encoder.identity == prediction.encoder:
+            shares = served.head.probabilities(embedding[None])[0]
+            likeliest = sorted(
+                zip(served.head.labels, map(float, shares), strict=True), key=lambda x: -x[1]
+            )
+        else:
+            likeliest = [(prediction.label, prediction.score)]
+        closed = self._settings.labels
+        allowed = [(label, p) for label, p in likeliest if closed is None or label in closed]
+        kept = [x for i, x in enumerate(allowed) if i < SURE_CHOICES or x[1] >= LIKELY]
+        return [Choice(label=label, score=round(p, 4)) for label, p in kept[:CHOICES]]

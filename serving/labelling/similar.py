@@ -1,0 +1,84 @@
+"""Labelled texts most like one at hand, by the embeddings that the log has; nothing is read anew."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.records import Array, Prediction
+from core.store import Store
+from core.store.examples import Example
+
+MOST = 2000  # newest labelled texts that are looked at
+SECONDS = 30.0  # that they are kept in memory
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    text: str
+    label: str
+    similarity: float  # cosine, -1..1
+
+
+@dataclass(frozen=True)
+class Known:
+    """The newest labelled texts at one moment, and every label in use."""
+
+    labels: frozenset[str] = frozenset()
+    examples: dict[str, list[Example]] = field(default_factory=dict)  # by encoder
+    directions: dict[str, Array] = field(
+        default_factory=dict
+    )  # by encoder, (n, dim) float32 of length 1
+
+
+class Similar:
+    """What is known of labels, read again when it is older than SECONDS. Safe for many threads."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock = store, clock
+        self._lock = threading.Lock()
+        self._known, self._read = Known(), float("-inf")
+
+    def known(self, fresh: bool = False) -> Known:
+        with self._lock:
+            if fresh or self._clock() - self._read > SECONDS:
+                self._known, self._read = _read(self._store), self._clock()
+            return self._known
+
+    def of(self, prediction: Prediction, k: int) -> list[Neighbour]:
+        """The `k` nearest, nearest first, never the text's own row; a text with one label once."""
+        known, encoder = self.known(), prediction.encoder
+        if prediction.embedding is None or encoder not in known.examples:
+            return []
+        near = known.directions[encoder] @ _directions(prediction.embedding[None])[0]
+        found: dict[tuple[str, str], Neighbour] = {}
+        for i in np.argsort(-near, kind="stable"):
+            example = known.examples[encoder][i]
+            if example.prediction_id != prediction.prediction_id:
+                key = (example.text, example.label)
+                found.setdefault(key, Neighbour(*key, round(float(near[i]), 4)))
+            if len(found) == k:
+                break
+        return list(found.values())
+
+
+def _read(store: Store) -> Known:
+    by_encoder: dict[str, list[Example]] = {}
+    for example in store.examples(MOST):
+        by_encoder.setdefault(example.encoder, []).append(example)
+    directions = {
+        e: _directions(np.stack([x.embedding for x in some])) for e, some in by_encoder.items()
+    }
+    return Known(frozenset(store.labels_in_use()), by_encoder, directions)
+
+
+def _directions(embeddings: Array) -> Array:
+    """(n, dim) float32 of length 1; what has no direction stays zero and is like nothing."""
+    rows = embeddings.astype(np.float32)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    made: Array = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    return np.nan_to_num(made)

@@ -1,0 +1,229 @@
+"""What somebody wants forgotten is gone, from everywhere that is ours; the rest is as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from core import collections
+from core.kept import Kept
+from core.records import Annotation, AnnotationTask, Feedback, Review, Sample, hash_user
+from core.store import Store
+from flows.forget import Found, finish, forget, look
+from flows.home import Home, open_home
+from pipelines.datasets.history import list_versions, rows_of
+from serving.spool import Spool, groups
+from tests.code.command_line import everloop
+from tests.code.logs import NOW, row
+
+LATER = NOW + pd.Timedelta(days=9).to_pytimedelta()
+
+
+# -- the store ------------------------------------------------------------------------------------
+
+
+def dump(store: Store) -> str:
+    """Every byte of the database file, its log of pages included."""
+    path = Path(store.url.removeprefix("sqlite:///"))
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return "".join(f.read_bytes().decode("latin-1") for f in files if f.exists())
+
+
+def fill(store: Store) -> str:
+    """r1 has been through everything; its id."""
+    vectors = np.arange(8, dtype=np.float16).reshape(2, 4)
+    secret = row(1, text="my secret text", user_key="ana", embedding=vectors[1])
+    store.log([row(0), secret, row(1, "shadow", text="my secret text", user_key="ana"), row(2)])
+    id = secret.prediction_id
+    store.add_tasks([AnnotationTask(id, NOW, "r", "margin", 0.5, False)])
+    store.annotate([Annotation(id, "a", "bob", NOW)])
+    store.give_feedback([Feedback("f", id, NOW, "thumbs", "up")])
+    store.add_reviews([Review(id, NOW, "a", "b", 0.1, "my secret text")])
+    store.embed(["my secret text"], "e", lambda texts: np.ones((len(texts), 4)), "testing")
+    day = NOW + pd.Timedelta(days=1).to_pytimedelta()
+    store.put_samples([Sample("e", NOW, day, 3, vectors)])
+    return id
+
+
+@pytest.mark.parametrize(
+    ("asked", "value"), [("user", "ana"), ("text", " My SECRET  text"), ("prediction", "")]
+)
+def test_the_store_holds_nothing_of_it(store: Store, asked: str, value: str) -> None:
+    id = fill(store)
+    assert "my secret text" in dump(store)
+    found = store.matching(asked, value or id)  # type: ignore[arg-type]  # a str
+    assert set(found.values()) == {"my secret text"}
+    assert len(found) == 2
+    store.bury(list(found), "user", NOW)
+    assert store.to_forget() == sorted(found)
+    store.erase(list(found), found.values())
+    store.forgotten(list(found))
+    assert store.to_forget() == []
+    assert "my secret text" not in dump(store)
+    story = store.story(id)
+    assert (story.task, story.votes, story.feedback, story.labels) == (None, [], [], [])
+    assert story.tombstone
+    assert story.tombstone["asked"] == "user"
+    (sample,) = store.samples("e", LATER)
+    assert sample.embeddings.tolist() == [[0, 1, 2, 3]]
+    assert store.matching(asked, value or id) == {}  # type: ignore[arg-type]
+
+
+# -- a spool --------------------------------------------------------------------------------------
+
+
+def test_a_dead_servers_spool_loses_the_row_and_nothing_else(home: Home) -> None:
+    spool = Spool(home.workspace.spool / "one.spool", 10**6)
+    spool.append(Kept([row(0), row(1, user_key=hash_user("ana"))], 2, number=1))
+    spool.append(Kept([row(2)], 1, number=2))
+    found = look(home, "user", hash_user("ana"))
+    assert found.spool == [spool.path]
+    forget(home, found, NOW)
+    assert found.spool == [spool.path], "its server lives, and will store it"
+    spool.let_go()
+    forget(home, found, NOW)
+    assert found.spool == []
+    kept = list(groups(spool.path))
+    assert [[r.request_id for r in g.rows] for g in kept] == [["r0"], ["r2"]]
+    assert [(g.texts, g.number) for g in kept] == [(2, 1), (1, 2)]
+
+
+def test_a_collection_loses_the_text(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\nkeep me,a\nForget  me,b\n")
+    path, _ = collections.add(home.workspace.root, "hard", tmp_path / "rows.csv")
+    found = look(home, "text", "forget me")
+    assert found.collections == [path]
+    forget(home, found, NOW)
+    assert collections.read(path)["text"].tolist() == ["keep me"]
+
+
+# -- a whole workspace ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mine(own: Path) -> Iterator[Home]:
+    home = open_home(own)
+    yield home
+    home.store.close()
+
+
+def a_row(home: Home, partition: str = "v0002") -> tuple[str, str]:
+    """The first row of a partition: its id and text."""
+    rows = rows_of(home.workspace.root, "v0003", ["train"], ["row_id", "text"])
+    named = pq.read_table(
+        home.workspace.reservoir / "v0001" / f"{partition}.parquet", columns=["row_id"]
+    )
+    return next((i, t) for i, t in rows.values.tolist() if i in set(named["row_id"].to_pylist()))
+
+
+def texts(home: Home, version: str) -> set[str]:
+    return set(rows_of(home.workspace.root, version)["text"])
+
+
+def holding(home: Home, text: str) -> list[str]:
+    """Files below the workspace that hold a text, Parquet ones read."""
+    found = []
+    for path in (p for p in home.workspace.root.rglob("*") if p.is_file()):
+        raw = path.read_bytes()
+        if raw[:4] == b"PAR1":
+            table = pq.read_table(path)
+            raw = "\n".join(table["text"].to_pylist()).encode() if "text" in table.column_names else b""
+        if text.encode() in raw:
+            found.append(path.relative_to(home.workspace.root).as_posix())
+    return found
+
+
+def test_a_row_leaves_everything_but_the_remote_and_that_is_said(mine: Home) -> None:
+    id, text = a_row(mine)
+    root = mine.workspace.root
+    others = {v: texts(mine, v) - {text} for v in ("v0001", "v0002", "v0003")}
+    assert holding(mine, text)
+    ran = everloop("data", "forget", "--prediction", id, "-w", root)
+    assert ran.out.splitlines()[-1] == "nothing was removed; --yes does it"
+    assert [v.id for v in list_versions(root)] == ["v0001", "v0002", "v0003"]
+    ran = everloop("data", "forget", "--prediction", id, "-w", root, "--yes", "--now", "2026-01-09")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        "log: 1 row",
+        "reservoir: 1 row",
+        "dataset versions with them: v0002, v0003",
+        "models that learnt from them or were tested on them: 2, 3",
+        "forgotten; made v0004 without the rows",
+        "remote local: 1 old files with the rows; everloop data gc --remote local --yes",
+        "models that learnt from the rows or were tested on them: 2, 3",
+        "  the next one learns without them: everloop retrain",
+        "backups, clones and exported files are not known here",
+    ]
+    assert all(p.startswith(".everloop/remote/") for p in holding(mine, text))
+    assert {v: texts(mine, v) for v in others} == others
+    assert texts(mine, "v0004") == others["v0003"]
+    ran = everloop("data", "verify", "-w", root)
+    assert ran.code == 0, ran.out
+    told = [line.rpartition("; ")[2] for line in ran.out.splitlines() if "forgotten" in line]
+    assert told == ["1 row was forgotten on 2026-01-09"] * 2
+    ran = everloop("data", "checkout", "v0002", "-w", root)
+    assert "of v0002 1 row was forgotten on 2026-01-09" in ran.out
+    assert everloop("data", "checkout", "v0004", "-w", root).code == 0
+    assert everloop("data", "gc", "--remote", "local", "--yes", "-w", root).code == 0
+    assert holding(mine, text) == []
+    assert everloop("data", "verify", "-w", root).code == 0
+    again = everloop("data", "forget", "--prediction", id, "-w", root, "--yes")
+    assert again.out == "nothing here is meant by that\n"
+
+
+KILLED = """
+import os, signal, sys
+from datetime import datetime, UTC
+from pathlib import Path
+from flows.home import open_home
+from flows import forget
+from pipelines.datasets import erase
+from pipelines.datasets.dvc_git import Repository
+from core.store import Store
+
+place, name, id = sys.argv[1:]
+owner = {"erase": erase, "make_version": forget, "tag": Repository, "purge": erase,
+         "_note": erase, "forgotten": Store}[name]
+def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, name, die)
+home = open_home(Path(place))
+forget.forget(home, forget.look(home, "prediction", id), datetime(2026, 1, 9, tzinfo=UTC))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["_note", "make_version", "tag", "purge", "forgotten"])
+def test_killed_anywhere_and_finished_it_ends_the_same(mine: Home, moment: str) -> None:
+    id, text = a_row(mine)
+    root = mine.workspace.root
+    before = texts(mine, "v0003")
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, root, moment, id], env=os.environ, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    finish(mine, LATER)
+    assert mine.store.to_forget() == []
+    assert [v.id for v in list_versions(root)][3:] == ["v0004"]
+    assert texts(mine, "v0004") == before - {text}
+    assert all(p.startswith(".everloop/remote/") for p in holding(mine, text))
+    assert mine.store.get("retrains")["done"] == 4
+    assert everloop("data", "verify", "-w", root).code == 0
+    assert not look(mine, "prediction", id)
+
+
+def test_nothing_is_meant(home: Home) -> None:
+    assert not look(home, "user", hash_user("nobody"))
+    assert finish(home, NOW) == ""
+    assert not Found("text", "x")
+    ran = everloop("data", "forget", "--user", "a", "--text", "b", "-w", home.workspace.root)
+    assert (ran.code, ran.out) == (2, "")
+    assert "one choice at a time" in ran.err

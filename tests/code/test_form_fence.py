@@ -1,0 +1,221 @@
+"""What evaluates never trains, nor what is close to it; what must be right before there is a tag."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import DatasetError, LabelError
+from core.label_set import FILE, LabelSet, Operation
+from core.workspace import Workspace
+from pipelines.datasets.all import All
+from pipelines.datasets.contents import TESTED, TRAIN, rows_here, show
+from pipelines.datasets.diff import diff
+from pipelines.datasets.expectations import failures
+from pipelines.datasets.fence import leaks
+from pipelines.datasets.form import form_dataset
+from pipelines.datasets.history import rows_of
+from pipelines.datasets.verify import verify
+from pipelines.datasets.versions import make_version
+from tests.code.small_versions import ALL, first, plan, rows, second_version
+
+DIM = 24
+
+
+def spread(count: int, kind: str, seed: int, near: np.ndarray | None = None) -> pd.DataFrame:
+    """Rows of random embeddings; those of `near` (k, dim) come first, turned by a cosine of 0.99."""
+    rng = np.random.default_rng(seed)
+    made = rng.standard_normal((count, DIM))
+    if near is not None:
+        step = rng.standard_normal(near.shape)
+        scale = 0.1 * np.linalg.norm(near, axis=1) / np.linalg.norm(step, axis=1)
+        made[: len(near)] = near + step * scale[:, None]
+    found = rows([f"{kind} {seed} {i}" for i in range(count)], kind=kind if kind == "eval" else "train")
+    return found.assign(embedding=[e.astype(np.float16).tobytes() for e in made])
+
+
+def matrix(table: pd.DataFrame) -> np.ndarray:
+    return np.stack([np.frombuffer(e, np.float16) for e in table["embedding"]]).astype(np.float64)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_near_copy_of_a_held_out_row_trains(empty_shop: Workspace, seed: int) -> None:
+    """Every planted neighbour is kept out, no row that lies apart is, and the check agrees."""
+    held = spread(40, "eval", seed)
+    able = spread(60, "train", 100 + seed, near=matrix(held)[:7])
+    able.loc[59, "text"] = held["text"].iloc[0].upper() + "?!"
+    make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
+    made = json.loads((empty_shop.metrics / "datasets.json").read_text())
+    assert made["fenced_by"] == {"same_words": 1, "near_copy": 7}
+    assert made["rows"] == {"train": 52, "eval": 40, "audit": 0}
+    train, tested = rows_here(empty_shop, TRAIN), rows_here(empty_shop, TESTED)
+    assert leaks(train, tested) == 0
+    assert leaks(able, held) == 8
+    assert [c.faults for c in verify(empty_shop.root)] == [[]]
+
+
+def test_embeddings_of_two_encoders_are_not_compared(empty_shop: Workspace) -> None:
+    held = spread(40, "eval", 1)
+    able = spread(60, "train", 2, near=matrix(held)[:7]).assign(encoder="another")
+    make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
+    assert len(rows_here(empty_shop, TRAIN)) == 60
+
+
+def test_a_row_without_an_embedding_is_near_nothing(empty_shop: Workspace) -> None:
+    held, able = spread(40, "eval", 1), spread(60, "train", 2)
+    able.loc[3, "embedding"] = None
+    make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
+    assert len(rows_here(empty_shop, TRAIN)) == 60
+
+
+def test_the_newest_labels_may_test_before_they_train(one: Workspace) -> None:
+    """A hold-out ahead in time: out of training, and fenced, until it is older."""
+    policy = All(policy="all", recent_days=1)
+    set_policy(one, recent_days=1)
+    served = rows(["one", "two", "one more"], day=1.5).assign(policy="margin")
+    make_version(one, served, plan(2), policy, None)
+    assert set(rows_here(one, ["recent"])["text"]) == {"one", "two", "one more"}
+    copies = rows(["Two.", "three"], day=1.6).assign(policy="margin")
+    make_version(one, copies, plan(3), policy, None)  # a day later they train
+    assert "recent" not in show(one.root, "v0003").version.rows
+    assert {"one", "two", "three"} <= set(rows_here(one, TRAIN)["text"])
+
+
+def test_a_collection_row_tests_until_it_is_taken_out(one: Workspace) -> None:
+    named = rows(["refund me"], "refund").assign(set="regression", round="hard")
+    make_version(one, pd.concat([named, rows(["Refund me!", "x"])]), plan(2), ALL, None)
+    assert rows_here(one, TESTED, ["text", "round"])["round"].tolist().count("hard") == 1
+    assert "Refund me!" not in set(rows_here(one, TRAIN)["text"])
+    make_version(one, named.assign(set="out"), plan(3), ALL, None)
+    assert "refund me" not in set(rows_here(one, [*TRAIN, *TESTED])["text"])
+    assert "Refund me!" in set(rows_here(one, TRAIN)["text"])
+    assert [c.faults for c in verify(one.root)] == [[], [], []]
+
+
+# -- expectations ---------------------------------------------------------------------------------
+
+
+def bad_rows() -> pd.DataFrame:
+    """Six rows: a good one, then one of each fault."""
+    found = rows(["good", " ", "no label", "nan", "set", "twice", "twice again"])
+    found.loc[2, "label"] = ""
+    found.loc[3, "embedding"] = np.full(4, np.nan, np.float16).tobytes()
+    found.loc[4, "set"] = "test"
+    found.loc[6, "row_id"] = found.loc[5, "row_id"]
+    return found
+
+
+def test_failures_name_the_row_and_the_reason() -> None:
+    assert failures(bad_rows()) == {
+        1: ["no text"],
+        2: ["no label"],
+        3: ["its embedding is not all numbers"],
+        4: ["no such set"],
+        5: ["its row id is there twice"],
+        6: ["its row id is there twice"],
+    }
+    assert failures(rows(["a", "b"]), ["fee"]) == {
+        key: ["its label is not in the label set"] for key in (0, 1)
+    }
+    assert failures(rows(["a", "b"]), ["card"]) == {}
+
+
+def test_a_failing_row_is_left_out_and_shown(one: Workspace) -> None:
+    good = rows([f"fine {i}" for i in range(9)], day=1)
+    make_version(one, pd.concat([good, bad_rows()]), plan(2), ALL, None)
+    assert {"fine 0", "good"} <= set(rows_here(one, TRAIN)["text"])
+    page = pd.read_csv(one.quarantine / "dataset-v0002.csv")
+    assert page["row"].tolist() == [11, 12, 13, 14, 15, 16]
+    assert "no such set" in page["reason"].tolist()
+
+
+def test_where_most_rows_fail_there_is_no_version(one: Workspace) -> None:
+    with pytest.raises(DatasetError, match=r"(?s)6 of 7 new rows fail.*no text.*50%") as caught:
+        make_version(one, bad_rows(), plan(2), ALL, None)
+    assert "dataset-v0002.csv" in str(caught.value)
+    assert (one.quarantine / "dataset-v0002.csv").exists()
+    assert [v for v in verify(one.root) if v.id == "v0002"] == []
+    set_policy(one, max_failed=1.0)  # somebody decides to go on without them
+    make_version(one, bad_rows(), plan(2), All(policy="all", max_failed=1.0), None)
+    assert "good" in set(rows_here(one, TRAIN)["text"])
+
+
+def test_a_label_outside_a_closed_set_is_left_out(one: Workspace) -> None:
+    new = pd.concat([rows(["a", "b"]), rows(["c"], "typo")])
+    make_version(one, new, replace(plan(2), labels=("card", "top_up")), ALL, None)
+    assert "c" not in set(rows_here(one, TRAIN)["text"])
+    assert "not in the label set" in (one.quarantine / "dataset-v0002.csv").read_text()
+
+
+# -- the label set --------------------------------------------------------------------------------
+
+
+def decide(shop: Workspace, *operations: Operation) -> None:
+    LabelSet((*LabelSet.load(shop.root).operations, *operations)).save(shop.root)
+
+
+def test_old_rows_are_called_what_they_are_called_now_and_old_versions_stay(one: Workspace) -> None:
+    before = rows_of(one.root, "v0001")
+    manifest = (one.dataset / "manifest.parquet").read_bytes()
+    decide(one, Operation("merge", ("card", "top_up"), ("money",)))
+    made = make_version(one, rows(["a fee"], "fee", day=1), plan(2), ALL, None)
+    assert made.label_set == 1
+    assert made.labels == 2
+    assert set(rows_here(one, TRAIN)["label"]) == {"money", "fee"}
+    assert set(rows_of(one.root, "v0002", TRAIN)["label"]) == {"money", "fee"}
+    assert show(one.root, "v0002").counts.loc["money", "train"] == 3
+    pd.testing.assert_frame_equal(rows_of(one.root, "v0001"), before)
+    assert show(one.root, "v0001").version.label_set == 0
+    assert [c.faults for c in verify(one.root)] == [[], []]
+    # a version of before is made again as it was
+    from pipelines.datasets.versions import checkout
+
+    checkout(one.root, "v0001")
+    form_dataset(one, ALL)
+    assert (one.dataset / "manifest.parquet").read_bytes() == manifest
+    assert "money" in diff(one.root, "v0001", "v0002").labels.to_string()
+
+
+def test_rows_of_a_retired_or_split_label_train_no_more(one: Workspace) -> None:
+    decide(one, Operation("retire", ("top_up",)), Operation("split", ("card",), ("lost", "fee")))
+    answered = first().iloc[[0]].assign(label="lost")
+    make_version(one, answered, plan(2), ALL, None)
+    found = rows_here(one, TRAIN)
+    assert found[["text", "label"]].to_numpy().tolist() == [["my card", "lost"]]
+    made = json.loads((one.metrics / "datasets.json").read_text())
+    assert made["unlabelled"] == 4
+    assert made["label_set"] == 2
+
+
+def test_a_label_set_with_another_past_is_refused(one: Workspace) -> None:
+    decide(one, Operation("retire", ("top_up",)))
+    make_version(one, rows(["new"]), plan(2), ALL, None)
+    (one.root / FILE).write_text('{"operations": [{"op": "retire", "labels": ["card"]}]}')
+    with pytest.raises(LabelError, match=r"(?s)not the one that the dataset was made under.*git log"):
+        form_dataset(one, ALL)
+
+
+def set_policy(shop: Workspace, **values: object) -> None:
+    import yaml
+
+    written = yaml.safe_load(shop.params.read_text())
+    written["datasets"] |= values
+    shop.params.write_text(yaml.safe_dump(written))
+
+
+@pytest.fixture
+def empty_shop(tmp_path: Path) -> Workspace:
+    from everloop.init import init
+
+    return init(tmp_path / "fenced")
+
+
+def test_second_version_still_counts_its_fence(one: Workspace) -> None:
+    second_version(one)
+    made = json.loads((one.metrics / "datasets.json").read_text())
+    assert made["fenced"] == made["fenced_by"]["same_words"] == 2
