@@ -16,7 +16,7 @@ from monitoring.accuracy import plain
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.weighted import spread_of
 from monitoring.estimates.window import Accuracies, Asked, accuracies, drawn
-from monitoring.signals.window import FEWEST
+from monitoring.signals.last import FEWEST
 from pipelines.curation.margin import Margin
 
 LABELS = Margin(policy="margin", labels_per_day=20)
@@ -34,7 +34,7 @@ def rows(data: Path, seeds: int) -> list[Row]:
 
 
 def daily(name: str, runs: list[Run], apart: bool = False) -> Iterator[Row]:
-    """Single days as `accuracy.window.*` sees them once their labels are there, beside the picks as
+    """Single days as `accuracy.last.*` sees them once their labels are there, beside the picks as
     they are and Wilson's interval on as many labels that were drawn evenly. The bars on widths only
     keep an interval of 0..1 from passing: they were set when the widths were known."""
     table = pd.DataFrame([d for seed, run in enumerate(runs) for d in _days(seed, run, apart)])

@@ -9,12 +9,12 @@ from monitoring.signals import (
     drift,
     estimated,
     feedback,
+    last,
     novelty,
     proxies,
     quality,
     rows,
     system,
-    window,
 )
 from monitoring.view import Measure, Spec
 
@@ -26,7 +26,7 @@ PARTS = (
     accuracy,
     collections,
     estimated,
-    window,
+    last,
     feedback,
     proxies,
     descriptors,

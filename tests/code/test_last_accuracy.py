@@ -10,7 +10,7 @@ import pytest
 
 from core.records import Signal, Window
 from monitoring import Monitoring
-from monitoring.signals import window
+from monitoring.signals import last
 from monitoring.view import Model, View
 from tests.laws.traffic import DAY, LABELS, NOW, before, today, traffic
 
@@ -22,7 +22,7 @@ def view(newest: Window, reference: Window, **more: object) -> View:
 
 
 def measured(given: View) -> dict[str, Signal]:
-    return {s.name.removeprefix("accuracy.window."): s for s in window.measure(given)}
+    return {s.name.removeprefix("accuracy.last."): s for s in last.measure(given)}
 
 
 def unlabelled(rows: Window) -> Window:
@@ -93,8 +93,8 @@ def test_answers_that_were_not_read_or_kept_are_counted() -> None:
 
 def test_every_segment_has_its_own() -> None:
     given = view(today(), before())
-    found = [s for v in (given, *given.segments()) for s in window.measure(v)]
-    found = [s for s in found if s.name == "accuracy.window.powered"]
+    found = [s for v in (given, *given.segments()) for s in last.measure(v)]
+    found = [s for s in found if s.name == "accuracy.last.powered"]
     assert {s.segment for s in found} == {"", "plan=free", "plan=pro"}
     for signal in found:
         assert signal.low < signal.value <= signal.high

@@ -1,8 +1,8 @@
 """Accuracy of a single window: the newest one that has labels, which is seldom the one just over.
 
-`accuracy.window.picks` is how often the labelled answers were right. It is what a table of labels
-would say, and it is off, since doubtful answers are picked more often. `accuracy.window.ipw` weighs
-them by their chance of being picked; `accuracy.window.powered` lets them correct what is predicted of
+`accuracy.last.picks` is how often the labelled answers were right. It is what a table of labels
+would say, and it is off, since doubtful answers are picked more often. `accuracy.last.ipw` weighs
+them by their chance of being picked; `accuracy.last.powered` lets them correct what is predicted of
 all answers. A day has few labels, so the intervals (95 %, for one look) are wide and nothing alarms.
 """
 
@@ -23,9 +23,9 @@ from monitoring.view import Spec, View
 
 FEWEST = 3  # labels of a window; from fewer an interval is nearly 0..1
 DAY = timedelta(days=1)
-PICKS = Spec("accuracy.window.picks", "share", "accuracy")
-WEIGHTED = Spec("accuracy.window.ipw", "share", "accuracy")
-POWERED = Spec("accuracy.window.powered", "share", "accuracy")
+PICKS = Spec("accuracy.last.picks", "share", "accuracy")
+WEIGHTED = Spec("accuracy.last.ipw", "share", "accuracy")
+POWERED = Spec("accuracy.last.powered", "share", "accuracy")
 SPECS = (PICKS, WEIGHTED, POWERED)
 
 
