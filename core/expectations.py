@@ -14,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 
+from core.garbage import uncollected
+
 
 @dataclass(frozen=True)
 class Check:
@@ -74,25 +76,14 @@ def quietly() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """An import makes objects that all stay: to look for garbage among them takes a quarter of it."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 @cache
 def batches() -> Any:
     """Batches of frames, in the one ephemeral context of this process, quiet and offline."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when it is imported
-    with quietly(), _uncollected():
+    with quietly(), uncollected():
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
+    gc.freeze()  # some 300,000 objects that stay, and need not be walked again
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)

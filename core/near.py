@@ -21,7 +21,6 @@ NEAR = 0.022
 LEAST = 1e-6  # a spread below this is rounding: the encoder tells nothing apart
 ROUNDING = 1e-5  # of squared distances
 PLACES = 32  # directions
-FEW = 16  # of them, that most pairs are told apart by already
 SAMPLE = 8192  # rows that say which directions
 BITS, LOOKS = 12, 3  # sides of a plane that near-copies share, and how often other planes are tried
 
@@ -99,20 +98,19 @@ def _pairs(at: Array, close: float) -> Array:
     """(p, 2) rows (k, places) that are neighbours in a sort, and near as far as their places tell."""
     rng = np.random.default_rng(0)
     planes = rng.standard_normal((LOOKS, at.shape[1], BITS + 1)).astype(np.float32)
-    few = at[:, :FEW].copy()
 
     def look(some: Array) -> Array:
         lines = at @ some
         side = np.packbits(lines[:, :-1] > 0, axis=1) @ np.array([256.0, 1.0])
         order = np.argsort(side + 1 / (1 + np.exp(-lines[:, -1].astype(np.float64))))
-        walked = few[order]
-        walked = walked[1:] - walked[:-1]
-        near = np.flatnonzero(np.vecdot(walked, walked) <= close)
+        found = []
+        for start in range(0, len(order), AT_A_TIME):  # few at a time stay in a cache
+            walked = at[order[start : start + AT_A_TIME + 1]]
+            step = walked[1:] - walked[:-1]
+            found.append(start + np.flatnonzero(np.vecdot(step, step) <= close))
+        near = np.concatenate(found)
         one, other = order[near], order[near + 1]
-        step = at[one] - at[other]
-        near = np.vecdot(step, step) <= close
-        low, high = np.minimum(one, other)[near], np.maximum(one, other)[near]
-        return np.asarray(low * len(at) + high)
+        return np.asarray(np.minimum(one, other) * len(at) + np.maximum(one, other))
 
     found = np.unique(np.concatenate(each(look, planes, len(at))))
     return np.stack(np.divmod(found, len(at)), axis=1)
@@ -151,10 +149,11 @@ def near_any(embeddings: Array, others: Array, where: tuple[Array, Array], close
 
 def _near(rows: Array, others: Array, pairs: Array, close: float) -> Array:
     """(p,) whether row and other at these positions (p, 2) are near-copies."""
-    found = np.zeros(len(pairs), dtype=bool)
-    for i in range(0, len(pairs), AT_A_TIME):
-        some = pairs[i : i + AT_A_TIME]
+
+    def work(start: int) -> Array:
+        some = pairs[start : start + AT_A_TIME]
         a, b = unit(rows[some[:, 0]].astype(np.float32)), unit(others[some[:, 1]].astype(np.float32))
         able = a.any(axis=1) & b.any(axis=1)
-        found[i : i + AT_A_TIME] = able & (np.vecdot(a - b, a - b) <= close)
-    return found
+        return np.asarray(able & (np.vecdot(a - b, a - b) <= close))
+
+    return np.concatenate(each(work, range(0, max(1, len(pairs)), AT_A_TIME), len(pairs)))

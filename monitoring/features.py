@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 
 from core.records import Array
+from core.rowwise import each
 
 FREQUENCIES = 384
 SHRINKAGE = 0.05  # of the covariance towards its mean eigenvalue: rows may be fewer than dimensions
@@ -43,15 +44,18 @@ class FeatureMap:
 
     def mean(self, rows: Array) -> Array:
         """(2 * FREQUENCIES,) mean features of (n, dim) rows."""
-        frequencies = self.project.shape[1]
-        sums = np.zeros(2 * frequencies)
-        for i in range(0, len(rows), BLOCK_ROWS):
-            block = rows[i : i + BLOCK_ROWS]
-            phase = block @ self.project - self.centre @ self.project
-            ones = np.ones(len(block), dtype=np.float32)
-            sums[:frequencies] += ones @ np.cos(phase)
-            sums[frequencies:] += ones @ np.sin(phase, out=phase)
-        return np.asarray(sums / (len(rows) * np.sqrt(frequencies)))
+        origin = self.centre @ self.project
+        ones = np.ones(BLOCK_ROWS, dtype=np.float32)
+
+        def work(start: int) -> Array:
+            phase = rows[start : start + BLOCK_ROWS] @ self.project - origin
+            few = ones[: len(phase)]
+            return np.concatenate([few @ np.cos(phase), few @ np.sin(phase, out=phase)])
+
+        sums = np.zeros(2 * self.project.shape[1])
+        for part in each(work, range(0, len(rows), BLOCK_ROWS), len(rows)):
+            sums += part
+        return np.asarray(sums / (len(rows) * np.sqrt(self.project.shape[1])))
 
     def noise(self, rows: Array) -> float:
         """sqrt(2 E[k(x, x')^2]), k centred: MMD^2 between n and m of such rows has about this standard

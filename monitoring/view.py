@@ -250,7 +250,7 @@ def windows_before(window: Window, reference: Window) -> Array:
     if len(reference) == 0 or "timestamp" not in reference.rows:
         return np.zeros(0, dtype=int)
     length = max(window.end - window.start, timedelta(hours=1)) // timedelta(microseconds=1)
-    given = pd.to_datetime(reference.rows["timestamp"], utc=True)
+    given = pd.to_datetime(reference.rows["timestamp"], utc=True, cache=False)
     times = given.to_numpy("datetime64[us]").astype(np.int64)
     start = int(np.datetime64(pd.Timestamp(window.start).tz_convert(None), "us").astype(np.int64))
     return np.asarray(-((times - start) // length), dtype=int)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, func, or_, select
 
 from core import schema
 from core.database import Database
+from core.garbage import uncollected
 from core.records import ANSWERED, Window, evenly, uuid7_floor
 from core.store import frames
 
@@ -48,7 +49,7 @@ class Windows(Database):
             .order_by(p.c.timestamp, p.c.prediction_id)
             .execution_options(stream_results=True)
         )
-        with self._read() as db:
+        with self._read() as db, uncollected():
             return frames.window(start, end, db.execute(query).partitions(ROWS_AT_A_TIME), share)
 
     def _logged(self, start: datetime, end: datetime) -> int:

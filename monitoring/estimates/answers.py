@@ -59,7 +59,7 @@ def joined(*parts: Answers) -> Answers:
 
 
 def _days(times: pd.Series) -> Array:
-    since = pd.to_datetime(times, utc=True) - pd.Timestamp(0, tz="UTC")
+    since = pd.to_datetime(times, utc=True, cache=False) - pd.Timestamp(0, tz="UTC")
     return np.asarray(since / pd.Timedelta(days=1), dtype=float)
 
 
