@@ -4,11 +4,11 @@ A row weighs its doubt, 1 - best probability, times how unsure what is known lea
 doubtful rows the one that labels could help weighs more, since the other lies where labels are many
 and doubt stays. Unsure is the standard error of ridge regression on the known rows, the root of
 x' (X'X + R I)^-1 x, as D- and V-optimal designs lower it (Fedorov, 1972) and as the width of a
-confidence bound in LinUCB (Li, Chu, Langford and Schapire, 2010). The rows that cover the weights of all others
-best are found one after another, each by what it adds: facility location, greedily (Nemhauser,
-Wolsey and Fisher, 1978; Wei, Iyer and Bilmes, 2015). They are all but certain to be picked; the
-floor's share is drawn from the others. So ten requests for one new thing cost a label or two, and
-not ten.
+confidence bound in LinUCB (Li, Chu, Langford and Schapire, 2010). The rows that cover the weights
+of all others best are found one after another, each by what it adds: facility location, greedily
+(Nemhauser, Wolsey and Fisher, 1978; Wei, Iyer and Bilmes, 2015). They are all but certain to be
+picked; the floor's share is drawn from the others. So ten requests for one new thing cost a label or
+two, and not ten.
 """
 
 from __future__ import annotations

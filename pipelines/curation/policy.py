@@ -29,7 +29,7 @@ class Curation(Section):
         default_factory=lambda: Even(policy="even"), description="when they are spent: even | need"
     )
     audit_share: float = Field(
-        0.1, ge=0, le=1, description="share of the budget drawn uniformly, for evaluation only"
+        0.05, ge=0, le=1, description="share of the budget drawn uniformly, for evaluation only"
     )
     floor: float = Field(
         0.1, gt=0, le=1, description="share of the picks drawn as if every request were worth the same"
