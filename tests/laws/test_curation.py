@@ -17,7 +17,7 @@ from pipelines.curation.pool import HeldOut, Known, Pool
 from tests.laws.windows import START, window
 
 POLICIES = [
-    p(policy=get_args(p.model_fields["policy"].annotation)[0])
+    p(policy=get_args(p.model_fields["policy"].annotation)[0], audit_share=0.1)
     for p in get_args(get_args(CurationPolicy)[0])
 ]
 every_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.policy)
