@@ -6,22 +6,42 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    Select,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from core import schema
 from core.database import parts
 from core.errors import LabelError
 from core.records import TaskState, Vote
 from core.store.labels import Labels, same
+from core.store.naming import with_label
 
 SOME = 500  # tasks that are settled in one transaction
 _K, _V, _L, _A = schema.tasks, schema.votes, schema.leases, schema.annotations
-LABELS = select(func.count(_V.c.label)).where(same(_V, _K)).scalar_subquery()
-DIFFERENT = select(func.count(_V.c.label.distinct())).where(same(_V, _K)).scalar_subquery()
 
 
 class Votes(Labels):
     """One vote an annotator; a task is settled when enough votes agree."""
+
+    @property
+    def _given(self) -> ScalarSelect[int]:
+        """How many labels votes give a task."""
+        return select(func.count(self._held(_V.c.label))).where(same(_V, _K)).scalar_subquery()
+
+    @property
+    def _different(self) -> ScalarSelect[int]:
+        """How many different ones."""
+        label = self._held(_V.c.label)
+        return select(func.count(label.distinct())).where(same(_V, _K)).scalar_subquery()
 
     def vote(self, vote: Vote, needed: int) -> TaskState:
         """Store a vote and, where `needed` labels agree now, the task's annotation; the lease ends.
@@ -50,8 +70,9 @@ class Votes(Labels):
         return [found[i] for i in range(len(votes))]
 
     def _vote(self, db: Connection, vote: Vote, needed: int, replace: bool) -> TaskState:
-        settled = settled_as(db, vote.prediction_id)
-        known = db.execute(select(_V).where(*_of(vote.prediction_id, vote.annotator))).first()
+        settled = self._settled_as(db, vote.prediction_id)
+        mine = _of(vote.prediction_id, vote.annotator)
+        known = db.execute(self._said().where(*mine)).first()
         if settled and _contradicts(vote, known, settled):
             raise _too_late(vote, settled)
         if known and known.label and known.label != vote.label and not replace:
@@ -72,7 +93,7 @@ class Votes(Labels):
         mine = _of(prediction_id, annotator)
         counting = (_V.c.prediction_id == prediction_id) & _V.c.counted
         with self._write() as db:
-            settled = settled_as(db, prediction_id)
+            settled = self._settled_as(db, prediction_id)
             counted = db.execute(select(_V.c.counted).where(*mine)).scalar_one_or_none()
             if counted and settled and settled.partition is not None:
                 raise LabelError(
@@ -92,7 +113,8 @@ class Votes(Labels):
 
     def settle(self, needed: int) -> int:
         """Settle what has enough votes since fewer are needed; returns how many tasks that were."""
-        query = select(_K.c.prediction_id).where(*unsettled(), DIFFERENT == 1, needed <= LABELS)
+        agree = [self._different == 1, needed <= self._given]
+        query = select(_K.c.prediction_id).where(*unsettled(), *agree)
         query, done = query.order_by(_K.c.prediction_id).limit(SOME), 0
         while True:
             with self._write() as db:
@@ -105,8 +127,8 @@ class Votes(Labels):
 
     def _settle(self, db: Connection, prediction_id: str, needed: int) -> TaskState:
         """The state after a vote on a task that was not settled, which it may be now."""
-        query = select(_V).where(_V.c.prediction_id == prediction_id, _V.c.label.is_not(None))
-        votes = db.execute(query.order_by(_V.c.annotator)).all()
+        counted = [_V.c.prediction_id == prediction_id, self._held(_V.c.label).is_not(None)]
+        votes = db.execute(self._said().where(*counted).order_by(_V.c.annotator)).all()
         if len({v.label for v in votes}) > 1:
             return "disputed"
         if len(votes) < needed:
@@ -119,21 +141,32 @@ class Votes(Labels):
         }
         self._insert(db, _A, [row])
         db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=False))
-        counted = (_V.c.prediction_id == prediction_id) & _V.c.label.is_not(None)
-        db.execute(update(_V).where(counted).values(counted=True))
+        db.execute(update(_V).where(*counted).values(counted=True))
         return "done"
 
     def votes_of(self, prediction_ids: Sequence[str]) -> list[Vote]:
         """What was said of these tasks, by task and annotator."""
         found: list[Vote] = []
         for part in parts(sorted(set(prediction_ids))):
-            query = select(_V).where(_V.c.prediction_id.in_(part))
+            query = self._said().where(_V.c.prediction_id.in_(part))
             found += self._records(query.order_by(_V.c.prediction_id, _V.c.annotator), Vote)
         return found
 
     def all_votes(self) -> list[Vote]:
         """Everything that was said, by task and annotator."""
-        return self._records(select(_V).order_by(_V.c.prediction_id, _V.c.annotator), Vote)
+        return self._records(self._said().order_by(_V.c.prediction_id, _V.c.annotator), Vote)
+
+    def _said(self) -> Select[Any]:
+        return select(*with_label(_V, self._held(_V.c.label)))
+
+    def _settled_as(self, db: Connection, prediction_id: str) -> Row[Any] | None:
+        """The annotation of a task, if it has one. The task is locked: votes on it come one after
+        another. Raises LabelError for what is no task."""
+        task = select(_K.c.prediction_id).where(_K.c.prediction_id == prediction_id).with_for_update()
+        if db.execute(task).first() is None:
+            raise LabelError("no task for this prediction id", where=prediction_id)
+        query = select(*with_label(_A, self._called(_A.c.label)))
+        return db.execute(query.where(_A.c.prediction_id == prediction_id)).first()
 
 
 def unsettled() -> list[ColumnElement[bool]]:
@@ -142,15 +175,6 @@ def unsettled() -> list[ColumnElement[bool]]:
 
 def _of(prediction_id: str, annotator: str, table: Any = _V) -> list[ColumnElement[bool]]:
     return [table.c.prediction_id == prediction_id, table.c.annotator == annotator]
-
-
-def settled_as(db: Connection, prediction_id: str) -> Row[Any] | None:
-    """The annotation of a task, if it has one. The task is locked: votes on it come one after another.
-    Raises LabelError for what is no task."""
-    task = select(_K.c.prediction_id).where(_K.c.prediction_id == prediction_id).with_for_update()
-    if db.execute(task).first() is None:
-        raise LabelError("no task for this prediction id", where=prediction_id)
-    return db.execute(select(_A).where(_A.c.prediction_id == prediction_id)).first()
 
 
 def _news(vote: Vote, known: Row[Any] | None) -> bool:

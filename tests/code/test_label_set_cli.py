@@ -54,10 +54,10 @@ def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     renamed = everloop("label", "adjudicate", waiting[1].prediction_id, a, *at)
     assert renamed.out.endswith(" is both, says adjudicator\n")
 
-    names = known_labels(home)
+    names = known_labels(home, LabelSet.load(own))
     assert {"both", "one", "other"} <= set(names)
     assert not {a, b, wide, gone} & set(names)
-    assert declared(home) is None
+    assert declared(home, utc(now)) is None
     result = retrain(home, utc(now), "a new label set")
     train = rows_here(home.workspace, TRAIN)
     assert not {a, b, wide, gone} & set(train["label"])
@@ -71,7 +71,7 @@ def test_an_imported_label_that_is_gone_is_refused_with_the_reason(store: Store)
     labels = LabelSet((Operation("retire", ("fax",), why="no fax any more"),))
     labels = labels.after(Operation("split", ("card",), ("lost", "fee")), ["card", "x"])
     found = [Judgement(1, "p1", "ana", "fax"), Judgement(2, "p2", "ana", "card")]
-    done = take(found, store, Labeling(), utc(datetime(2026, 1, 5, tzinfo=UTC)), labels)
+    done = take(found, store.under(labels), Labeling(), utc(datetime(2026, 1, 5, tzinfo=UTC)))
     assert [r.reason for r in done.refused] == [
         "'fax' was retired: no fax any more",
         "'card' was split: say which of lost, fee",
