@@ -80,10 +80,9 @@ class Labels(Naming):
 
     def label_names(self) -> list[str]:
         """Every label that was given so far."""
-        label = self._held(schema.annotations.c.label)
-        query = select(label).where(label.is_not(None)).distinct().order_by(label)
+        query = select(self._held(schema.annotations.c.label)).distinct()
         with self._read() as db:
-            return list(db.execute(query).scalars())
+            return sorted(x for x in db.execute(query).scalars() if x is not None)
 
     def annotate(self, annotations: Sequence[Annotation]) -> int:
         """Store annotations; returns how many are new. The same one again is harmless; another
