@@ -157,12 +157,12 @@ class Labels(Naming):
             done = select(a).where(same(a, k)).exists()
             db.execute(update(k).where(k.c.prediction_id.in_(part), done).values(unsettled=False))
 
-    def _lock(self, db: Connection, prediction_ids: Sequence[str]) -> int:
-        """Nobody else settles these tasks while this transaction lasts; returns how many are tasks."""
-        k, found = schema.tasks.c.prediction_id, 0
+    def _lock(self, db: Connection, prediction_ids: Sequence[str]) -> list[str]:
+        """Nobody else settles these tasks while this transaction lasts; returns the tasks."""
+        k, found = schema.tasks.c.prediction_id, list[str]()
         for part in parts(sorted(set(prediction_ids))):
             query = select(k).where(k.in_(part)).order_by(k).with_for_update()
-            found += len(db.execute(query).all())
+            found += db.execute(query).scalars()
         return found
 
     def _tasks(self) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, select, text
 from sqlalchemy.dialects import postgresql
 
 from core import schema
@@ -37,13 +37,10 @@ class Queue(Votes):
         else gets a task while the leases that run and the labels there are make `votes_needed`.
         """
         mine, others = _L.c.annotator == annotator, _L.c.annotator != annotator
-        held = select(func.count()).where(same(_L, _K), others, _L.c.until > now).scalar_subquery()
-        room = (held == 0) | (held + self._given < votes_needed)
         had = select(_L).where(same(_L, _K), mine).exists()
-        free = self._tasks().where(*self._wanting(annotator), room)
+        free = self._tasks().where(*self._free(annotator, now, votes_needed))
         with self._write() as db:
-            if self._dialect is postgresql:  # SQLite lets one write anyway
-                db.execute(text("LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE"))
+            self._lock_leases(db)
             db.execute(delete(_L).where(_L.c.until <= now, others))
             got = [as_task(r) for r in db.execute(free.where(had).limit(n))]
             if len(got) < n:
@@ -51,6 +48,20 @@ class Queue(Votes):
             rows = [{"prediction_id": t.prediction_id, "annotator": annotator} for t in got]
             self._replace(db, _L, [{**row, "until": until} for row in rows])
         return got
+
+    def unvote(
+        self, prediction_id: str, annotator: str, now: datetime, until: datetime, votes_needed: int = 1
+    ) -> None:
+        """Take a vote back, and the annotation that stands on it, where not as many others agree; what
+        was never said is harmless. The task is its annotator's again until then, unless others have it
+        by now. Raises LabelError when a dataset has that annotation already."""
+        free = [_K.c.prediction_id == prediction_id, *self._free(annotator, now, votes_needed)]
+        with self._write() as db:
+            said = self._unvote(db, prediction_id, annotator)
+            self._lock_leases(db)  # after the task, as a vote does
+            if said and db.execute(select(_K.c.prediction_id).where(*free)).first():
+                row = {"prediction_id": prediction_id, "annotator": annotator, "until": until}
+                self._replace(db, _L, [row])
 
     def queue_state(self, now: datetime) -> dict[TaskState, int]:
         """How many tasks are in each state."""
@@ -69,6 +80,16 @@ class Queue(Votes):
         with self._read() as db:
             labelled, said = db.execute(mine).one()
             return Progress(int(labelled), int(said - labelled), int(db.execute(left).scalar_one()))
+
+    def _lock_leases(self, db: Connection) -> None:
+        if self._dialect is postgresql:  # SQLite lets one write anyway
+            db.execute(text("LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE"))
+
+    def _free(self, annotator: str, now: datetime, votes_needed: int) -> list[ColumnElement[bool]]:
+        """Tasks that this annotator may have: others who have them leave room for a vote."""
+        running = [same(_L, _K), _L.c.annotator != annotator, _L.c.until > now]
+        held = select(func.count()).where(*running).scalar_subquery()
+        return [*self._wanting(annotator), (held == 0) | (held + self._given < votes_needed)]
 
     def _wanting(self, annotator: str) -> list[ColumnElement[bool]]:
         """Tasks on which this annotator's vote helps: where labels differ, one more settles nothing.

@@ -14,7 +14,7 @@ from core.store import Store
 from core.writers import groups
 from pipelines.labeling import Labeling
 
-AT_ONCE = 500  # votes in one transaction
+AT_ONCE = 2000  # votes in one transaction
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,10 @@ class Desk:
         return store.vote(vote, self._settings.annotators)
 
     def unvote(self, prediction_id: str, annotator: str, now: datetime) -> None:
-        self._store.at(now).unvote(prediction_id, annotator)
+        """Take a vote back; the text is this annotator's again for the time of a lease."""
+        settings = self._settings
+        until = now + settings.lease
+        self._store.at(now).unvote(prediction_id, annotator, now, until, settings.annotators)
 
     def progress(self, annotator: str, since: datetime, now: datetime) -> ProgressShown:
         """How much was done since a time, and what is left for this annotator."""

@@ -269,7 +269,7 @@ def test_similar_texts_are_bounded_and_read_now_and_then(
 def test_identical_texts_with_one_label_are_one_example(store: Store) -> None:
     rows = ask(store, ["my card", "my card", "my card", "a bill"])
     store.annotate([Annotation(p.prediction_id, "a", "bob", ASKED) for p in rows[1:]])
-    found = similar.Similar(store).of(rows[0], 4)
+    found = similar.Similar(store).of(rows[0], 4, LabelSet())
     assert [(x.text, x.label) for x in found] == [("my card", "a"), ("a bill", "a")]
     assert found[0].similarity == pytest.approx(1.0, abs=1e-3)
 
