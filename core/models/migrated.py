@@ -45,6 +45,15 @@ def answering(head: Head, labels: LabelSet) -> Head | Migrated:
     return head if same else Migrated(head, labels)
 
 
+def learning(head: Head, labels: LabelSet) -> Head | None:
+    """The head as the next one starts from it: without labels that are gone. It would keep them, as no
+    row has them any more, and go on answering them. None where nothing is left."""
+    kept = [i for i, x in enumerate(head.labels) if labels.now(x) == x]
+    if len(kept) == len(head.labels):
+        return head
+    return Head([head.labels[i] for i in kept], head.weight[kept], head.bias[kept]) if kept else None
+
+
 def _retired(labels: LabelSet, name: str) -> bool:
     end = labels.ended(name)
     return end is not None and end.op == "retire"

@@ -69,6 +69,7 @@ def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     result = retrain(home, utc(now), "a new label set")
     train = rows_here(home.workspace, TRAIN)
     assert not {a, b, wide, gone} & set(train["label"])
+    assert not {a, b, wide, gone} & set(home.registry.load(result["candidate"]).trained.labels)
     assert train.set_index("row_id")["label"].get(first) == "one"
     assert show(own, result["dataset"]).version.label_set == LabelSet.load(own).version == 3
     assert not [f for c in verify(own) for f in c.faults]
