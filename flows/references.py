@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,7 +63,7 @@ def _encoder(strategy: Strategy) -> Iterator[tuple[Key, str]]:
 def _hook(strategy: Strategy) -> Iterator[tuple[Key, str]]:
     """Only whether its package can be found: importing it would run it."""
     package = strategy.monitoring.hook.partition(":")[0].partition(".")[0]
-    if package and find_spec(package) is None:
+    if package and package not in sys.modules and find_spec(package) is None:
         got = f"{strategy.monitoring.hook!r}: no package or module {package}"
         yield ("monitoring", "hook"), f"{got}, expected one that this Python finds (PYTHONPATH)"
 

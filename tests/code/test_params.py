@@ -289,6 +289,8 @@ def test_check_tells_what_is_named_and_not_there(tmp_path: Path) -> None:
     (place.root / "guide.md").rmdir()
     (place.root / "guide.md").write_text("# How to label")
     assert everloop("check", "-w", place.root).code == 0
+    (place.root / "data" / "labels.json").write_text("[]")
+    assert refused("check", "-w", place.root).startswith("error: this is no label set")
 
 
 def test_check_reports_the_faults_and_does_no_work(tmp_path: Path) -> None:
