@@ -14,6 +14,7 @@ from core.kept import Kept
 from core.label_set import LabelSet, Operation
 from core.records import Annotation, AnnotationTask, Feedback, Review, Vote
 from core.store import Store
+from everloop.labels import picture
 from monitoring.heard import heard
 from pipelines.labeling import Labeling
 from pipelines.labeling.judgements import Judgement, take
@@ -191,6 +192,25 @@ def test_who_voted_for_a_label_that_is_gone_is_asked_again(store: Store) -> None
     assert [t.prediction_id for t in view.lease("ana", LATER, LATER + DAY)] == [only]
     state = view.votes([Vote(only, "ana", "fee", LATER)], needed=1, replace=False)
     assert state == ["done"]
+
+
+def test_the_status_counts_what_was_said_and_compares_what_it_means(store: Store) -> None:
+    ids = answered(renamed(store), [("a", None)] * 3, tasks=True)
+    for who, labels in {"ana": ("lost", "fax", None), "bob": ("stolen", "fee", "fee")}.items():
+        for i, label in zip(ids, labels, strict=True):
+            store.vote(Vote(i, who, label, NOW), needed=3)
+    before, after = picture(store.at(NOW), NOW), picture(store.at(LATER), LATER)
+    assert (
+        before["annotators"]
+        == after["annotators"]
+        == [
+            {"annotator": "ana", "labels": 2, "skipped": 1},
+            {"annotator": "bob", "labels": 3, "skipped": 0},
+        ]
+    )
+    assert [p["agreed"] for p in before["agreement"]["pairs"]] == [0]
+    assert [(p["tasks"], p["agreed"]) for p in after["agreement"]["pairs"]] == [(1, 1)]
+    assert (before["queue"]["disputed"], after["queue"]["disputed"]) == (2, 0)
 
 
 def test_a_settled_label_is_corrected_only_where_it_says_something_else(store: Store) -> None:
