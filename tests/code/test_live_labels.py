@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +14,12 @@ import pytest
 from core.errors import LabelError
 from core.kept import Kept
 from core.label_set import LabelSet, Operation
+from core.readers import Refused
 from core.records import Annotation, AnnotationTask, Feedback, Review, Vote
 from core.store import Store
 from everloop.labels import picture
 from monitoring.heard import heard
-from pipelines.labeling import Labeling
+from pipelines.labeling import Labeling, argilla, label_studio, tables
 from pipelines.labeling.judgements import Judgement, take
 from pipelines.logging.profile import Profiled
 from tests.code.logs import NOW, row
@@ -257,6 +260,40 @@ def test_an_import_under_old_names_is_idempotent_across_the_change(store: Store)
         "'fax' was retired: no fax any more",
     ]
     assert take([replace(found[0], label="gone")], store.at(LATER), Labeling(), LATER).already == 1
+
+
+def back(form: str, pairs: list[tuple[str, str]], path: Path) -> Iterator[Judgement | Refused]:
+    """A file with these labels as it comes back from a tool."""
+    if form == "csv":
+        rows = [f"{i},{label}" for i, label in pairs]
+        path.with_suffix(".csv").write_text("\n".join(["prediction_id,label", *rows]))
+        return tables.read(path.with_suffix(".csv"), "ana")
+    if form == "jsonl":
+        lines = [json.dumps({"prediction_id": i, "label": label}) for i, label in pairs]
+        path.with_suffix(".jsonl").write_text("\n".join(lines))
+        return tables.read(path.with_suffix(".jsonl"), "ana")
+    found: list[dict[str, Any]] = []
+    for i, label in pairs:
+        chosen = {"from_name": "label", "value": {"choices": [label]}}
+        if form == "argilla":
+            said = {"label": [{"value": label, "user_id": "7"}]}
+            found.append({"id": i, "metadata": {"workspace": "ours"}, "responses": said})
+        else:
+            about = {"prediction_id": i, "workspace": "ours"}
+            found.append({"data": about, "annotations": [{"completed_by": 7, "result": [chosen]}]})
+    path.write_text(json.dumps(found))
+    return (argilla if form == "argilla" else label_studio).read(path, "ours", "ana")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "label-studio", "argilla"])
+def test_a_file_of_any_tool_may_have_old_names(store: Store, tmp_path: Path, form: str) -> None:
+    ids = answered(renamed(store), [("a", None)] * 4, tasks=True)
+    pairs = list(zip(ids, ("lost", "gone", "card", "fax"), strict=True))
+    found = back(form, pairs, tmp_path / "back.json")
+    done = take(found, store.at(LATER), Labeling(), LATER)
+    assert (done.accepted, done.renamed) == (2, 1)
+    assert [r.reason[:16] for r in done.refused] == ["'card' was split", "'fax' was retire"]
+    assert set(store.labels_of(ids).values()) == {"gone"}
 
 
 def test_choices_follow_what_a_label_became() -> None:
