@@ -5,6 +5,8 @@
 Version n is what the first n operations make of the labels that were declared, or came up by
 themselves. A name that is gone is never used again, so what an old label is called today does not
 depend on when it was given, and data of any age can be read forward.
+
+An operation has a time, and counts from then on: at any time it is known what a label was called then.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal, get_args
 
 from core.errors import LabelError
+from core.records import utc
 
 FILE = "data/labels.json"
+Names = Callable[[datetime], "LabelSet"]  # the label set at a time
 Kind = Literal["add", "merge", "split", "retire"]
 
 
@@ -31,7 +37,7 @@ class Operation:
     op: Kind
     labels: tuple[str, ...]
     into: tuple[str, ...] = ()
-    at: str = ""  # ISO 8601
+    at: str = ""  # ISO 8601; "" since ever
     by: str = ""
     why: str = ""
 
@@ -39,6 +45,10 @@ class Operation:
     def gone(self) -> tuple[str, ...]:
         """The names that it ends."""
         return () if self.op == "add" else tuple(x for x in self.labels if x not in self.into)
+
+    def since(self, now: datetime) -> bool:
+        """Whether it counts at a time."""
+        return not self.at or utc(datetime.fromisoformat(self.at)) <= now
 
     def to_text(self) -> str:
         """
@@ -85,32 +95,55 @@ class LabelSet:
             )
         return past
 
+    def as_of(self, now: datetime) -> LabelSet:
+        """The label set as it was at a time: all before the first operation that came later."""
+        return LabelSet(tuple(takewhile(lambda o: o.since(now), self.operations)))
+
     @cached_property
     def _ends(self) -> dict[str, Operation]:
         return {name: o for o in self.operations for name in o.gone}
 
-    def now(self, label: str) -> str | None:
-        """What a label of any time is called; None for one that was retired, or split."""
-        while end := self._ends.get(label):
-            if end.op != "merge":
-                return None
+    def last(self, label: str) -> str:
+        """What a label of any time is called; of one that was retired, or split, its last name."""
+        while (end := self._ends.get(label)) and end.op == "merge":
             label = end.into[0]
         return label
+
+    def now(self, label: str) -> str | None:
+        """What a label of any time is called; None for one that was retired, or split."""
+        last = self.last(label)
+        return None if last in self._ends else last
+
+    def ended(self, label: str) -> Operation | None:
+        """What ended a label for good: a split, or that it was retired."""
+        return self._ends.get(self.last(label))
+
+    @property
+    def gone(self) -> list[str]:
+        """Every name that is gone."""
+        return list(self._ends)
 
     @property
     def renamed(self) -> dict[str, str]:
         """Every name that is gone and was merged: what it is called."""
         return {name: new for name in self._ends if (new := self.now(name)) is not None}
 
+    def choices(self, label: str) -> list[str]:
+        """The labels there are that a label has become: itself, several after a split, or none."""
+        end = self.ended(label)
+        if end is None:
+            return [self.last(label)]
+        return list(dict.fromkeys(x for part in end.into for x in self.choices(part)))
+
     def refusal(self, label: str) -> str:
         """Why a label cannot be given any more, or ""; one that was merged can, under its new name."""
-        while end := self._ends.get(label):
-            if end.op == "retire":
-                return f"'{label}' was retired" + (f": {end.why}" if end.why else "")
-            if end.op == "split":
-                return f"'{label}' was split: say which of {', '.join(end.into)}"
-            label = end.into[0]
-        return ""
+        end, last = self.ended(label), self.last(label)
+        if end is None:
+            return ""
+        if end.op == "retire":
+            return f"'{last}' was retired" + (f": {end.why}" if end.why else "")
+        parts = ", ".join(self.choices(label))
+        return f"'{last}' was split" + (f": say which of {parts}" if parts else "; its parts are gone")
 
     def current(self, names: Iterable[str]) -> list[str]:
         """The labels there are, sorted: of these names what is left, and what operations brought."""
@@ -136,6 +169,8 @@ class LabelSet:
             ]
             if bad := next((o.op for o in found if o.op not in get_args(Kind)), None):
                 raise ValueError(f"operation {bad}")
+            for operation in found:  # one whose time is none
+                operation.since(datetime.max.replace(tzinfo=UTC))
             return LabelSet(tuple(found))
         except FileNotFoundError:
             return LabelSet()
@@ -161,6 +196,11 @@ class LabelSet:
             file.flush()
             os.fsync(file.fileno())
         os.replace(half, path)
+
+
+def names_of(root: Path) -> Names:
+    """The label set of a workspace at any time, read anew whenever it is asked for."""
+    return lambda now: LabelSet.load(root).as_of(now)
 
 
 def _fault(labels: LabelSet, change: Operation, known: set[str]) -> tuple[str, str, str] | None:

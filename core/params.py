@@ -7,6 +7,7 @@ the file chooses it by `policy:`. Components never see the whole file.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -52,6 +53,11 @@ def load(path: Path, shape: type[S]) -> S:
             where=str(path),
             do="mend the lines above, then: everloop check",
         ) from None
+
+
+def line_of(path: Path, key: Sequence[int | str]) -> int:
+    """Where a key, or the nearest one around it, stands in a file that can be read."""
+    return _line(_parsed(path, path.read_text(encoding="utf-8"))[0], key)
 
 
 def _parsed(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
@@ -126,7 +132,7 @@ def _real(loc: tuple[int | str, ...], raw: Any) -> list[int | str]:
     return path
 
 
-def _line(node: yaml.Node | None, path: list[int | str]) -> int:
+def _line(node: yaml.Node | None, path: Sequence[int | str]) -> int:
     line = 1
     for part in path:
         if isinstance(node, yaml.MappingNode):

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from core.label_set import LabelSet
 from core.records import Dispute
 from core.store import Store
 from everloop.table import table
@@ -18,10 +19,10 @@ def picture(store: Store, now: datetime) -> dict[str, Any]:
     """Queue, annotators, agreement and disputes, as JSON has them."""
     from pipelines.labeling.agreement import agreement
 
-    votes = store.all_votes()
-    labels = Counter(v.annotator for v in votes if v.label is not None)
-    skips = Counter(v.annotator for v in votes if v.label is None)
-    found = agreement(votes)
+    said = store.under(LabelSet()).all_votes()  # a label that is gone since was no skip
+    labels = Counter(v.annotator for v in said if v.label is not None)
+    skips = Counter(v.annotator for v in said if v.label is None)
+    found = agreement(store.all_votes())
     return {
         "queue": dict(store.queue_state(now)),
         "reviews": store.reviewed(),

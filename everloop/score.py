@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.models.migrated import answering
 from flows.home import Home
 
 
@@ -28,16 +29,17 @@ def score_days(home: Home, truth: Mapping[str, str], start: datetime, days: int)
 
 def _days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> Iterator[Day]:
     first = home.registry.load("1")
-    head = first.trained
     for n in range(days):
         day = start + timedelta(days=n)
-        window = home.store.window(day, day + timedelta(days=1))
+        store = home.store.at(day + timedelta(days=1))
+        window = store.window(day, day + timedelta(days=1))
         if not len(window):
             continue
-        expected = [truth.get(r) for r in window.rows["request_id"]]
+        expected = [store.labels.last(truth.get(r, "")) for r in window.rows["request_id"]]
         right = sum(a == b for a, b in zip(window.rows["label"], expected, strict=True))
         frozen = None
         if set(window.rows["encoder"]) == {first.encoder.identity}:
+            head = answering(first.trained, store.labels)
             guesses = head.probabilities(window.embeddings).argmax(axis=1)
             frozen = sum(head.labels[g] == t for g, t in zip(guesses, expected, strict=True))
         yield Day(f"{day:%Y-%m-%d}", len(window), right, frozen)

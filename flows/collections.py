@@ -7,14 +7,16 @@ import pandas as pd
 
 from core import collections
 from core.errors import DataError
+from core.label_set import LabelSet
 from core.models.classifier import TextClassifier
+from core.models.migrated import answering
 from flows.home import Home
 from monitoring.view import Collected
 
 
-def collected(home: Home, champion: TextClassifier) -> list[Collected]:
-    """Its label for each text of each collection. A broken file is a fault in words, not the end of a
-    scheduled run. Each text is read by an encoder once."""
+def collected(home: Home, champion: TextClassifier, labels: LabelSet) -> list[Collected]:
+    """Its label for each text of each collection, all under a label set. A broken file is a fault
+    in words, not the end of a scheduled run. Each text is read by an encoder once."""
     try:
         files = collections.files(home.workspace.root)
     except DataError as fault:
@@ -22,18 +24,21 @@ def collected(home: Home, champion: TextClassifier) -> list[Collected]:
     found = []
     for name, path in files.items():
         try:
-            found.append(_answered(home, champion, name, collections.read(path)))
+            found.append(_answered(home, champion, labels, name, collections.read(path)))
         except DataError as fault:
             found.append(Collected(name, fault=_line(fault)))
     return found
 
 
-def _answered(home: Home, champion: TextClassifier, name: str, rows: pd.DataFrame) -> Collected:
+def _answered(
+    home: Home, champion: TextClassifier, labels: LabelSet, name: str, rows: pd.DataFrame
+) -> Collected:
     encoder, texts = champion.encoder, rows["text"].tolist()
     read = home.store.embed(texts, encoder.identity, encoder.encode, "testing")
-    best = champion.trained.probabilities(read).argmax(axis=1)
-    labels = np.array(champion.trained.labels, dtype=object)
-    return Collected(name, rows["label"].to_numpy(dtype=object), labels[best])
+    head = answering(champion.trained, labels)
+    best = head.probabilities(read).argmax(axis=1)
+    truth = np.array([labels.last(x) for x in rows["label"]], dtype=object)
+    return Collected(name, truth, np.array(head.labels, dtype=object)[best])
 
 
 def _line(fault: DataError) -> str:

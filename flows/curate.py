@@ -18,6 +18,7 @@ import numpy as np
 from core import collections
 from core.errors import DataError
 from core.records import AnnotationTask, Array, Decision, Window, to_json
+from core.store import Store
 from flows.home import Home
 from flows.situation import situation
 from flows.topics import candidates
@@ -102,14 +103,15 @@ def _decision(
 
 def gather(home: Home, start: datetime, end: datetime) -> Pool:
     """The candidates of [start, end) and what is known beside them, all of one encoder."""
-    window, encoder = _one_encoder(_sound(home, home.store.window(start, end)))
+    store = home.store.at(end)
+    window, encoder = _one_encoder(_sound(home, store.window(start, end)))
     if len(window) == 0:
         return Pool(window)
     ids = window.rows["prediction_id"]
     return Pool(
         window,
-        known=_known(home, encoder),
-        complaints=ids.isin(home.store.complained(start, end)).to_numpy(dtype=bool),
+        known=_known(home, encoder, store),
+        complaints=ids.isin(store.complained(start, end)).to_numpy(dtype=bool),
         topics=_topics(home, ids.tolist()),
         collections=_collections(home, encoder),
         held_out=_held_out(home, encoder),
@@ -135,13 +137,15 @@ def _one_encoder(window: Window) -> tuple[Window, str]:
     return replace(window, embeddings=embeddings), common
 
 
-def _known(home: Home, encoder: str) -> Known:
+def _known(home: Home, encoder: str, store: Store) -> Known:
     """Rows that the next model learns from and that have an embedding by this encoder: of the newest
-    dataset, evenly drawn if many, and those labelled since."""
+    dataset, evenly drawn if many, and those labelled since. What has a label that is gone since is
+    learnt from no more."""
     rows = _stored(home, TRAIN, "label")
-    rows = rows[rows["encoder"] == encoder]
+    rows["label"] = rows["label"].map(store.labels.now)
+    rows = rows[(rows["encoder"] == encoder) & rows["label"].notna()]
     rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
-    since = [(label, found) for label, name, found in home.store.untrained() if name == encoder]
+    since = [(label, found) for label, name, found in store.untrained() if name == encoder]
     embeddings = [*rows["embedding"], *(found for _, found in since)]
     labels = [*rows["label"], *(label for label, _ in since)]
     return Known(_matrix(embeddings), np.array(labels, dtype=object))

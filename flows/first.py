@@ -56,7 +56,7 @@ def _dataset(
         return first_rows(table[["text", "label", "segments"]], read, kind, encoder.identity, now)
 
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
-    plan = Plan("v0001", now, seed=1, parent="", labels=declared(home))
+    plan = Plan("v0001", now, seed=1, parent="", labels=declared(home, now))
     first = with_collections(first, regression_rows(home, "", now))
     return to_json(make_version(home.workspace, first, plan, home.strategy.datasets, None))
 

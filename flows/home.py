@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import params, workspace
+from core.label_set import names_of
 from core.records import Decision
 from core.registry import Registry
 from core.store import Store
@@ -59,4 +60,5 @@ def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     """The workspace at `root`, checked. Raises WorkspaceError, ParamsError or StoreError."""
     place = workspace.find(root)
     chosen = strategy or params.load(place.params, Strategy)
-    return Home(place, chosen, Store(place.store_url), Registry(place))
+    store = Store(place.store_url, names=names_of(place.root))
+    return Home(place, chosen, store, Registry(place))

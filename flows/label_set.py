@@ -2,57 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from core.errors import LabelError
 from core.label_set import LabelSet, Operation
-from core.records import Review
+from core.records import Review, utc
 from flows.home import Home
+from pipelines.datasets.dvc_git import Repository
 
 AT_ONCE = 500  # reviews in one transaction
 
 
-def declared(home: Home) -> tuple[str, ...] | None:
-    """The labels that may be given today; None where any may."""
+def declared(home: Home, now: datetime) -> tuple[str, ...] | None:
+    """The labels that may be given at a time; None where any may."""
     closed = home.strategy.labeling.closed
-    return None if closed is None else tuple(LabelSet.load(home.workspace.root).current(closed))
+    return None if closed is None else tuple(home.store.names(now).current(closed))
 
 
-def given(home: Home, label: str) -> str:
-    """What a label that somebody gives is called today. Raises LabelError for one that is no more."""
-    labels = LabelSet.load(home.workspace.root)
+def given(home: Home, label: str, now: datetime) -> str:
+    """What a label that somebody gives is called. Raises LabelError for one that is no more."""
+    labels = home.store.names(now)
     if why := labels.refusal(label):
         raise LabelError(why, where=label, do="everloop label set show")
-    return labels.now(label) or label
+    return labels.last(label)
 
 
 def change(home: Home, asked: Operation) -> tuple[LabelSet, int]:
     """Change the label set. Returns it, and how many labels of what was split are now under review.
 
-    Raises LabelError. The same change again is harmless.
+    One at a time: it holds the lock of the dataset versions. Raises LabelError. The same change again
+    is harmless, and finishes one that was killed.
     """
     from flows.labels import known_labels
 
-    before = LabelSet.load(home.workspace.root)
-    last = before.operations[-1] if before.operations else None
-    again = last is not None and replace(last, at=asked.at, by=asked.by, why=asked.why) == asked
-    after = before if again else before.after(asked, known_labels(home))
-    if not again:
-        after.save(home.workspace.root)
-    return after, _reopen(home, asked, after) if asked.op == "split" else 0
+    root = home.workspace.root
+    with Repository(root).exclusive():
+        labels = LabelSet.load(root)
+        place = _place(labels, asked)
+        if place == labels.version:
+            labels = labels.after(asked, known_labels(home, labels))
+            labels.save(root)
+    reopened = _reopen(home, asked, LabelSet(labels.operations[:place])) if asked.op == "split" else 0
+    return labels, reopened
 
 
-def _reopen(home: Home, split: Operation, labels: LabelSet) -> int:
+def _place(labels: LabelSet, asked: Operation) -> int:
+    """Where among the operations it stands; after the last one, where it was never made, or would be
+    refused now."""
+    for i, o in enumerate(labels.operations):
+        same = (o.op, o.labels, o.into) == (asked.op, asked.labels, asked.into)
+        if same and (o.op != "add" or all(labels.now(x) == x for x in o.labels)):
+            return i
+    return labels.version
+
+
+def _reopen(home: Home, split: Operation, before: LabelSet) -> int:
     """Put what has the label, by any of its names, under review: answered, it comes into the next
     dataset under one of the new labels."""
     from flows.labels import labelled
 
     (gone,) = split.labels
-    now = datetime.fromisoformat(split.at)
-    earlier = LabelSet(labels.operations[:-1])
-    rows = labelled(home, now)
-    rows = rows[[earlier.now(label) == gone for label in rows["label"]]]
+    now = utc(datetime.fromisoformat(split.at))
+    rows = labelled(home, now, before)
+    rows = rows[rows["label"] == gone]
     reviews = [
         Review(str(i), now, str(label), ", ".join(split.into), 0.0, str(text))
         for i, label, text in zip(rows["row_id"], rows["label"], rows["text"], strict=True)

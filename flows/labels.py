@@ -32,14 +32,17 @@ def export_tasks(
     """Write the open tasks in a format; returns how many there are, and where the labelling config is
     that Label Studio needs. Raises DataError for a format that does not fit the file's name."""
     form = written_as(path, named)
-    tasks = home.store.open_tasks()
+    store = home.store.at(now)
+    tasks = store.open_tasks()
     if form in ("csv", "jsonl"):
         tables.write(tasks, path, lines=form == "jsonl")
         return len(tasks), None
-    given = home.store.known([t.request_id for t in tasks])
+    given = store.known([t.request_id for t in tasks])
     answers = {p.prediction_id: Answer(p.model_version, p.score) for p in given.values()}
-    closed = declared(home)
-    labels = list(closed or ()) or sorted({*known_labels(home), *(t.predicted for t in tasks)})
+    closed, names = declared(home, now), store.labels
+    labels = list(closed or ()) or names.current(
+        [*known_labels(home, names), *(t.predicted for t in tasks)]
+    )
     handout = Handout(project(home, now), tasks, answers, labels, open=closed is None)
     if form == "argilla":
         argilla.write(handout, path)
@@ -57,14 +60,13 @@ def import_labels(
     else:
         reader = label_studio.read if form == "label-studio" else argilla.read
         found = reader(path, project(home, now), annotator)
-    labels = LabelSet.load(home.workspace.root)
-    return take(found, home.store, home.strategy.labeling, now, labels)
+    return take(found, home.store.at(now), home.strategy.labeling, now)
 
 
 def settle(home: Home, prediction_id: str, label: str, annotator: str, now: datetime) -> str:
     """Adjudicate; returns the label as it is called today. Raises LabelError for a label outside the
     set, and for what is no task."""
-    closed, label = declared(home), given(home, label)
+    closed, label = declared(home, now), given(home, label, now)
     if not label or (closed is not None and label not in closed):
         near = nearest(label, closed or [])
         raise LabelError(
@@ -73,7 +75,7 @@ def settle(home: Home, prediction_id: str, label: str, annotator: str, now: date
             got=f"'{label}'",
             expected=f"'{near}'" if near else ", ".join(closed or []),
         )
-    home.store.adjudicate(prediction_id, label, annotator, now)
+    home.store.at(now).adjudicate(prediction_id, label, annotator, now)
     return label
 
 
@@ -82,7 +84,8 @@ def review(home: Home, now: datetime) -> tuple[int, int]:
     are new, and how many labels were looked at: those with an embedding of the commonest encoder."""
     from pipelines.labeling.suspects import suspects
 
-    rows = labelled(home, now)
+    store = home.store.at(now)
+    rows = labelled(home, now, store.labels)
     if not len(rows):
         return 0, 0
     same = rows[rows["encoder"] == rows["encoder"].mode()[0]].reset_index(drop=True)
@@ -92,22 +95,26 @@ def review(home: Home, now: datetime) -> tuple[int, int]:
         for s in found
         for r in [same.iloc[s.row]]
     ]
-    return home.store.add_reviews(reviews), len(same)
+    return store.add_reviews(reviews), len(same)
 
 
-def labelled(home: Home, now: datetime) -> pd.DataFrame:
-    """row_id, text, label, encoder and embedding (float16 bytes) of every label: as the reservoir has
-    it, or as it is by now."""
+def labelled(home: Home, now: datetime, labels: LabelSet) -> pd.DataFrame:
+    """row_id, text, label, encoder and embedding (float16 bytes) of every label that there is under a
+    label set: as the reservoir has it, or as it is by now."""
+    store = home.store.under(labels)
     columns = ["row_id", "text", "label", "encoder", "embedding"]
     known = read(home.workspace.reservoir, sets=GIVEN, columns=columns)
-    log = home.store.labelled(EPOCH, now)
+    log = store.labelled(EPOCH, now)
     fresh = log.rows.rename(columns={"prediction_id": "row_id"})
     fresh["label"] = fresh["truth"]
     fresh["embedding"] = [e.astype(np.float16).tobytes() for e in log.embeddings]
+    fresh = fresh[fresh["label"].notna()]
     corrected = home.store.labels_of(known["row_id"].tolist())
     known["label"] = [
-        corrected.get(i, label) for i, label in zip(known["row_id"], known["label"], strict=True)
+        labels.now(corrected.get(i, label))
+        for i, label in zip(known["row_id"], known["label"], strict=True)
     ]
+    known = known[known["label"].notna()].reset_index(drop=True)
     new = fresh.loc[~fresh["row_id"].isin(known["row_id"]), columns]
     return pd.concat([known, new], ignore_index=True) if len(new) else known
 
@@ -121,8 +128,9 @@ def project(home: Home, now: datetime) -> str:
 def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     """The rows of a new reservoir partition: labels from the log, and corrections of rows that only the
     reservoir has. The same rows again whenever it is asked."""
-    trusted, labels = home.strategy.labeling.trusted, known_labels(home)
-    rows = from_claim(home.store.claim(partition, as_of, trusted, labels))
+    trusted, store = home.strategy.labeling.trusted, home.store.at(as_of)
+    labels = known_labels(home, store.labels)
+    rows = from_claim(store.claim(partition, as_of, trusted, labels))
     corrected = home.store.corrected(partition)
     if not corrected:
         return rows
@@ -133,11 +141,11 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     return pd.concat([rows, before], ignore_index=True) if len(rows) else before
 
 
-def known_labels(home: Home) -> list[str]:
+def known_labels(home: Home, labels: LabelSet) -> list[str]:
     """The declared labels; where they are open, those of the model that serves and of people so far."""
     closed = home.strategy.labeling.closed
     names = {*_learnt(home), *home.store.label_names()} if closed is None else closed
-    return LabelSet.load(home.workspace.root).current(names)
+    return labels.current(names)
 
 
 def _learnt(home: Home) -> list[str]:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from core.label_set import LabelSet
 from core.models.classifier import TextClassifier
+from core.models.migrated import answering
 from core.records import Decision, Quarantined, Signal
 from flows.alerts import alert, alerts_a_week, deliver
 from flows.collections import collected
@@ -82,32 +84,34 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
 
 def _view(home: Home, start: datetime, now: datetime) -> View:
     """The window, what it is held against, and the model that serves."""
-    settings, champion = home.strategy.monitoring, home.registry.load(home.store.champion())
-    model = _model(home, champion)
+    settings, store = home.strategy.monitoring, home.store.at(now)
+    champion = home.registry.load(store.champion())
+    model = _model(home, champion, store.labels)
     rows, name = reference(home, model, start, now)
-    window = home.store.window(start, now)
-    told = home.store.feedback(min(rows.start, start), now)
+    window = store.window(start, now)
+    told = store.feedback(min(rows.start, start), now)
     return View(
         window,
         rows,
         model,
         settings,
         reference_name=name,
-        labelled=home.store.labelled(now - timedelta(days=MEMORY_DAYS), now),
-        recent=home.store.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
+        labelled=store.labelled(now - timedelta(days=MEMORY_DAYS), now),
+        recent=store.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
         feedback=pd.DataFrame([asdict(f) for f in told]) if told else no_feedback(),
-        system=home.store.system(start, now),
+        system=store.system(start, now),
         history=history(home, model.encoder, start),
-        collections=collected(home, champion),
+        collections=collected(home, champion, store.labels),
     )
 
 
-def _model(home: Home, champion: TextClassifier) -> Model:
-    """The champion, as monitoring sees it."""
+def _model(home: Home, champion: TextClassifier, labels: LabelSet) -> Model:
+    """The champion, as monitoring sees it: answering in these labels."""
     version, rollout = home.store.champion(), home.store.live_rollout()
-    head = champion.trained
-    candidate = home.registry.load(rollout.candidate).trained if rollout else head
-    known = frozenset([*head.labels, *candidate.labels])
+    head = answering(champion.trained, labels)
+    candidate = home.registry.load(rollout.candidate).trained if rollout else champion.trained
+    learnt = [*champion.trained.labels, *candidate.labels]  # what was retired since was no fault then
+    known = frozenset(labels.last(x) for x in learnt)
     encoder = champion.encoder
     return Model(
         version, head.labels, known, encoder.identity, head.probabilities, encoder.tokens.unknown
@@ -126,8 +130,9 @@ def _failed(view: View) -> list[Quarantined]:
 def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     """What counts can say, where no text is kept."""
     settings = home.strategy.monitoring
-    before = home.store.profiles(start - timedelta(days=settings.reference_days), start)
-    window = home.store.profiles(start, now)
+    store = home.store.at(now)
+    before = store.profiles(start - timedelta(days=settings.reference_days), start)
+    window = store.profiles(start, now)
     return observe_profiles(window, before, start, now, settings)
 
 

@@ -60,7 +60,7 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
         parent = f"v{number - 1:04d}"
         named = regression_rows(home, parent, as_of)
         rows = with_collections(claimed(home, plan["id"], as_of), named)
-        asked = Plan(plan["id"], as_of, number, parent, plan["reason"], declared(home))
+        asked = Plan(plan["id"], as_of, number, parent, plan["reason"], declared(home, as_of))
         champion = home.registry.path(plan["champion"])
         return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
 

@@ -20,7 +20,7 @@ FIRST = "training/v0001"
 def situation(home: Home, now: datetime) -> Situation:
     """What is known at `now`, of the time since the last retrain. What is older is looked up by its
     key, so the cost does not grow with the history."""
-    store, last = home.store, datetime.fromisoformat(progress_of(home)["last"])
+    store, last = home.store.at(now), datetime.fromisoformat(progress_of(home)["last"])
     since, asked = now - timedelta(days=USUAL_DAYS), _said(home, last)
     return Situation(
         now=now,
@@ -63,7 +63,7 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
     """The curation rounds since the last retrain, as far as they drew from the champion's answers."""
     version = home.store.champion()
     picks: dict[datetime, list[Pick]] = {}
-    for pick in home.store.picks(version, last, now):
+    for pick in home.store.at(now).picks(version, last, now):
         picks.setdefault(pick.timestamp, []).append(pick)
     found = []
     for d in home.store.decisions("curation", since=last):

@@ -45,10 +45,10 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     done = home.store.once
     done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)
-    home.store.settle(home.strategy.labeling.annotators)  # fewer votes may be needed by now
+    home.store.at(now).settle(home.strategy.labeling.annotators)  # fewer votes may be needed by now
     if answer:
         with home.timed("labeling"):
-            home.store.annotate(answer(home.store.open_tasks(), now))
+            home.store.at(now).annotate(answer(home.store.open_tasks(), now))
     decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(home, now)))
     if decision["verdict"] == "retrain":
         done(f"retrain/{now.isoformat()}", lambda: retrain(home, now, decision["reason"]))
@@ -98,7 +98,7 @@ def roll_out(home: Home, now: datetime) -> str:
         return "no rollout to step"
 
     def step() -> dict[str, Any]:
-        answers = home.store.answers(rollout.stage_started, now)
+        answers = home.store.at(now).answers(rollout.stage_started, now)
         moved, decision = home.strategy.rollout.advance(rollout, answers, now)
         if moved.stage == "promoted":
             crown(home, moved.candidate)

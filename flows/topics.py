@@ -40,7 +40,7 @@ def follow_topics(home: Home, view: View, now: datetime) -> Signal:
         return view.signal(NEW, None, str(why), held=False)
     before = {c.key: c for c in candidates(home)}
     seen = followed(list(before.values()), topics(view, _learnt(home, view)), now)
-    truths = home.store.labels_of([m for c in seen for m in c.members])
+    truths = home.store.at(now).labels_of([m for c in seen for m in c.members])
     patience = timedelta(days=home.strategy.monitoring.reference_days)
     after = settled(seen, truths, view.model.labels, now, patience)
     home.store.set(STATE, [to_json(c) for c in after])

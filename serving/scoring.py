@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.errors import ModelError
+from core.label_set import LabelSet
+from core.models.migrated import Migrated, answering
 from core.records import Array, Prediction, Request, Variant, uuid7
 from serving.cache import Cache
 
@@ -17,14 +20,25 @@ if TYPE_CHECKING:
     from core.models.encoder import Encoder
     from core.models.head import Head
 
+AS_TRAINED = LabelSet()
+
 
 @dataclass(frozen=True)
 class Served:
-    """A loaded model under the version it is known by."""
+    """A loaded model under the version it is known by, and the label set it answers in."""
 
     version: str
     encoder: Encoder
-    head: Head
+    trained: Head
+    labels: LabelSet = AS_TRAINED
+
+    @cached_property
+    def head(self) -> Head | Migrated:
+        return answering(self.trained, self.labels)
+
+    def under(self, labels: LabelSet) -> Served:
+        """The same model, answering in these labels."""
+        return self if labels == self.labels else replace(self, labels=labels)
 
 
 @dataclass(frozen=True)

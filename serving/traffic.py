@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Traffic:
-    """One moment's answer. `rollout` and `candidate` are there together or not at all."""
+    """One moment's answer. `rollout` and `candidate` are there together or not at all, and both models
+    answer in the labels of that moment."""
 
     champion: Served
     rollout: Rollout | None = None
@@ -42,7 +43,8 @@ class Switch:
     def turn(self, time: datetime) -> Traffic:
         """Ask the store who serves. A model that does not load changes nothing for those that do.
 
-        Raises ModelError when no champion is named, or when the very first does not load.
+        Raises ModelError when no champion is named, or when the very first does not load; LabelError
+        for a label set that cannot be read: who serves goes on in the labels of before.
         """
         with self._turn:
             self.now = self._named(time)
@@ -63,10 +65,12 @@ class Switch:
 
     def _named(self, time: datetime) -> Traffic:
         version, rollout = self._store.champion(), self._store.live_rollout()
-        new = Traffic(self._champion(version, time))
+        labels = self._store.names(time)
+        new = Traffic(self._champion(version, time).under(labels))
         if rollout and rollout.candidate != new.champion.version:
             candidate = self._take(rollout.candidate, rollout.rollout_id, new.champion, time)
-            new = replace(new, rollout=rollout, candidate=candidate) if candidate else new
+            if candidate:
+                new = replace(new, rollout=rollout, candidate=candidate.under(labels))
         return new
 
     def refuse(

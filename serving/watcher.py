@@ -83,7 +83,7 @@ class Watcher:
     def _show(self, before: Traffic | None, now: Traffic | None) -> None:
         if now is None or now == before:
             return
-        if before and before.champion != now.champion:
+        if before and before.champion.version != now.champion.version:
             self._metrics.swaps.inc()
         self._metrics.model.clear()
         self._metrics.model.labels("champion", now.champion.version).set(1)

@@ -19,8 +19,7 @@ class Migrated:
 
     def __init__(self, head: Head, labels: LabelSet) -> None:
         self._head = head
-        split = {o.labels[0] for o in labels.operations if o.op == "split"}
-        called = [labels.now(x) or (x if x in split else None) for x in head.labels]
+        called = [None if _retired(labels, x) else labels.last(x) for x in head.labels]
         self.labels = sorted({x for x in called if x is not None})
         if not self.labels:  # all it knows was retired
             called, self.labels = list(head.labels), list(head.labels)
@@ -38,3 +37,23 @@ class Migrated:
             kept, total, out=np.full_like(kept, 1 / kept.shape[1]), where=total > 0
         )
         return shares
+
+
+def answering(head: Head, labels: LabelSet) -> Head | Migrated:
+    """The head as it answers under a label set: itself, where no label of it is gone."""
+    same = all(labels.now(x) == x for x in head.labels)
+    return head if same else Migrated(head, labels)
+
+
+def learning(head: Head, labels: LabelSet) -> Head | None:
+    """The head as the next one starts from it: without labels that are gone. It would keep them, as no
+    row has them any more, and go on answering them. None where nothing is left."""
+    kept = [i for i, x in enumerate(head.labels) if labels.now(x) == x]
+    if len(kept) == len(head.labels):
+        return head
+    return Head([head.labels[i] for i in kept], head.weight[kept], head.bias[kept]) if kept else None
+
+
+def _retired(labels: LabelSet, name: str) -> bool:
+    end = labels.ended(name)
+    return end is not None and end.op == "retire"

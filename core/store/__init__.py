@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from core import schema
 from core.errors import StoreError
+from core.label_set import Names
 from core.store.claims import Claims
 from core.store.decisions import Decisions
 from core.store.embeddings import Embeddings, text_hash
@@ -40,9 +41,11 @@ class Store(
 ):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
-    def __init__(self, url: str, busy: float | None = None) -> None:
-        """`busy`: seconds that a locked store is waited for; 10 unless told."""
+    def __init__(self, url: str, busy: float | None = None, names: Names | None = None) -> None:
+        """`busy`: seconds that a locked store is waited for; 10 unless told. `names`: the label set at
+        a time, see `at`; without one every label is called what it was."""
         super().__init__(url, schema.metadata, busy)
+        self.names = names or self.names
         try:
             self._check_version(self.get("schema"))
         except BaseException:  # an interrupt closes it too

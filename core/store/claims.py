@@ -52,7 +52,7 @@ class Claims(Disputes):
         query = (
             select(_K.c.audit, func.count())
             .select_from(_A.outerjoin(_K, same(_A, _K)))
-            .where(_A.c.partition.is_(None))
+            .where(_A.c.partition.is_(None), self._held(_A.c.label).is_not(None))
             .group_by(_K.c.audit)
         )
         with self._read() as db:
@@ -73,7 +73,7 @@ class Claims(Disputes):
 
         `trust`: the kinds of feedback that are labels too, where nobody was asked, with their trust in
         0..1; those of `labels` only. Claiming again is harmless: a label that was corrected in between
-        is in this partition as it was.
+        is in this partition as it was. An annotation's label is as it was said, whatever it is called.
         """
         there = [select(t).where(same(t, _A), t.c.partition == partition).exists() for t in (_H, _W)]
         unclaimed = [_A.c.partition.is_(None), _A.c.timestamp <= as_of, *(~t for t in there)]
@@ -137,6 +137,7 @@ class Claims(Disputes):
         )
         best: dict[str, dict[str, Any]] = {}
         for key, label, kind in db.execute(query):
+            label = self.labels.last(label)
             if label in labels and trust[kind] >= best.get(key, {"trust": 0.0})["trust"]:
                 best[key] = {"prediction_id": key, "label": label, "kind": kind, "trust": trust[kind]}
         self._insert(db, _W, [{**row, "partition": partition} for row in best.values()])

@@ -13,8 +13,9 @@ from core import schema
 from core.database import parts
 from core.errors import LabelError
 from core.records import AnnotationTask, Dispute, Review, Vote
+from core.store.naming import with_label
 from core.store.queue import Queue, as_task
-from core.store.votes import DIFFERENT, unsettled
+from core.store.votes import unsettled
 
 MOST = 200  # disputes that are read at once
 _K, _V, _L, _A, _R = schema.tasks, schema.votes, schema.leases, schema.annotations, schema.reviews
@@ -26,7 +27,7 @@ class Disputes(Queue):
     def disputed(self, most: int = MOST) -> list[Dispute]:
         """Tasks whose annotators differ, oldest first, then labels under review, the worst first."""
         with self._read() as db:
-            query = self._tasks().where(*unsettled(), DIFFERENT > 1).limit(most)
+            query = self._tasks().where(*unsettled(), self._different > 1).limit(most)
             tasks = [as_task(r) for r in db.execute(query)]
         votes = self._by_task([t.prediction_id for t in tasks])
         differ = [Dispute(t, v, said(v)) for t in tasks for v in [votes[t.prediction_id]]]
@@ -42,12 +43,13 @@ class Disputes(Queue):
             task = self._lock(db, [prediction_id])
             known = db.execute(select(_A).where(this)).first()
             doubted = db.execute(select(_R).where(_R.c.prediction_id == prediction_id)).first()
+            wrong = doubted is not None and self._name(doubted.label) != label
             if not (task or known or doubted):
                 raise LabelError("no task for this prediction id", where=prediction_id)
-            if known is not None and known.label != label:
+            if known is not None and self._name(known.label) != label:
                 self._keep(db, known)
                 db.execute(update(_A).where(this).values(new))
-            elif known is None and (task or (doubted is not None and doubted.label != label)):
+            elif known is None and (task or wrong):
                 self._insert(db, _A, [{"prediction_id": prediction_id, **new}])
             self._end(db, prediction_id, timestamp)
 
@@ -60,7 +62,7 @@ class Disputes(Queue):
                 for part in parts(r.prediction_id for r in reviews)
                 for r in db.execute(select(_R).where(_R.c.prediction_id.in_(part)))
             }
-            fresh = [r for r in reviews if _to_be_asked(r, known.get(r.prediction_id))]
+            fresh = [r for r in reviews if self._to_be_asked(r, known.get(r.prediction_id))]
             self._replace(db, _R, [{**asdict(r), "answered": None} for r in fresh])
         return sum(
             r.prediction_id not in known or known[r.prediction_id].answered is not None for r in fresh
@@ -68,8 +70,8 @@ class Disputes(Queue):
 
     def reviews(self, most: int = MOST) -> list[Review]:
         """Labels under review, the least likely first."""
-        query = select(_R).where(_R.c.answered.is_(None)).order_by(_R.c.score, _R.c.prediction_id)
-        return self._records(query.limit(most), Review)
+        query = select(*with_label(_R, self._called(_R.c.label))).where(_R.c.answered.is_(None))
+        return self._records(query.order_by(_R.c.score, _R.c.prediction_id).limit(most), Review)
 
     def reviewed(self) -> int:
         """How many labels are under review."""
@@ -91,6 +93,11 @@ class Disputes(Queue):
             )
             for r in reviews
         ]
+
+    def _to_be_asked(self, review: Review, known: Row[Any] | None) -> bool:
+        if known is None or known.answered is None:
+            return True
+        return self.labels.last(known.label) != self.labels.last(review.label)
 
     def _by_task(self, ids: Sequence[str]) -> dict[str, list[Vote]]:
         found: dict[str, list[Vote]] = {i: [] for i in ids}
@@ -119,10 +126,6 @@ def said(votes: Sequence[Vote]) -> str:
     "ana says 'a', bob says 'b'"
     """
     return ", ".join(f"{v.annotator} says '{v.label}'" for v in votes if v.label is not None)
-
-
-def _to_be_asked(review: Review, known: Row[Any] | None) -> bool:
-    return known is None or known.answered is None or known.label != review.label
 
 
 def _alone(review: Review) -> AnnotationTask:

@@ -9,8 +9,8 @@ import numpy as np
 from sqlalchemy import func, select
 
 from core import schema
-from core.database import Database
 from core.records import Array
+from core.store.naming import Naming
 
 _A, _P, _V = schema.annotations, schema.predictions, schema.votes
 
@@ -26,13 +26,15 @@ class Example:
     embedding: Array  # (dim,) float16
 
 
-class Examples(Database):
+class Examples(Naming):
     """Reads that cost the same however long the log is."""
 
     def examples(self, most: int) -> list[Example]:
         """Of the `most` newest annotations those whose embedding the log has, newest first, one size
         of embedding an encoder."""
-        newest = select(_A.c.prediction_id, _A.c.label, _A.c.timestamp)
+        label = self._held(_A.c.label)
+        newest = select(_A.c.prediction_id, label.label("label"), _A.c.timestamp)
+        newest = newest.where(label.is_not(None))
         newest_ = (
             newest.order_by(_A.c.timestamp.desc(), _A.c.prediction_id.desc()).limit(most).subquery()
         )
@@ -45,18 +47,18 @@ class Examples(Database):
         size: dict[str, int] = {}
         found = []
         with self._read() as db:
-            for key, text, label, encoder, raw in db.execute(query):
+            for key, text, name, encoder, raw in db.execute(query):
                 if len(raw) == size.setdefault(encoder, len(raw)):
                     found.append(
-                        Example(key, text, label, encoder, np.frombuffer(raw, dtype=np.float16))
+                        Example(key, text, name, encoder, np.frombuffer(raw, dtype=np.float16))
                     )
         return found
 
     def labels_in_use(self) -> list[str]:
         """Every label that an annotation or a vote gives, in order."""
-        voted = select(_V.c.label).where(_V.c.label.is_not(None))
+        given, voted = (select(self._held(t.c.label)) for t in (_A, _V))
         with self._read() as db:
-            return sorted(db.execute(select(_A.c.label).union(voted)).scalars())
+            return sorted(x for x in db.execute(given.union(voted)).scalars() if x is not None)
 
     def said_since(self, annotator: str, since: datetime) -> int:
         """Votes and skips of an annotator from this time on."""

@@ -17,20 +17,21 @@ from core.records import TOPIC, Array, Window
 IDS = ("prediction_id", "request_id")
 ARRAYS = ("embedding", "probabilities")
 PLAIN = ("model_version", "variant", "text", "label", "score", "encoder", "user_key", "latency_ms")
+NAMES = (*IDS, *PLAIN, "timestamp", "segments", "kept", "picked", "audit", "truth", *ARRAYS)
 
 
-def columns() -> list[ColumnElement[Any]]:
-    """What is read of an answer, times and segments as the database has them: to make an object of
-    each would take longer than all the rest."""
-    p, a, k = schema.predictions, schema.annotations, schema.tasks
+def columns(label: ColumnElement[Any], truth: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """What is read of an answer, in the order of NAMES, times and segments as the database has them: to
+    make an object of each would take longer than all the rest."""
+    p, k = schema.predictions, schema.tasks
     return [
-        *(p.c[name] for name in (*IDS, *PLAIN)),
+        *(label.label(n) if n == "label" else p.c[n] for n in (*IDS, *PLAIN)),
         type_coerce(p.c.timestamp, Text).label("timestamp"),
         cast(p.c.segments, Text).label("segments"),
         p.c.propensity.label("kept"),
         case((k.c.policy != TOPIC, k.c.propensity)).label("picked"),
         k.c.audit,
-        a.c.label.label("truth"),
+        truth.label("truth"),
         *(p.c[name] for name in ARRAYS),
     ]
 
@@ -39,8 +40,7 @@ def window(
     start: datetime, end: datetime, parts: Iterable[Sequence[Sequence[Any]]], share: float
 ) -> Window:
     """The window of rows that come in parts, each row with the values of `columns`."""
-    names = [c.key or "" for c in columns()]
-    given: dict[str, list[Any]] = {name: [] for name in names[: -len(ARRAYS)]}
+    given: dict[str, list[Any]] = {name: [] for name in NAMES[: -len(ARRAYS)]}
     embeddings, probabilities = Arrays(), Arrays()
     for part in parts:
         *plain, vectors, shares = zip(*part, strict=True)

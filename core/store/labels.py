@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, func, select, update
 
 from core import schema
-from core.database import Database, parts
+from core.database import parts
 from core.errors import LabelError
 from core.records import TOPIC, Annotation, AnnotationTask
+from core.store.naming import Naming
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Pick:
     right: bool | None  # None while nobody labelled it
 
 
-class Labels(Database):
+class Labels(Naming):
     """Annotation tasks and their labels: one label a prediction."""
 
     def add_tasks(self, tasks: Sequence[AnnotationTask]) -> None:
@@ -53,7 +54,7 @@ class Labels(Database):
         k, p, a = schema.tasks, schema.predictions, schema.annotations
         query = (
             select(k.c.timestamp, (k.c.propensity * p.c.propensity).label("chance"))
-            .add_columns((a.c.label == p.c.label).label("right"))
+            .add_columns((self._held(a.c.label) == self._called(p.c.label)).label("right"))
             .select_from(k.join(p, same(k, p)).outerjoin(a, same(a, k)))
             .where(k.c.timestamp > after, k.c.timestamp <= until, p.c.model_version == model_version)
             .where(k.c.policy != TOPIC)
@@ -74,13 +75,14 @@ class Labels(Database):
     def labels_of(self, prediction_ids: Sequence[str]) -> dict[str, str]:
         """The labels that are known: prediction id -> label."""
         with self._read() as db:
-            return _labels(db, prediction_ids)
+            found = _labels(db, prediction_ids).items()
+        return {i: name for i, label in found if (name := self._name(label)) is not None}
 
     def label_names(self) -> list[str]:
         """Every label that was given so far."""
-        t = schema.annotations
+        query = select(self._held(schema.annotations.c.label)).distinct()
         with self._read() as db:
-            return list(db.execute(select(t.c.label).distinct().order_by(t.c.label)).scalars())
+            return sorted(x for x in db.execute(query).scalars() if x is not None)
 
     def annotate(self, annotations: Sequence[Annotation]) -> int:
         """Store annotations; returns how many are new. The same one again is harmless; another
@@ -92,7 +94,7 @@ class Labels(Database):
             self._insert(db, schema.annotations, [asdict(a) for a in annotations])
             after = _labels(db, ids)  # where two write at once, the first one's
             for a in annotations:
-                if after[a.prediction_id] != a.label:
+                if self._name(after[a.prediction_id]) != self._name(a.label):
                     raise LabelError(
                         "two labels for one prediction",
                         where=a.prediction_id,
@@ -132,14 +134,15 @@ class Labels(Database):
         """Label, encoder and embedding (float16 bytes) of annotations to train on that no partition has
         taken, in order of time."""
         k, p, a = schema.tasks, schema.predictions, schema.annotations
+        label = self._held(a.c.label)
         query = (
-            select(a.c.label, p.c.encoder, p.c.embedding)
+            select(label, p.c.encoder, p.c.embedding)
             .select_from(a.join(k, same(a, k)).join(p, same(k, p)))
-            .where(~k.c.audit, a.c.partition.is_(None), p.c.embedding.is_not(None))
+            .where(~k.c.audit, a.c.partition.is_(None), p.c.embedding.is_not(None), label.is_not(None))
             .order_by(k.c.timestamp, k.c.prediction_id)
         )
         with self._read() as db:
-            return [(str(label), str(n), bytes(e)) for label, n, e in db.execute(query)]
+            return [(str(name), str(n), bytes(e)) for name, n, e in db.execute(query)]
 
     def mark_settled(self) -> None:
         """For a store that did not yet know which tasks are settled."""
@@ -154,17 +157,17 @@ class Labels(Database):
             done = select(a).where(same(a, k)).exists()
             db.execute(update(k).where(k.c.prediction_id.in_(part), done).values(unsettled=False))
 
-    def _lock(self, db: Connection, prediction_ids: Sequence[str]) -> int:
-        """Nobody else settles these tasks while this transaction lasts; returns how many are tasks."""
-        k, found = schema.tasks.c.prediction_id, 0
+    def _lock(self, db: Connection, prediction_ids: Sequence[str]) -> list[str]:
+        """Nobody else settles these tasks while this transaction lasts; returns the tasks."""
+        k, found = schema.tasks.c.prediction_id, list[str]()
         for part in parts(sorted(set(prediction_ids))):
             query = select(k).where(k.in_(part)).order_by(k).with_for_update()
-            found += len(db.execute(query).all())
+            found += db.execute(query).scalars()
         return found
 
     def _tasks(self) -> Any:
         k, p = schema.tasks, schema.predictions
-        columns = (k, p.c.text, p.c.label.label("predicted"), p.c.request_id)
+        columns = (k, p.c.text, self._called(p.c.label).label("predicted"), p.c.request_id)
         query = select(*columns).join(p, same(k, p))
         return query.order_by(k.c.timestamp, k.c.prediction_id)
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, case, delete, select
 from sqlalchemy.dialects import postgresql
 
 from core import schema
@@ -96,8 +96,12 @@ class Predictions(Profiles, Served):
             self._insert(db, schema.feedback, [asdict(f) for f in items])
 
     def feedback(self, start: datetime, end: datetime) -> list[Feedback]:
+        """What was said in [start, end); the labels in it as they are called."""
         t = schema.feedback
-        query = select(t).where(t.c.timestamp >= start, t.c.timestamp < end)
+        thumb, value = t.c.kind == "thumbs", self._called(t.c.value)
+        columns = [c for c in t.columns if c is not t.c.value]
+        said = case((thumb, t.c.value), else_=value).label("value")
+        query = select(*columns, said).where(t.c.timestamp >= start, t.c.timestamp < end)
         return self._records(query.order_by(t.c.timestamp, t.c.feedback_id), Feedback)
 
 

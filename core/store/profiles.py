@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,19 +12,26 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from core import schema
-from core.database import Database
 from core.kept import Profile, merged
+from core.store.naming import Naming
 
 
-class Profiles(Database):
+class Profiles(Naming):
     """Each writer adds to rows of its own; they are added up when they are read."""
 
     def profiles(self, start: datetime, end: datetime) -> list[Profile]:
-        """One profile of each hour of [start, end), version, variant and encoder, in that order."""
+        """One profile of each hour of [start, end), version, variant and encoder, in that order; labels
+        under their last names."""
         t = schema.profiles
         query = select(t).where(t.c.hour >= start, t.c.hour < end).order_by(t.c.hour, t.c.writer)
         with self._read() as db:
-            return merged(_profile(r) for r in db.execute(query).mappings())
+            return merged(self._renamed(_profile(r)) for r in db.execute(query).mappings())
+
+    def _renamed(self, found: Profile) -> Profile:
+        counts: Counter[str] = Counter()
+        for label, rows in found.labels.items():
+            counts[self.labels.last(label)] += rows
+        return replace(found, labels=dict(counts))
 
     def _add_profiles(self, db: Connection, writer: str, profiles: Sequence[Profile]) -> None:
         t = schema.profiles

@@ -9,15 +9,15 @@ import pandas as pd
 from sqlalchemy import ColumnElement, FromClause, and_, func, or_, select
 
 from core import schema
-from core.database import Database
 from core.garbage import uncollected
 from core.records import ANSWERED, Window, evenly, uuid7_floor
 from core.store import frames
+from core.store.naming import Naming
 
 ROWS_AT_A_TIME = 5000
 
 
-class Windows(Database):
+class Windows(Naming):
     """Reads what `Predictions` wrote, with what is known of its truth."""
 
     def window(self, start: datetime, end: datetime, most: int | None = None) -> Window:
@@ -43,7 +43,7 @@ class Windows(Database):
         joined = p.outerjoin(a, a.c.prediction_id == p.c.prediction_id)
         joined = joined.outerjoin(k, k.c.prediction_id == p.c.prediction_id)
         query = (
-            select(*frames.columns())
+            select(*frames.columns(self._called(p.c.label), self._held(a.c.label)))
             .select_from(joined)
             .where(p.c.timestamp >= start, p.c.timestamp < end, p.c.variant.in_(ANSWERED), *only)
             .order_by(p.c.timestamp, p.c.prediction_id)
@@ -66,7 +66,7 @@ class Windows(Database):
         p, a = schema.predictions, schema.annotations
         answered = p.alias("answered")
         truth = (
-            select(answered.c.request_id, a.c.label.label("truth"))
+            select(answered.c.request_id, self._held(a.c.label).label("truth"))
             .join(a, a.c.prediction_id == answered.c.prediction_id)
             .where(answered.c.timestamp >= start, answered.c.timestamp < end)
             .subquery()
@@ -76,13 +76,13 @@ class Windows(Database):
                 p.c.request_id,
                 p.c.model_version,
                 p.c.variant,
-                p.c.label,
+                self._called(p.c.label).label("label"),
                 p.c.score,
                 p.c.latency_ms,
                 p.c.user_key,
                 p.c.propensity.label("kept"),
                 truth.c.truth,
-                _complained(end).label("complained"),
+                self._complained(end).label("complained"),
             )
             .select_from(p.outerjoin(truth, truth.c.request_id == p.c.request_id))
             .where(p.c.timestamp >= start, p.c.timestamp < end)
@@ -99,7 +99,7 @@ class Windows(Database):
         p = schema.predictions
         query = select(p.c.prediction_id).where(p.c.timestamp >= start, p.c.timestamp < end)
         with self._read() as db:
-            return set(db.execute(query.where(_complained(end))).scalars())
+            return set(db.execute(query.where(self._complained(end))).scalars())
 
     def requests(self, start: datetime | None = None, end: datetime | None = None) -> int:
         """How many requests of [start, end) were kept."""
@@ -110,13 +110,13 @@ class Windows(Database):
         with self._read() as db:
             return int(db.execute(query).scalar_one())
 
-
-def _complained(end: datetime) -> Any:
-    f, p = schema.feedback, schema.predictions
-    down = and_(f.c.kind == "thumbs", f.c.value == "down")
-    corrected = and_(f.c.kind == "correction", f.c.value != p.c.label)
-    about = f.c.prediction_id == p.c.prediction_id
-    return select(f).where(about, f.c.timestamp < end, or_(down, corrected)).exists()
+    def _complained(self, end: datetime) -> Any:
+        f, p = schema.feedback, schema.predictions
+        down = and_(f.c.kind == "thumbs", f.c.value == "down")
+        another = self._called(f.c.value) != self._called(p.c.label)
+        corrected = and_(f.c.kind == "correction", another)
+        about = f.c.prediction_id == p.c.prediction_id
+        return select(f).where(about, f.c.timestamp < end, or_(down, corrected)).exists()
 
 
 def _ids(rows: FromClause, start: datetime, end: datetime) -> list[ColumnElement[bool]]:

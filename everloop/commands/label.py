@@ -110,7 +110,8 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None, as_json: 
     from flows.home import open_home
 
     home = open_home(workspace)
-    found = picture(home.store, at(now))
+    when = at(now)
+    found = picture(home.store.at(when), when)
     typer.echo(json.dumps(found, indent=2) if as_json else text(found))
 
 
@@ -154,17 +155,18 @@ def review(
     from flows.home import open_home
     from flows.labels import review as look
 
-    home = open_home(workspace)
-    new, rows = look(home, at(now))
-    waiting = home.store.reviewed()
+    home, when = open_home(workspace), at(now)
+    new, rows = look(home, when)
+    store = home.store.at(when)
+    waiting = store.reviewed()
     if as_json:
-        shown = [to_json(r) for r in home.store.reviews(limit)]
+        shown = [to_json(r) for r in store.reviews(limit)]
         typer.echo(
             json.dumps({"labels": rows, "new": new, "waiting": waiting, "reviews": shown}, indent=2)
         )
         return
     typer.echo(f"{_count(rows, 'label')} looked at: {waiting} look wrong, {new} of them new")
-    for r in home.store.reviews(limit):
+    for r in store.reviews(limit):
         typer.echo(
             f"{r.prediction_id}  {r.label}, or {r.suggested}?  ({r.score:.3f})  {_short(r.text)}"
         )

@@ -34,7 +34,7 @@ def show(
 
     home = open_home(workspace)
     labels = LabelSet.load(home.workspace.root)
-    names = labels.current(known_labels(home))
+    names = known_labels(home, labels)
     if as_json:
         done = [vars(o) for o in labels.operations]
         typer.echo(
@@ -42,8 +42,11 @@ def show(
         )
         return
     typer.echo(f"version {labels.version}: {len(names)} labels: {', '.join(names)}")
+    made = labels.as_of(at(None)).version
     for n, o in enumerate(labels.operations, 1):
-        typer.echo(f"{n:>3}  {o.at[:10]}  {o.by}: {o.to_text()}" + (f" ({o.why})" if o.why else ""))
+        why = f" ({o.why})" if o.why else ""
+        yet = "" if n <= made else "; not yet: it counts from its time on, and after those before it"
+        typer.echo(f"{n:>3}  {o.at[:10]}  {o.by}: {o.to_text()}{why}{yet}")
 
 
 @app.command()
@@ -126,6 +129,6 @@ def _change(
 
     asked = Operation(kind, tuple(names), tuple(into), at(now).isoformat(), *said)
     labels, waiting = change(open_home(workspace), asked)
-    typer.echo(f"label set version {labels.version}: {labels.operations[-1].to_text()}")
+    typer.echo(f"label set version {labels.version}: {asked.to_text()}")
     if kind == "split":
         typer.echo(f"{waiting} rows wait for a label: everloop label review, or the labelling page")

@@ -34,7 +34,7 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
     typer.echo(f"champion: {f'version {champion}' if champion else 'none yet'}")
     typer.echo(f"under way: {f'version {live.candidate}, {stage_name(live)}' if live else 'nothing'}")
     if live:
-        typer.echo(_arms(live, store.answers(live.stage_started, at(now))))
+        typer.echo(_arms(live, store.at(at(now)).answers(live.stage_started, at(now))))
     rows = [
         [f"{r.started:%Y-%m-%d %H:%M}", r.champion, r.candidate, r.stage, f"{r.share:.0%}", r.reason]
         for r in store.rollouts()[:SHOWN]

@@ -59,7 +59,8 @@ def serve(
         address = door.getsockname()
         check_door(address[0], home.store.api_keys())
         home.store.champion()  # without one there is nothing to wait for
-        store, metrics, logging = Store(home.store.url, busy=BUSY), Metrics(), home.strategy.logging
+        store = Store(home.store.url, BUSY, home.store.names)
+        metrics, logging = Metrics(), home.strategy.logging
         cache = Cache(settings.cache_entries) if settings.cache_entries else None
         service = Service(
             store, home.registry.load, logging.max_text_characters, cache=cache, logging=logging

@@ -23,17 +23,25 @@ def init(directory: Annotated[Path, typer.Argument(help="Folder to make the work
 def check(workspace: WorkspaceOption = Path()) -> None:
     """Validate params.yaml and report all faults together.
 
-    Prints the whole strategy with its defaults and what each key means. Does no work.
+    Prints the whole strategy with its defaults and what each key means. Does no work. What the file
+    names must be there: guideline, collections, a local encoder, the package of the hook; and
+    data/labels.json must be one. It does not look at models on the Hub, environment variables, and
+    files that a scheduled batch waits for.
 
     Example: everloop check -w shop
     """
     from core import params
     from core import workspace as places
+    from core.label_set import LabelSet
     from everloop.reference import explained
+    from flows.references import check_references
     from flows.strategy import Strategy
 
     place = places.find(workspace)
-    typer.echo(explained(params.load(place.params, Strategy)))
+    strategy = params.load(place.params, Strategy)
+    check_references(place, strategy)
+    LabelSet.load(place.root)
+    typer.echo(explained(strategy))
     typer.echo(f"# {place.params} has no fault")
 
 

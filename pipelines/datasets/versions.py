@@ -98,7 +98,7 @@ def make_version(
             _place(champion, workspace.champion)
             print_of = fingerprint(workspace.champion)
             as_of = utc(plan.as_of)
-            mark = LabelSet.load(workspace.root).mark
+            mark = LabelSet.load(workspace.root).as_of(as_of).mark
             inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of, mark)
             write_text(workspace.version_file, inputs.to_json())
             form_dataset(workspace, policy)
@@ -116,7 +116,8 @@ def _sound(
     if rows is None or not len(rows):
         return None
     page = workspace.quarantine / f"dataset-{plan.id}.csv"
-    known = None if plan.labels is None else {*plan.labels, *LabelSet.load(workspace.root).renamed}
+    renamed = LabelSet.load(workspace.root).as_of(utc(plan.as_of)).renamed
+    known = None if plan.labels is None else {*plan.labels, *renamed}
     return sound(rows, known, policy.max_failed, page)
 
 

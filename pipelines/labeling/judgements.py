@@ -14,7 +14,7 @@ from core.store import Store
 from core.writers import groups
 from pipelines.labeling import Labeling
 
-AT_ONCE = 500  # votes in one transaction
+AT_ONCE = 2000  # votes in one transaction
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,14 @@ def take(
     store: Store,
     settings: Labeling,
     now: datetime,
-    labels: LabelSet | None = None,
 ) -> Imported:
-    """Store what was said as votes; a label that was merged counts under its name of today. A row that
-    contradicts a label, in the file or in the store, is refused, and the first one stands. Taking the
-    same again changes nothing."""
+    """Store what was said as votes; a label that was merged counts under its name in `store.labels`. A
+    row that contradicts a label, in the file or in the store, is refused, and the first one stands.
+    Taking the same again changes nothing."""
     refused: list[Refused] = []
     said: list[Judgement] = []
     blank = renamed = 0
-    labels = labels or LabelSet()
+    labels = store.labels
     closed = None if settings.closed is None else labels.current(settings.closed)
     for one in found:
         if isinstance(one, Refused):

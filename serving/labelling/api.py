@@ -55,14 +55,15 @@ def routes(desk: Desk, clock: Callable[[], datetime]) -> APIRouter:
     @router.get("/v1/label/setup", **described(Setup, _REFUSED))
     async def setup(call: Call) -> Response:
         """The labels there are, the guideline, and who you are."""
-        return _json(await run_in_threadpool(desk.setup, key_of(call)))
+        return _json(await run_in_threadpool(desk.setup, key_of(call), clock()))
 
     @router.get("/v1/label/next", **described(Tasks, _REFUSED, parameters=[_WHO, _N]))
     async def following(call: Call) -> Response:
         """Up to `n` tasks that are yours for a time. Asked again: the same ones, for longer."""
         who = annotator_of(call, call.query_params.get("annotator", ""))
-        tasks = await run_in_threadpool(desk.next, who, _count(call), clock())
-        return _json(Tasks(annotator=who, tasks=tasks))
+        now = clock()
+        tasks = await run_in_threadpool(desk.next, who, _count(call), now)
+        return _json(Tasks(annotator=who, tasks=tasks, label_set=desk.version(now)))
 
     @router.post("/v1/label/votes", **_VOTE)
     async def vote(call: Call) -> Response:
@@ -79,19 +80,20 @@ def routes(desk: Desk, clock: Callable[[], datetime]) -> APIRouter:
         """Take your vote back. What you never said is harmless."""
         who = annotator_of(call, call.query_params.get("annotator", ""))
         prediction_id = call.path_params["prediction_id"]
-        await run_in_threadpool(desk.unvote, prediction_id, who)
+        await run_in_threadpool(desk.unvote, prediction_id, who, clock())
         return _json(Unvoted(prediction_id=prediction_id))
 
     @router.get("/v1/label/progress", **described(ProgressShown, _REFUSED, parameters=[_WHO, _SINCE]))
     async def progress(call: Call) -> Response:
         """What you did since a time, the day's begin (UTC) unless you say another, and what is left."""
         who = annotator_of(call, call.query_params.get("annotator", ""))
-        return _json(await run_in_threadpool(desk.progress, who, _since(call, clock())))
+        now = clock()
+        return _json(await run_in_threadpool(desk.progress, who, _since(call, now), now))
 
     @router.get("/v1/label/similar/{prediction_id}", **_SIMILAR)
     async def similar(call: Call) -> Response:
         """The labelled texts most like this one."""
-        found = await run_in_threadpool(desk.similar, call.path_params["prediction_id"])
+        found = await run_in_threadpool(desk.similar, call.path_params["prediction_id"], clock())
         return _json(NearOnes(similar=found))
 
     return router

@@ -12,12 +12,13 @@ the others, by a hash of its id, hides it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from core.errors import DataError
+from core.label_set import LabelSet
 from core.readers import nearest
 from core.records import AnnotationTask, Prediction, TaskState, Vote, bucket
 from core.store import Store
@@ -31,6 +32,8 @@ SURE_CHOICES = 5  # shown however unlikely they are
 LIKELY = 0.01  # chance from which on a further one is worth a place
 NEIGHBOURS = 4
 BLIND = 0.2  # of the tasks that are not audit ones
+SHOWN = 10  # labels that an error names
+RELOAD = "GET /v1/label/setup has the labels there are"
 LONGEST_GUIDELINE = 200_000  # characters
 WHY = {
     "margin": "the model was unsure",
@@ -63,23 +66,26 @@ class Desk:
         self._store, self._settings, self._served = store, settings, served
         self._similar = Similar(store)
 
-    def setup(self, key: str) -> Setup:
+    def setup(self, key: str, now: datetime) -> Setup:
         """What the page needs once. `key`: name of the API key that asks, "" without keys."""
+        labels = self._store.names(now)
         return Setup(
             annotator=key,
-            labels=self.labels(),
+            labels=self._offered(labels),
+            label_set=labels.version,
             open=self._settings.labels is None,
             annotators=self._settings.annotators,
             lease_seconds=self._settings.lease.total_seconds(),
             guideline=self.guideline(),
         )
 
-    def labels(self, fresh: bool = False) -> list[str]:
+    def _offered(self, labels: LabelSet, fresh: bool = False) -> list[str]:
         """Every label that may be given without a question, in order."""
         if self._settings.labels is not None:
-            return sorted(self._settings.labels)
+            return labels.current(self._settings.labels)
         served = self._served()
-        return sorted(self._similar.known(fresh).labels | set(served.head.labels if served else ()))
+        used = self._similar.known(labels, fresh).labels
+        return labels.current(used.union(served.trained.labels if served else ()))
 
     def guideline(self) -> str:
         """The guideline as HTML that is safe to show: HTML in it is text. "" without one."""
@@ -98,47 +104,62 @@ class Desk:
 
     def next(self, annotator: str, n: int, now: datetime) -> list[Task]:
         """Up to `n` tasks that are this annotator's for the time of a lease; asked again, the same."""
-        settings = self._settings
+        settings, store = self._settings, self._store.at(now)
         until = now + settings.lease
-        tasks = self._store.lease(annotator, now, until, n, settings.annotators)
-        found = [(task, self._store.prediction(task.prediction_id)) for task in tasks]
-        return [self._shown(task, prediction) for task, prediction in found if prediction]
+        tasks = store.lease(annotator, now, until, n, settings.annotators)
+        found = [(task, store.prediction(task.prediction_id)) for task in tasks]
+        return [self._shown(task, prediction, store.labels) for task, prediction in found if prediction]
+
+    def version(self, now: datetime) -> int:
+        """Of the label set: a page that has an older one asks for the labels again."""
+        return self._store.names(now).version
 
     def vote(self, body: VoteBody, annotator: str, now: datetime) -> TaskState:
-        """Store a vote, or a skip. Raises DataError for a label that is not known and not meant as a
-        new one, LabelError where the store does not take it."""
+        """Store a vote, or a skip; a label that was merged is taken under its name of now.
+
+        Raises DataError for a label that is gone, or that is not known and not meant as a new one,
+        LabelError where the store does not take it.
+        """
+        store = self._store.at(now)
         label = None if body.label is None else " ".join(body.label.split())
         if label is not None:
-            self._check(label, body.new)
+            self._check(label, body.new, store.labels)
+            label = store.labels.last(label)
         vote = Vote(body.prediction_id, annotator, label, now, body.note.strip())
-        return self._store.vote(vote, self._settings.annotators)
+        return store.vote(vote, self._settings.annotators)
 
-    def unvote(self, prediction_id: str, annotator: str) -> None:
-        self._store.unvote(prediction_id, annotator)
+    def unvote(self, prediction_id: str, annotator: str, now: datetime) -> None:
+        """Take a vote back; the text is this annotator's again for the time of a lease."""
+        settings = self._settings
+        until = now + settings.lease
+        self._store.at(now).unvote(prediction_id, annotator, now, until, settings.annotators)
 
-    def progress(self, annotator: str, since: datetime) -> ProgressShown:
+    def progress(self, annotator: str, since: datetime, now: datetime) -> ProgressShown:
         """How much was done since a time, and what is left for this annotator."""
-        whole = self._store.progress(annotator)
+        whole = self._store.at(now).progress(annotator)
         today = self._store.said_since(annotator, since)
         return ProgressShown(
             today=today, labelled=whole.labelled, skipped=whole.skipped, left=whole.left
         )
 
-    def similar(self, prediction_id: str) -> list[Near]:
+    def similar(self, prediction_id: str, now: datetime) -> list[Near]:
         """The nearest labelled texts. Raises NotFoundError for no such prediction."""
         prediction = self._store.prediction(prediction_id)
         if prediction is None:
             raise NotFoundError("no such prediction", where="prediction_id", got=prediction_id)
-        found = self._similar.of(prediction, NEIGHBOURS)
+        found = self._similar.of(prediction, NEIGHBOURS, self._store.names(now))
         return [Near(text=x.text, label=x.label, similarity=x.similarity) for x in found]
 
-    def _check(self, label: str, new: bool) -> None:
-        if label in self.labels() or label in self.labels(fresh=True):
+    def _check(self, label: str, new: bool, labels: LabelSet) -> None:
+        if why := labels.refusal(label):
+            raise _gone(label, why, labels.choices(label) or self._offered(labels))
+        label = labels.last(label)
+        if label in self._offered(labels) or label in self._offered(labels, fresh=True):
             return
         closed = self._settings.labels is not None
         if new and not closed:
             return
-        near = nearest(label, self.labels())
+        near = nearest(label, self._offered(labels))
         raise DataError(
             "a label that was never declared" if closed else "a label that nobody has used yet",
             where="label",
@@ -149,8 +170,8 @@ class Desk:
             else 'send "new": true if it is meant',
         )
 
-    def _shown(self, task: AnnotationTask, prediction: Prediction) -> Task:
-        choices = self._choices(prediction)
+    def _shown(self, task: AnnotationTask, prediction: Prediction, labels: LabelSet) -> Task:
+        choices = self._choices(prediction, labels)
         return Task(
             prediction_id=task.prediction_id,
             text=task.text,
@@ -162,17 +183,27 @@ class Desk:
             choices=choices,
         )
 
-    def _choices(self, prediction: Prediction) -> list[Choice]:
+    def _choices(self, prediction: Prediction, labels: LabelSet) -> list[Choice]:
         """The likeliest labels that may be given, likeliest first."""
         served, embedding = self._served(), prediction.embedding
         if served and embedding is not None and served.encoder.identity == prediction.encoder:
-            shares = served.head.probabilities(embedding[None])[0]
-            likeliest = sorted(
-                zip(served.head.labels, map(float, shares), strict=True), key=lambda x: -x[1]
-            )
+            head = served.under(labels).head
+            shares = head.probabilities(embedding[None])[0]
+            likeliest = sorted(zip(head.labels, map(float, shares), strict=True), key=lambda x: -x[1])
         else:
-            likeliest = [(prediction.label, prediction.score)]
+            likeliest = [(labels.last(prediction.label), prediction.score)]
         closed = self._settings.labels
-        allowed = [(label, p) for label, p in likeliest if closed is None or label in closed]
+        given = None if closed is None else labels.current(closed)
+        allowed = [
+            (label, p)
+            for label, p in likeliest
+            if not labels.ended(label) and (given is None or label in given)
+        ]
         kept = [x for i, x in enumerate(allowed) if i < SURE_CHOICES or x[1] >= LIKELY]
         return [Choice(label=label, score=round(p, 4)) for label, p in kept[:CHOICES]]
+
+
+def _gone(label: str, why: str, choices: Sequence[str]) -> DataError:
+    more = f" and {len(choices) - SHOWN} more" if choices[SHOWN:] else ""
+    expected = f"one of {', '.join(choices[:SHOWN])}{more}"
+    return DataError(why, where="label", got=ascii(label), expected=expected, do=RELOAD)

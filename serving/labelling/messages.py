@@ -64,6 +64,7 @@ class Setup(BaseModel):
         {
             "annotator": "",
             "labels": ["card_arrival", "card_linking"],
+            "label_set": 0,
             "open": True,
             "annotators": 1,
             "lease_seconds": 900.0,
@@ -73,6 +74,7 @@ class Setup(BaseModel):
 
     annotator: str = Field(description="the API key's name, empty without keys")
     labels: list[str]
+    label_set: int = Field(description="how often labels were added, merged, split or retired")
     open: bool = Field(description="a label that is not among these is a new class")
     annotators: int = Field(description="votes that have to agree")
     lease_seconds: float = Field(description="how long a task is yours")
@@ -102,10 +104,11 @@ class Task(BaseModel):
 class Tasks(BaseModel):
     """The tasks that are yours for a time."""
 
-    model_config = shown({"annotator": "ann", "tasks": [A_TASK]})
+    model_config = shown({"annotator": "ann", "tasks": [A_TASK], "label_set": 0})
 
     annotator: str
     tasks: list[Task]
+    label_set: int = Field(description="if it is not that of /v1/label/setup, ask for the labels again")
 
 
 class ProgressShown(BaseModel):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.label_set import LabelSet
 from core.records import Array, Prediction
 from core.store import Store
 from core.store.examples import Example
@@ -41,17 +42,18 @@ class Similar:
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
         self._lock = threading.Lock()
-        self._known, self._read = Known(), float("-inf")
+        self._known, self._read, self._labels = Known(), float("-inf"), LabelSet()
 
-    def known(self, fresh: bool = False) -> Known:
+    def known(self, labels: LabelSet, fresh: bool = False) -> Known:
         with self._lock:
-            if fresh or self._clock() - self._read > SECONDS:
-                self._known, self._read = _read(self._store), self._clock()
+            if fresh or labels != self._labels or self._clock() - self._read > SECONDS:
+                self._known, self._read = _read(self._store.under(labels)), self._clock()
+                self._labels = labels
             return self._known
 
-    def of(self, prediction: Prediction, k: int) -> list[Neighbour]:
+    def of(self, prediction: Prediction, k: int, labels: LabelSet) -> list[Neighbour]:
         """The `k` nearest, nearest first, never the text's own row; a text with one label once."""
-        known, encoder = self.known(), prediction.encoder
+        known, encoder = self.known(labels), prediction.encoder
         if prediction.embedding is None or encoder not in known.examples:
             return []
         near = known.directions[encoder] @ _directions(prediction.embedding[None])[0]

@@ -192,6 +192,16 @@ def test_rows_of_a_retired_or_split_label_train_no_more(one: Workspace) -> None:
     assert made["label_set"] == 2
 
 
+def test_a_change_counts_from_its_time_on(one: Workspace) -> None:
+    """A version as of the day before is made under the names of that day, whenever it is made."""
+    decide(one, Operation("merge", ("card", "top_up"), ("money",), plan(3).as_of.isoformat()))
+    assert make_version(one, rows(["a fee"], "fee", day=1), plan(2), ALL, None).label_set == 0
+    assert set(rows_here(one, TRAIN)["label"]) == {"card", "top_up", "fee"}
+    assert make_version(one, rows(["a charge"], "fee", day=2), plan(3), ALL, None).label_set == 1
+    assert set(rows_here(one, TRAIN)["label"]) == {"money", "fee"}
+    assert [c.faults for c in verify(one.root)] == [[], [], []]
+
+
 def test_a_label_set_with_another_past_is_refused(one: Workspace) -> None:
     decide(one, Operation("retire", ("top_up",)))
     make_version(one, rows(["new"]), plan(2), ALL, None)

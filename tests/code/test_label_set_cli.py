@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from core import collections
 from core.label_set import LabelSet, Operation
-from core.records import utc
+from core.records import AnnotationTask, utc
 from core.store import Store
+from everloop.score import score_days
+from flows.curate import gather
 from flows.home import open_home
-from flows.label_set import declared
+from flows.label_set import change, declared
 from flows.labels import known_labels
+from flows.monitor import look
 from flows.retrain import retrain
 from flows.state import progress_of
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here, show
@@ -19,6 +26,7 @@ from pipelines.datasets.verify import verify
 from pipelines.labeling import Labeling
 from pipelines.labeling.judgements import Judgement, take
 from tests.code.command_line import everloop
+from tests.code.small_loop import job
 
 
 def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
@@ -54,13 +62,14 @@ def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     renamed = everloop("label", "adjudicate", waiting[1].prediction_id, a, *at)
     assert renamed.out.endswith(" is both, says adjudicator\n")
 
-    names = known_labels(home)
+    names = known_labels(home, LabelSet.load(own))
     assert {"both", "one", "other"} <= set(names)
     assert not {a, b, wide, gone} & set(names)
-    assert declared(home) is None
+    assert declared(home, utc(now)) is None
     result = retrain(home, utc(now), "a new label set")
     train = rows_here(home.workspace, TRAIN)
     assert not {a, b, wide, gone} & set(train["label"])
+    assert not {a, b, wide, gone} & set(home.registry.load(result["candidate"]).trained.labels)
     assert train.set_index("row_id")["label"].get(first) == "one"
     assert show(own, result["dataset"]).version.label_set == LabelSet.load(own).version == 3
     assert not [f for c in verify(own) for f in c.faults]
@@ -71,7 +80,7 @@ def test_an_imported_label_that_is_gone_is_refused_with_the_reason(store: Store)
     labels = LabelSet((Operation("retire", ("fax",), why="no fax any more"),))
     labels = labels.after(Operation("split", ("card",), ("lost", "fee")), ["card", "x"])
     found = [Judgement(1, "p1", "ana", "fax"), Judgement(2, "p2", "ana", "card")]
-    done = take(found, store, Labeling(), utc(datetime(2026, 1, 5, tzinfo=UTC)), labels)
+    done = take(found, store.under(labels), Labeling(), utc(datetime(2026, 1, 5, tzinfo=UTC)))
     assert [r.reason for r in done.refused] == [
         "'fax' was retired: no fax any more",
         "'card' was split: say which of lost, fee",
@@ -96,4 +105,140 @@ def test_a_candidate_is_tested_on_the_collections_of_its_version(own: Path, tmp_
     retrain(home, utc(now) + timedelta(days=1), "none any more")
     assert "regression" not in set(rows_here(home.workspace, TESTED)["set"])
     assert not [f for c in verify(own) for f in c.faults]
+    home.store.close()
+
+
+def test_monitoring_reads_the_past_as_it_was_and_the_present_by_its_names(own: Path) -> None:
+    """Of a merge the day after nothing is news: no shift of labels, no row of an unknown label, and what
+    was right is right. A look at the time before it finds what it found."""
+    home = open_home(own)
+    last = utc(datetime.fromisoformat(progress_of(home)["last"]))
+    now = last + timedelta(hours=1)
+    before = {s.name: s for s in look(home, last).signals if not s.segment}
+    window = home.store.at(last).window(last - timedelta(days=1), last).rows
+    a, b = window["label"].value_counts().index[:2]
+    everloop("label", "set", "merge", a, b, "--into", "both", "-w", str(own), "--now", now.isoformat())
+    assert {s.name: s for s in look(home, last).signals if not s.segment} == before
+
+    merged = home.store.at(now)
+    rows = merged.window(last - timedelta(days=1), last).rows
+    assert not {a, b} & set(rows["label"])
+    seen = look(home, now)
+    assert seen.view is not None
+    assert "both" in seen.view.model.labels
+    assert not {a, b} & set(seen.view.model.known)
+    for window in (seen.view.window, seen.view.reference):
+        assert not {a, b} & set(window.rows["label"])
+    found = {s.name: s.value for s in seen.signals if not s.segment}
+    for name in ("accuracy.last.picks", "accuracy.powered"):
+        assert (found[name] or 0) > (before[name].value or 1), name  # a for b is right by now
+    assert not [c for c in seen.view.checks if c.failed and "label" in c.name]
+    pool = gather(home, last - timedelta(days=1), now)
+    assert "both" in set(pool.known.labels)
+    assert not {a, b} & set(pool.known.labels)
+    home.store.close()
+
+
+def test_a_replay_that_goes_on_is_scored_by_the_names_of_each_day(own: Path) -> None:
+    home = open_home(own)
+    last = utc(datetime.fromisoformat(progress_of(home)["last"]))
+    start = last.replace(hour=0) - timedelta(days=2)
+    stream = job(days=2).stream
+    truth = dict(zip(stream["request_id"], stream["label"], strict=True))
+    before = score_days(home, truth, start, 2)
+    assert sum(d.requests for d in before) == len(stream)
+    labels = sorted(set(truth.values()))
+    change(
+        home, Operation("merge", tuple(labels[:-1]), ("all",), (start + timedelta(days=1)).isoformat())
+    )
+    after = score_days(home, truth, start, 2)
+    assert after[0].right > before[0].right  # the day's end is when it changed
+    assert [d.requests for d in after] == [d.requests for d in before]
+    home.store.close()
+
+
+def test_an_annotators_file_of_last_week(own: Path, tmp_path: Path) -> None:
+    """Old names in what comes back: taken as new ones, or refused with what can be given instead."""
+    home = open_home(own)
+    last = utc(datetime.fromisoformat(progress_of(home)["last"]))
+    now = ("-w", str(own), "--now", (last + timedelta(hours=1)).isoformat())
+    rows = home.store.window(last - timedelta(days=1), last).rows
+    a, b, wide = sorted(known_labels(home, LabelSet()))[:3]
+    free = [i for i in rows["prediction_id"] if i not in home.store.task_ids(rows["prediction_id"])][:3]
+    home.store.add_tasks([AnnotationTask(i, last, "r", "margin", 0.5, False) for i in free])
+    page = tmp_path / "tasks.csv"
+    everloop("label", "set", "merge", a, b, "--into", "both", *now)
+    everloop("label", "set", "split", wide, "--into", "one", "--into", "other", *now)
+    page.write_text(f"prediction_id,label\n{free[0]},{a}\n{free[1]},{b}\n{free[2]},{wide}\n")
+    done = everloop("label", "import", str(page), *now)
+    assert done.out == "2 new labels, 0 known already, 0 not filled in, 2 given under an old name\n"
+    assert f"row 4: '{wide}' was split: say which of one, other" in done.err
+    again = everloop("label", "import", str(page), *now).out
+    assert again.startswith("0 new labels, 2 known already")
+    out = tmp_path / "open.json"
+    everloop("label", "export", str(out), "--format", "label-studio", *now)
+    config = out.with_suffix(".xml").read_text()
+    assert '"both"' in config
+    assert f'"{a}"' not in config
+    home.store.close()
+
+
+MERGE = """
+import sys
+from pathlib import Path
+import subprocess
+import sys
+from datetime import UTC, datetime
+from core.label_set import Operation
+from flows.home import open_home
+from flows.label_set import change
+home = open_home(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(5):
+    change(home, Operation("add", (f"{sys.argv[2]}{i}",), (), datetime(2026, 1, 5, tzinfo=UTC).isoformat()))
+"""
+
+
+@pytest.mark.slow
+def test_two_at_once_lose_no_change(own: Path) -> None:
+    commands = [[sys.executable, "-c", MERGE, str(own), who] for who in ("ana", "bob")]
+    root = Path(__file__).parents[2]
+    both = [
+        subprocess.Popen(c, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for c in commands
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [p.wait(timeout=60) for p in both] == [0, 0]
+    for process in both:
+        process.communicate()
+    operations = LabelSet.load(own).operations
+    assert sorted(o.labels[0] for o in operations) == [
+        f"{w}{i}" for w in ("ana", "bob") for i in range(5)
+    ]
+    assert {
+        w: [o.labels[0][-1] for o in operations if o.labels[0][:3] == w] for w in ("ana", "bob")
+    } == {
+        "ana": [*"01234"],
+        "bob": [*"01234"],
+    }
+
+
+def test_a_split_that_was_killed_is_finished_after_another_change(own: Path) -> None:
+    home = open_home(own)
+    wide, other = rows_here(home.workspace, TRAIN)["label"].value_counts().index[:2]
+    split = Operation("split", (wide,), ("one", "two"), datetime(2026, 3, 1, tzinfo=UTC).isoformat())
+    LabelSet((split,)).save(own)  # killed before the reviews were opened
+    change(home, Operation("retire", (other,), (), split.at))
+    labels, waiting = change(home, split)
+    assert labels.version == 2
+    assert waiting > 0
+    assert {r.label for r in home.store.reviews(500) if r.suggested == "one, two"} == {wide}
+    assert change(home, split) == (labels, 0)
     home.store.close()

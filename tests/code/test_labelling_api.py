@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from core.label_set import LabelSet
 from core.records import Annotation, Prediction
 from core.store import Store
 from everloop.commands import serve
@@ -258,17 +259,17 @@ def test_similar_texts_are_bounded_and_read_now_and_then(
     monkeypatch.setattr(similar, "MOST", 10)
     time = [0.0]
     near = similar.Similar(store, lambda: time[0])
-    assert {x.text for x in near.of(rows[11], 20)} == {p.text for p in rows[1:11]}
+    assert {x.text for x in near.of(rows[11], 20, LabelSet())} == {p.text for p in rows[1:11]}
     label(11, "b")
-    assert near.known().labels == {"a"}
+    assert near.known(LabelSet()).labels == {"a"}
     time[0] = 31.0
-    assert near.known().labels == {"a", "b"}
+    assert near.known(LabelSet()).labels == {"a", "b"}
 
 
 def test_identical_texts_with_one_label_are_one_example(store: Store) -> None:
     rows = ask(store, ["my card", "my card", "my card", "a bill"])
     store.annotate([Annotation(p.prediction_id, "a", "bob", ASKED) for p in rows[1:]])
-    found = similar.Similar(store).of(rows[0], 4)
+    found = similar.Similar(store).of(rows[0], 4, LabelSet())
     assert [(x.text, x.label) for x in found] == [("my card", "a"), ("a bill", "a")]
     assert found[0].similarity == pytest.approx(1.0, abs=1e-3)
 

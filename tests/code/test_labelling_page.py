@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.label_set import LabelSet, Operation
 from core.records import Annotation, AnnotationTask
 from core.store import Store
 from flows.home import open_home
@@ -170,6 +171,39 @@ def test_a_closed_set_has_no_new_labels(store: Store, browser: Any) -> None:
         assert ann.page.text_content("#found") == "No such label."
         assert not ann.page.is_visible("dialog")
         ann.shows(rows[0].text)
+
+
+@pytest.mark.slow
+def test_labels_that_change_while_the_page_is_open(store: Store, browser: Any) -> None:
+    """The text on the screen still has the old names, and may be answered with them; the next one has
+    the new. A label that is gone is refused with what can be said instead."""
+    rows = waiting(store, 6)
+    changes: list[Operation] = []
+    store.names = lambda _: LabelSet(tuple(changes))
+    with serving(store) as url, reading(browser, url) as ann:
+        ann.shows(rows[0].text)
+        guess, second = ann.labels()[:2]
+        changes.append(Operation("merge", (guess, second), ("all of it",)))
+        ann.press("1")
+        ann.shows(rows[1].text)
+        ann.saved()
+        assert said(store)[rows[0].prediction_id] == ("ann", "all of it")
+        ann.says(f"Search all {len(MANY) - 1} labels")
+        ann.press("/")
+        ann.type("all of it")
+        ann.until("document.querySelector('#found [aria-selected=\"true\"]') !== null")
+        ann.press("Enter")
+        ann.shows(rows[2].text)
+        ann.saved()
+        assert said(store)[rows[1].prediction_id] == ("ann", "all of it")
+        gone = ann.labels()[0]
+        changes.append(Operation("split", (gone,), ("this", "that")))
+        ann.press("1")
+        ann.until("document.querySelector('#refused').textContent.includes('say which of this, that')")
+        ann.says(f"Search all {len(MANY)} labels")
+        ann.press("/")
+        ann.type("tha")
+        ann.until("document.querySelector('#found').textContent.includes('that')")
 
 
 @pytest.mark.slow

@@ -241,6 +241,58 @@ def test_check_prints_the_strategy_with_its_defaults(tmp_path: Path) -> None:
     assert sorted(place.root.rglob("*")) == before
 
 
+def test_check_tells_what_is_named_and_not_there(tmp_path: Path) -> None:
+    place = init(tmp_path / "shop")
+    named: dict[str, Any] = {
+        "model": {"encoder": str(tmp_path / "encoder")},
+        "labeling": {"guideline": "guide.md"},
+        "monitoring": {"hook": "nowhere.signals:mine"},
+        "curation": {
+            "policy": "mix",
+            "of": [
+                {"share": 1, "part": {"policy": "like-these", "collection": "refnds"}},
+                {"share": 1, "part": {"policy": "like-these"}},
+            ],
+        },
+    }
+    place.params.write_text(yaml.safe_dump({**yaml.safe_load(TEMPLATE), **named}))
+    folder = place.root / "data" / "collections"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "refunds.csv").write_text("text,label\nback,refund\n")
+    before = sorted(place.root.rglob("*"))
+    at = place.params.read_text().splitlines()
+
+    def line(part: str) -> int:
+        return next(i for i, text in enumerate(at, 1) if part in text)
+
+    assert refused("check", "-w", place.root) == (
+        "error: params.yaml names 4 things that are not there\n"
+        f"  - line {line('guideline')}, labeling.guideline: 'guide.md': nothing there, expected a Markdown "
+        f"or text file at {place.root / 'guide.md'}\n"
+        f"  - line {line('encoder')}, model.encoder: '{tmp_path / 'encoder'}': nothing there, expected a "
+        "folder with an encoder, or a name such as sentence-transformers/all-MiniLM-L6-v2\n"
+        f"  - line {line('hook')}, monitoring.hook: 'nowhere.signals:mine': no package or module nowhere, "
+        "expected one that this Python finds (PYTHONPATH)\n"
+        f"  - line {line('collection: refnds')}, curation.of.0.part.collection: 'refnds': no such "
+        "collection, expected data/collections/refnds.csv or one of refunds; did you mean 'refunds'?; "
+        "everloop collection add refnds FILE\n"
+        f"  where:    {place.params}\n"
+        "  do:       make them or mend the lines above, then: everloop check\n"
+    )
+    assert sorted(place.root.rglob("*")) == before
+    (tmp_path / "encoder").mkdir()
+    (place.root / "guide.md").mkdir()
+    named["monitoring"] = {"hook": "json:dumps"}
+    named["curation"]["of"][0]["part"]["collection"] = "refunds"
+    place.params.write_text(yaml.safe_dump({**yaml.safe_load(TEMPLATE), **named}))
+    assert "names 1 thing that is not there" in refused("check", "-w", place.root)
+    (place.root / "guide.md").rmdir()
+    (place.root / "guide.md").write_text("# How to label")
+    assert everloop("check", "-w", place.root).code == 0
+    (place.root / "data" / "labels.json").write_text("[]")
+    assert refused("check", "-w", place.root).startswith("error: this is no label set")
+
+
 def test_check_reports_the_faults_and_does_no_work(tmp_path: Path) -> None:
     place = init(tmp_path / "shop")
     place.params.write_text(

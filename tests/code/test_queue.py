@@ -16,6 +16,7 @@ from tests.code.test_store import NOW, prediction
 
 SOON = timedelta(minutes=15)
 DAY = timedelta(days=1)
+TIME = (NOW + 2 * DAY, NOW + 2 * DAY + SOON)
 IDS = [prediction(i).prediction_id for i in range(40)]
 
 
@@ -117,7 +118,7 @@ def test_two_votes_that_differ_wait_for_an_adjudicator(store: Store) -> None:
     assert store.labels_of(IDS[:1]) == {IDS[0]: "c"}
     with pytest.raises(LabelError, match="this prediction is already labelled 'c'"):
         store.vote(says(0, "ana", "b"), needed=2)
-    store.unvote(IDS[0], "ana")  # the adjudicator's label does not stand on it
+    store.unvote(IDS[0], "ana", *TIME)  # the adjudicator's label does not stand on it
     assert store.labels_of(IDS[:1]) == {IDS[0]: "c"}
 
 
@@ -145,8 +146,8 @@ def test_a_vote_that_was_wrong_is_taken_back(store: Store) -> None:
         f"  do:       everloop label adjudicate {IDS[0]} LABEL"
     )
     for _ in range(2):
-        store.unvote(IDS[0], "ana")
-    assert (store.labels_of(IDS), states(store)) == ({}, {"open": 1})
+        store.unvote(IDS[0], "ana", *TIME)
+    assert (store.labels_of(IDS), states(store)) == ({}, {"leased": 1})
     assert store.vote(says(0, "ana", "b"), needed=1) == "done"
     assert store.labels_of(IDS) == {IDS[0]: "b"}
 
@@ -156,7 +157,7 @@ def test_a_label_that_a_dataset_has_is_not_taken_back(store: Store) -> None:
     store.vote(says(0, "ana", "a"), needed=1)
     store.claim("v0002", NOW + 3 * DAY)
     with pytest.raises(LabelError) as fault:
-        store.unvote(IDS[0], "ana")
+        store.unvote(IDS[0], "ana", *TIME)
     assert str(fault.value) == (
         "a dataset has taken this label\n"
         f"  where:    {IDS[0]}\n"
@@ -174,9 +175,9 @@ def test_who_comes_late_may_agree_and_not_differ(store: Store) -> None:
     assert store.vote(says(0, "cy", None), needed=1) == "done"
     with pytest.raises(LabelError, match="'b' by dee"):
         store.vote(says(0, "dee", "b"), needed=1)
-    store.unvote(IDS[0], "bob")  # nothing stands on it
+    store.unvote(IDS[0], "bob", *TIME)  # nothing stands on it
     assert store.labels_of(IDS) == {IDS[0]: "a"}
-    store.unvote(IDS[0], "ana")
+    store.unvote(IDS[0], "ana", *TIME)
     assert store.labels_of(IDS) == {}
 
 
@@ -276,7 +277,7 @@ def test_a_label_that_looks_wrong_waits_for_an_adjudicator_and_is_asked_for_once
 def test_what_is_no_task_cannot_be_judged(store: Store) -> None:
     for judge in (
         lambda: store.vote(says(0, "ana", "a"), needed=1),
-        lambda: store.unvote(IDS[0], "ana"),
+        lambda: store.unvote(IDS[0], "ana", *TIME),
         lambda: store.adjudicate(IDS[0], "a", "eve", NOW),
     ):
         with pytest.raises(LabelError, match=f"no task for this prediction id\n  where:    {IDS[0]}"):
@@ -339,7 +340,7 @@ def test_a_vote_taken_back_leaves_the_label_that_others_agree_on(store: Store) -
     asked(store, 1)
     for who in ("ana", "bob"):
         store.vote(says(0, who, "a"), needed=1)
-    store.unvote(IDS[0], "ana")
+    store.unvote(IDS[0], "ana", *TIME)
     assert store.claim("v0002", NOW + 3 * DAY)[["label", "annotator"]].to_numpy().tolist() == [
         ["a", "bob"]
     ]
@@ -353,3 +354,45 @@ def test_a_review_keeps_the_text_no_longer_than_it_waits(store: Store) -> None:
     store.adjudicate(IDS[0], "a", "eve", NOW)
     with store._read() as db:
         assert db.exec_driver_sql("SELECT text FROM reviews").scalar_one() == ""
+
+
+def test_who_takes_a_vote_back_has_the_task_again(store: Store) -> None:
+    asked(store, 2)
+    assert leased(store, "ana") == [0]
+    store.vote(says(0, "ana", "a"), needed=1)
+    store.unvote(IDS[0], "ana", *TIME)
+    assert leased(store, "bob") == [1]
+    assert leased(store, "ana") == [0]
+    store.unvote(IDS[1], "ana", *TIME)  # what was never said gives nothing
+    assert leased(store, "ana", n=2) == [0]
+
+
+def test_a_task_that_another_has_by_now_stays_theirs(store: Store) -> None:
+    asked(store, 1)
+    store.vote(says(0, "ana", None), needed=1)  # a skip, so that others are given it
+    assert leased(store, "bob") == [0]
+    store.unvote(IDS[0], "ana", *TIME)
+    assert leased(store, "ana") == []
+    assert leased(store, "bob", 5) == [0]
+
+
+def test_votes_of_one_file_are_cast_one_after_the_other(store: Store) -> None:
+    """What the first of them settled, the next one meets; a later word of one annotator is the word."""
+    asked(store, 3)
+    rows = [
+        (0, "ana", "a"),
+        (0, "bob", "a"),
+        (0, "cy", "b"),
+        (1, "ana", "a"),
+        (1, "ana", "b"),
+        (1, "bob", "b"),
+    ]
+    found = store.votes([says(*r) for r in rows], needed=2)
+    assert [str(x).split(chr(10))[0] for x in found] == [
+        "waiting", "done", "this prediction is already labelled 'a'", "waiting", "waiting", "done",
+    ]  # fmt: skip
+    assert store.labels_of(IDS[:3]) == {IDS[0]: "a", IDS[1]: "b"}
+    first = [says(2, "ana", "a"), says(2, "ana", "b")]
+    kept = store.votes(first, needed=2, replace=False)
+    assert [type(x) for x in kept] == [str, LabelError]
+    assert store.votes_of([IDS[2]]) == first[:1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,31 @@ def test_laws_of_the_label_set(changes: list[Operation]) -> None:
             between = stage.now(name)
             assert last.now(name) == (None if between is None else last.now(between))
     assert all(new in today for new in last.renamed.values())
+    for name in "abcdefgh":
+        assert (last.now(name) is None) == bool(last.refusal(name)) == (last.ended(name) is not None)
+        assert last.now(name) in (last.last(name), None)
+        assert last.last(name) == name or name in last.gone
+        assert name not in NAMES or set(last.choices(name)) <= set(today)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(OPERATIONS, max_size=8), st.lists(st.integers(0, 5), min_size=8, max_size=8))
+def test_a_time_sees_what_was_decided_by_then(changes: list[Operation], days: list[int]) -> None:
+    """And goes on seeing it whatever is decided later. What is dated back counts with what came before
+    it, so every past is a past that the list had."""
+    times = [datetime(2026, 1, 1 + d, tzinfo=UTC) for d in days]
+    dated = [
+        replace(o, at=t.isoformat()) for o, t in zip(grown(changes)[-1].operations, times, strict=False)
+    ]
+    whole = LabelSet(tuple(dated))
+    for now in sorted(times):
+        seen = whole.as_of(now)
+        assert whole.at(seen.mark) == seen
+        assert all(o.since(now) for o in seen.operations)
+        for n in range(whole.version + 1):
+            part = LabelSet(whole.operations[:n])
+            assert part.as_of(now) == (seen if n >= seen.version else part)
+    assert whole.as_of(max(times)) == whole
 
 
 @settings(max_examples=100, deadline=None)

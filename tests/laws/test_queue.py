@@ -65,10 +65,16 @@ class Day:
     def unvote(self, who: str) -> None:
         i = int(self.rng.integers(TASKS))
         try:
-            self.store.unvote(IDS[i], who)
+            now = NOW + 2 * DAY + timedelta(minutes=self.minute)
+            self.store.unvote(IDS[i], who, now, now + SOON, self.needed)
         except LabelError:
             return
-        self.said.pop((i, who), None)
+        if (i, who) not in self.said:
+            return
+        del self.said[i, who]
+        holder, until = self.held.get(i, (who, 0))
+        if IDS[i] not in self.store.labels_of(IDS) and (holder == who or until <= self.minute):
+            self.held[i] = (who, self.minute + 15)  # it is theirs again
 
     def judge(self, who: str) -> None:
         i, label = int(self.rng.integers(TASKS)), self.pick(LABELS)

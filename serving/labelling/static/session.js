@@ -87,6 +87,7 @@ export class Session {
     const waiting = this.outbox.ids;
     const asked = Date.now();
     const given = await api.next(this.annotator, Math.min(MOST, AHEAD + waiting.size));
+    if (given.label_set !== this.setup.label_set) this.setup = await api.setup(); // labels changed since
     this.#take(given.tasks, waiting, asked);
     this.counts = await api.progress(this.annotator, midnight());
     this.reached = true;

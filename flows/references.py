@@ -1,0 +1,94 @@
+"""What params.yaml names and is not there: files, collections, folders, functions. Nothing is run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from core import collections, params
+from core.errors import ParamsError
+from core.readers import nearest
+from core.workspace import Workspace
+from flows.strategy import Strategy
+from pipelines.curation.like_these import LikeThese
+
+Key = tuple[int | str, ...]  # a place in params.yaml
+HUB = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # what may be a model's name, and need not be a folder
+
+
+def check_references(place: Workspace, strategy: Strategy) -> None:
+    """Raises ParamsError that tells all of it, each with its line and what to do."""
+    found = [
+        *_guideline(place.root, strategy),
+        *_encoder(strategy),
+        *_hook(strategy),
+        *_collections(place.root, strategy),
+    ]
+    if not found:
+        return
+    lines = [
+        f"  - line {params.line_of(place.params, key)}, {'.'.join(map(str, key))}: {words}"
+        for key, words in found
+    ]
+    count = f"{len(found)} thing{'s that are' if len(found) > 1 else ' that is'} not there"
+    raise ParamsError(
+        "\n".join([f"params.yaml names {count}", *lines]),
+        where=str(place.params),
+        do="make them or mend the lines above, then: everloop check",
+    )
+
+
+def _guideline(root: Path, strategy: Strategy) -> Iterator[tuple[Key, str]]:
+    named = strategy.labeling.guideline
+    if named and not (root / named).is_file():
+        got = "a folder" if (root / named).is_dir() else "nothing there"
+        yield (
+            ("labeling", "guideline"),
+            f"{named!r}: {got}, expected a Markdown or text file at {root / named}",
+        )
+
+
+def _encoder(strategy: Strategy) -> Iterator[tuple[Key, str]]:
+    named = strategy.model.encoder
+    if not HUB.fullmatch(named) and not Path(named).is_dir():
+        expected = "a folder with an encoder, or a name such as sentence-transformers/all-MiniLM-L6-v2"
+        yield ("model", "encoder"), f"{named!r}: nothing there, expected {expected}"
+
+
+def _hook(strategy: Strategy) -> Iterator[tuple[Key, str]]:
+    """Only whether its package can be found: importing it would run it."""
+    package = strategy.monitoring.hook.partition(":")[0].partition(".")[0]
+    if package and package not in sys.modules and find_spec(package) is None:
+        got = f"{strategy.monitoring.hook!r}: no package or module {package}"
+        yield ("monitoring", "hook"), f"{got}, expected one that this Python finds (PYTHONPATH)"
+
+
+def _collections(root: Path, strategy: Strategy) -> Iterator[tuple[Key, str]]:
+    asked = list(_like_these(strategy.curation, ("curation",)))
+    there = collections.files(root) if asked else {}
+    for key, name in asked:
+        if name not in there:
+            near = nearest(name, there)
+            hint = f"; did you mean {near!r}?" if near else ""
+            yield (
+                key,
+                f"{name!r}: no such collection, expected {collections.FOLDER}/{name}.csv or one of "
+                f"{', '.join(there) or 'none yet'}{hint}; everloop collection add {name} FILE",
+            )
+
+
+def _like_these(section: BaseModel, at: Key) -> Iterator[tuple[Key, str]]:
+    """The collections that a policy names, and the parts of a mix."""
+    if isinstance(section, LikeThese) and section.collection:
+        yield (*at, "collection"), section.collection
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        inner = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for i, part in inner:
+            if isinstance(part, BaseModel):
+                yield from _like_these(part, (*at, name) if i is None else (*at, name, i))
