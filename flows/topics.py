@@ -45,8 +45,9 @@ def follow_topics(home: Home, view: View, now: datetime) -> Signal:
     after = settled(seen, truths, view.model.labels, now, patience)
     home.store.set(STATE, [to_json(c) for c in after])
     changed = [c for c in after if c.key not in before or before[c.key].status != c.status]
-    home.store.decide([decision(c) for c in after if c not in changed])
-    home.record(*(decision(c) for c in changed))
+    home.store.decide([decision(c) for c in after])
+    for c in changed:  # a topic is one record, of when it began; the news is of now
+        home.listen(replace(decision(c), timestamp=now))
     count = sum(c.status == "open" for c in after)
     names = ", ".join(c.name for c in after if c.status == "open")
     return view.signal(NEW, float(count), names, held=False)
