@@ -1,32 +1,25 @@
 """The fence: no row that evaluates, nor a near-copy of one, trains.
 
 Two rows are near-copies when they have the same words, or when embeddings of one encoder lie closer
-than PARAPHRASE of what two random held-out rows have. The scale is that of the held-out rows alone, so
-a version can be checked without the rows that were kept out of it. Embeddings of two encoders cannot be
+than `core.near.fence` says, which curation keeps to as well. Embeddings of two encoders cannot be
 compared; between those the words decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from core.near import NEAR, Map, mapped, near_any, unit
+from core.near import fence, mapped, near_any, unit
 from core.records import Array
 from core.rowwise import AT_A_TIME
 from core.texts import words
 from pipelines.datasets.partitions import among
 
-# A cosine of 0.956 for MiniLM on CLINC150, where every such pair has one label: "why was my card
-# declined yesterday" beside "i wonder why my card got declined yesterday". It costs 1.6 %
-# of the rows beside 300 held-out ones; curation's NEAR would cost 0.4 % and let that pair through.
-PARAPHRASE = 0.05
 ROUNDING = 1e-6  # of a cosine
-DIGITS = 3  # of the threshold, so that no machine's rounding moves it
 
 
 def same_words(rows: pd.Series[str], held: pd.Series[str]) -> Array:
@@ -42,7 +35,7 @@ def near_copies(rows: pa.Table, held: pa.Table) -> Array:
     """
     found = np.zeros(len(rows), bool)
     for here, ours, theirs in _by_encoder(rows, held):
-        close = _map(theirs).close
+        close = fence(theirs)
         others = unit(theirs.astype(np.float32))
         others = others[others.any(axis=1)]
         if close <= 0 or not len(others):
@@ -62,15 +55,10 @@ def leaks(rows: pd.DataFrame, held: pd.DataFrame) -> int:
         pa.Table.from_pandas(t[["encoder", "embedding"]], preserve_index=False) for t in (rows, held)
     ]
     for here, ours, theirs in _by_encoder(*tables):
-        map_ = _map(theirs)
+        map_ = mapped(theirs)
         where = map_.places(ours), map_.places(theirs)
-        beside[here] |= near_any(ours, theirs, where, map_.close)
+        beside[here] |= near_any(ours, theirs, where, fence(theirs))
     return int(beside.sum())
-
-
-def _map(held: Array) -> Map:
-    map_ = mapped(held)
-    return replace(map_, close=float(f"{map_.close * PARAPHRASE / NEAR:.{DIGITS}g}"))
 
 
 def _by_encoder(rows: pa.Table, held: pa.Table) -> Iterator[tuple[Array, Array, Array]]:

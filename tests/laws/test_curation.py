@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import get_args
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from core.records import Array, Window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.datasets.fence import near_copies, same_words
 from tests.laws.windows import START, window
 
 POLICIES = [
@@ -187,6 +189,38 @@ def test_no_pick_is_a_near_copy_of_another_or_of_an_audit_row(policy: Curation) 
         audit = {unit[t.prediction_id] for t in tasks if t.audit}
         assert len(set(training)) == len(training)
         assert not set(training) & (audit | {0})
+
+
+@every_policy
+def test_nothing_is_picked_to_train_that_a_dataset_would_fence(policy: Curation) -> None:
+    """Curation and formation have one fence: 60 rows at growing distances from held-out ones, three with
+    the words of one; what formation keeps out of training is never labelled for it."""
+    held, rng = window(60, seed=7), np.random.default_rng(8)
+    w = window(200)
+    aside = rng.normal(size=(60, 8))
+    step = np.linspace(0.02, 0.6, 60) * np.linalg.norm(held.embeddings, axis=1)
+    aside *= (step / np.linalg.norm(aside, axis=1))[:, None]
+    embeddings = w.embeddings.copy()
+    embeddings[:60] = held.embeddings + aside
+    texts = [f"candidate {i}" for i in range(197)] + [f"«TEXT, {i}»!" for i in range(3)]
+    w = replace(w, embeddings=embeddings.astype(np.float16), rows=w.rows.assign(text=texts))
+    stored = held.embeddings.astype(np.float16)
+    fenced = near_copies(as_stored(w.embeddings), as_stored(stored))
+    fenced |= same_words(w.rows["text"], held.rows["text"])
+    assert 20 < fenced.sum() < 60
+    pool = Pool(w, held_out=HeldOut(held.rows["text"].tolist(), stored))
+    assert pool.fenced[fenced].all()
+    wasted = set(w.rows["prediction_id"][fenced])
+    for i in range(20):
+        tasks = policy.pick(pool, 40, f"round {i}", START)
+        assert not wasted & {t.prediction_id for t in tasks if not t.audit}
+
+
+def as_stored(embeddings: Array) -> pa.Table:
+    """Rows of one encoder, as a partition has them."""
+    return pa.table(
+        {"encoder": ["e"] * len(embeddings), "embedding": [e.tobytes() for e in embeddings]}
+    )
 
 
 @every_policy
