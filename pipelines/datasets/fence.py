@@ -7,19 +7,26 @@ compared; between those the words decide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from core.near import fence, mapped, near_any, unit
+from core.near import fence, unit
 from core.records import Array
 from core.rowwise import AT_A_TIME
 from core.texts import words
 from pipelines.datasets.partitions import among
 
 ROUNDING = 1e-6  # of a cosine
+
+
+def marks(texts: Iterable[str]) -> Array:
+    """(n,) uint64, a hash of the words of each text."""
+    raw = b"".join(hashlib.blake2b(words(t).encode(), digest_size=8).digest() for t in texts)
+    return np.frombuffer(raw, np.uint64)
 
 
 def same_words(rows: pd.Series[str], held: pd.Series[str]) -> Array:
@@ -33,42 +40,27 @@ def near_copies(rows: pa.Table, held: pa.Table) -> Array:
     All pairs are compared. 18,000 rows beside 2,300 are 0.4 s of one core: less than to sort out first
     which pairs need not be, and there is nothing to keep from one version to the next.
     """
-    found = np.zeros(len(rows), bool)
-    for here, ours, theirs in _by_encoder(rows, held):
+    found, ours = np.zeros(len(rows), bool), by_encoder(rows)
+    for name, (_, theirs) in by_encoder(held).items():
+        here, mine = ours.get(name, (None, theirs[:0]))
         close = fence(theirs)
         others = unit(theirs.astype(np.float32))
         others = others[others.any(axis=1)]
-        if close <= 0 or not len(others):
+        if here is None or close <= 0 or not len(others) or mine.shape[1] != theirs.shape[1]:
             continue
         least = 1 - close / 2 - ROUNDING  # a cosine
-        for i in range(0, len(ours), AT_A_TIME):
-            some = unit(ours[i : i + AT_A_TIME].astype(np.float32))
+        for i in range(0, len(mine), AT_A_TIME):
+            some = unit(mine[i : i + AT_A_TIME].astype(np.float32))
             found[here[i : i + AT_A_TIME]] = (some @ others.T).max(axis=1) >= least
     return found
 
 
-def leaks(rows: pd.DataFrame, held: pd.DataFrame) -> int:
-    """How many rows (text, encoder, embedding) the fence should have kept out of training, found by
-    other arithmetic than near_copies has: distances between the places of curation's map."""
-    beside = same_words(rows["text"], held["text"])
-    tables = [
-        pa.Table.from_pandas(t[["encoder", "embedding"]], preserve_index=False) for t in (rows, held)
-    ]
-    for here, ours, theirs in _by_encoder(*tables):
-        map_ = mapped(theirs)
-        where = map_.places(ours), map_.places(theirs)
-        beside[here] |= near_any(ours, theirs, where, fence(theirs))
-    return int(beside.sum())
-
-
-def _by_encoder(rows: pa.Table, held: pa.Table) -> Iterator[tuple[Array, Array, Array]]:
-    """For each encoder that read some of both: which rows, their embeddings, and those held out."""
-    read = [t["encoder"].to_pandas() for t in (rows, held)]
-    for name in sorted(set(read[0].dropna()) & set(read[1].dropna())):
-        parts = [np.flatnonzero(r == name) for r in read]
-        ours, theirs = (_matrix(t["embedding"], at) for t, at in zip((rows, held), parts, strict=True))
-        if ours.shape[1] == theirs.shape[1] > 0:
-            yield parts[0], ours, theirs
+def by_encoder(rows: pa.Table) -> dict[str, tuple[Array, Array]]:
+    """Encoder -> positions of the rows (encoder, embedding) that it read, and what it made of them,
+    (k, dim) float16."""
+    read = rows["encoder"].to_pandas()
+    parts = {str(name): np.flatnonzero(read == name) for name in sorted(set(read.dropna()))}
+    return {name: (at, _matrix(rows["embedding"], at)) for name, at in parts.items()}
 
 
 def _matrix(column: pa.ChunkedArray, at: Array) -> Array:

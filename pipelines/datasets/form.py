@@ -192,9 +192,14 @@ def schema_hash() -> str:
 
 
 def write_text(path: Path, text: str) -> None:
+    write(path, text.encode())
+
+
+def write(path: Path, content: bytes) -> None:
+    """A reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.half")
-    half.write_text(text, encoding="utf-8")
+    half.write_bytes(content)
     os.replace(half, path)
 
 
