@@ -11,16 +11,16 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.near import fence, unit
 from core.records import Array
 from core.rowwise import AT_A_TIME
 from core.texts import words
-from pipelines.datasets.partitions import among
 
 ROUNDING = 1e-6  # of a cosine
+AT_ONCE = 1 << 24  # cosines that are in memory
 
 
 def marks(texts: Iterable[str]) -> Array:
@@ -29,29 +29,23 @@ def marks(texts: Iterable[str]) -> Array:
     return np.frombuffer(raw, np.uint64)
 
 
-def same_words(rows: pd.Series[str], held: pd.Series[str]) -> Array:
-    """(n,) which texts have the words of one that is held out."""
-    return among(rows.map(words), held.map(words))
+def least(held: Array) -> float:
+    """The cosine with a held-out row (m, dim) from which on a row may not train."""
+    close = fence(held)
+    return 1 - close / 2 - ROUNDING if close > 0 else np.inf
 
 
-def near_copies(rows: pa.Table, held: pa.Table) -> Array:
-    """(n,) which rows (encoder, embedding) lie beside one that is held out.
+def cosines(rows: Array, held: Array) -> Array:
+    """(n,) float32, the largest cosine of each row (n, dim) with a held-out one (m, dim).
 
-    All pairs are compared. 18,000 rows beside 2,300 are 0.4 s of one core: less than to sort out first
-    which pairs need not be, and there is nothing to keep from one version to the next.
+    All pairs are compared: that costs less than to sort out first which need not be.
     """
-    found, ours = np.zeros(len(rows), bool), by_encoder(rows)
-    for name, (_, theirs) in by_encoder(held).items():
-        here, mine = ours.get(name, (None, theirs[:0]))
-        close = fence(theirs)
-        others = unit(theirs.astype(np.float32))
-        others = others[others.any(axis=1)]
-        if here is None or close <= 0 or not len(others) or mine.shape[1] != theirs.shape[1]:
-            continue
-        least = 1 - close / 2 - ROUNDING  # a cosine
-        for i in range(0, len(mine), AT_A_TIME):
-            some = unit(mine[i : i + AT_A_TIME].astype(np.float32))
-            found[here[i : i + AT_A_TIME]] = (some @ others.T).max(axis=1) >= least
+    found = np.zeros(len(rows), np.float32)
+    others = unit(held.astype(np.float32))
+    step = max(1, min(AT_A_TIME, AT_ONCE // max(1, len(others))))
+    for i in range(0, len(rows) if len(others) else 0, step):
+        some = unit(rows[i : i + step].astype(np.float32))
+        found[i : i + step] = (some @ others.T).max(axis=1)
     return found
 
 
@@ -66,10 +60,13 @@ def by_encoder(rows: pa.Table) -> dict[str, tuple[Array, Array]]:
 def _matrix(column: pa.ChunkedArray, at: Array) -> Array:
     """(k, dim) float16 of the rows at these positions; a row without one, or of a strange length, is
     zeros, which are near nothing."""
-    raw = column.take(pa.array(at)).combine_chunks()
-    values = raw.chunk(0) if isinstance(raw, pa.ChunkedArray) else raw
-    stored = values.to_pylist()
-    length = len(next((e for e in stored if e), b""))
+    values = column.take(at).combine_chunks()
+    lengths = pc.binary_length(values).fill_null(0).to_numpy()
+    length = int(next(iter(lengths[lengths > 0]), 0))
+    if (lengths == length).all() and length:
+        start = int(np.frombuffer(values.buffers()[1], np.int32)[values.offset])
+        whole = np.frombuffer(values.buffers()[2], np.uint8)[start : start + length * len(values)]
+        return whole.view(np.float16).reshape(len(values), length // 2)
     blank = bytes(length)
-    whole = b"".join(e if e is not None and len(e) == length else blank for e in stored)
-    return np.frombuffer(whole, np.float16).reshape(len(stored), length // 2)
+    stored = [e if e and len(e) == length else blank for e in values.to_pylist()]
+    return np.frombuffer(b"".join(stored), np.float16).reshape(len(stored), length // 2)

@@ -12,8 +12,8 @@ from core.near import fence
 from core.records import Array
 from core.texts import words
 from pipelines.datasets import leaks
-from pipelines.datasets.leaks import LESS, TRAIN, Vectors, vectors
-from pipelines.datasets.manifest import Manifest
+from pipelines.datasets.leaks import LESS, Vectors, vectors
+from pipelines.datasets.manifest import TRAIN, Manifest
 from pipelines.datasets.partitions import read_partition
 
 

@@ -17,12 +17,12 @@ from core.readers import excerpt
 from core.records import Array
 from core.rowwise import AT_A_TIME
 from core.workspace import Workspace
-from pipelines.datasets.fence import by_encoder, marks
+from pipelines.datasets.fence import by_encoder
 from pipelines.datasets.layout import MANIFEST
-from pipelines.datasets.light import scan_light
-from pipelines.datasets.manifest import SETS, Manifest
+from pipelines.datasets.light import WORDS, light
+from pipelines.datasets.manifest import TRAIN, Manifest
+from pipelines.datasets.partitions import in_folder, read_partition
 
-TRAIN = 1 + SETS.index("train")  # in a manifest; what is more evaluates
 LESS = 0.99  # of the fence's distance: two machines may round it apart
 ROUNDING = 1e-3  # of squared distances that are products
 AT_ONCE = 1 << 24  # pairs whose products are in memory
@@ -106,21 +106,25 @@ def check(place: Workspace, before: Manifest | None) -> None:
     manifest of its parent, which was checked then."""
     path = place.dataset / MANIFEST
     manifest = Manifest.load(path)
-    found = scan_light(place, manifest.partitions)
+    found = light(place, manifest.partitions)
     manifest.check(range(len(found.counts)), found.counts)
-    bare = found.table.select(["encoder", "embedding"])
-    words = marks(found.table["text"].to_pylist())
+    words = found.read([WORDS])[WORDS].to_numpy()
     known = _known(manifest, before)
-    leaked = leaks(manifest.sets, words, lambda at: vectors(bare.take(at)), known)
+    leaked = leaks(manifest.sets, words, lambda at: vectors(found.vectors(at)), known)
     if leaked:
-        names = found.table.select(["row_id", "text"])
         raise DatasetError(
             f"training rows too near rows that evaluate: {len(leaked)}",
             where=str(path),
-            got=in_words(leaked, lambda i: named(**names.slice(i, 1).to_pylist()[0])),
+            got=in_words(leaked, lambda at: _name(place, manifest, at)),
             expected="none: the fence keeps them out",
             do="tell us, it is a fault of Everloop; no version was made, and the labels are kept",
         )
+
+
+def _name(place: Workspace, manifest: Manifest, at: int) -> str:
+    i = int(np.searchsorted(manifest.ends, at, side="right"))
+    table = read_partition(in_folder(place.reservoir)(manifest.partitions[i]), ["row_id", "text"])
+    return named(**table.slice(at - (manifest.ends[i] - manifest.counts[i]), 1).to_pylist()[0])
 
 
 def _known(manifest: Manifest, before: Manifest | None) -> Array:

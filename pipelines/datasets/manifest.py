@@ -27,6 +27,7 @@ from core.records import Array
 from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 
 SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
+TRAIN = 1 + SETS.index("train")  # what is more evaluates
 RENAMED = b"renamed"  # in the file's metadata
 Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
 NAMES = pa.array(["", *SETS])

@@ -198,9 +198,9 @@ class _Verifier:
         oids = [files.get(f"{RESERVOIR}/{block(p)}/{p}.parquet", "") for p in inputs.partitions]
         tables = [self._table(oid) for oid in oids]
         manifest.check(range(len(tables)), np.array([len(t) for t in tables]))
-        placed = pa.concat_tables(tables).to_pandas()
+        placed = pa.concat_tables(tables)
         found.rows = len(placed)
-        found.forgotten = in_words(manifest, placed["set"], self.repository.forgotten())
+        found.forgotten = in_words(manifest, placed["set"].to_pandas(), self.repository.forgotten())
         if found.forgotten:
             return  # the hash was of rows that nobody has any more; the files are what they should be
         if "fenced_by" in said:  # made under this fence

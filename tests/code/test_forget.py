@@ -22,9 +22,11 @@ from core.records import Annotation, AnnotationTask, Feedback, Review, Sample, h
 from core.store import Store
 from flows.forget import Found, finish, forget, look
 from flows.home import Home, open_home
+from pipelines.datasets.contents import rows_here
 from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.manifest import SETS
 from serving.spool import Spool, groups
-from tests.code.command_line import everloop
+from tests.code.command_line import everloop, typed, with_everloop
 from tests.code.logs import NOW, row, stored, until, writing
 
 LATER = NOW + pd.Timedelta(days=9).to_pytimedelta()
@@ -256,6 +258,24 @@ def test_killed_anywhere_and_finished_it_ends_the_same(mine: Home, moment: str) 
     assert mine.store.get("retrains")["done"] == 4
     assert everloop("data", "verify", "-w", root).code == 0
     assert not look(mine, "prediction", id)
+
+
+@pytest.mark.slow
+def test_git_checkout_of_an_old_version_brings_the_rows_that_are_left(
+    mine: Home, tmp_path: Path
+) -> None:
+    """DVC looks for a file that is gone; the hook knows what stands for it, and says how many rows are
+    missing."""
+    id, text = a_row(mine)
+    root, others = mine.workspace.root, texts(mine, "v0002") - {text}
+    forget(mine, look(mine, "prediction", id), LATER)
+    path = with_everloop(tmp_path / "bin")
+    said = typed("git checkout dataset/v0002 2>&1", root, path)
+    assert "data/ is now v0002" in said
+    assert f"of v0002 1 row was forgotten on {LATER:%Y-%m-%d}" in said
+    assert set(rows_here(mine.workspace, SETS)["text"]) == others
+    typed("git checkout main", root, path)
+    assert set(rows_here(mine.workspace, SETS)["text"]) == texts(mine, "v0004")
 
 
 def test_nothing_is_meant(home: Home) -> None:

@@ -21,9 +21,9 @@ from pipelines.datasets.expectations import failures
 from pipelines.datasets.fence import marks
 from pipelines.datasets.form import form_dataset
 from pipelines.datasets.history import list_versions, rows_of
-from pipelines.datasets.leaks import TRAIN as TRAINS
 from pipelines.datasets.leaks import leaks, vectors
 from pipelines.datasets.manifest import SETS
+from pipelines.datasets.manifest import TRAIN as TRAINS
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import make_version
 from tests.code.small_versions import ALL, first, plan, rows, second_version
@@ -88,8 +88,8 @@ def test_what_was_checked_before_is_not_compared_again_but_for_its_words() -> No
 
 def leaky(patch: pytest.MonkeyPatch) -> None:
     """Forming that keeps nothing out."""
-    patch.setattr("pipelines.datasets.form.near_copies", lambda rows, _: np.zeros(len(rows), bool))
-    patch.setattr("pipelines.datasets.form.same_words", lambda rows, _: np.zeros(len(rows), bool))
+    nobody = lambda _place, _found, _placed, sets: {"near_copy": np.zeros(len(sets), bool)}  # noqa: E731
+    patch.setattr("pipelines.datasets.form._fenced", nobody)
 
 
 def files(shop: Workspace) -> dict[str, bytes]:

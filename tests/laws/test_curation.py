@@ -8,14 +8,13 @@ from dataclasses import replace
 from typing import get_args
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from core.records import Array, Window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import HeldOut, Known, Pool
-from pipelines.datasets.fence import near_copies, same_words
+from pipelines.datasets.fence import cosines, least, marks
 from tests.laws.windows import START, window
 
 POLICIES = [
@@ -205,8 +204,8 @@ def test_nothing_is_picked_to_train_that_a_dataset_would_fence(policy: Curation)
     texts = [f"candidate {i}" for i in range(197)] + [f"«TEXT, {i}»!" for i in range(3)]
     w = replace(w, embeddings=embeddings.astype(np.float16), rows=w.rows.assign(text=texts))
     stored = held.embeddings.astype(np.float16)
-    fenced = near_copies(as_stored(w.embeddings), as_stored(stored))
-    fenced |= same_words(w.rows["text"], held.rows["text"])
+    fenced = cosines(w.embeddings, stored) >= least(stored)
+    fenced |= np.isin(marks(texts), marks(held.rows["text"]))
     assert 20 < fenced.sum() < 60
     pool = Pool(w, held_out=HeldOut(held.rows["text"].tolist(), stored))
     assert pool.fenced[fenced].all()
@@ -214,13 +213,6 @@ def test_nothing_is_picked_to_train_that_a_dataset_would_fence(policy: Curation)
     for i in range(20):
         tasks = policy.pick(pool, 40, f"round {i}", START)
         assert not wasted & {t.prediction_id for t in tasks if not t.audit}
-
-
-def as_stored(embeddings: Array) -> pa.Table:
-    """Rows of one encoder, as a partition has them."""
-    return pa.table(
-        {"encoder": ["e"] * len(embeddings), "embedding": [e.tobytes() for e in embeddings]}
-    )
 
 
 @every_policy
