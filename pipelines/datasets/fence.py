@@ -12,12 +12,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from core.near import fence, unit
 from core.records import Array
 from core.rowwise import AT_A_TIME
 from core.texts import words
+from pipelines.datasets.partitions import of_one_width
 
 ROUNDING = 1e-6  # of a cosine
 AT_ONCE = 1 << 24  # cosines that are in memory
@@ -61,12 +61,11 @@ def _matrix(column: pa.ChunkedArray, at: Array) -> Array:
     """(k, dim) float16 of the rows at these positions; a row without one, or of a strange length, is
     zeros, which are near nothing."""
     values = column.take(at).combine_chunks()
-    lengths = pc.binary_length(values).fill_null(0).to_numpy()
-    length = int(next(iter(lengths[lengths > 0]), 0))
-    if (lengths == length).all() and length:
-        start = int(np.frombuffer(values.buffers()[1], np.int32)[values.offset])
-        whole = np.frombuffer(values.buffers()[2], np.uint8)[start : start + length * len(values)]
-        return whole.view(np.float16).reshape(len(values), length // 2)
+    raw = of_one_width(values)
+    if raw is not None and raw.shape[1] % 2 == 0:
+        return raw.view(np.float16)
+    stored = values.to_pylist()
+    length = len(next((e for e in stored if e), b""))
     blank = bytes(length)
-    stored = [e if e and len(e) == length else blank for e in values.to_pylist()]
-    return np.frombuffer(b"".join(stored), np.float16).reshape(len(stored), length // 2)
+    whole = b"".join(e if e is not None and len(e) == length else blank for e in stored)
+    return np.frombuffer(whole, np.float16).reshape(len(stored), length // 2)

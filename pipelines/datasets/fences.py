@@ -14,7 +14,7 @@ from core.texts import words
 from pipelines.datasets import leaks
 from pipelines.datasets.leaks import LESS, Vectors, vectors
 from pipelines.datasets.manifest import TRAIN, Manifest
-from pipelines.datasets.partitions import read_partition
+from pipelines.datasets.partitions import among, read_partition
 
 
 class Fences:
@@ -52,7 +52,7 @@ class Fences:
         trains, tests = self._places(id)
         found = leaks.of_words(numbers, trains, tests)
         for name, pairs, squares in near:
-            here = np.isin(pairs[:, 0], trains) & np.isin(pairs[:, 1], tests)
+            here = among(pairs[:, 0], trains) & among(pairs[:, 1], tests)
             if here.any():
                 pairs = pairs[here & (squares <= self._close(tests, *theirs[name]))]
                 found += leaks.near_copies(*pairs.T)
@@ -84,7 +84,7 @@ class Fences:
         return numbers, {name: _joined(found) for name, found in parts.items()}
 
     def _close(self, tests: Array, at: Array, rows: Array) -> float:
-        return LESS * fence(rows[np.isin(at, tests)])
+        return LESS * fence(rows[among(at, tests)])
 
     def _widest(self, at: Array, rows: Array) -> float:
         return max(self._close(self._places(id)[1], at, rows) for id in self.versions)

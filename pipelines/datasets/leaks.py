@@ -21,7 +21,7 @@ from pipelines.datasets.fence import by_encoder
 from pipelines.datasets.layout import MANIFEST
 from pipelines.datasets.light import WORDS, light
 from pipelines.datasets.manifest import TRAIN, Manifest
-from pipelines.datasets.partitions import in_folder, read_partition
+from pipelines.datasets.partitions import among, in_folder, read_partition
 
 LESS = 0.99  # of the fence's distance: two machines may round it apart
 ROUNDING = 1e-3  # of squared distances that are products
@@ -74,7 +74,7 @@ def one_each(found: Sequence[Leak]) -> list[Leak]:
 def of_words(words: Array, train: Array, held: Array) -> list[Leak]:
     """Rows at `train` with the words of one at `held`."""
     same = dict(zip(words[held].tolist(), held.tolist(), strict=True))
-    at = train[np.isin(words[train], words[held])]
+    at = train[among(words[train], words[held])]
     return [Leak(int(i), same[int(words[i])], "has the words of") for i in at]
 
 
@@ -87,13 +87,11 @@ def near_pairs(rows: Array, held: Array, close: float) -> tuple[Array, Array]:
     """(p, 2) positions and (p,) squared distances of unit rows (n, dim) and (m, dim) that lie within
     `close` of each other; a row without a length is near nothing."""
     pairs, squares = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
-    able, others = (np.vecdot(m, m) > 0 for m in (rows, held))
     step = max(1, AT_ONCE // max(1, len(held)))
     comparable = rows.shape[1] == held.shape[1] and close > 0
     for i in range(0, len(rows) if comparable else 0, step):
         some = rows[i : i + step]
-        near = 2 - 2 * (some @ held.T) <= close + ROUNDING
-        found = np.argwhere(near & able[i : i + step, None] & others)
+        found = np.argwhere(some @ held.T >= 1 - (close + ROUNDING) / 2)  # a fence is far below 2
         apart = some[found[:, 0]] - held[found[:, 1]]
         square = np.vecdot(apart, apart)
         pairs.append(found[square <= close] + [i, 0])

@@ -155,5 +155,6 @@ def rows_hash(row_ids: Strings, sets: Strings, labels: Strings) -> str:
         strings = strings.cast(pa.large_string()).combine_chunks()
         whole = pa.LargeListArray.from_arrays(pa.array([0, len(strings)], pa.int64()), strings)
         joined = pc.binary_join(whole, pa.scalar("\0", pa.large_string()))[0]
-        digest.update(joined.as_py().encode() + b"\0\0")
+        digest.update(joined.as_buffer())
+        digest.update(b"\0\0")
     return digest.hexdigest()[:32]

@@ -19,6 +19,7 @@ import numpy as np
 from core.records import Array
 from pipelines.datasets.fence import by_encoder, cosines
 from pipelines.datasets.light import Block, Light
+from pipelines.datasets.partitions import among
 
 FILE = "nearest.npz"
 Held = Mapping[str, Array]  # encoder -> embeddings (k, dim)
@@ -31,9 +32,9 @@ def nearest(found: Light, held: Held, folder: Path) -> Array:
     asked = {name: _marks(name, rows) for name, rows in held.items()}
     every = np.unique(np.concatenate([np.zeros(0, np.uint64), *asked.values()]))
     known = kept.get("held", every[:0])
-    if not np.isin(known, every).all():
+    if not among(known, every).all():
         kept, known = {}, every[:0]
-    more = {name: rows[~np.isin(asked[name], known)] for name, rows in held.items()}
+    more = {name: rows[~among(asked[name], known)] for name, rows in held.items()}
     values, full = [], {}
     for block in found.blocks:
         name = block.copy.stem if block.copy else ""
