@@ -79,7 +79,7 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
     found = light(workspace, inputs.partitions)
     placed = found.read(["row_id", "timestamp", "label", "set", "policy", "encoder", WORDS])
     called = _called(placed["label"], labels)
-    counted = _latest(placed["row_id"]) & _true(pc.less_equal(placed["timestamp"], _time(inputs.as_of)))
+    counted = latest(placed["row_id"]) & _true(pc.less_equal(placed["timestamp"], _time(inputs.as_of)))
     named = _true(called.is_valid())
     sets = np.where(counted & named, _sets(placed, inputs.as_of, policy.recent_days), 0)
     fenced = _fenced(workspace, found, placed, sets)
@@ -105,7 +105,7 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
     return made
 
 
-def _latest(row_ids: pa.ChunkedArray) -> Array:
+def latest(row_ids: pa.ChunkedArray) -> Array:
     """(n,) which rows are the last of their id: of two annotations, the later."""
     mixed = _mixed(row_ids.combine_chunks())
     ordered = np.sort(mixed)
@@ -119,7 +119,7 @@ def _latest(row_ids: pa.ChunkedArray) -> Array:
 
 
 def _mixed(row_ids: pa.StringArray) -> Array:
-    """(n,) uint64: other numbers are other ids. A million are sorted ten times as fast as ids are."""
+    """(n,) uint64, the same for the same id and hardly ever for two: ten times as fast to sort."""
     raw = of_one_width(row_ids)
     if raw is None or raw.shape[1] % 4:
         return np.asarray(row_ids.dictionary_encode().indices.to_numpy().astype(np.uint64))

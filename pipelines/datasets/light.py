@@ -31,7 +31,7 @@ from pipelines.datasets.reservoir import HELD_OUT
 COUNTS = b"counts"  # rows of each partition, in the file's metadata
 FEW = ("label", "set", "policy", "encoder")  # of few values, each written once
 PLAIN = ("row_id", "timestamp", *FEW, "embedding")
-WORDS = "words"  # uint64, see fence.marks
+WORDS = "words"  # uint64, see fence.marks; it wants another name when core.texts.words changes
 HELD = "held"  # the embedding again where the row was drawn to evaluate: these are read each time
 COLUMNS = (*PLAIN, WORDS, HELD)
 
@@ -49,8 +49,8 @@ class Block:
         """Rows of each partition."""
         if self.copy is None:
             return self._whole.counts
-        counts = self._file().metadata.metadata[COUNTS]
-        return np.array(counts.split(), np.int64)
+        with self._file() as file:
+            return np.array(file.metadata.metadata[COUNTS].split(), np.int64)
 
     @property
     def rows(self) -> int:
@@ -103,12 +103,8 @@ class Light:
     """Partitions, oldest first, by blocks. A place is a row's number among all of them."""
 
     blocks: Sequence[Block]
+    counts: Array  # rows of each partition
     _last: dict[int, pa.Table] = field(default_factory=dict)  # the block that was read last
-
-    @cached_property
-    def counts(self) -> Array:
-        """Rows of each partition."""
-        return np.concatenate([np.zeros(0, np.int64), *(b.counts for b in self.blocks)])
 
     @cached_property
     def ends(self) -> Array:
@@ -145,11 +141,11 @@ class Light:
 def light(place: Workspace, partitions: Sequence[str]) -> Light:
     """The rows of partitions (oldest first). Raises DatasetError that names a bad partition."""
     groups = [tuple(names) for _, names in groupby(partitions, block)] or [()]
-    found = [Block(place, names, _copy(place, block(names[0]))) for names in groups[:-1]]
-    made = Light([*found, Block(place, groups[-1], None)])
-    made.counts  # noqa: B018  every copy is there from now on
-    _keep_only([b.copy for b in found if b.copy])
-    return made
+    full = [Block(place, names, _copy(place, block(names[0]))) for names in groups[:-1]]
+    found = [*full, Block(place, groups[-1], None)]
+    counts = np.concatenate([b.counts for b in found])  # every copy is there from now on
+    _keep_only([b.copy for b in full if b.copy])
+    return Light(found, counts)
 
 
 def _copy(place: Workspace, name: str) -> Path | None:

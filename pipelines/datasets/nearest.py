@@ -39,10 +39,12 @@ def nearest(found: Light, held: Held, folder: Path) -> Array:
     for block in found.blocks:
         name = block.copy.stem if block.copy else ""
         before = kept.get(name)
-        value = _cosines(block, held) if before is None else np.maximum(before, _cosines(block, more))
-        values.append(value)
+        if before is None or len(before) != block.rows:
+            values.append(_cosines(block, held))
+        else:
+            values.append(np.maximum(before, _cosines(block, more)))
         if name:
-            full[name] = value
+            full[name] = values[-1]
     if full and (full.keys() != kept.keys() - {"held"} or len(known) != len(every)):
         _save(folder / FILE, {**full, "held": every})
     return np.concatenate(values)
