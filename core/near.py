@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from core.records import Array
 from core.rowwise import AT_A_TIME, each, one_thread, rowwise
@@ -143,6 +141,9 @@ def _pairs(at: Array, close: float) -> Array:
 
 def _of_leaders(first: Array, pairs: Array, embeddings: Array, close: float) -> Array:
     """(k,) numbers of groups of the rows `first` (k,), joined by pairs, each near its leader."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     k = len(first)
     if len(pairs) == 0:
         return np.arange(k)
