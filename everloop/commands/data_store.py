@@ -28,9 +28,10 @@ def verify(
     ] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Prove that tag, DVC hashes, objects and manifest of versions agree.
+    """Prove that tag, DVC hashes, objects and manifest of versions agree, and that no row leaks.
 
-    Every object of the cache is hashed anew. Exit code 1 when something is wrong.
+    Every object of the cache is hashed anew, and all rows that train are compared with all that
+    evaluate. Exit code 1 when something is wrong.
 
     Example: everloop data verify v0003 --deep
     """
