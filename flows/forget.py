@@ -37,6 +37,7 @@ class Found:
     reservoir: list[str] = field(default_factory=list)  # row ids
     texts: set[str] = field(default_factory=set)
     versions: dict[str, int] = field(default_factory=dict)  # dataset version -> rows of it
+    not_here: list[str] = field(default_factory=list)  # versions whose manifest is at a remote
     models: list[str] = field(default_factory=list)  # that learnt from them or were tested on them
     collections: list[Path] = field(default_factory=list)
     spool: list[Path] = field(default_factory=list)
@@ -64,6 +65,7 @@ def look(home: Home, asked: Asked, value: str) -> Found:
         found.texts |= set(meant["text"])
         held = holders(home.workspace.root, zip(meant["partition"], meant["at"], strict=True))
         found.versions = {id: len(sets) for id, sets in held.sets.items()}
+        found.not_here = held.not_here
     made = {str(r["dataset"]): str(r["version"]) for r in _trained(home)}
     found.models = [made[v] for v in sorted(found.versions) if v in made]
     found.collections = list(_collections(home, found.texts))

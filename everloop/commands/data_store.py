@@ -28,7 +28,7 @@ def verify(
     ] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Prove that tag, DVC hashes, objects and manifest of versions agree, and that no row leaks.
+    """Prove that tag, DVC hashes, objects and manifest of versions agree.
 
     Every object of the cache is hashed anew, and all rows that train are compared with all that
     evaluate. Exit code 1 when something is wrong.

@@ -23,7 +23,9 @@ from core.store import Store
 from flows.forget import Found, finish, forget, look
 from flows.home import Home, open_home
 from pipelines.datasets.contents import rows_here
-from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.history import folders_of, list_versions, rows_of
+from pipelines.datasets.layout import DATASET
 from pipelines.datasets.manifest import SETS
 from serving.spool import Spool, groups
 from tests.code.command_line import everloop, typed, with_everloop
@@ -276,6 +278,18 @@ def test_git_checkout_of_an_old_version_brings_the_rows_that_are_left(
     assert set(rows_here(mine.workspace, SETS)["text"]) == others
     typed("git checkout main", root, path)
     assert set(rows_here(mine.workspace, SETS)["text"]) == texts(mine, "v0004")
+
+
+def test_versions_that_cannot_be_looked_into_are_named(mine: Home) -> None:
+    """Their manifests are at the remote only."""
+    id, _ = a_row(mine)
+    root = mine.workspace.root
+    tagged = Repository(root)
+    outs = folders_of(tagged, tagged.tags())["v0003"]
+    (root / ".dvc/cache/files/md5" / outs[DATASET][:2] / outs[DATASET][2:]).unlink()
+    said = everloop("data", "forget", "--prediction", id, "-w", root).out.splitlines()
+    assert "dataset versions with them: v0002" in said
+    assert "may have them, too (everloop data pull, and ask again): v0003" in said
 
 
 def test_nothing_is_meant(home: Home) -> None:
