@@ -58,9 +58,10 @@ tests/.venv-label-studio/installed: tests/label-tools.txt
 	tests/.venv-label-studio/bin/pip install --quiet -r tests/label-tools.txt
 	touch $@
 
-# Ten minutes, and 5 GB of disk where temporary files go.
+# Twenty minutes, and 5 GB of disk where temporary files go.
 bench-datasets: $(INSTALLED)
 	$(BIN)/python -m bench.datasets --json bench/out/datasets.json
+	$(BIN)/python -m bench.lineage --json bench/out/lineage.json
 
 # Two hours; the query strategies it is measured against live in an environment of their own, too.
 bench-curation: $(INSTALLED) bench/.venv-curation/installed

@@ -41,7 +41,8 @@ from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import POINTERS, SHARED, Plan, make_version
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
-MEASURED = 5  # days after the reservoir was filled
+MEASURED = 5  # days after the reservoir was filled, and one more with audit rows
+AUDIT = 10  # of so many rows of that day one evaluates: all that trained before is held against it
 PLACES = {
     ".everloop/light": "light",
     ".everloop/remote": "remote",
@@ -141,8 +142,12 @@ def a_day(place: Workspace, days: int, rows: int) -> list[Row]:
         grown = written(before, sizes(place.root), place.root)
         shares.append({name: size / own for name, size in grown.items()})
     what = f"day {days + 1:,} of {rows:,} rows"
+    audited, used = day(days + MEASURED + 1, rows), _processor()
+    audited["set"] = np.where(np.arange(rows) % AUDIT == 0, "audit", "train")
+    next_day(place, days + MEASURED + 1, audited, All(policy="all"))
+    beside = _processor() - used
     kept = [s["remote"] + s["git"] for s in shares]
-    peer, peer_bytes = dvc_alone(place, days + MEASURED, rows)
+    peer, peer_bytes = dvc_alone(place, days + MEASURED + 1, rows)
     return [
         Row(
             f"{what}: time",
@@ -153,6 +158,7 @@ def a_day(place: Workspace, days: int, rows: int) -> list[Row]:
             f"dvc add, push: {peer:.2f} s",
         ),
         Row(f"{what}: processor", _middle(processor), "s", "", _spread(processor)),
+        Row(f"{what}, {rows // AUDIT:,} of them audit: processor", beside, "s"),
         Row(
             f"{what}: kept (remote, git)",
             _middle(kept),
@@ -200,7 +206,7 @@ def dvc_alone(place: Workspace, days: int, rows: int) -> tuple[float, float]:
 
 def two_versions(place: Workspace, days: int, rows: int) -> list[Row]:
     """Compare versions a day apart, and versions of which a good part differs."""
-    last = days + MEASURED
+    last = days + MEASURED + 1
     next_day(place, last + 1, day(last + 1, rows), All(policy="all"))
     mixed = Mixed(policy="mixed", days=max(1, days // 10), replay_share=0.8)
     place.params.write_text(f"datasets:\n  policy: mixed\n  days: {mixed.days}\n  replay_share: 0.8\n")

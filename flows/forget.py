@@ -37,15 +37,17 @@ class Found:
     reservoir: list[str] = field(default_factory=list)  # row ids
     texts: set[str] = field(default_factory=set)
     versions: dict[str, int] = field(default_factory=dict)  # dataset version -> rows of it
+    not_here: list[str] = field(default_factory=list)  # versions whose manifest is at a remote
     models: list[str] = field(default_factory=list)  # that learnt from them or were tested on them
     collections: list[Path] = field(default_factory=list)
     spool: list[Path] = field(default_factory=list)
+    spooled: set[str] = field(default_factory=set)  # prediction ids there
     pages: list[Path] = field(default_factory=list)
     begun: int = 0  # rows of an earlier wish that was not done
 
     @property
     def ids(self) -> list[str]:
-        return sorted({*self.log, *self.reservoir})
+        return sorted({*self.log, *self.reservoir, *self.spooled})
 
     def __bool__(self) -> bool:
         return bool(self.ids or self.collections or self.spool or self.begun)
@@ -61,13 +63,15 @@ def look(home: Home, asked: Asked, value: str) -> Found:
         meant = erase.matching(rows, asked, value, list(log))
         found.reservoir = sorted(set(meant["row_id"]))
         found.texts |= set(meant["text"])
-        for place in zip(meant["partition"], meant["at"], strict=True):
-            for id in holders(home.workspace.root, [place]).sets:
-                found.versions[id] = found.versions.get(id, 0) + 1
+        held = holders(home.workspace.root, zip(meant["partition"], meant["at"], strict=True))
+        found.versions = {id: len(sets) for id, sets in held.sets.items()}
+        found.not_here = held.not_here
     made = {str(r["dataset"]): str(r["version"]) for r in _trained(home)}
     found.models = [made[v] for v in sorted(found.versions) if v in made]
     found.collections = list(_collections(home, found.texts))
-    found.spool = list(_spool(home, found))
+    for path, ids in _spool(home, found):
+        found.spool.append(path)
+        found.spooled |= ids
     found.pages = list(_pages(home, found.texts))
     return found
 
@@ -152,7 +156,7 @@ def remains(home: Home, found: Found) -> list[str]:
         )
     if found.spool:
         lines.append(
-            "a server that runs has rows that are not in the store yet: this command again in a minute"
+            "a server that runs has rows on its disk: they go when it brings them to the store"
         )
     quoting = home.store.mentions(sorted(found.texts)) if found.texts else 0
     if quoting:
@@ -183,15 +187,18 @@ def _drop_from_collection(path: Path, texts: Collection[str]) -> None:
     collections.write(path, rows[~rows["text"].map(normal).isin(wanted)])
 
 
-def _spool(home: Home, found: Found) -> Iterator[Path]:
-    """Files of answers that are not in the store yet, and hold one that is meant."""
+def _spool(home: Home, found: Found) -> Iterator[tuple[Path, set[str]]]:
+    """Files of answers that are not in the store yet, and hold some that are meant: which these are,
+    with the other answers to the same requests."""
     from serving.spool import groups, refused
 
     meant = _meant(found)
     for form, read in (("*.spool", groups), ("*.refused.jsonl", refused)):
         for path in sorted(home.workspace.spool.glob(form)):
-            if any(meant(row) for group in read(path) for row in group.rows):
-                yield path
+            rows = [(r.request_id, r.prediction_id, meant(r)) for g in read(path) for r in g.rows]
+            requests = {request for request, _, is_meant in rows if is_meant}
+            if requests:
+                yield path, {id for request, id, _ in rows if request in requests}
 
 
 def _drop_from_spool(found: Found) -> list[Path]:

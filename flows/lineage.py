@@ -110,7 +110,7 @@ class _Tracer:
         places = [p for name in partitions if (p := place_of(self.place, name, row_id))]
         found = holders(self.place.root, places)
         links = [Link("reservoir partition", name, {"row": at}) for name, at in places]
-        links += [self._dataset(version, {"as": kind}) for version, kind in found.sets.items()]
+        links += [self._dataset(version, {"as": sets[0]}) for version, sets in found.sets.items()]
         if found.not_here:
             many = {"versions": len(found.not_here), "do": "everloop data pull"}
             links.append(Link("manifests that are not here", found.not_here[0], many))

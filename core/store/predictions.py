@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -19,6 +20,9 @@ from core.records import ANSWERED, Feedback, Prediction
 from core.store.profiles import Profiles
 from core.store.served import Served
 
+log = logging.getLogger(__name__)
+AT_ONCE = 2000  # ids that one query carries; a writer's group has as many rows
+
 
 class Predictions(Profiles, Served):
     """Answers and what was said of them."""
@@ -30,11 +34,12 @@ class Predictions(Profiles, Served):
 
     def append(self, groups: Sequence[Kept], writer: str = "") -> None:
         """Write groups in one transaction. Under a writer's name a group that is in already, by its
-        number, changes nothing; without one only its rows are safe to be written again."""
+        number, changes nothing; without one only its rows are safe to be written again. Rows that were
+        forgotten while they waited elsewhere are left out."""
         with self._write() as db:
             last = self._last(db, writer) if writer else -1
             fresh = [g for g in groups if g.number > last]
-            rows = [p for g in fresh for p in g.rows]
+            rows = self._not_forgotten(db, [p for g in fresh for p in g.rows])
             answers = [p for p in rows if p.variant in ANSWERED]
             shadows = [p for p in rows if p.variant not in ANSWERED]
             known = len(answers) - self._serve(db, answers)
@@ -45,6 +50,19 @@ class Predictions(Profiles, Served):
             if writer:
                 number = max([last, *(g.number for g in fresh)])
                 self._plain(db, "UPDATE writers SET number = ? WHERE writer = ?", (number, writer))
+
+    def _not_forgotten(self, db: Connection, rows: list[Prediction]) -> list[Prediction]:
+        """Without those that have a tombstone: a server's spool may have had them all the time."""
+        if self._plain(db, "SELECT 1 FROM tombstones LIMIT 1", ()).first() is None:
+            return rows
+        gone: set[str] = set()
+        for part in parts((p.prediction_id for p in rows), AT_ONCE):
+            query = f"SELECT row_id FROM tombstones WHERE row_id IN ({', '.join('?' * len(part))})"
+            gone |= set(self._plain(db, query, tuple(part)).scalars())
+        if gone:
+            log.info("%d rows were forgotten before they came to the store: left out", len(gone))
+            self._count(db, {"forgotten.left_out": len(gone)})
+        return [p for p in rows if p.prediction_id not in gone]
 
     def _serve(self, db: Connection, rows: Sequence[Prediction]) -> int:
         """Insert answers and count them by model; returns how many are new."""

@@ -109,6 +109,8 @@ def _told(found: Found) -> list[str]:
     lines = [f"log: {_rows(len(found.log))}", f"reservoir: {_rows(len(found.reservoir))}"]
     if found.versions:
         lines.append(f"dataset versions with them: {', '.join(sorted(found.versions))}")
+    if found.not_here:
+        lines.append(f"may have them, too (everloop data pull, and ask again): {_few(found.not_here)}")
     if found.models:
         lines.append(f"models that learnt from them or were tested on them: {', '.join(found.models)}")
     for name, paths in (
@@ -121,6 +123,14 @@ def _told(found: Found) -> list[str]:
     if found.begun:
         lines.append(f"begun before and not done: {_rows(found.begun)}")
     return lines
+
+
+def _few(names: list[str]) -> str:
+    """
+    >>> _few(["v0001"]), _few(["v0001", "v0002", "v0003"])
+    ('v0001', 'v0001 .. v0003')
+    """
+    return names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]}"
 
 
 def _rows(count: int) -> str:

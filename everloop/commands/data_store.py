@@ -30,7 +30,8 @@ def verify(
 ) -> None:
     """Prove that tag, DVC hashes, objects and manifest of versions agree.
 
-    Every object of the cache is hashed anew. Exit code 1 when something is wrong.
+    Every object of the cache is hashed anew, and all rows that train are compared with all that
+    evaluate. Exit code 1 when something is wrong.
 
     Example: everloop data verify v0003 --deep
     """

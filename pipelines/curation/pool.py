@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from core.models.head import Head
-from core.near import Map, mapped, near_any, units
+from core.near import Map, fence, mapped, near_any, units
 from core.records import Array, Window
-from core.texts import normal
+from core.texts import normal, words
 
 MOST = 4000  # known rows that a policy learns from
 
@@ -121,13 +121,16 @@ class Pool:
 
     @cached_property
     def fenced(self) -> Array:
-        """(n,) bool: near-copies of rows that are held out, and what is in a unit with one."""
+        """(n,) bool: what a dataset would keep out of training, since it is too near a row that is held
+        out; near-copies of such a row by any scale; and what is in a unit with one."""
         held = self.held_out
-        same = {normal(text) for text in held.texts}
-        beside = np.array([text in same for text in self.texts], dtype=bool)
+        same = {words(text) for text in held.texts}
+        texts = self.window.rows["text"].tolist() if same else []
+        beside = np.array([words(text) in same for text in texts] or [False] * len(self), dtype=bool)
         if len(held.embeddings):
             where = (self.places, self.placed(held.embeddings))
-            beside |= near_any(self.window.embeddings, held.embeddings, where, self._map.close)
+            close = max(self._map.close, fence(held.embeddings))
+            beside |= near_any(self.window.embeddings, held.embeddings, where, close)
         return np.asarray((np.bincount(self.units, beside, minlength=1) > 0)[self.units])
 
     @cached_property

@@ -1,93 +1,69 @@
 """The fence: no row that evaluates, nor a near-copy of one, trains.
 
 Two rows are near-copies when they have the same words, or when embeddings of one encoder lie closer
-than PARAPHRASE of what two random held-out rows have. The scale is that of the held-out rows alone, so
-a version can be checked without the rows that were kept out of it. Embeddings of two encoders cannot be
+than `core.near.fence` says, which curation keeps to as well. Embeddings of two encoders cannot be
 compared; between those the words decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import hashlib
+from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from core.near import NEAR, Map, mapped, near_any, unit
+from core.near import fence, unit
 from core.records import Array
 from core.rowwise import AT_A_TIME
 from core.texts import words
-from pipelines.datasets.partitions import among
+from pipelines.datasets.partitions import of_one_width
 
-# A cosine of 0.956 for MiniLM on CLINC150, where every such pair has one label: "why was my card
-# declined yesterday" beside "i wonder why my card got declined yesterday". It costs 1.6 %
-# of the rows beside 300 held-out ones; curation's NEAR would cost 0.4 % and let that pair through.
-PARAPHRASE = 0.05
 ROUNDING = 1e-6  # of a cosine
-DIGITS = 3  # of the threshold, so that no machine's rounding moves it
+AT_ONCE = 1 << 24  # cosines that are in memory
 
 
-def same_words(rows: pd.Series[str], held: pd.Series[str]) -> Array:
-    """(n,) which texts have the words of one that is held out."""
-    return among(rows.map(words), held.map(words))
+def marks(texts: Iterable[str]) -> Array:
+    """(n,) uint64, a hash of the words of each text."""
+    raw = b"".join(hashlib.blake2b(words(t).encode(), digest_size=8).digest() for t in texts)
+    return np.frombuffer(raw, np.uint64)
 
 
-def near_copies(rows: pa.Table, held: pa.Table) -> Array:
-    """(n,) which rows (encoder, embedding) lie beside one that is held out.
+def least(held: Array) -> float:
+    """The cosine with a held-out row (m, dim) from which on a row may not train."""
+    close = fence(held)
+    return 1 - close / 2 - ROUNDING if close > 0 else np.inf
 
-    All pairs are compared. 18,000 rows beside 2,300 are 0.4 s of one core: less than to sort out first
-    which pairs need not be, and there is nothing to keep from one version to the next.
+
+def cosines(rows: Array, held: Array) -> Array:
+    """(n,) float32, the largest cosine of each row (n, dim) with a held-out one (m, dim).
+
+    All pairs are compared: that costs less than to sort out first which need not be.
     """
-    found = np.zeros(len(rows), bool)
-    for here, ours, theirs in _by_encoder(rows, held):
-        close = _map(theirs).close
-        others = unit(theirs.astype(np.float32))
-        others = others[others.any(axis=1)]
-        if close <= 0 or not len(others):
-            continue
-        least = 1 - close / 2 - ROUNDING  # a cosine
-        for i in range(0, len(ours), AT_A_TIME):
-            some = unit(ours[i : i + AT_A_TIME].astype(np.float32))
-            found[here[i : i + AT_A_TIME]] = (some @ others.T).max(axis=1) >= least
+    found = np.zeros(len(rows), np.float32)
+    others = unit(held.astype(np.float32))
+    step = max(1, min(AT_A_TIME, AT_ONCE // max(1, len(others))))
+    for i in range(0, len(rows) if len(others) else 0, step):
+        some = unit(rows[i : i + step].astype(np.float32))
+        found[i : i + step] = (some @ others.T).max(axis=1)
     return found
 
 
-def leaks(rows: pd.DataFrame, held: pd.DataFrame) -> int:
-    """How many rows (text, encoder, embedding) the fence should have kept out of training, found by
-    other arithmetic than near_copies has: distances between the places of curation's map."""
-    beside = same_words(rows["text"], held["text"])
-    tables = [
-        pa.Table.from_pandas(t[["encoder", "embedding"]], preserve_index=False) for t in (rows, held)
-    ]
-    for here, ours, theirs in _by_encoder(*tables):
-        map_ = _map(theirs)
-        where = map_.places(ours), map_.places(theirs)
-        beside[here] |= near_any(ours, theirs, where, map_.close)
-    return int(beside.sum())
-
-
-def _map(held: Array) -> Map:
-    map_ = mapped(held)
-    return replace(map_, close=float(f"{map_.close * PARAPHRASE / NEAR:.{DIGITS}g}"))
-
-
-def _by_encoder(rows: pa.Table, held: pa.Table) -> Iterator[tuple[Array, Array, Array]]:
-    """For each encoder that read some of both: which rows, their embeddings, and those held out."""
-    read = [t["encoder"].to_pandas() for t in (rows, held)]
-    for name in sorted(set(read[0].dropna()) & set(read[1].dropna())):
-        parts = [np.flatnonzero(r == name) for r in read]
-        ours, theirs = (_matrix(t["embedding"], at) for t, at in zip((rows, held), parts, strict=True))
-        if ours.shape[1] == theirs.shape[1] > 0:
-            yield parts[0], ours, theirs
+def by_encoder(rows: pa.Table) -> dict[str, tuple[Array, Array]]:
+    """Encoder -> positions of the rows (encoder, embedding) that it read, and what it made of them,
+    (k, dim) float16."""
+    read = rows["encoder"].to_pandas()
+    parts = {str(name): np.flatnonzero(read == name) for name in sorted(set(read.dropna()))}
+    return {name: (at, _matrix(rows["embedding"], at)) for name, at in parts.items()}
 
 
 def _matrix(column: pa.ChunkedArray, at: Array) -> Array:
     """(k, dim) float16 of the rows at these positions; a row without one, or of a strange length, is
     zeros, which are near nothing."""
-    raw = column.take(pa.array(at)).combine_chunks()
-    values = raw.chunk(0) if isinstance(raw, pa.ChunkedArray) else raw
+    values = column.take(at).combine_chunks()
+    raw = of_one_width(values)
+    if raw is not None and raw.shape[1] % 2 == 0:
+        return raw.view(np.float16)
     stored = values.to_pylist()
     length = len(next((e for e in stored if e), b""))
     blank = bytes(length)

@@ -1,13 +1,13 @@
-"""Which dataset versions hold a row: their manifests, read without opening DVC.
+"""Which dataset versions hold some rows: their manifests, read without opening DVC.
 
-A thousand versions are two git commands and their manifests in the cache, one after another.
+A thousand versions are two git commands and their manifests in the cache, each read once for all rows.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,10 +26,10 @@ Place = tuple[str, int]  # a partition, and the row's place in it
 
 @dataclass
 class Holders:
-    """sets: version -> the set in which it holds the row, oldest version first. not_here: versions
-    whose manifest would have to be fetched."""
+    """sets: version -> the set of each of the places that it holds, oldest version first. not_here:
+    versions whose manifest would have to be fetched."""
 
-    sets: dict[str, str] = field(default_factory=dict)
+    sets: dict[str, list[str]] = field(default_factory=dict)
     not_here: list[str] = field(default_factory=list)
 
 
@@ -44,36 +44,43 @@ def place_of(place: Workspace, partition: str, row_id: str) -> Place | None:
 
 
 def holders(root: Path, places: Iterable[Place]) -> Holders:
-    """Every version that trains or evaluates on a row at one of these places."""
+    """Every version that trains or evaluates on rows at these places."""
     wanted, found = list(places), Holders()
     if not wanted:
         return found
     since = min(order(partition) for partition, _ in wanted)
-    for version, path in _manifests(root, since).items():
+    repository = Repository(root)
+    tags = {id: commit for id, commit in repository.tags().items() if order(id) >= since}
+    for version, path in _manifests(repository, tags).items():
         if path is None:
             found.not_here.append(version)
             continue
-        name = held(Manifest.load(path), wanted)
-        if name:
-            found.sets[version] = name
+        sets = held(Manifest.load(path), wanted)
+        if sets:
+            found.sets[version] = sets
     return found
 
 
-def held(manifest: Manifest, places: Iterable[Place]) -> str:
-    """The set in which a version holds a row, "" where it does not."""
-    for partition, at in places:
-        if partition in manifest.partitions:
-            i = manifest.partitions.index(partition)
-            number = int(manifest.sets[manifest.ends[i] - manifest.counts[i] + at])
-            if number:
-                return SETS[number - 1]
-    return ""
+def held(manifest: Manifest, places: Sequence[Place]) -> list[str]:
+    """The set of each place that a version holds, those it does not hold left out."""
+    starts = dict(zip(manifest.partitions, manifest.ends - manifest.counts, strict=True))
+    numbers = [int(manifest.sets[starts[name] + at]) for name, at in places if name in starts]
+    return [SETS[number - 1] for number in numbers if number]
 
 
-def _manifests(root: Path, since: tuple[int, str]) -> Mapping[str, Path | None]:
-    """The manifest of every version from one on, in the cache."""
-    repository = Repository(root)
-    tags = {id: commit for id, commit in repository.tags().items() if order(id) >= since}
+def manifest_of(repository: Repository, version: str) -> Manifest | None:
+    """The manifest of a version; None where it is not in the cache, or there is no such version."""
+    commit = repository.commit_of(version) if version else ""
+    path = _manifests(repository, {version: commit}).get(version) if commit else None
+    try:
+        return Manifest.load(path) if path else None
+    except DatasetError:  # a damaged object: `verify` says so
+        return None
+
+
+def _manifests(repository: Repository, tags: Mapping[str, str]) -> Mapping[str, Path | None]:
+    """The manifests of versions (id -> commit), in the cache."""
+    root = repository.root
     locks = repository.read_many([f"{commit}:{LOCK}" for commit in tags.values()]) if tags else []
     tags = {id: c for (id, c), lock in zip(tags.items(), locks, strict=True) if lock}  # versions
     locks = [lock for lock in locks if lock]

@@ -27,6 +27,7 @@ from core.records import Array
 from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 
 SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
+TRAIN = 1 + SETS.index("train")  # what is more evaluates
 RENAMED = b"renamed"  # in the file's metadata
 Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
 NAMES = pa.array(["", *SETS])
@@ -154,5 +155,6 @@ def rows_hash(row_ids: Strings, sets: Strings, labels: Strings) -> str:
         strings = strings.cast(pa.large_string()).combine_chunks()
         whole = pa.LargeListArray.from_arrays(pa.array([0, len(strings)], pa.int64()), strings)
         joined = pc.binary_join(whole, pa.scalar("\0", pa.large_string()))[0]
-        digest.update(joined.as_py().encode() + b"\0\0")
+        digest.update(joined.as_buffer())
+        digest.update(b"\0\0")
     return digest.hexdigest()[:32]

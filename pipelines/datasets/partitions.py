@@ -142,10 +142,20 @@ def scan(locate: Locate, partitions: Sequence[str], columns: Sequence[str]) -> S
     return Scan(found.select(list(columns)), np.bincount(places, minlength=len(paths)))
 
 
-def among(values: pd.Series[Any], wanted: pd.Series[Any]) -> Array:
-    """Which of the values are wanted, (n,) bool; pandas' `isin` makes an object of each string."""
-    found = pc.is_in(pa.array(values, pa.string()), value_set=pa.array(wanted, pa.string()))
-    return np.asarray(found)
+def among(values: Array, wanted: Array) -> Array:
+    """Which of the numbers (n,) are wanted, (n,) bool; numpy's `isin` sorts them all."""
+    return np.asarray(pc.is_in(pa.array(values), value_set=pa.array(wanted)))
+
+
+def of_one_width(values: pa.Array) -> Array | None:
+    """(n, width) uint8 of strings or binaries that are all as long; None where they are not."""
+    lengths = pc.binary_length(values).fill_null(0).to_numpy()
+    width = int(lengths[0]) if len(lengths) else 0
+    if not width or (lengths != width).any():
+        return None
+    start = int(np.frombuffer(values.buffers()[1], np.int32)[values.offset])
+    whole = np.frombuffer(values.buffers()[2], np.uint8)
+    return whole[start : start + width * len(values)].reshape(-1, width)
 
 
 def read_partition(path: Path, columns: Sequence[str]) -> Any:

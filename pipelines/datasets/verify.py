@@ -1,7 +1,8 @@
 """Do a version's tag, its DVC hashes, its objects and its manifest still agree?
 
 tag -> commit -> version.json, .dvc files, dvc.lock -> listings -> objects -> manifest -> rows. Each
-link is computed again, every object of the cache is hashed anew; nothing is changed or fetched.
+link is computed again, every object of the cache is hashed anew; nothing is changed or fetched. And no
+row trains that is too near one that evaluates: all of both are compared.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from core.errors import DatasetError
-from core.records import Array
-from core.texts import words
 from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.fences import Fences
 from pipelines.datasets.forgotten import in_words
 from pipelines.datasets.form import Inputs, schema_hash, summary
 from pipelines.datasets.history import RECORD, find, folders_of
@@ -36,7 +36,7 @@ from pipelines.datasets.layout import (
     parse,
     pointer,
 )
-from pipelines.datasets.manifest import SETS, Manifest
+from pipelines.datasets.manifest import Manifest
 from pipelines.datasets.objects import Objects, md5
 from pipelines.datasets.partitions import read_partition
 
@@ -71,7 +71,12 @@ def verify(
     chosen = {id: find(repository, id) for id in ids} or tags
     with repository.objects(remote) as objects:
         verifier = _Verifier(repository, objects, tags, recorded or {}, deep)
-        return [verifier.check(id, commit) for id, commit in chosen.items()]
+        found = [verifier.check(id, commit) for id, commit in chosen.items()]
+        leaked = verifier.fences.faults()
+    for check in found:
+        if check.id in leaked:
+            check.faults.append(f"trains beside rows that evaluate: {leaked[check.id]}")
+    return found
 
 
 class _Verifier:
@@ -89,8 +94,7 @@ class _Verifier:
         self.recorded, self.deep = recorded, deep
         self.seen: dict[str, str] = {}  # oid -> what is wrong with it, "" for nothing
         self.there: set[str] = set()  # oids found at the remote
-        self.words: dict[str, Array] = {}  # oid of a partition -> the number of each text
-        self.numbers: dict[str, int] = {}  # words -> their number
+        self.fences = Fences(objects.path)
         self.tables: dict[str, pa.Table] = {}  # oid of a partition -> its ids, labels, sets
 
     def check(self, id: str, commit: str) -> Check:
@@ -191,45 +195,26 @@ class _Verifier:
         if manifest.partitions != inputs.partitions:
             yield f"the manifest reads other partitions than {VERSION_FILE} says"
             return
-        tables = [
-            self._table(files.get(f"{RESERVOIR}/{block(p)}/{p}.parquet")) for p in inputs.partitions
-        ]
+        oids = [files.get(f"{RESERVOIR}/{block(p)}/{p}.parquet", "") for p in inputs.partitions]
+        tables = [self._table(oid) for oid in oids]
         manifest.check(range(len(tables)), np.array([len(t) for t in tables]))
-        placed = pa.concat_tables(tables).to_pandas()
+        placed = pa.concat_tables(tables)
         found.rows = len(placed)
-        found.forgotten = in_words(manifest, placed["set"], self.repository.forgotten())
+        found.forgotten = in_words(manifest, placed["set"].to_pandas(), self.repository.forgotten())
         if found.forgotten:
             return  # the hash was of rows that nobody has any more; the files are what they should be
         if "fenced_by" in said:  # made under this fence
-            yield from _leak(self._words(inputs, files), manifest)
+            self.fences.add(found.id, oids, self.objects.path(oid))
         for name, value in {**summary(manifest, placed), "schema_hash": schema_hash()}.items():
             if said.get(name) != value:
                 yield f"{METRICS} says {name} {said.get(name)}, the rows say {value}"
 
-    def _words(self, inputs: Inputs, files: Mapping[str, str]) -> Array:
-        """(rows,) of each row the number of its text's words: the same words, the same number."""
-        for oid in (files[f"{RESERVOIR}/{block(p)}/{p}.parquet"] for p in inputs.partitions):
-            if oid not in self.words:
-                texts = read_partition(self.objects.path(oid), ["text"])["text"].to_pylist()
-                self.words[oid] = np.array(
-                    [self.numbers.setdefault(words(t), len(self.numbers)) for t in texts], np.int64
-                )
-        parts = [self.words[files[f"{RESERVOIR}/{block(p)}/{p}.parquet"]] for p in inputs.partitions]
-        return np.concatenate([np.zeros(0, np.int64), *parts])
-
-    def _table(self, oid: str | None) -> pa.Table:
-        if oid is None:
+    def _table(self, oid: str) -> pa.Table:
+        if not oid:
             raise DatasetError("a partition of the manifest is in no block")
         if oid not in self.tables:
             self.tables[oid] = read_partition(self.objects.path(oid), ["row_id", "label", "set"])
         return self.tables[oid]
-
-
-def _leak(numbers: Array, manifest: Manifest) -> Iterator[str]:
-    train = manifest.sets == 1 + SETS.index("train")
-    leaked = np.isin(numbers[train], numbers[manifest.sets > 1 + SETS.index("train")])
-    if leaked.any():
-        yield f"{leaked.sum()} training rows have the words of a row that evaluates"
 
 
 def _md5(text: str) -> str:

@@ -19,17 +19,19 @@ from core.errors import DatasetError
 from core.label_set import FILE, LabelSet
 from core.records import DatasetVersion, utc
 from core.workspace import Workspace
-from pipelines.datasets import Datasets
+from pipelines.datasets import Datasets, leaks
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.expectations import sound
-from pipelines.datasets.form import Inputs, fingerprint, form_dataset, write_text
+from pipelines.datasets.form import Inputs, fingerprint, form_dataset, write, write_text
 from pipelines.datasets.history import find, folders, version
+from pipelines.datasets.holders import manifest_of
 from pipelines.datasets.layout import (
     BLOCKS,
     CHAMPION,
     DATASET,
     FORGOTTEN,
     LOCK,
+    MANIFEST,
     METRICS,
     RESERVOIR,
     STAGE,
@@ -102,6 +104,7 @@ def make_version(
             inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of, mark)
             write_text(workspace.version_file, inputs.to_json())
             form_dataset(workspace, policy)
+            leaks.check(workspace, manifest_of(repository, plan.parent))
             repository.track([*grown, CHAMPION], STAGE)
             _send(repository, plan.parent, partitions, grown)
             message = f"Dataset {plan.id}\n\n{plan.reason}".strip()
@@ -167,21 +170,21 @@ def _check(repository: Repository, workspace: Workspace, policy: Formation) -> N
 
 @contextmanager
 def _all_or_nothing(root: Path, pointers: Sequence[str], partition: Path) -> Iterator[None]:
-    """A version that cannot be made leaves no partition, and the pointers as they were.
+    """A version that cannot be made leaves no partition, and pointers and manifest as they were.
 
     (One that is killed leaves them half way; it is run again.)
     """
-    paths = [root / p for p in (*pointers, VERSION_FILE, LOCK, METRICS)]
-    before = [p.read_text(encoding="utf-8") if p.exists() else None for p in paths]
+    paths = [root / p for p in (*pointers, VERSION_FILE, LOCK, METRICS, f"{DATASET}/{MANIFEST}")]
+    before = [p.read_bytes() if p.exists() else None for p in paths]
     try:
         yield
     except DatasetError:
         partition.unlink(missing_ok=True)
-        for path, text in zip(paths, before, strict=True):
-            if text is None:
+        for path, content in zip(paths, before, strict=True):
+            if content is None:
                 path.unlink(missing_ok=True)
             else:
-                write_text(path, text)
+                write(path, content)
         raise
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from unittest.mock import patch
 
 from everloop.__main__ import main
@@ -42,3 +44,27 @@ def refused(*arguments: object) -> str:
     ran = everloop(*arguments)
     assert (ran.code, ran.out) == (2, "")
     return ran.err
+
+
+def with_everloop(folder: Path) -> str:
+    """A PATH with `dvc` and this checkout's `everloop`."""
+    folder.mkdir()
+    root = Path(__file__).parents[2]
+    script = f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m everloop "$@"\n'
+    (folder / "everloop").write_text(script)
+    (folder / "everloop").chmod(0o755)
+    return f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def typed(commands: str, folder: Path, path: str) -> str:
+    """What commands print in a shell of its own, one after another. A failing one fails the test."""
+    done = subprocess.run(
+        ["sh", "-ec", commands],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -14,6 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from core.errors import DatasetError
@@ -22,7 +25,7 @@ from core.workspace import Workspace
 from pipelines.datasets.contents import EVALUATION, rows_here, show
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import form_dataset, read_inputs
+from pipelines.datasets.form import form_dataset, latest, read_inputs
 from pipelines.datasets.history import list_versions, rows_of, version
 from pipelines.datasets.objects import Objects
 from pipelines.datasets.partitions import read
@@ -91,6 +94,17 @@ def test_no_held_out_text_trains(two: Workspace) -> None:
     ]
     assert not set(train["text"].map(normal)) & set(held_out["text"].map(normal))
     assert '"fenced": 2' in (two.metrics / "datasets.json").read_text()
+
+
+@pytest.mark.parametrize("width", [4, 36, None])
+def test_of_rows_with_one_id_the_last_is_the_one(width: int | None) -> None:
+    """Ids that are all as long, some twice or thrice; and ids of any length."""
+    rng = np.random.default_rng(0)
+    ids = pd.Series([f"{x:0{width or 1}d}" for x in rng.integers(0, 900, 1000)])
+    column = pa.chunked_array([pa.array(ids[:300], pa.string()), pa.array(ids[300:], pa.string())])
+    assert latest(column).tolist() == (~ids.duplicated(keep="last")).tolist()
+    assert latest(column.slice(500)).tolist() == (~ids[500:].duplicated(keep="last")).tolist()
+    assert latest(column.slice(0, 0)).tolist() == []
 
 
 def test_rows_after_as_of_stay_out(one: Workspace) -> None:

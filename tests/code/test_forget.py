@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,14 @@ from core.records import Annotation, AnnotationTask, Feedback, Review, Sample, h
 from core.store import Store
 from flows.forget import Found, finish, forget, look
 from flows.home import Home, open_home
-from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.contents import rows_here
+from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.history import folders_of, list_versions, rows_of
+from pipelines.datasets.layout import DATASET
+from pipelines.datasets.manifest import SETS
 from serving.spool import Spool, groups
-from tests.code.command_line import everloop
-from tests.code.logs import NOW, row
+from tests.code.command_line import everloop, typed, with_everloop
+from tests.code.logs import NOW, row, stored, until, writing
 
 LATER = NOW + pd.Timedelta(days=9).to_pytimedelta()
 
@@ -78,6 +84,19 @@ def test_the_store_holds_nothing_of_it(store: Store, asked: str, value: str) -> 
     assert store.matching(asked, value or id) == {}  # type: ignore[arg-type]
 
 
+def test_a_forgotten_row_does_not_come_back(store: Store) -> None:
+    """Whatever had it all the time; rows beside it are stored, and counted as ever."""
+    store.log([row(0), row(1)])
+    store.bury([row(1).prediction_id, row(5).prediction_id], "user", NOW)
+    store.erase([row(1).prediction_id], [])
+    for _ in range(2):
+        store.log([row(1), row(2), row(5)])
+    store.append([Kept([row(5)], 1, number=1), Kept([row(3), row(1)], 2, number=2)], "a writer")
+    assert stored(store) == ["r0", "r2", "r3"]
+    assert store.counters()["forgotten.left_out"] == 2 + 2 + 2
+    assert [s.predictions for s in store.served("1")] == [4]  # r1 was there once
+
+
 # -- a spool --------------------------------------------------------------------------------------
 
 
@@ -95,6 +114,29 @@ def test_a_dead_servers_spool_loses_the_row_and_nothing_else(home: Home) -> None
     kept = list(groups(spool.path))
     assert [[r.request_id for r in g.rows] for g in kept] == [["r0"], ["r2"]]
     assert [(g.texts, g.number) for g in kept] == [(2, 1), (1, 2)]
+
+
+def test_a_living_servers_spool_is_drained_without_the_row(home: Home) -> None:
+    """The row, and the shadow's answer to the same request, are on its disk when they are forgotten."""
+    store = Store(home.workspace.store_url, busy=0.05)
+    with closing(store), writing(store, home.workspace.spool) as writer:
+        with closing(sqlite3.connect(home.workspace.store_url.removeprefix("sqlite:///"))) as other:
+            other.execute("BEGIN IMMEDIATE")  # the store takes nothing
+            mine = [row(1), row(1, "shadow"), row(3, user_key=hash_user("ana"))]
+            for rows in ([row(0)], mine[:2], [row(2)], mine[2:]):
+                writer.put(rows, 1).result()
+            assert writer.state().spooled_rows == 5
+            other.rollback()
+            held = [
+                look(home, "prediction", mine[0].prediction_id),
+                look(home, "user", hash_user("ana")),
+            ]
+        assert [len(found.ids) for found in held] == [2, 1]
+        for found in held:
+            forget(home, found, NOW)
+        until(lambda: not writer.state().spooled_rows)
+    assert stored(home.store) == ["r0", "r2"]
+    assert home.store.counters()["forgotten.left_out"] == 3
 
 
 def test_a_collection_loses_the_text(home: Home, tmp_path: Path) -> None:
@@ -218,6 +260,36 @@ def test_killed_anywhere_and_finished_it_ends_the_same(mine: Home, moment: str) 
     assert mine.store.get("retrains")["done"] == 4
     assert everloop("data", "verify", "-w", root).code == 0
     assert not look(mine, "prediction", id)
+
+
+@pytest.mark.slow
+def test_git_checkout_of_an_old_version_brings_the_rows_that_are_left(
+    mine: Home, tmp_path: Path
+) -> None:
+    """DVC looks for a file that is gone; the hook knows what stands for it, and says how many rows are
+    missing."""
+    id, text = a_row(mine)
+    root, others = mine.workspace.root, texts(mine, "v0002") - {text}
+    forget(mine, look(mine, "prediction", id), LATER)
+    path = with_everloop(tmp_path / "bin")
+    said = typed("git checkout dataset/v0002 2>&1", root, path)
+    assert "data/ is now v0002" in said
+    assert f"of v0002 1 row was forgotten on {LATER:%Y-%m-%d}" in said
+    assert set(rows_here(mine.workspace, SETS)["text"]) == others
+    typed("git checkout main", root, path)
+    assert set(rows_here(mine.workspace, SETS)["text"]) == texts(mine, "v0004")
+
+
+def test_versions_that_cannot_be_looked_into_are_named(mine: Home) -> None:
+    """Their manifests are at the remote only."""
+    id, _ = a_row(mine)
+    root = mine.workspace.root
+    tagged = Repository(root)
+    outs = folders_of(tagged, tagged.tags())["v0003"]
+    (root / ".dvc/cache/files/md5" / outs[DATASET][:2] / outs[DATASET][2:]).unlink()
+    said = everloop("data", "forget", "--prediction", id, "-w", root).out.splitlines()
+    assert "dataset versions with them: v0002" in said
+    assert "may have them, too (everloop data pull, and ask again): v0003" in said
 
 
 def test_nothing_is_meant(home: Home) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from core.errors import DatasetError, LabelError
@@ -17,9 +18,12 @@ from pipelines.datasets.all import All
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here, show
 from pipelines.datasets.diff import diff
 from pipelines.datasets.expectations import failures
-from pipelines.datasets.fence import leaks
+from pipelines.datasets.fence import marks
 from pipelines.datasets.form import form_dataset
-from pipelines.datasets.history import rows_of
+from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.leaks import leaks, vectors
+from pipelines.datasets.manifest import SETS
+from pipelines.datasets.manifest import TRAIN as TRAINS
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import make_version
 from tests.code.small_versions import ALL, first, plan, rows, second_version
@@ -43,6 +47,18 @@ def matrix(table: pd.DataFrame) -> np.ndarray:
     return np.stack([np.frombuffer(e, np.float16) for e in table["embedding"]]).astype(np.float64)
 
 
+def leaking(able: pd.DataFrame, held: pd.DataFrame, known: tuple[int, int] = (0, 0)) -> list[int]:
+    """Which of these rows should not train beside the others. known: how many of both were checked."""
+    both = pd.concat([able, held], ignore_index=True)
+    table = pa.Table.from_pandas(both[["encoder", "embedding"]], preserve_index=False)
+    sets = np.array([TRAINS] * len(able) + [1 + SETS.index("eval")] * len(held), np.uint8)
+    before = np.where(np.arange(len(both)) - np.where(sets == TRAINS, 0, len(able)) < 0, 0, sets)
+    before[known[0] : len(able)] = before[len(able) + known[1] :] = 0
+    found = leaks(sets, marks(both["text"]), lambda at: vectors(table.take(at)), before)
+    assert all(sets[x.row] == TRAINS != sets[x.held] for x in found)
+    return sorted(x.row for x in found)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_near_copy_of_a_held_out_row_trains(empty_shop: Workspace, seed: int) -> None:
     """Every planted neighbour is kept out, no row that lies apart is, and the check agrees."""
@@ -54,9 +70,99 @@ def test_no_near_copy_of_a_held_out_row_trains(empty_shop: Workspace, seed: int)
     assert made["fenced_by"] == {"same_words": 1, "near_copy": 7}
     assert made["rows"] == {"train": 52, "eval": 40, "audit": 0}
     train, tested = rows_here(empty_shop, TRAIN), rows_here(empty_shop, TESTED)
-    assert leaks(train, tested) == 0
-    assert leaks(able, held) == 8
+    assert leaking(train, tested) == []
+    assert leaking(able, held) == [*range(7), 59]
     assert [c.faults for c in verify(empty_shop.root)] == [[]]
+
+
+def test_what_was_checked_before_is_not_compared_again_but_for_its_words() -> None:
+    held = spread(40, "eval", 1)
+    able = spread(60, "train", 2, near=matrix(held)[:7])
+    able.loc[[20, 30], "text"] = held["text"].iloc[5]
+    assert leaking(able, held) == [*range(7), 20, 30]
+    assert leaking(able, held, known=(60, 40)) == [20, 30]
+    assert leaking(able, held, known=(3, 40)) == [3, 4, 5, 6, 20, 30]
+    assert leaking(able, held, known=(60, 2)) == [2, 3, 4, 5, 6, 20, 30]
+    assert leaking(able, held, known=(3, 2)) == [2, 3, 4, 5, 6, 20, 30]
+
+
+def leaky(patch: pytest.MonkeyPatch) -> None:
+    """Forming that keeps nothing out."""
+    nobody = lambda _place, _found, _placed, sets: {"near_copy": np.zeros(len(sets), bool)}  # noqa: E731
+    patch.setattr("pipelines.datasets.form._fenced", nobody)
+
+
+def files(shop: Workspace) -> dict[str, bytes]:
+    """What lies in data/ and metrics/."""
+    folders = (shop.root / "data", shop.metrics)
+    return {
+        str(p.relative_to(shop.root)): p.read_bytes()
+        for folder in folders
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def test_a_leak_stops_the_version_and_its_rows_are_shown(
+    empty_shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = spread(40, "eval", 1)
+    able = spread(60, "train", 2)
+    make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
+    before, versions = files(empty_shop), list_versions(empty_shop.root)
+    new = spread(9, "train", 3, near=matrix(held)[:2])
+    new.loc[8, "text"] = "Eval 1 7!"
+    with monkeypatch.context() as patch:
+        leaky(patch)
+        with pytest.raises(DatasetError, match="too near rows that evaluate: 3") as caught:
+            make_version(empty_shop, new, plan(2), ALL, None)
+    assert caught.value.got.split("; ") == [
+        f'{new["row_id"][8]} "Eval 1 7!" has the words of {held["row_id"][7]} "eval 1 7"',
+        f'{new["row_id"][0]} "train 3 0" is a near-copy of {held["row_id"][0]} "eval 1 0"',
+        f'{new["row_id"][1]} "train 3 1" is a near-copy of {held["row_id"][1]} "eval 1 1"',
+    ]
+    assert files(empty_shop) == before
+    assert list_versions(empty_shop.root) == versions
+    assert [c.faults for c in verify(empty_shop.root)] == [[]]
+    made = make_version(empty_shop, new, plan(2), ALL, None)
+    assert made.rows["train"] == 66
+
+
+def test_a_row_that_evaluates_since_is_held_against_what_trained_before(
+    empty_shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The near-copy is old; what is new is the audit row beside it."""
+    held, able = spread(40, "eval", 1), spread(60, "train", 2)
+    make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
+    audit = spread(3, "audit", 4, near=matrix(able)[5:6]).assign(set="audit")
+    with monkeypatch.context() as patch:
+        leaky(patch)
+        with pytest.raises(DatasetError, match=r'(?s)evaluate: 1.*"train 2 5" is a near-copy'):
+            make_version(empty_shop, audit, plan(2), ALL, None)
+    assert make_version(empty_shop, audit, plan(2), ALL, None).rows["train"] == 59
+
+
+def test_verify_names_the_rows_of_a_version_that_leaks(
+    empty_shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was made while nobody checked; the versions beside it are whole."""
+    held, able = spread(40, "eval", 1), spread(60, "train", 2)
+    make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
+    new = spread(9, "train", 3, near=matrix(held)[:2])
+    new.loc[8, "text"] = "Eval 1 7!"
+    with monkeypatch.context() as patch:
+        leaky(patch)
+        patch.setattr("pipelines.datasets.leaks.check", lambda *_: None)
+        make_version(empty_shop, new, plan(2), ALL, None)
+    make_version(empty_shop, None, plan(3), ALL, None)
+    said = {c.id: c.faults for c in verify(empty_shop.root)}
+    assert (said["v0001"], said["v0003"]) == ([], [])
+    assert said["v0002"] == [
+        "trains beside rows that evaluate: "
+        f'{new["row_id"][8]} "Eval 1 7!" has the words of {held["row_id"][7]} "eval 1 7"; '
+        f'{new["row_id"][0]} "train 3 0" is a near-copy of {held["row_id"][0]} "eval 1 0"; '
+        f'{new["row_id"][1]} "train 3 1" is a near-copy of {held["row_id"][1]} "eval 1 1"'
+    ]
 
 
 def test_embeddings_of_two_encoders_are_not_compared(empty_shop: Workspace) -> None:

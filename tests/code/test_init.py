@@ -10,7 +10,7 @@ import pytest
 from core.errors import WorkspaceError
 from core.workspace import find
 from everloop import init as module
-from everloop.init import init
+from everloop.init import HOOK, OUR_HOOK, init
 from pipelines.datasets.dvc_git import Repository
 
 PARAMS = "datasets:\n  policy: all\n"
@@ -106,6 +106,19 @@ def test_a_half_made_workspace_is_finished(
     assert git(finished, "status", "--porcelain") == ""
     assert git(finished, "rev-list", "--count", "HEAD") == "1\n"
     assert (finished / ".git/hooks/post-checkout").stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize(
+    ("there", "renewed"),
+    [(f"#!/bin/sh\n{OUR_HOOK}\nexec dvc checkout\n", True), ("#!/bin/sh\necho mine\n", False)],
+)
+def test_our_hook_is_renewed_and_the_users_own_is_left_alone(
+    tmp_path: Path, there: str, renewed: bool
+) -> None:
+    hook = init(tmp_path / "shop").root / ".git/hooks/post-checkout"
+    hook.write_text(there)
+    init(tmp_path / "shop")
+    assert hook.read_text() == (HOOK if renewed else there)
 
 
 def test_a_repository_with_commits_is_only_added_to(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from core.store import Store
 from flows.home import Home
 from flows.lineage import Link, trace
 from pipelines.datasets.history import rows_of
+from pipelines.datasets.holders import holders
 from tests.code.command_line import everloop, refused
 from tests.code.logs import NOW, row
 
@@ -110,3 +111,18 @@ def test_a_workspace_without_versions_knows_its_answers(home: Home) -> None:
     home.store.log([row(0)])
     (found,) = trace(home.workspace, home.store, "r0")
     assert [x.kind for x in found.leads] == ["answered by model"]
+
+
+def test_the_versions_of_many_rows_are_those_of_each(shop: Path) -> None:
+    """Every row of two partitions: asked for together, and one by one."""
+    counts = {"v0001": 5, "v0002": 3}
+    places = [(name, at) for name, n in counts.items() for at in range(n)]
+    together = holders(shop, places).sets
+    alone: dict[str, list[str]] = {}
+    for place in places:
+        for version, sets in holders(shop, [place]).sets.items():
+            alone.setdefault(version, []).extend(sets)
+    assert together == alone
+    assert list(together) == ["v0001", "v0002", "v0003"]
+    assert {kind for sets in together.values() for kind in sets} >= {"train"}
+    assert holders(shop, []).sets == {}

@@ -19,6 +19,7 @@ from core.records import Annotation
 from core.store import Store
 from everloop.replay import run
 from tests.code.small_loop import job, make_home
+from tests.code.test_forget import test_a_forgotten_row_does_not_come_back
 from tests.code.test_labelling_api import (
     test_identical_texts_with_one_label_are_one_example,
     test_no_embedding_no_example_no_prediction,
@@ -106,6 +107,7 @@ from tests.code.test_writer import (
 
 __all__ = [  # run here too, with this file's `store`
     "test_a_corrected_label_goes_into_the_next_dataset_and_the_last_one_stays_as_it_was",
+    "test_a_forgotten_row_does_not_come_back",
     "test_a_label_from_elsewhere_closes_its_task",
     "test_a_label_reaches_the_window_the_answers_and_one_partition",
     "test_a_label_that_a_dataset_has_is_not_taken_back",

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 
 from everloop.replay import run
 from flows.home import Home, open_home
+from tests.code.command_line import typed, with_everloop
 from tests.code.small_loop import job, make_home
 
 pytestmark = pytest.mark.slow
@@ -29,26 +27,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """A PATH with `dvc` and this checkout's `everloop`."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    script = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m everloop "$@"\n'
-    (folder / "everloop").write_text(script)
-    (folder / "everloop").chmod(0o755)
-    return f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-
-def typed(commands: str, folder: Path, path: str) -> str:
-    done = subprocess.run(
-        ["sh", "-ec", commands],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return with_everloop(tmp_path / "bin")
 
 
 def numbers(folder: Path) -> dict[str, Any]:

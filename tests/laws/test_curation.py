@@ -14,6 +14,7 @@ from core.records import Array, Window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.datasets.fence import cosines, least, marks
 from tests.laws.windows import START, window
 
 POLICIES = [
@@ -187,6 +188,31 @@ def test_no_pick_is_a_near_copy_of_another_or_of_an_audit_row(policy: Curation) 
         audit = {unit[t.prediction_id] for t in tasks if t.audit}
         assert len(set(training)) == len(training)
         assert not set(training) & (audit | {0})
+
+
+@every_policy
+def test_nothing_is_picked_to_train_that_a_dataset_would_fence(policy: Curation) -> None:
+    """Curation and formation have one fence: 60 rows at growing distances from held-out ones, three with
+    the words of one; what formation keeps out of training is never labelled for it."""
+    held, rng = window(60, seed=7), np.random.default_rng(8)
+    w = window(200)
+    aside = rng.normal(size=(60, 8))
+    step = np.linspace(0.02, 0.6, 60) * np.linalg.norm(held.embeddings, axis=1)
+    aside *= (step / np.linalg.norm(aside, axis=1))[:, None]
+    embeddings = w.embeddings.copy()
+    embeddings[:60] = held.embeddings + aside
+    texts = [f"candidate {i}" for i in range(197)] + [f"«TEXT, {i}»!" for i in range(3)]
+    w = replace(w, embeddings=embeddings.astype(np.float16), rows=w.rows.assign(text=texts))
+    stored = held.embeddings.astype(np.float16)
+    fenced = cosines(w.embeddings, stored) >= least(stored)
+    fenced |= np.isin(marks(texts), marks(held.rows["text"]))
+    assert 20 < fenced.sum() < 60
+    pool = Pool(w, held_out=HeldOut(held.rows["text"].tolist(), stored))
+    assert pool.fenced[fenced].all()
+    wasted = set(w.rows["prediction_id"][fenced])
+    for i in range(20):
+        tasks = policy.pick(pool, 40, f"round {i}", START)
+        assert not wasted & {t.prediction_id for t in tasks if not t.audit}
 
 
 @every_policy
