@@ -42,7 +42,12 @@ def measure(view: View) -> Iterator[Signal]:
     ]
     right = (rows["label"] == rows["truth"]).to_numpy(dtype=bool)
     chances = rows["propensity"].to_numpy(dtype=float)
-    yield _signal(view, WEIGHTED, weighted(right, chances) if len(rows) else None, version)
+    stands, answers = float((1 / chances).sum()), _answers(view, version)
+    if stands < answers / 2:
+        note = f"not enough labels: {len(rows)} labels stand for {stands:.0f} of {answers:.0f} answers"
+        yield view.signal(WEIGHTED, None, note, held=False)
+    else:
+        yield _signal(view, WEIGHTED, weighted(right, chances) if len(rows) else None, version)
     few = len(audit) < view.settings.min_labels
     yield _signal(view, F1, None if few else macro_f1(truth, label, seed=view.seed), version, asked)
 
@@ -64,6 +69,21 @@ def _signal(view: View, spec: Spec, found: Estimate | None, version: str, more: 
         high=found.high,
         held=False,
     )
+
+
+def _answers(view: View, version: str) -> float:
+    """How many answers of a version there are at least in the days whose labels count.
+
+    Picks stand for 1 / chance answers each. Those of few labels, all of them all but certain to be picked,
+    stand for themselves alone, and would pass for an even draw: there is no weight that differs.
+    """
+    start = pd.Timestamp(view.whole.end - timedelta(days=view.settings.accuracy_days))
+    found = 0.0
+    for window in (view.whole_reference, view.whole):
+        rows = window.rows
+        ours = (rows["model_version"] == version) & (rows["timestamp"] >= start)
+        found += float((1 / window.kept[ours.to_numpy(dtype=bool)]).sum()) / window.share
+    return found
 
 
 def _audit(view: View, version: str) -> tuple[pd.DataFrame, int]:

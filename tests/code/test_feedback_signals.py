@@ -134,6 +134,29 @@ def test_a_new_model_is_judged_by_all_audit_rows_and_asked_again() -> None:
     assert found["accuracy.ipw"].note == "not enough labels of model_version 2: 0, 10 needed"
 
 
+@pytest.mark.parametrize(
+    ("chance", "value", "note"),
+    [
+        (1.0, None, "not enough labels: 12 labels stand for 12 of 400 answers"),
+        (0.03, 0.0, "12 labels of model_version 1"),
+    ],
+    ids=["each for itself", "each for many"],
+)
+def test_labels_that_stand_for_few_answers_say_nothing_of_the_others(chance, value, note) -> None:
+    """Doubtful answers that were certain to be picked, all of them wrong, beside 388 others."""
+    window = today(label="nonsense")
+    labelled = np.arange(400) < 12
+    rows = window.rows.assign(
+        truth=window.rows["truth"].where(labelled),
+        propensity=np.where(labelled, chance, np.nan),
+        audit=False,
+    )
+    rows.loc[labelled, "truth"] = "refund"
+    window = replace(window, rows=rows)
+    found = measured(accuracy.measure, view(window, window.take(np.zeros(0, dtype=int))))
+    assert (found["accuracy.ipw"].value, found["accuracy.ipw"].note) == (value, note)
+
+
 def test_a_new_encoder_is_not_asked_about_rows_of_the_old() -> None:
     given = view(today(encoder="old"), before(encoder="old"), "2")
     found = measured(accuracy.measure, given)
