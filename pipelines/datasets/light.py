@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -163,8 +162,10 @@ def _write(found: Scan, copy: Path) -> None:
     half = copy.with_name(f".{copy.name}.half")
     counts = " ".join(map(str, found.counts))
     table = found.table.replace_schema_metadata({COUNTS: counts.encode()})
-    options: dict[str, Any] = {"use_dictionary": list(FEW), "write_statistics": False}
-    pq.write_table(table, half, compression="zstd", **options)
+    how = {
+        name: "none" if name in ("embedding", HELD) else "zstd" for name in COLUMNS
+    }  # read 4x as fast
+    pq.write_table(table, half, compression=how, use_dictionary=list(FEW), write_statistics=False)
     os.replace(half, copy)
 
 
