@@ -74,8 +74,8 @@ def _signal(view: View, spec: Spec, found: Estimate | None, version: str, more: 
 def _answers(view: View, version: str) -> float:
     """How many answers of a version there are at least in the days whose labels count.
 
-    Picks stand for 1 / chance answers each. Those of few labels, all of them all but certain to be picked,
-    stand for themselves alone, and would pass for an even draw: there is no weight that differs.
+    Picks stand for 1 / chance answers each. A few that were all but certain to be picked stand for
+    themselves alone, and would pass for an even draw, as no weight differs from another.
     """
     start = pd.Timestamp(view.whole.end - timedelta(days=view.settings.accuracy_days))
     found = 0.0
