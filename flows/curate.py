@@ -114,7 +114,7 @@ def gather(home: Home, start: datetime, end: datetime) -> Pool:
         complaints=ids.isin(store.complained(start, end)).to_numpy(dtype=bool),
         topics=_topics(home, ids.tolist()),
         collections=_collections(home, encoder),
-        held_out=_held_out(home, encoder),
+        held_out=_held_out(home, encoder, end),
     )
 
 
@@ -151,10 +151,10 @@ def _known(home: Home, encoder: str, store: Store) -> Known:
     return Known(_matrix(embeddings), np.array(labels, dtype=object))
 
 
-def _held_out(home: Home, encoder: str) -> HeldOut:
-    """Rows that evaluate: those of the newest dataset, and audit picks that no dataset has yet."""
+def _held_out(home: Home, encoder: str, now: datetime) -> HeldOut:
+    """Rows that evaluate: those of the newest dataset, and earlier audit picks that no dataset has."""
     rows = _stored(home, TESTED, "text")
-    waiting = home.store.audited(MOST_HELD_OUT)
+    waiting = home.store.audited(now, MOST_HELD_OUT)
     found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
     found = [embedding for _, name, embedding in waiting if name == encoder] + found
     texts = [*rows["text"], *(text for text, _, _ in waiting)]

@@ -116,14 +116,14 @@ class Labels(Naming):
             found |= {t.prediction_id: t for t in self._records(query, AnnotationTask)}
         return found
 
-    def audited(self, most: int) -> list[tuple[str, str, bytes]]:
-        """Text, encoder and embedding (float16 bytes) of audit tasks whose label no partition has
-        taken, newest first."""
+    def audited(self, before: datetime, most: int) -> list[tuple[str, str, bytes]]:
+        """Text, encoder and embedding (float16 bytes) of audit tasks of earlier rounds whose label no
+        partition has taken, newest first. A round that is run again must not see its own."""
         k, p, a = schema.tasks, schema.predictions, schema.annotations
         query = (
             select(p.c.text, p.c.encoder, p.c.embedding)
             .select_from(k.join(p, same(k, p)).outerjoin(a, same(a, k)))
-            .where(k.c.audit, a.c.partition.is_(None))
+            .where(k.c.audit, k.c.timestamp < before, a.c.partition.is_(None))
             .order_by(k.c.timestamp.desc(), k.c.prediction_id)
             .limit(most)
         )
