@@ -11,6 +11,8 @@ import pandas as pd
 from core.errors import ModelError
 from core.models.runtimes import RUNTIMES, Runtime, threads
 from flows.home import Home
+from pipelines.datasets.contents import rows_here
+from pipelines.datasets.layout import MANIFEST
 
 if TYPE_CHECKING:
     from core.models.agreement import Agreement
@@ -63,12 +65,12 @@ def runtimes(home: Home) -> list[Measured]:
 
 
 def _evaluation(home: Home) -> pd.DataFrame:
-    table = home.workspace.dataset / "eval.parquet"
-    rows = pd.read_parquet(table) if table.exists() else pd.DataFrame()
+    manifest = home.workspace.dataset / MANIFEST
+    rows = rows_here(home.workspace, ["eval"], ["text"]) if manifest.is_file() else pd.DataFrame()
     if not len(rows):
         raise ModelError(
             "there are no evaluation rows to compare runtimes on",
-            where=str(table),
+            where=str(manifest),
             do="bring a dataset version into data/: everloop data checkout v0001",
         )
     return rows
