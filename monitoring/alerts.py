@@ -229,7 +229,8 @@ def length(span: timedelta) -> str:
     ('3 days', '30 hours', '1 day')
     """
     hours = max(0, round(span / timedelta(hours=1)))
-    count, unit = (hours // 24, "day") if hours % 24 == 0 and hours else (hours, "hour")
+    whole = hours >= 96 or (hours and hours % 24 == 0)
+    count, unit = (round(hours / 24), "day") if whole else (hours, "hour")
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
