@@ -143,7 +143,8 @@ def _peer(folder: Path, strategy: str) -> tuple[float, str]:
     except subprocess.TimeoutExpired:
         return float(PEER_SECONDS), "stopped"
     if done.returncode:
-        return float("nan"), done.stderr.strip().splitlines()[-1][:60]
+        told = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        return float("nan"), told[-1][:60]
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"]), ""
 
 
