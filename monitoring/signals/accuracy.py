@@ -71,17 +71,21 @@ def _signal(view: View, spec: Spec, found: Estimate | None, version: str, more: 
     )
 
 
+def _start(view: View) -> pd.Timestamp:
+    """Labels from here on count."""
+    return pd.Timestamp(view.whole.end - timedelta(days=view.settings.accuracy_days))
+
+
 def _answers(view: View, version: str) -> float:
     """How many answers of a version there are at least in the days whose labels count.
 
     Picks stand for 1 / chance answers each. A few that were all but certain to be picked stand for
     themselves alone, and would pass for an even draw, as no weight differs from another.
     """
-    start = pd.Timestamp(view.whole.end - timedelta(days=view.settings.accuracy_days))
     found = 0.0
     for window in (view.whole_reference, view.whole):
         rows = window.rows
-        ours = (rows["model_version"] == version) & (rows["timestamp"] >= start)
+        ours = (rows["model_version"] == version) & (rows["timestamp"] >= _start(view))
         found += float((1 / window.kept[ours.to_numpy(dtype=bool)]).sum()) / window.share
     return found
 
@@ -112,10 +116,9 @@ def _readable(view: View, window: Window) -> Array:
 
 def _labelled(view: View) -> list[Window]:
     """Labelled rows of the last days; without a longer memory those of the window and its reference."""
-    start = pd.Timestamp(view.whole.end - timedelta(days=view.settings.accuracy_days))
     given = [view.labelled] if view.labelled is not None else [view.whole_reference, view.whole]
     found = [view.whole.take(np.zeros(0, dtype=int))]
     for window in (w for w in given if len(w)):
-        late = window.rows["truth"].notna() & (window.rows["timestamp"] >= start)
+        late = window.rows["truth"].notna() & (window.rows["timestamp"] >= _start(view))
         found.append(window.take(late.to_numpy(dtype=bool)))
     return found
