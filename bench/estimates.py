@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import beta
 
 from bench import days
 from bench.form import Row, report
 from bench.served import FIRST_SEED, Run, serve
 from bench.streams import read_stream
+from core import intervals
 from core.records import Array
-from monitoring.accuracy import weighted, wilson
+from monitoring.accuracy import weighted
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.powered import Powered, chained, rectified
 from pipelines.curation.margin import Margin
@@ -100,7 +100,7 @@ def _looks(seed: int, run: Run) -> Iterator[dict[str, float]]:
         few = _powered(run, chances, period, audit)
         right = run.right[audit]
         share, n = float(right.mean()), len(right)
-        plain, exact = wilson(share, n), _clopper_pearson(int(right.sum()), n)
+        plain, exact = intervals.share(right.sum(), n), intervals.exact(int(right.sum()), n)
         kish = weighted(run.right[every], run.answers.chance[every])
         yield {
             "seed": seed,
@@ -125,11 +125,6 @@ def _powered(run: Run, chances: Array, period: Array, labels: Array) -> Powered:
     evenly = np.full(int(labels.sum()), labels.sum() / period.sum())
     chance = evenly if audit_only else run.answers.chance[labels]
     return rectified(chances[period], run.right[labels].astype(float), chances[labels], chance)
-
-
-def _clopper_pearson(right: int, n: int) -> tuple[float, float]:
-    low = float(beta.ppf(0.025, right, n - right + 1)) if right else 0.0
-    return low, float(beta.ppf(0.975, right + 1, n - right)) if right < n else 1.0
 
 
 def main() -> None:

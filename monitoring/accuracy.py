@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.intervals import share
 from core.records import Array
-
-Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -22,22 +21,10 @@ class Estimate:
     effective: float  # labels that a uniform draw would need to say as much
 
 
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """95 % interval of a share seen in n independent draws (Wilson 1927).
-
-    >>> [round(x, 3) for x in wilson(0.9, 20)]
-    [0.699, 0.972]
-    """
-    centre = share + Z95**2 / (2 * n)
-    half = Z95 * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    low, high = (centre - half) / (1 + Z95**2 / n), (centre + half) / (1 + Z95**2 / n)
-    return max(0.0, float(low)), min(1.0, float(high))
-
-
 def plain(right: Array) -> Estimate:
     """Share of True in (n,) uniformly drawn answers."""
     value = float(right.mean())
-    return Estimate(value, *wilson(value, len(right)), len(right), len(right))
+    return Estimate(value, *share(int(right.sum()), len(right)), len(right), len(right))
 
 
 def weighted(right: Array, propensity: Array) -> Estimate:
@@ -50,7 +37,7 @@ def weighted(right: Array, propensity: Array) -> Estimate:
     weight = 1 / propensity
     value = min(1.0, float((weight * right).sum() / weight.sum()))
     effective = float(weight.sum() ** 2 / (weight**2).sum())
-    return Estimate(value, *wilson(value, effective), len(right), effective)
+    return Estimate(value, *share(value * effective, effective), len(right), effective)
 
 
 def macro_f1(truth: Array, predicted: Array, *, seed: int = 0, draws: int = 400) -> Estimate:

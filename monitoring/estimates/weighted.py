@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.intervals import Z95
 from core.records import Array
-from monitoring.accuracy import Z95, Estimate
+from monitoring.accuracy import Estimate
 
 
 def balanced(right: Array, propensity: Array, answers: float, spread: float) -> Estimate:

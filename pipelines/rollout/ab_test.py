@@ -19,9 +19,10 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
+from core.intervals import Interval, unpaired_difference
 from core.params import Section
 from core.records import Decision, Rollout
-from pipelines.rollout.compare import Interval, arms, compare, unpaired_difference
+from pipelines.rollout.compare import arms, compare
 from pipelines.rollout.policy import Verdict, begin, decision, end, must_be_live
 
 Metric = Literal["accuracy", "feedback"]

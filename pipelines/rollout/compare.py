@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from core.intervals import Interval, paired_difference
 from core.records import Rollout
-
-Z95 = 1.959964
-Interval = tuple[float, float, float]  # low, middle, high
 
 
 @dataclass(frozen=True)
@@ -85,54 +83,6 @@ def _arm(sent: pd.DataFrame, version: str) -> Arm:
     own = sent[sent["model_version"] == version]
     users = own.groupby("user")["complained"].any()
     return Arm(len(own), len(users), int(users.sum()))
-
-
-def paired_difference(gained: int, lost: int, n: int) -> Interval:
-    """Difference of two paired proportions with its 95 % interval.
-
-    `gained` rows only the first has right, `lost` only the second, of `n`. The Wald interval of the
-    difference after adding 1/2 to each cell of the two-by-two table: Agresti and Min, "Simple improved
-    confidence intervals for comparing matched proportions", Statistics in Medicine 24 (2005). Without
-    the halves, three rows that all point one way would look certain.
-
-    >>> [round(x, 2) for x in paired_difference(0, 3, 3)]
-    [-1.18, -1.0, -0.02]
-    >>> paired_difference(0, 0, 0)
-    (-1.0, 0.0, 1.0)
-    """
-    if n == 0:
-        return -1.0, 0.0, 1.0
-    b, c, m = gained + 0.5, lost + 0.5, n + 2
-    centre = (b - c) / m
-    half = Z95 * math.sqrt((b + c) - (b - c) ** 2 / m) / m
-    return centre - half, (gained - lost) / n, centre + half
-
-
-def unpaired_difference(first: tuple[int, int], second: tuple[int, int]) -> Interval:
-    """Difference of two independent proportions, each (hits, of), with its 95 % interval.
-
-    The hybrid score interval: Newcombe, "Interval estimation for the difference between independent
-    proportions", Statistics in Medicine 17 (1998), method 10.
-
-    >>> [round(x, 4) for x in unpaired_difference((56, 70), (48, 80))]  # the paper's first example
-    [0.0524, 0.2, 0.3339]
-    >>> unpaired_difference((0, 0), (3, 9))
-    (-1.0, 0.0, 1.0)
-    """
-    if not first[1] or not second[1]:
-        return -1.0, 0.0, 1.0
-    (low1, p1, high1), (low2, p2, high2) = wilson(*first), wilson(*second)
-    middle = p1 - p2
-    low = middle - math.hypot(p1 - low1, high2 - p2)
-    return low, middle, middle + math.hypot(high1 - p1, p2 - low2)
-
-
-def wilson(hits: int, n: int) -> Interval:
-    """The score interval of one proportion (Wilson 1927)."""
-    p, z2 = hits / n, Z95**2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return centre - half, p, centre + half
 
 
 def _mean(values: pd.Series) -> float:

@@ -1,24 +1,22 @@
 """Two models on the same rows, paired: only the rows on which they disagree say anything.
 
-    lost    champion right, candidate wrong        gained    the other way round
+lost    champion right, candidate wrong        gained    the other way round
 
-    difference d = (gained - lost) / n
-    95 % interval: d ± 1.96 sqrt(gained + lost - (gained - lost)² / n) / n         (paired normal)
-    p_worse = P(X >= lost), X ~ Binomial(gained + lost, 1/2)        (exact one-sided McNemar)
-
-McNemar, "Note on the sampling error of the difference between correlated proportions", 1947.
+difference d = (gained - lost) / n
+95 % interval of d                                              (Agresti and Min 2005)
+p_worse = P(X >= lost), X ~ Binomial(gained + lost, 1/2)        (exact one-sided McNemar)
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from core.intervals import Bounds, chance_of, paired_difference
 from core.records import Array
 
 MIN_ROWS = 20  # a slice of fewer rows says more about chance than about a model
@@ -39,21 +37,20 @@ class Comparison:
         return (self.gained - self.lost) / self.rows if self.rows else 0.0
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the difference; (0, 0) when the models never disagree."""
-        net, n = self.gained - self.lost, max(self.rows, 1)
-        half = 1.96 * math.sqrt(max(self.gained + self.lost - net**2 / n, 0.0)) / n
-        return self.difference - half, self.difference + half
+    def interval(self) -> Bounds:
+        """95 % interval of the difference; never of width 0, also where the models never disagree."""
+        low, _, high = paired_difference(self.gained, self.lost, self.rows)
+        return low, high
 
     @property
     def p_worse(self) -> float:
         """How often an equally good candidate would lose at least this many of the disputed rows."""
-        return _tail(self.lost, self.gained + self.lost)
+        return chance_of(self.lost, self.gained + self.lost)
 
     @property
     def p_better(self) -> float:
         """How often an equally good candidate would gain at least this many of them."""
-        return _tail(self.gained, self.gained + self.lost)
+        return chance_of(self.gained, self.gained + self.lost)
 
     def is_worse(self, by: float, p: float) -> bool:
         """Worse by more than `by`, and not by chance alone."""
@@ -67,7 +64,7 @@ def compare(champion: Array, candidate: Array) -> Comparison:
     >>> c.lost, c.gained, round(c.difference, 2), c.p_worse
     (4, 1, -0.3, 0.1875)
     >>> tuple(round(x, 3) for x in c.interval)
-    (-0.697, 0.097)
+    (-0.624, 0.124)
     """
     champion, candidate = champion.astype(bool), candidate.astype(bool)
     n = len(champion)
@@ -78,15 +75,6 @@ def compare(champion: Array, candidate: Array) -> Comparison:
         lost=int((champion & ~candidate).sum()),
         gained=int((candidate & ~champion).sum()),
     )
-
-
-def _tail(least: int, of: int) -> float:
-    """P(X >= least), X ~ Binomial(of, 1/2), in whole numbers until the last step."""
-    ways, term = 0, 1
-    for k in range(of, least - 1, -1):
-        ways += term
-        term = term * k // (of - k + 1)
-    return float(ways / 2**of)
 
 
 def segments(rows: pd.DataFrame, min_rows: int = MIN_ROWS) -> Iterator[tuple[str, Array]]:

@@ -21,12 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import lgamma, log, log1p
 
 import numpy as np
 
 from core.records import Array
-from pipelines.triggers.policy import Promise, Round
+from pipelines.triggers.policy import Round
 
 STAKES = (
     0.03,
@@ -55,25 +54,6 @@ def _wealth(rounds: Sequence[Round], bound: float) -> float:
     """What 1 becomes, shared evenly among the stakes."""
     growth = sum((_won(r, bound) for r in rounds), np.zeros(len(STAKES)))
     return float(np.exp(np.minimum(growth, 700)).mean())
-
-
-def at_most(promise: Promise, confidence: float) -> float:
-    """Upper confidence limit of an error rate (Clopper and Pearson 1934).
-
-    >>> round(at_most(Promise(6, 100), 0.975), 3)
-    0.126
-    """
-    wrong, rows = promise.wrong, promise.rows
-    if wrong >= rows:
-        return 1.0
-    k = np.arange(wrong + 1)
-    ways = np.array([lgamma(rows + 1) - lgamma(i + 1) - lgamma(rows - i + 1) for i in k])
-    low, high = wrong / rows, 1.0
-    for _ in range(50):
-        error = (low + high) / 2
-        few = np.exp(ways + k * log(error) + (rows - k) * log1p(-error)).sum()  # as few as that
-        low, high = (error, high) if few > 1 - confidence else (low, error)
-    return high
 
 
 def _won(r: Round, bound: float) -> Array:

@@ -23,8 +23,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from core.intervals import at_most
 from core.records import Decision
-from pipelines.triggers.betting import at_most, evidence
+from pipelines.triggers.betting import evidence
 from pipelines.triggers.policy import Situation, Trigger, alarms, days, last_seen
 
 KINDS = ("drift", "confidence", "accuracy", "feedback", "proxy")
@@ -47,7 +48,10 @@ class ErrorBudget(Trigger):
         promise, rounds = situation.promise, situation.rounds
         if promise is None or promise.rows == 0:
             return self.answer(situation, False, "no evaluation rows say what was promised")
-        usual, limit = promise.wrong / promise.rows, at_most(promise, 1 - self.alpha / 2)
+        usual, limit = (
+            promise.wrong / promise.rows,
+            at_most(promise.wrong, promise.rows, 1 - self.alpha / 2),
+        )
         bound = limit + self.budget
         if bound >= 1:
             return self.answer(situation, False, f"no error is beyond {bound:.2f}")

@@ -13,12 +13,13 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import RolloutError
+from core.intervals import paired_difference, unpaired_difference
 from core.records import Annotation, Feedback, Rollout, hash_user
 from core.store import Store
 from everloop.init import init
 from everloop.replay import run
 from pipelines.rollout import AbTest, ShadowCanary
-from pipelines.rollout.compare import arms, paired_difference, unpaired_difference
+from pipelines.rollout.compare import arms
 from serving.router import route
 from serving.service import Service
 from tests.code.command_line import everloop

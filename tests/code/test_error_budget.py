@@ -10,9 +10,10 @@ from math import prod
 import numpy as np
 import pytest
 
+from core.intervals import at_most
 from core.records import Array, Decision
 from pipelines.curation.draw import inclusion, systematic
-from pipelines.triggers.betting import STAKES, at_most, evidence
+from pipelines.triggers.betting import STAKES, evidence
 from pipelines.triggers.error_budget import ErrorBudget
 from pipelines.triggers.policy import Promise, Round, Situation
 
@@ -61,12 +62,6 @@ def test_a_missing_label_and_a_higher_bound_only_lower_the_wealth() -> None:
     rounds = [round_of(0.1, 0.5, 0.9), round_of(0.2)]
     assert evidence([round_of(0.1, 0.9), round_of(0.2)], 0.1) < evidence(rounds, 0.1)
     assert evidence(rounds, 0.12) < evidence(rounds, 0.1)
-
-
-def test_upper_limit_of_the_promised_error() -> None:
-    assert at_most(Promise(0, 100), 0.975) == pytest.approx(1 - 0.025 ** (1 / 100))
-    assert at_most(Promise(4, 4), 0.975) == 1.0
-    assert at_most(Promise(60, 1000), 0.975) < at_most(Promise(6, 100), 0.975)
 
 
 def uniformly(_rng: np.random.Generator, wrong: Array) -> Array:
@@ -158,7 +153,7 @@ def test_an_alarm_asks_for_labels_and_words_say_where_the_test_stands() -> None:
 def test_after_a_proven_loss_a_weeks_budget_of_errors_is_enough_for_the_next_retrain() -> None:
     """Only for a week, only after a retrain for a proven loss; 35 errors of 1,400 answers are 2.5 %."""
     decide = ErrorBudget(policy="error-budget").decide
-    limit = at_most(Promise(60, 1000), 0.975)
+    limit = at_most(60, 1000, 0.975)
     few, many = ([round_of(*[1 / n] * 2)] for n in (17 + 100 * limit, 18 + 100 * limit))
     waits = decide(situation(few, Promise(60, 1000)))
     assert (waits.verdict, waits.evidence["proven"]) == ("wait", False)

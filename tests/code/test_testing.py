@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from core.intervals import paired_difference
 from core.models.head import Head, fit_head
 from core.records import Array, TestReport
 from pipelines.testing import Contender, Testing, run_tests
@@ -72,19 +73,19 @@ def test_the_comparison_is_paired_and_exact() -> None:
     c = compare(np.array([1, 1, 1, 0, 0, 1, 1, 1, 1, 1]), np.array([1, 1, 1, 1, 1, 0, 1, 1, 1, 1]))
     assert (c.rows, c.champion, c.candidate, c.lost, c.gained) == (10, 0.8, 0.9, 1, 2)
     assert c.difference == pytest.approx(0.1)
-    # variance of d: (3 - 1/10) / 100 = 0.029
-    assert c.interval == pytest.approx((0.1 - 1.96 * 0.1702939, 0.1 + 1.96 * 0.1702939))
+    assert c.interval == paired_difference(gained=2, lost=1, n=10)[::2]
     assert (c.p_worse, c.p_better) == (7 / 8, 4 / 8)
 
 
-def test_models_that_never_differ_leave_no_doubt() -> None:
+def test_models_that_never_differ_on_five_rows_may_on_others() -> None:
     c = compare(np.ones(5), np.ones(5))
-    assert (c.difference, c.interval, c.p_worse) == (0.0, (0.0, 0.0), 1.0)
+    assert (c.difference, c.p_worse) == (0.0, 1.0)
+    assert c.interval == pytest.approx((-0.28, 0.28), abs=0.001)
 
 
 def test_no_rows_say_nothing() -> None:
     c = compare(np.zeros(0), np.zeros(0))
-    assert (c.rows, c.difference, c.interval, c.p_worse) == (0, 0.0, (0.0, 0.0), 1.0)
+    assert (c.rows, c.difference, c.interval, c.p_worse) == (0, 0.0, (-1.0, 1.0), 1.0)
 
 
 def test_a_large_comparison_does_not_overflow() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core import intervals
 from core.records import Array
-from monitoring.accuracy import weighted, wilson
+from monitoring.accuracy import weighted
 from monitoring.estimates.answers import Answers
 from monitoring.estimates.calibration import fit
 from monitoring.estimates.powered import chained, rectified
@@ -50,7 +51,7 @@ def test_unbiased_and_covered_whatever_the_chances_are_worth(kind: str, even: bo
         covered.append(found.once[0] <= truth <= found.once[1])
         always.append(found.low <= truth <= found.high)
         widths.append(found.once[1] - found.once[0])
-        low, high = wilson(float(right[at].mean()), len(at))
+        low, high = intervals.share(right[at].sum(), len(at))
         plain.append(high - low)
     assert abs(np.mean(errors)) <= 3 * np.std(errors) / np.sqrt(SEEDS) + 0.003
     assert np.mean(covered) >= 0.93
@@ -76,7 +77,9 @@ def test_chances_that_say_nothing_cost_nothing() -> None:
     found = rectified(said, right[:LABELS], said[:LABELS], np.full(LABELS, LABELS / N))
     share = float(right[:LABELS].mean())
     assert found.value == pytest.approx(share)
-    assert np.ptp(found.once) == pytest.approx(np.ptp(wilson(share, LABELS)), rel=0.02)
+    assert np.ptp(found.once) == pytest.approx(
+        np.ptp(intervals.share(share * LABELS, LABELS)), rel=0.02
+    )
 
 
 def test_chances_that_say_the_opposite_are_not_trusted() -> None:
@@ -152,7 +155,7 @@ def test_a_day_of_picks_is_covered_also_where_by_luck_no_sure_answer_was_picked(
 def test_even_picks_weighed_are_wilsons_interval() -> None:
     chance = np.full(20, 0.001)
     found = balanced(np.repeat([1.0, 0.0], [17, 3]), chance, 20_000, spread_of(chance, 20_000))
-    assert (found.low, found.high) == pytest.approx(wilson(0.85, 20), abs=1e-3)
+    assert (found.low, found.high) == pytest.approx(intervals.share(17, 20), abs=1e-3)
     assert found.effective == pytest.approx(20, rel=0.01)
 
 
