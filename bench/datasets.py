@@ -25,12 +25,13 @@ import numpy as np
 import pandas as pd
 
 from bench.form import Row, report
+from core.files import write_whole
 from core.workspace import Workspace
 from everloop.init import init
 from pipelines.datasets.all import All
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import Inputs, fingerprint, form_dataset, write_text
+from pipelines.datasets.form import Inputs, fingerprint, form_dataset
 from pipelines.datasets.history import folders, rows_of
 from pipelines.datasets.layout import CHAMPION, STAGE, blocks
 from pipelines.datasets.mixed import Mixed
@@ -86,7 +87,7 @@ def fill(root: Path, days: int, rows: int) -> Workspace:
     told = Inputs(
         names[-1], START + timedelta(days=days + 1), 1, parent, names, fingerprint(place.champion)
     )
-    write_text(place.version_file, told.to_json())
+    write_whole(place.version_file, told.to_json())
     form_dataset(place, All(policy="all"))
     repository = Repository(root)
     repository.track([*blocks(names), CHAMPION], STAGE)

@@ -13,14 +13,13 @@ Parquet; other columns are left alone. The files are small, made by people, and 
 from __future__ import annotations
 
 import csv
-import io
-import os
 import re
 from pathlib import Path
 
 import pandas as pd
 
 from core.errors import DataError
+from core.files import whole_text
 from core.readers import Refused, nearest
 from core.tables import Columns, read_rows
 
@@ -110,17 +109,10 @@ def check_name(name: str, where: str) -> None:
 
 def write(target: Path, rows: pd.DataFrame) -> None:
     """Make a CSV file of these rows; a reader sees the old one or the new one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["text", "label"])
-    writer.writerows(rows[["text", "label"]].itertuples(index=False))
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
-        file.write(text.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, target)
+    with whole_text(target) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["text", "label"])
+        writer.writerows(rows[["text", "label"]].itertuples(index=False))
 
 
 def _refused(path: Path, refused: list[Refused]) -> DataError:

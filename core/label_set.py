@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from core.errors import LabelError
+from core.files import write_whole
 from core.records import utc
 
 FILE = "data/labels.json"
@@ -185,17 +185,10 @@ class LabelSet:
 
     def save(self, root: Path) -> None:
         """Whole or not at all, and on the disk before it returns."""
-        path = root / FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{path.name}.{os.getpid()}")
         text = json.dumps(
             {"operations": [asdict(o) for o in self.operations]}, indent=1, ensure_ascii=False
         )
-        with half.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(half, path)
+        write_whole(root / FILE, text + "\n")
 
 
 def names_of(root: Path) -> Names:

@@ -5,11 +5,12 @@ Everything that comes from outside is text and goes through `text()`; only these
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+
+from core.files import write_whole
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -136,12 +137,8 @@ def figures(items: Iterable[tuple[str, str]]) -> str:
 
 def write_page(path: Path, title: str, body: Iterable[str], style: str = "") -> Path:
     """The whole page or nothing of it, also when killed. `style` is CSS of this page's own."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     page = PAGE.substitute(
         title=text(title), style=STYLE + style, body="\n".join(part for part in body if part)
     )
     # a lone surrogate in somebody's text must not cost the page
-    partial.write_bytes(page.encode("utf-8", "replace"))
-    os.replace(partial, path)
-    return path
+    return write_whole(path, page.encode("utf-8", "replace"), durable=False)

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from core.errors import ModelError, StoreError
+from core.files import whole_file
 from core.models.classifier import TextClassifier, packages
 from core.records import Candidate, DatasetVersion
 from core.workspace import Workspace
@@ -281,19 +282,19 @@ def _make_database(path: Path) -> None:
     """A new tracking database, whole or not at all: MLflow makes its tables in a hundred committed
     steps, and cannot open what a kill between two of them leaves."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.half")
+    made = path.with_name(f".{path.name}.made")
     with path.with_name(f"{path.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             return
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir()
-        url = f"sqlite:///{half / 'made.db'}"
+        for left in (made, path.with_name(f".{path.name}.half")):  # the second by an earlier version
+            shutil.rmtree(left, ignore_errors=True)
+        made.mkdir()
+        url = f"sqlite:///{made / 'made.db'}"
         _mlflow().MlflowClient(tracking_uri=url, registry_uri=url)
-        # a copy: MLflow keeps the file it made open
-        shutil.copyfile(half / "made.db", half / "whole.db")
-        os.replace(half / "whole.db", path)
-        shutil.rmtree(half)
+        with whole_file(path) as whole:
+            shutil.copyfile(made / "made.db", whole)  # a copy: MLflow keeps the file it made open
+        shutil.rmtree(made)
 
 
 def _save_pyfunc(folder: Path, model_dir: Path, run_id: str, model_id: str) -> None:

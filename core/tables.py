@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from core.errors import DataError
+from core.files import whole_text
 from core.readers import Refused, excerpt, nearest, read_table
 from core.records import utc
 
@@ -101,13 +101,10 @@ def read_rows(
 
 def write_quarantine(rows: Iterable[Refused], path: Path) -> Path:
     """Write refused rows as CSV (row, reason, value), replacing the file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
+    with whole_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", "reason", "value"])
         writer.writerows((r.row, r.reason, r.value) for r in rows)
-    os.replace(unfinished, path)
     return path
 
 

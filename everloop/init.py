@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from core.errors import WorkspaceError
+from core.files import write_whole
 from core.workspace import Workspace, check_name
 from pipelines.datasets.dvc_git import Repository
 
@@ -159,8 +159,4 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.half")
-    half.write_text(text, encoding="utf-8")
-    half.chmod(mode)
-    os.replace(half, path)
+    write_whole(path, text, mode=mode)

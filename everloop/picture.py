@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.files import whole_file
 from core.records import Array
 
 if TYPE_CHECKING:
@@ -62,12 +62,10 @@ def accuracy_picture(
         _lines(top, daily, frozen)
         _events(top, lane, events)
         _axes(top, lane, daily, frozen)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
         kind = path.suffix.lstrip(".") or "png"
         stamp = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(partial, format=kind, metadata=stamp)
-    os.replace(partial, path)
+        with whole_file(path, durable=False) as half:
+            figure.savefig(half, format=kind, metadata=stamp)
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from core import params
 from core import workspace as places
 from core.errors import EverloopError
+from core.files import write_whole
 from core.records import Decision
 from core.tables import Columns
 from everloop.init import TEMPLATES, init
@@ -67,7 +68,7 @@ def show_replay(
     console = Console(stderr=True, highlight=False)
     result = _run(home, job, console)
     if json_file:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_whole(json_file, json.dumps(result, indent=2) + "\n")
     _summary(console, home, result)
     return home, result
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from core import workspace as places
 from core.errors import EverloopError
+from core.files import write_whole
 
 START_SECONDS = 120
 STOP_SECONDS = 10
@@ -137,7 +138,7 @@ def _start(home: Path) -> tuple[subprocess.Popen[bytes], str]:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if _healthy(url):
-            _address(home).write_text(url, encoding="utf-8")
+            write_whole(_address(home), url)
             return process, url
         time.sleep(0.2)
     process.kill()

@@ -7,11 +7,11 @@ store, a few MiB, until the next.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 
+from core.files import whole_file
 from core.records import Array
 from core.workspace import Workspace
 from pipelines.datasets.contents import rows_here
@@ -44,10 +44,8 @@ def _drawn(place: Workspace, encoder: str) -> Array:
 
 
 def _keep(kept: Path, rows: Array) -> None:
-    unfinished = kept.with_name(f".{kept.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
+    with whole_file(kept, durable=False) as half, half.open("wb") as file:
         np.save(file, rows)
-    os.replace(unfinished, kept)
     for old in kept.parent.glob("learnt-*.npy"):
         if old != kept:
             old.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ always gives the same numbers.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.files import write_whole
 from core.records import Array, TestReport
 from flows.home import Home
 from flows.runtimes import torch_agreement
@@ -140,7 +140,4 @@ def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFra
 
 
 def _write(path: Path, values: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(values, indent=2, sort_keys=True) + "\n")

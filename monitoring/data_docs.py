@@ -6,7 +6,6 @@ they cannot be reached. Here it keeps what it says and gets a style of its own.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence, Set
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.expectations import batches, quietly
+from core.files import write_whole
 from core.records import Window
 from monitoring import Expectation
 from monitoring.expectations import suite_of
@@ -57,12 +57,8 @@ def data_docs(
             .validate(suite, result_format=form)
         )
         made = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(found))
-    folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"quality-{window.end:%Y-%m-%dT%H}.html"
-    temporary = page.with_name(f"{page.name}.{os.getpid()}.tmp")
-    temporary.write_text(_offline(made, window), encoding="utf-8")
-    os.replace(temporary, page)
-    return page
+    return write_whole(page, _offline(made, window), durable=False)
 
 
 def _offline(html: str, window: Window) -> str:

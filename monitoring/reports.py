@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.files import whole_file, write_whole
 from core.records import Window
 
 COLUMNS = ("predicted label", "confidence", "length")
@@ -22,15 +23,11 @@ def window_report(window: Window, reference: Window, path: Path) -> Path:
     their distances. Without MIN_ROWS reference rows the page describes the window alone; a window with
     fewer gets a page that says so.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     if len(window) < MIN_ROWS:
-        temporary.write_text(_too_small(window), encoding="utf-8")
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy and pandas deprecations inside Evidently
-            _run(window, reference).save_html(str(temporary))
-    os.replace(temporary, path)
+        return write_whole(path, _too_small(window), durable=False)
+    with whole_file(path, durable=False) as half, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy and pandas deprecations inside Evidently
+        _run(window, reference).save_html(str(half))
     return path
 
 

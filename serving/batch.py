@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DataError
+from core.files import sync_folder, whole_text
 from core.readers import Record, Refused, read_table
 from core.records import Request, hash_user
 from core.store import Store
@@ -104,7 +105,7 @@ class Batch:
                 state["done"] = asdict(self._join(job, rows))
                 self._store.set(_key(job), state)
             os.replace(job.joined, job.out)
-            _sync(job.out.parent)
+            sync_folder(job.out.parent)
         shutil.rmtree(job.parts)
         return Done(**state["done"])
 
@@ -250,22 +251,8 @@ def _digest(path: Path) -> str:
 
 def _keep(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """The file is there whole and on the disk, or not at all."""
-    unfinished = path.with_suffix(".half")
-    with unfinished.open("w", encoding="utf-8") as file:
+    with whole_text(path) as file:
         file.writelines(map(json_line, rows))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """A rename is on the disk when its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ a crash was never acknowledged, so reading ends before it.
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
 import fcntl
 import os
@@ -24,6 +23,7 @@ import numpy as np
 import orjson
 
 from core.errors import StoreError
+from core.files import sync_folder, whole_file, write_whole
 from core.kept import Kept, Profile
 from core.records import Prediction
 
@@ -126,7 +126,7 @@ class Spool:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
             if _locked(file, self.path):
                 self._file = file
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
             else:  # somebody took the empty file for a dead writer's
                 os.close(file)
         return self._file
@@ -161,14 +161,10 @@ def remove(path: Path, meant: Callable[[Prediction], bool]) -> bool:
     spool = Spool(path, 0)
     if not spool.take():
         return False
-    half = path.with_suffix(".half")
     try:
-        with half.open("wb") as file:
+        with whole_file(path) as half, half.open("wb") as file:
             for group in groups(path):
                 file.write(_frame(_without(group, meant)))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(half, path)
     finally:
         spool.let_go()
     return True
@@ -176,10 +172,8 @@ def remove(path: Path, meant: Callable[[Prediction], bool]) -> bool:
 
 def remove_refused(path: Path, meant: Callable[[Prediction], bool]) -> None:
     """The same of groups that were put aside."""
-    half = path.with_suffix(".half")
     kept = [pack(_without(group, meant)) + b"\n" for group in refused(path)]
-    half.write_bytes(b"".join(kept))
-    os.replace(half, path)
+    write_whole(path, b"".join(kept))
 
 
 def refused(path: Path) -> Iterator[Kept]:
@@ -247,12 +241,3 @@ def _locked(file: int, path: Path) -> bool:
         return os.fstat(file).st_ino == os.stat(path).st_ino
     except OSError:
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # a file system that cannot do it does it by itself
-        held = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(held)
-        finally:
-            os.close(held)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import ModelError
+from core.files import write_whole
 from core.models.encoder import Encoder, load_encoder
-from core.models.head import Head, write
+from core.models.head import Head
 from core.models.runtimes import PACKAGES, Runtime
 from core.records import Array
 
@@ -55,7 +56,7 @@ class TextClassifier:
             "sha256": encoder.sha256,
             "runtime": encoder.runtime,
         }
-        write(folder / CONFIG, (json.dumps(about, indent=1) + "\n").encode())
+        write_whole(folder / CONFIG, (json.dumps(about, indent=1) + "\n").encode())
         _keep(encoder)
 
     @staticmethod

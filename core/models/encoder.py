@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import ModelError
+from core.files import whole_file
 from core.models.batches import MOST, Batch, Tokens
 from core.models.files import (
     DEFAULT,
@@ -148,9 +148,8 @@ class Encoder:
         """Everything `load_encoder` needs of this encoder, into the folder `to`."""
         to.mkdir(parents=True, exist_ok=True)
         for path in (p for pattern in FILES for p in sorted(self.folder.glob(pattern))):
-            half = to / f".{path.name}.half"
-            shutil.copyfile(path, half)
-            os.replace(half, to / path.name)  # a new file: the old one may be mapped into memory
+            with whole_file(to / path.name) as half:  # a new one: the old may be mapped into memory
+                shutil.copyfile(path, half)
         if digest(to) != self.sha256:
             raise ModelError(
                 "the encoder's files changed since it was loaded",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import ModelError
+from core.files import write_whole
 from core.models.batches import Batch
 from core.models.files import read_model
 from core.models.runtimes import onnx_session, pooled
@@ -56,7 +56,7 @@ def _made(encoder: Encoder, runtime: str) -> Path:
             from core.models.quantize import quantize
 
             data = quantize(_made(encoder, "onnx").read_bytes(), batches)
-        _whole(place, data)
+        write_whole(place, data)
     return place
 
 
@@ -184,14 +184,3 @@ def _content(encoder: Encoder) -> str:
 def _cache() -> Path:
     named = os.environ.get("EVERLOOP_CACHE")
     return (Path(named) if named else Path.home() / ".cache" / "everloop") / "onnx"
-
-
-def _whole(place: Path, data: bytes) -> None:
-    """The file, whole or not at all, also when two processes make it at once."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".half", delete=False) as half:
-        half.write(data)
-        half.flush()
-        os.fsync(half.fileno())
-    os.chmod(half.name, 0o644)  # a cache may be shared
-    os.replace(half.name, place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import ModelError
+from core.files import write_whole
 from core.records import Array
 
 WEIGHTS = "head.safetensors"
@@ -46,8 +46,8 @@ class Head:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {"weight": self.weight, "bias": self.bias}
         names = json.dumps(self.labels, ensure_ascii=False, indent=1) + "\n"
-        write(folder / WEIGHTS, save(tensors, {"labels": _digest(self.labels)}))
-        write(folder / LABELS, names.encode())
+        write_whole(folder / WEIGHTS, save(tensors, {"labels": _digest(self.labels)}))
+        write_whole(folder / LABELS, names.encode())
 
     @staticmethod
     def load(folder: Path) -> Head:
@@ -163,10 +163,3 @@ def _fit(
 
 def _digest(labels: list[str]) -> str:
     return hashlib.sha256(json.dumps(labels).encode()).hexdigest()
-
-
-def write(path: Path, data: bytes) -> None:
-    """The whole file or nothing of it, also when killed."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    os.replace(part, path)

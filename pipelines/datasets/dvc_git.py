@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DatasetError
+from core.files import write_whole
 from pipelines.datasets.forgotten import Rewritten, entries, replaced
 from pipelines.datasets.git import Git
 from pipelines.datasets.layout import FORGOTTEN, pointer
@@ -96,9 +97,8 @@ class Repository(Git):
         """A .dvc file for a folder that has none yet."""
         path = self.root / pointer(folder)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             out = os.path.relpath(self.root / folder, path.parent)
-            path.write_text(f"outs:\n- path: {out}\n", encoding="utf-8")
+            write_whole(path, f"outs:\n- path: {out}\n")
 
     def _stages(self, dvc: Any, folders: Sequence[str], stage: str | None) -> list[Any]:
         found = [dvc.stage.load_one(str(self.root / pointer(f))) for f in folders]

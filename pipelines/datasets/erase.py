@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import DatasetError
+from core.files import write_whole
 from core.texts import normal
 from core.workspace import Workspace
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.forgotten import Rewritten, entries, in_words, to_json
-from pipelines.datasets.form import write_text
 from pipelines.datasets.history import folders_of
 from pipelines.datasets.layout import FORGOTTEN, MANIFEST, RESERVOIR, order
 from pipelines.datasets.manifest import Manifest
@@ -105,7 +105,7 @@ def _note(place: Workspace, repository: Repository, now: datetime) -> list[str]:
     fresh = [e for e in more if (e.was, e.now) not in same]
     if fresh:
         stale = {e.was for e in fresh}  # of a run that was killed, and never became a version
-        write_text(path, to_json([*(e for e in known if e.was not in stale), *fresh]))
+        write_whole(path, to_json([*(e for e in known if e.was not in stale), *fresh]))
     return [e.partition for e in more]
 
 

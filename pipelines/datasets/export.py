@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.files import whole_file
 from core.writers import check_writable, write_table
 from pipelines.datasets.history import rows_of
 from pipelines.datasets.manifest import SETS
@@ -28,12 +28,6 @@ def export(root: Path, id: str, out: Path, sets: Sequence[str] = SETS) -> int:
     def each() -> Iterator[dict[str, Any]]:
         return (dict(zip(COLUMNS, values, strict=True)) for values in rows.itertuples(index=False))
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    half = out.with_name(f".{out.name}.half")
     kinds = {name: float if name == "propensity" else str for name in COLUMNS}
-    try:
-        count = write_table(half, out.suffix, kinds, each, out.with_suffix(""))
-        os.replace(half, out)
-    finally:
-        half.unlink(missing_ok=True)
-    return count
+    with whole_file(out) as half:
+        return write_table(half, out.suffix, kinds, each, out.with_suffix(""))

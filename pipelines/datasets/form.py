@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import DatasetError
+from core.files import write_whole
 from core.label_set import LabelSet
 from core.records import Array, utc
 from core.workspace import Workspace
@@ -101,7 +101,7 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
         "label_set": labels.version,
     }
     made = {"policy": policy.policy, **numbers, "schema_hash": schema_hash()}
-    write_text(workspace.metrics / "datasets.json", json.dumps(made, indent=2) + "\n")
+    write_whole(workspace.metrics / "datasets.json", json.dumps(made, indent=2) + "\n")
     return made
 
 
@@ -237,18 +237,6 @@ def fingerprint(folder: Path) -> str:
 
 def schema_hash() -> str:
     return hashlib.sha256(str(SCHEMA).encode()).hexdigest()[:16]
-
-
-def write_text(path: Path, text: str) -> None:
-    write(path, text.encode())
-
-
-def write(path: Path, content: bytes) -> None:
-    """A reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.half")
-    half.write_bytes(content)
-    os.replace(half, path)
 
 
 def _check_champion(workspace: Workspace, inputs: Inputs) -> None:

@@ -16,7 +16,13 @@ from core.errors import DatasetError
 from pipelines.datasets.layout import order
 from pipelines.datasets.lock import held
 
-QUIET = ("core.hooksPath=/dev/null", "commit.gpgsign=false", "tag.gpgsign=false", "gc.auto=0")
+QUIET = (
+    "core.hooksPath=/dev/null",
+    "commit.gpgsign=false",
+    "tag.gpgsign=false",
+    "gc.auto=0",
+    "core.fsync=all",  # a version that was named survives a power cut; git alone syncs no tag
+)
 TAGS = "refs/tags/dataset/"
 OTHER_REPOSITORY = (
     "GIT_DIR",

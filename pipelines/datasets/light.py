@@ -7,7 +7,6 @@ in it: of each text the hash of its words, which is what the fence compares.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
+from core.files import whole_file
 from core.records import Array
 from core.workspace import Workspace
 from pipelines.datasets.fence import marks
@@ -158,15 +158,13 @@ def _copy(place: Workspace, name: str) -> Path | None:
 
 
 def _write(found: Scan, copy: Path) -> None:
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    half = copy.with_name(f".{copy.name}.half")
     counts = " ".join(map(str, found.counts))
     table = found.table.replace_schema_metadata({COUNTS: counts.encode()})
     how = {
         name: "none" if name in ("embedding", HELD) else "zstd" for name in COLUMNS
     }  # read 4x as fast
-    pq.write_table(table, half, compression=how, use_dictionary=list(FEW), write_statistics=False)
-    os.replace(half, copy)
+    with whole_file(copy, durable=False) as half:
+        pq.write_table(table, half, compression=how, use_dictionary=list(FEW), write_statistics=False)
 
 
 def _keep_only(copies: list[Path]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import DatasetError
+from core.files import whole_file
 from core.records import Array
 from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 
@@ -98,22 +98,22 @@ class Manifest:
         offsets = np.concatenate([[0], self.ends]).astype(np.int32)
         lists = pa.ListArray.from_arrays(offsets, pa.array(self.sets, pa.uint8()))
         table = pa.table({"partition": pa.array(self.partitions, pa.string()), "sets": lists})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{path.name}.half")
-        with pq.ParquetWriter(
-            half,
-            table.schema,
-            compression="zstd",
-            use_dictionary=["sets.list.element"],
-            column_encoding={"partition": "DELTA_BYTE_ARRAY"},
-            write_statistics=False,
-            store_schema=False,
-        ) as file:
+        with (
+            whole_file(path) as half,
+            pq.ParquetWriter(
+                half,
+                table.schema,
+                compression="zstd",
+                use_dictionary=["sets.list.element"],
+                column_encoding={"partition": "DELTA_BYTE_ARRAY"},
+                write_statistics=False,
+                store_schema=False,
+            ) as file,
+        ):
             file.write_table(table)
             if self.renamed:
                 text = json.dumps(dict(sorted(self.renamed.items())), ensure_ascii=False)
                 file.add_key_value_metadata({RENAMED: text.encode()})
-        os.replace(half, path)
 
     @staticmethod
     def load(path: Path) -> Manifest:

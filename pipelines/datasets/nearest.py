@@ -8,7 +8,6 @@ compares with those alone; one that evaluates on fewer begins anew. It is only a
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from core.files import whole_file
 from core.records import Array
 from pipelines.datasets.fence import by_encoder, cosines
 from pipelines.datasets.light import Block, Light
@@ -75,8 +75,5 @@ def _load(path: Path) -> dict[str, Array]:
 
 
 def _save(path: Path, arrays: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.half")
-    with half.open("wb") as file:
+    with whole_file(path, durable=False) as half, half.open("wb") as file:
         np.savez(file, **arrays)
-    os.replace(half, path)

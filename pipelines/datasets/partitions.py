@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import DatasetError
+from core.files import whole_file
 from core.records import Array
 from pipelines.datasets.layout import block, order
 
@@ -76,10 +76,8 @@ def write(path: Path, table: pa.Table) -> None:
 
     Without statistics, which nobody asks and which cost 20 rows a third of their own size.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.half")
-    pq.write_table(table, half, compression="zstd", write_statistics=False, store_schema=False)
-    os.replace(half, path)
+    with whole_file(path) as half:
+        pq.write_table(table, half, compression="zstd", write_statistics=False, store_schema=False)
 
 
 def to_table(rows: pd.DataFrame, path: Path) -> pa.Table:

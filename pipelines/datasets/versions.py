@@ -16,13 +16,14 @@ from pydantic import TypeAdapter
 
 from core.collections import FOLDER as COLLECTIONS
 from core.errors import DatasetError
+from core.files import write_whole
 from core.label_set import FILE, LabelSet
 from core.records import DatasetVersion, utc
 from core.workspace import Workspace
 from pipelines.datasets import Datasets, leaks
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.expectations import sound
-from pipelines.datasets.form import Inputs, fingerprint, form_dataset, write, write_text
+from pipelines.datasets.form import Inputs, fingerprint, form_dataset
 from pipelines.datasets.history import find, folders, version
 from pipelines.datasets.holders import manifest_of
 from pipelines.datasets.layout import (
@@ -102,7 +103,7 @@ def make_version(
             as_of = utc(plan.as_of)
             mark = LabelSet.load(workspace.root).as_of(as_of).mark
             inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of, mark)
-            write_text(workspace.version_file, inputs.to_json())
+            write_whole(workspace.version_file, inputs.to_json())
             form_dataset(workspace, policy)
             leaks.check(workspace, manifest_of(repository, plan.parent))
             repository.track([*grown, CHAMPION], STAGE)
@@ -184,7 +185,7 @@ def _all_or_nothing(root: Path, pointers: Sequence[str], partition: Path) -> Ite
             if content is None:
                 path.unlink(missing_ok=True)
             else:
-                write(path, content)
+                write_whole(path, content)
         raise
 
 

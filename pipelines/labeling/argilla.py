@@ -15,9 +15,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from core.files import whole_text
 from core.readers import Refused, excerpt
 from core.records import AnnotationTask
-from pipelines.labeling.files import json_objects, not_ours, whole
+from pipelines.labeling.files import json_objects, not_ours
 from pipelines.labeling.handout import Handout
 from pipelines.labeling.judgements import Judgement
 
@@ -27,7 +28,7 @@ TOOL = "Argilla"
 
 def write(handout: Handout, path: Path) -> None:
     """Write the tasks as records of a dataset with a field `text` and a label question `label`."""
-    with whole(path) as file:
+    with whole_text(path) as file:
         json.dump([_record(handout, t) for t in handout.tasks], file, ensure_ascii=False, indent=1)
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from core.errors import DataError
 
@@ -72,16 +69,6 @@ def json_objects(path: Path) -> list[dict[str, Any]]:
         got = f"a {type(found).__name__}" if not isinstance(found, list) else "a list of other things"
         raise DataError("this is not a list of tasks", where=where, got=got, expected="[{…}, {…}]")
     return found
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[IO[str]]:
-    """A text file that a reader sees as it was, or whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
-        yield file
-    os.replace(unfinished, path)
 
 
 def not_ours(path: Path, got: str, tool: str) -> DataError:

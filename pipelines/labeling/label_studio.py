@@ -15,9 +15,10 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from core.errors import DataError
+from core.files import whole_text
 from core.readers import Refused, excerpt
 from core.records import AnnotationTask
-from pipelines.labeling.files import json_objects, not_ours, whole
+from pipelines.labeling.files import json_objects, not_ours
 from pipelines.labeling.handout import Handout
 from pipelines.labeling.judgements import Judgement
 
@@ -29,9 +30,9 @@ def write(handout: Handout, path: Path) -> Path:
     """Write the tasks, and beside them the labelling config for the project's settings; returns where
     the config is."""
     config = path.with_suffix(".xml")
-    with whole(config) as file:
+    with whole_text(config) as file:
         file.write(config_of(handout))
-    with whole(path) as file:
+    with whole_text(path) as file:
         json.dump([_task(handout, t) for t in handout.tasks], file, ensure_ascii=False, indent=1)
     return config
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DataError
+from core.files import whole_text
 from core.readers import Refused, excerpt, read_table
 from core.records import AnnotationTask
 from core.tables import as_string
-from pipelines.labeling.files import whole
 from pipelines.labeling.judgements import Judgement
 
 COLUMNS = ["prediction_id", "text", "predicted", "round", "label"]
@@ -30,7 +30,7 @@ def write(tasks: Sequence[AnnotationTask], path: Path, lines: bool) -> None:
     Texts are written exactly as they came: to a spreadsheet one that starts with `=` is a formula.
     """
     rows = [dict(zip(COLUMNS, _cells(t), strict=True)) for t in tasks]
-    with whole(path) as file:
+    with whole_text(path) as file:
         if lines:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         else:

@@ -41,7 +41,7 @@ def registering(models: int) -> Moment:
 
 
 MOMENTS: dict[str, Moment] = {
-    "MLflow makes its tables": lambda home: (home.workspace.state / ".mlflow.db.half").exists(),
+    "MLflow makes its tables": lambda home: (home.workspace.state / ".mlflow.db.made").exists(),
     "the first model is half registered": registering(1),
     "the first requests are answered": lambda home: home.store.requests() > 0,
     "a retrain is planned": planned,
