@@ -1,0 +1,53 @@
+"""A workspace that version 0.1.0 made (store schema 4) keeps working, wherever it lies.
+
+tests/fixtures/workspace-v4.tar.xz was made by that version's commands alone: three dataset versions, a
+promotion, a rollout under way, feedback, votes of two annotators, a merged label, one label with two
+spaces in it, three open tasks. It was made at /tmp/oldws/shop and is unpacked elsewhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.code.command_line import everloop
+
+MADE = Path(__file__).parents[1] / "fixtures" / "workspace-v4.tar.xz"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    with tarfile.open(MADE) as packed:
+        packed.extractall(tmp_path, filter="data")
+    return tmp_path / "shop"
+
+
+def test_it_can_be_read(shop: Path) -> None:
+    listed = everloop("data", "list", "-w", shop)
+    assert [line.split()[0] for line in listed.out.splitlines()[1:]] == ["v0001", "v0002", "v0003"]
+    assert everloop("data", "verify", "-w", shop).out.count("whole") == 3
+    assert everloop("label", "status", "-w", shop).out.startswith("3 open, 13 done")
+    status = everloop("rollout", "status", "-w", shop, "--now", "2026-01-08").out
+    assert status.startswith("champion: version 2\nunder way: version 3, shadow\n")
+
+
+@pytest.mark.slow
+def test_the_loop_goes_on(shop: Path, tmp_path: Path) -> None:
+    tasks = tmp_path / "tasks.csv"
+    everloop("label", "export", tasks, "-w", shop, "--now", "2026-01-08")
+    with tasks.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with tasks.open("w", newline="") as file:
+        said = csv.DictWriter(file, rows[0])
+        said.writeheader()
+        said.writerows({**row, "label": row["predicted"]} for row in rows)
+    took = everloop("label", "import", tasks, "-w", shop, "--now", "2026-01-08T01:00")
+    assert (took.code, took.out.split(",")[0]) == (0, "3 new labels"), took
+    turn = everloop("loop", "-w", shop, "--now", "2026-01-08T02:00")
+    assert turn.code == 0, turn
+    made = everloop("retrain", "-w", shop, "--now", "2026-01-08T03:00")
+    assert "candidate 4: head on v0004" in made.out, made
+    assert everloop("data", "verify", "-w", shop).out.count("whole") == 4
