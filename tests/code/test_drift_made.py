@@ -34,7 +34,7 @@ def test_a_made_stream_is_the_same_again_and_has_its_drift_where_it_is_said(kind
 @every
 def test_shares_that_change_from_day_to_day_are_no_drift(traffic):
     """Three streams of 31 days that are judged; the promise of one alarm in 60 days is not quite kept
-    where shares change (docs/design.md, known limits)."""
+    where shares change (docs/limits.md)."""
     seen = [judged("none", traffic, seed) for seed in (0, SMALL, 2)]
     assert [s.alarms.sum() <= 3 for s in seen] == [True] * 3
     assert sum(s.alarms.sum() for s in seen) <= 5
