@@ -7,6 +7,8 @@ themselves. A name that is gone is never used again, so what an old label is cal
 depend on when it was given, and data of any age can be read forward.
 
 An operation has a time, and counts from then on: at any time it is known what a label was called then.
+
+A name is read in its normal form (core/label_names.py), however it was written when it was stored.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Literal, get_args
 
 from core.errors import LabelError
 from core.files import write_whole
+from core.label_names import normal
 from core.records import utc
 
 FILE = "data/labels.json"
@@ -43,8 +46,10 @@ class Operation:
 
     @property
     def gone(self) -> tuple[str, ...]:
-        """The names that it ends."""
-        return () if self.op == "add" else tuple(x for x in self.labels if x not in self.into)
+        """The names that it ends; none by a merge of two spellings of one name."""
+        form: Callable[[str], str] = normal if self.op == "merge" else str
+        stay = {form(x) for x in self.into}
+        return () if self.op == "add" else tuple(x for x in self.labels if form(x) not in stay)
 
     def since(self, now: datetime) -> bool:
         """Whether it counts at a time."""
@@ -105,8 +110,14 @@ class LabelSet:
 
     def last(self, label: str) -> str:
         """What a label of any time is called; of one that was retired, or split, its last name."""
-        while (end := self._ends.get(label)) and end.op == "merge":
-            label = end.into[0]
+        seen: set[str] = set()
+        while label not in seen:
+            seen.add(label)
+            end = self._ends.get(label)
+            if end is None:
+                label = normal(label)
+            elif end.op == "merge":
+                label = end.into[0]
         return label
 
     def now(self, label: str) -> str | None:
@@ -127,6 +138,10 @@ class LabelSet:
     def renamed(self) -> dict[str, str]:
         """Every name that is gone and was merged: what it is called."""
         return {name: new for name in self._ends if (new := self.now(name)) is not None}
+
+    def odd(self, names: Iterable[str]) -> dict[str, str]:
+        """Of these names those that are read in another way than they are written, and how."""
+        return {x: new for x in set(names) if (new := self.now(x)) is not None and new != x}
 
     def choices(self, label: str) -> list[str]:
         """The labels there are that a label has become: itself, several after a split, or none."""
@@ -200,8 +215,8 @@ def _fault(labels: LabelSet, change: Operation, known: set[str]) -> tuple[str, s
     """What is wrong with a change: what, got, expected."""
     op, olds, news = change.op, change.labels, change.into
     named = (*olds, *news)
-    if bad := [x for x in named if not x or x != x.strip()]:
-        return "a label is a name", ascii(bad[0]), "a text without spaces around it"
+    if bad := [x for x in named if not x or x != normal(x)]:
+        return "a label is a name", ascii(bad[0]), f"its normal form: {normal(bad[0])!a}"
     if twice := [x for group in (olds, news) for x in group if group.count(x) > 1]:
         return "a label twice", twice[0], "different labels"
     if dead := [x for x in named if x in labels._ends]:

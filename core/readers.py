@@ -103,12 +103,14 @@ def excerpt(value: object) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name most like this one, or "".
+    """The known name most like this one, or ""; capitals do not matter.
 
-    >>> nearest("utterence", ["utterance", "intent"])
-    'utterance'
+    >>> nearest("utterence", ["utterance", "intent"]), nearest("LABEL", ["text", "label"])
+    ('utterance', 'label')
     """
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), "")
+    folded = {k.casefold(): k for k in known}
+    near = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.7)
+    return folded[near[0]] if near else ""
 
 
 def _csv(path: Path) -> Table:
@@ -282,6 +284,8 @@ def _cells(column: Any) -> list[Any]:
         column = column.dictionary_decode()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = column.cast(pa.large_binary())
+    if pa.types.is_float32(column.type):
+        column = column.cast(pa.string()).cast(pa.float64())  # 4.1, as other files have it; not 4.09999
     cells: list[Any] = column.to_pylist()
     return [c.decode("utf-8", "surrogateescape") if isinstance(c, bytes) else c for c in cells]
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from core.errors import DataError
 from core.files import whole_text
+from core.label_names import normal
 from core.readers import Refused, excerpt, nearest, read_table
 from core.records import utc
 
@@ -116,7 +117,7 @@ class _Gate:
     ) -> None:
         self._stem = stem
         self._columns = columns
-        self._labels = None if labels is None else set(labels)
+        self._labels = None if labels is None else set(map(normal, labels))
         self._max = max_text_characters
         self._roles = {getattr(columns, f.name) for f in fields(columns)} | {"label", ""}
         self._now, self._now_row = EPOCH, 0
@@ -127,8 +128,11 @@ class _Gate:
         """The row in the order of NAMES, or why not."""
         c = self._columns
         text = values.get(c.text)
-        label = as_string(values.get(c.label)).strip() if c.label else None
-        fault = text_fault(text, self._max) or (None if label is None else self._label_fault(label))
+        given = values.get(c.label) if c.label else None
+        label = normal(given) if c.label else None
+        fault = text_fault(text, self._max) or (
+            None if label is None else self._label_fault(given, label)
+        )
         if fault:
             return Refused(row, *fault)
         when = _time(values.get(c.time)) if c.time else None
@@ -143,7 +147,9 @@ class _Gate:
         segments = {k: v for k, v in rest if v}
         return key, when, as_string(values.get(c.user)) if c.user else "", text, label, segments
 
-    def _label_fault(self, label: str) -> tuple[str, str] | None:
+    def _label_fault(self, given: Any, label: str) -> tuple[str, str] | None:
+        if isinstance(given, (list, dict)):
+            return f"the label is of type {type(given).__name__}, expected one name", excerpt(given)
         if not label:
             return "no label", ""
         if self._labels is None or label in self._labels:

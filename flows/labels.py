@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import LabelError
+from core.label_names import normal
 from core.label_set import LabelSet
 from core.models.head import Head
 from core.readers import nearest
@@ -66,7 +67,7 @@ def import_labels(
 def settle(home: Home, prediction_id: str, label: str, annotator: str, now: datetime) -> str:
     """Adjudicate; returns the label as it is called today. Raises LabelError for a label outside the
     set, and for what is no task."""
-    closed, label = declared(home, now), given(home, label, now)
+    closed, label = declared(home, now), given(home, normal(label), now)
     if not label or (closed is not None and label not in closed):
         near = nearest(label, closed or [])
         raise LabelError(

@@ -48,9 +48,18 @@ class Store(
         self.names = names or self.names
         try:
             self._check_version(self.get("schema"))
+            self.odd = frozenset(self._odd())
         except BaseException:  # an interrupt closes it too
             self.close()
             raise
+
+    def _odd(self) -> list[str]:
+        """Looked for once: what was stored since is in its normal form."""
+        found: list[str] | None = self.get("labels/odd")
+        if found is None:
+            found = self._find_odd()
+            self.set("labels/odd", found)
+        return found
 
     def _check_version(self, found: int | None) -> None:
         if found in (1, 2, 3):  # all that is new since are tables, made already, and columns

@@ -133,7 +133,7 @@ def adjudicate(
     from flows.labels import settle
 
     home = open_home(workspace)
-    taken = settle(home, prediction, label.strip(), annotator, at(now))
+    taken = settle(home, prediction, label, annotator, at(now))
     typer.echo(f"{prediction} is {taken}, says {annotator}")
 
 

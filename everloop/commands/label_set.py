@@ -123,11 +123,13 @@ def _change(
     said: tuple[str, str],
     now: str | None,
 ) -> None:
+    from core.label_names import normal
     from core.label_set import Operation
     from flows.home import open_home
     from flows.label_set import change
 
-    asked = Operation(kind, tuple(names), tuple(into), at(now).isoformat(), *said)
+    olds, news = (tuple(map(normal, x)) for x in (names, into))
+    asked = Operation(kind, olds, news, at(now).isoformat(), *said)
     labels, waiting = change(open_home(workspace), asked)
     typer.echo(f"label set version {labels.version}: {asked.to_text()}")
     if kind == "split":

@@ -91,7 +91,8 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
         raise _nothing(workspace, inputs, policy, int(able.sum()), int(kept.sum()))
     codes = np.where(able, 0, sets).astype(np.uint8)
     codes[np.flatnonzero(kept)[train.index]] = TRAIN
-    manifest = Manifest(inputs.partitions, found.counts, codes, labels.renamed)
+    names = {x for part in placed["label"].chunks for x in part.dictionary.to_pylist()}
+    manifest = Manifest(inputs.partitions, found.counts, codes, labels.renamed | labels.odd(names))
     manifest.write(workspace.dataset / MANIFEST)
     numbers = {
         **summary(manifest, placed),

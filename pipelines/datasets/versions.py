@@ -120,9 +120,16 @@ def _sound(
     if rows is None or not len(rows):
         return None
     page = workspace.quarantine / f"dataset-{plan.id}.csv"
-    renamed = LabelSet.load(workspace.root).as_of(utc(plan.as_of)).renamed
-    known = None if plan.labels is None else {*plan.labels, *renamed}
-    return sound(rows, known, policy.max_failed, page)
+    return sound(rows, _known(workspace, rows, plan), policy.max_failed, page)
+
+
+def _known(workspace: Workspace, rows: pd.DataFrame, plan: Plan) -> set[str] | None:
+    """What rows may be labelled: as a plan declares it, by whatever name or form it was given."""
+    if plan.labels is None:
+        return None
+    names = LabelSet.load(workspace.root).as_of(utc(plan.as_of))
+    odd = {x for x, name in names.odd(rows["label"]).items() if name in plan.labels}
+    return {*plan.labels, *names.renamed, *odd}
 
 
 def checkout(root: Path, id: str) -> DatasetVersion:

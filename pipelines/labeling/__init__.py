@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from core.label_names import normal
 from core.params import Section
 
 
@@ -38,12 +39,20 @@ class Labeling(Section):
         0.8, ge=0, le=1, description="feedback that is trusted less never trains; 1 takes only `label`"
     )
 
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _named(cls, labels: Any) -> Any:
+        """Labels in their normal form. YAML's numbers are labels; its booleans may be a `no` that was
+        not quoted, and are not."""
+        if not isinstance(labels, list):
+            return labels
+        names = (str, int, float)
+        return [normal(x) if isinstance(x, names) and not isinstance(x, bool) else x for x in labels]
+
     @field_validator("labels")
     @classmethod
     def _distinct(cls, labels: list[str] | Literal["open"]) -> list[str] | Literal["open"]:
-        if isinstance(labels, list) and (
-            not labels or len(set(labels)) < len(labels) or any(x != x.strip() or not x for x in labels)
-        ):
+        if isinstance(labels, list) and (not labels or len(set(labels)) < len(labels) or "" in labels):
             raise ValueError("a list of different labels, none empty")
         return labels
 

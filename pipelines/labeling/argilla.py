@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.files import whole_text
+from core.label_names import normal
 from core.readers import Refused, excerpt
 from core.records import AnnotationTask
 from pipelines.labeling.files import json_objects, not_ours
@@ -77,7 +78,7 @@ def _said(row: int, record: dict[str, Any], annotator: str) -> Iterator[Judgemen
         elif status == "draft" or value is None:
             yield Judgement(row, key, who, "")
         elif isinstance(value, str):
-            yield Judgement(row, key, who, value.strip())
+            yield Judgement(row, key, who, normal(value))
         else:
             yield Refused(row, f"a response by {who} that is no label", excerpt(value))
 

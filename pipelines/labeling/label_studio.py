@@ -16,6 +16,7 @@ from xml.sax.saxutils import quoteattr
 
 from core.errors import DataError
 from core.files import whole_text
+from core.label_names import normal
 from core.readers import Refused, excerpt
 from core.records import AnnotationTask
 from pipelines.labeling.files import json_objects, not_ours
@@ -125,7 +126,7 @@ def _labels(result: Any) -> list[str]:
         value = region.get("value")
         given = value.get(kind) if kind and isinstance(value, dict) else None
         found += given if isinstance(given, list) else [given]
-    return list(dict.fromkeys(x.strip() for x in found if isinstance(x, str) and x.strip()))
+    return list(dict.fromkeys(name for x in found if isinstance(x, str) and (name := normal(x))))
 
 
 def _who(completed_by: Any) -> str:

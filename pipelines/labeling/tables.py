@@ -16,6 +16,7 @@ from typing import Any
 
 from core.errors import DataError
 from core.files import whole_text
+from core.label_names import normal
 from core.readers import Refused, excerpt, read_table
 from core.records import AnnotationTask
 from core.tables import as_string
@@ -57,10 +58,8 @@ def read(path: Path, annotator: str) -> Iterator[Judgement | Refused]:
 
 
 def _judgement(row: int, values: dict[str, Any], annotator: str) -> Judgement:
-    key, label, who = (
-        as_string(values.get(c)).strip() for c in ("prediction_id", "label", "annotator")
-    )
-    return Judgement(row, key, who or annotator, label)
+    key, who = (as_string(values.get(c)).strip() for c in ("prediction_id", "annotator"))
+    return Judgement(row, key, who or annotator, normal(values.get("label")))
 
 
 def _cells(task: AnnotationTask) -> list[str]:

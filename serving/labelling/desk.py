@@ -121,10 +121,9 @@ class Desk:
         LabelError where the store does not take it.
         """
         store = self._store.at(now)
-        label = None if body.label is None else " ".join(body.label.split())
-        if label is not None:
-            self._check(label, body.new, store.labels)
-            label = store.labels.last(label)
+        if body.label is not None:
+            self._check(body.label, body.new, store.labels)
+        label = None if body.label is None else store.labels.last(body.label)
         vote = Vote(body.prediction_id, annotator, label, now, body.note.strip())
         return store.vote(vote, self._settings.annotators)
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from core.params import Section
 from core.records import TaskState
 from serving.messages import shown
-from serving.messages.own import Short, storable
+from serving.messages.own import Label, Short, storable
 
 ID = "019b8b74-1800-75ca-ba2e-f08341255975"
 A_CHOICE: dict[str, Any] = {"label": "card_arrival", "score": 0.62}
@@ -33,9 +33,7 @@ class VoteBody(Section):
 
     prediction_id: Short
     annotator: str = Field("", description="who says so; with API keys it is the key's name")
-    label: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)] | None = Field(
-        description="null skips the task"
-    )
+    label: Label | None = Field(description="null skips the task")
     note: Annotated[str, Field(max_length=1000), AfterValidator(storable)] = ""
     new: bool = Field(False, description="the label is meant, although nobody has used it yet")
 

@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from core.label_names import normal
 from core.params import Section
 from core.records import Prediction
 from serving.messages import shown
@@ -30,6 +31,18 @@ def storable(text: str) -> str:
 
 
 Short = Annotated[str, Field(max_length=200), AfterValidator(storable)]
+
+
+def _named(text: str) -> str:
+    """A label in its normal form."""
+    if not (name := normal(text)):
+        raise ValueError("a label that can be seen")
+    return name
+
+
+Label = Annotated[
+    str, Field(min_length=1, max_length=200), AfterValidator(storable), AfterValidator(_named)
+]
 
 
 class Asker(Section):
@@ -91,9 +104,7 @@ class FeedbackBody(Section):
 
     prediction_id: Short
     kind: Literal["label", "correction", "thumbs"]
-    value: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)] = Field(
-        description="the right label, or up | down for thumbs"
-    )
+    value: Label = Field(description="the right label, or up | down for thumbs")
     source: Short = Field("", description="who says so")
     feedback_id: Short = Field("", description="made from the content when left out")
 

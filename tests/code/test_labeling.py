@@ -166,7 +166,7 @@ def test_a_file_without_the_columns_is_one_error(store: Store, tmp_path: Path) -
         import_annotations(path, store, OPEN, NOW, "ann")
 
 
-@pytest.mark.parametrize("labels", [[], ["a", "a"], ["a", " b"], [""]])
+@pytest.mark.parametrize("labels", [[], ["a", "a"], ["a", " a"], [""], [" "]])
 def test_a_closed_set_is_different_labels(labels: list[str]) -> None:
     with pytest.raises(ValidationError, match="a list of different labels"):
         Labeling(labels=labels)
