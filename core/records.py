@@ -24,7 +24,9 @@ Severity = Literal["info", "warning", "critical"]
 Stage = Literal["shadow", "canary", "ab_test", "promoted", "rolled_back"]
 TaskState = Literal["open", "leased", "waiting", "disputed", "done", "skipped"]
 ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
-TOPIC = "topic"  # policy of tasks drawn from a group of rows: their chance is none over all traffic
+TOPIC = "topic"  # policy of tasks drawn from a group of rows
+VERIFY = "verify"  # policy of tasks that check what a user said
+BY_HAND = (TOPIC, VERIFY)  # tasks whose chance is none over all traffic
 LIVE: tuple[Stage, ...] = ("shadow", "canary", "ab_test")
 
 
@@ -72,7 +74,8 @@ class Feedback:
     timestamp: datetime
     kind: Literal["label", "correction", "thumbs"]
     value: str
-    source: str = ""
+    source: str = ""  # who says so, as the caller tells it
+    caller: str = ""  # the API key, else the hashed address, as the server saw it; "" where none did
 
 
 @dataclass(frozen=True)

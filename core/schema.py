@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-VERSION = 4
+VERSION = 5
 metadata = MetaData()
 
 
@@ -108,7 +108,8 @@ feedback = Table(
     Column("timestamp", Utc, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("value", Text, nullable=False),
-    Column("source", Text, nullable=False),
+    Column("source", Text, nullable=False),  # who says so, as the caller tells it
+    Column("caller", Text, nullable=False, server_default=""),  # new in 5: as the server saw it
     Index("feedback_by_time", "timestamp"),  # new in 4
 )
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.label_set import LabelSet
 from core.records import Dispute
 from core.store import Store
 from everloop.table import table
+
+if TYPE_CHECKING:
+    from flows.words import Ruling
 
 WIDTH = 72  # characters of a text
 SHOWN = 20  # disputes
@@ -26,6 +30,7 @@ def picture(store: Store, now: datetime) -> dict[str, Any]:
     return {
         "queue": dict(store.queue_state(now)),
         "reviews": store.reviewed(),
+        "users": _users(store),
         "annotators": [
             {"annotator": a, "labels": labels[a], "skipped": skips[a]}
             for a in sorted({*labels, *skips})
@@ -51,6 +56,8 @@ def text(found: dict[str, Any]) -> str:
     """The picture for a terminal."""
     queue = ", ".join(f"{n} {state}" for state, n in found["queue"].items() if n)
     blocks = [queue or "no task yet; they are picked with every turn: everloop loop"]
+    if found["users"]:
+        blocks.append(_words(found["users"]))
     if found["annotators"]:
         rows = [(a["annotator"], a["labels"], a["skipped"]) for a in found["annotators"]]
         blocks.append(table(["annotator", "labels", "skipped"], rows))
@@ -58,6 +65,61 @@ def text(found: dict[str, Any]) -> str:
         blocks.append(_agreement(found["agreement"]))
     if found["disputes"]:
         blocks.append(_disputes(found))
+    return "\n\n".join(blocks)
+
+
+def _users(store: Store) -> dict[str, Any]:
+    """What became of users' words at the last look; {} where there were none."""
+    last = store.decisions("labeling", newest=1)
+    if not last:
+        return {}
+    return {
+        "at": last[0].timestamp.isoformat(),
+        "verdict": last[0].verdict,
+        "reason": last[0].reason,
+        **last[0].evidence,
+        "waiting_for_people": store.words_asked(),
+    }
+
+
+def _words(users: dict[str, Any]) -> str:
+    asked = users["waiting_for_people"]
+    lines = [f"{users['reason']} (looked at {users['at'][:16].replace('T', ' ')})"]
+    if asked:
+        lines.append(f"{asked} of users' labels wait for a person: everloop label export tasks.csv")
+    return "\n".join([*lines, "each of them: everloop label feedback"])
+
+
+def words_json(rulings: Sequence[Ruling]) -> list[dict[str, Any]]:
+    return [
+        {
+            "prediction_id": r.word.prediction_id,
+            "timestamp": r.word.timestamp.isoformat(),
+            "source": r.word.source,
+            "kind": r.word.kind,
+            "label": r.word.label,
+            "answer": r.word.answer,
+            "fate": r.fate,
+        }
+        for r in rulings
+    ]
+
+
+def words_text(rulings: Sequence[Ruling], limit: int) -> str:
+    """By what becomes of them, then in order of time."""
+    from pipelines.labeling.words import WHY
+
+    if not rulings:
+        return "no label of a user waits; what people were asked about is in: everloop label status"
+    blocks = []
+    for fate, why in WHY.items():
+        mine = [r.word for r in rulings if r.fate == fate]
+        lines = [
+            f"  {w.prediction_id}  '{w.label}' of {w.source or 'nobody named'}, not '{w.answer}'"
+            for w in mine[:limit]
+        ]
+        more = [f"  and {len(mine) - limit} more"] if len(mine) > limit else []
+        blocks += ["\n".join([f"{len(mine)} {why}", *lines, *more])] if mine else []
     return "\n\n".join(blocks)
 
 

@@ -17,6 +17,7 @@ from core.records import Review, uuid7
 from core.tables import EPOCH
 from flows.home import Home
 from flows.label_set import declared, given
+from flows.words import Ruling, check, hear, judge
 from pipelines.datasets.partitions import read
 from pipelines.datasets.reservoir import embeddings, from_claim
 from pipelines.labeling import argilla, label_studio, tables
@@ -131,7 +132,8 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     reservoir has. The same rows again whenever it is asked."""
     trusted, store = home.strategy.labeling.trusted, home.store.at(as_of)
     labels = known_labels(home, store.labels)
-    rows = from_claim(store.claim(partition, as_of, trusted, labels))
+    heard = home.store.once(f"words/{partition}", lambda: hear(home, as_of, labels, partition))
+    rows = from_claim(store.claim(partition, as_of, trusted, labels, set(heard["trains"])))
     corrected = home.store.corrected(partition)
     if not corrected:
         return rows
@@ -140,6 +142,29 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     before["label"] = [corrected[i][0] for i in before["row_id"]]
     before["annotator"] = [corrected[i][1] for i in before["row_id"]]
     return pd.concat([rows, before], ignore_index=True) if len(rows) else before
+
+
+def verify(home: Home, now: datetime) -> None:
+    """Make tasks of users' words, where some are new or still to be asked."""
+    newest, heard = home.store.newest_feedback(now), home.store.get("heard") or {}
+    if newest is None or (heard.get("until") == newest.isoformat() and not heard.get("unasked")):
+        return
+    with home.timed("labeling"):
+        labels = known_labels(home, home.store.at(now).labels)
+        found = home.store.once(f"words/{now.isoformat()}", lambda: hear(home, now, labels))
+        home.store.set("heard", {"until": newest.isoformat(), "unasked": found["unasked"]})
+
+
+def waiting_words(home: Home, now: datetime) -> list[Ruling]:
+    """What would become of each of users' words that no dataset has and no task checks."""
+    return judge(home, now, known_labels(home, home.store.at(now).labels))
+
+
+def ask_about(home: Home, now: datetime, count: int) -> int:
+    """Make tasks of so many words that would not train, in order of time; returns how many that are."""
+    rulings = [r for r in waiting_words(home, now) if r.fate != "trains"]
+    home.store.add_tasks([check(r.word, now) for r in rulings[:count]])
+    return len(rulings[:count])
 
 
 def known_labels(home: Home, labels: LabelSet) -> list[str]:

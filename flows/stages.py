@@ -15,6 +15,7 @@ from core.errors import RolloutError
 from core.records import Annotation, AnnotationTask, Decision, to_json
 from flows.curate import curate
 from flows.home import Home
+from flows.labels import verify
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.situation import situation
@@ -45,6 +46,7 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     done = home.store.once
     done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)
+    verify(home, now)
     home.store.at(now).settle(home.strategy.labeling.annotators)  # fewer votes may be needed by now
     if answer:
         with home.timed("labeling"):

@@ -13,6 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import BusyError, DataError, EverloopError, LateError
+from core.records import hash_user
 from serving.refusals import refusal
 
 BODY_SECONDS = 30.0
@@ -143,6 +144,16 @@ class FeedbackLimit:
         )
         headers = {"retry-after": str(math.ceil(wait))}
         return await refusal(scope["path"], 429, fault, headers)(scope, receive, send)
+
+
+def caller_of(scope: Scope) -> str:
+    """The same as it is stored: an address as a hash of it.
+
+    >>> caller_of({"client": ("127.0.0.1", 9)}), caller_of({"state": {"key": "shop"}})
+    ('address afd0982b7ea7968c', 'key shop')
+    """
+    source = source_of(scope)
+    return source if not source or source.startswith("key ") else f"address {hash_user(source)}"
 
 
 def source_of(scope: Scope) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from ipaddress import ip_network
+
+from pydantic import Field, field_validator
 
 from core.params import Section
 
@@ -32,9 +34,20 @@ class Serving(Section):
         1.0, gt=0, description="how often the server asks the store and the registry who serves"
     )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="size of one call at most")
+    trusted_proxies: list[str] = Field(
+        default_factory=list,
+        description="addresses or networks of proxies whose X-Forwarded-For is believed",
+    )
     feedback_per_minute: int = Field(
         60, ge=1, description="feedback one key, or one address without keys, may give"
     )
     drain_seconds: float = Field(
         20.0, ge=2, description="a server told to stop has ended what it began in this time"
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            ip_network(proxy, strict=False)  # a ValueError says what is wrong with it
+        return proxies

@@ -114,18 +114,26 @@ class Server(uvicorn.Server):
 
 def run(app: FastAPI, door: socket.socket, settings: Serving, level: str) -> None:
     """Serve until told to stop. Leaves the process with exit code 1 when the log was not stored."""
-    half = max(1, round(settings.drain_seconds / 2))  # for the requests; the rest is for the store
-    options: dict[str, Any] = {"access_log": False, "log_config": log_config(level), "ws": "none"}
-    config = uvicorn.Config(
-        app,
-        lifespan="on",
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=half,
-        server_header=False,
-        **options,
-    )
+    config = config_of(app, settings, level)
     ending: Ending = app.state.ending
     server = Server(config, ending, settings.drain_seconds)
     server.run(sockets=[door])
     if not ending.whole or server.lifespan.should_exit:
         os._exit(1)
+
+
+def config_of(app: FastAPI, settings: Serving, level: str) -> uvicorn.Config:
+    """How uvicorn runs the app."""
+    half = max(1, round(settings.drain_seconds / 2))  # for the requests; the rest is for the store
+    options: dict[str, Any] = {"access_log": False, "log_config": log_config(level), "ws": "none"}
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=half,
+        server_header=False,
+        # uvicorn's default believes X-Forwarded-For of any loopback caller, and the environment's word
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        **options,
+    )

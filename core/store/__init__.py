@@ -67,10 +67,11 @@ class Store(
             self._add_columns(schema.signals)
             self._add_columns(schema.tasks)
             self._add_columns(schema.decisions)
-            self._add_columns(schema.feedback)
             self.mark_settled()
             self.count_served()
-        if found in (None, 1, 2, 3):
+        if found in (1, 2, 3, 4):
+            self._add_columns(schema.feedback)
+        if found in (None, 1, 2, 3, 4):
             self.set("schema", schema.VERSION)
         elif found != schema.VERSION:
             raise StoreError(

@@ -11,11 +11,9 @@ from sqlalchemy import (
     Connection,
     Subquery,
     and_,
-    case,
     false,
     func,
     literal,
-    or_,
     select,
     true,
     union_all,
@@ -23,21 +21,20 @@ from sqlalchemy import (
 )
 
 from core import schema
-from core.store.disputes import Disputes
 from core.store.labels import same
+from core.store.words import Words
 
 WEAK = "feedback"  # policy and annotator of labels that came of feedback
-_A, _P, _K, _H, _W, _F = (
+_A, _P, _K, _H, _W = (
     schema.annotations,
     schema.predictions,
     schema.tasks,
     schema.relabelled,
     schema.weak_labels,
-    schema.feedback,
 )
 
 
-class Claims(Disputes):
+class Claims(Words):
     """Labels on their way into datasets: each goes into one partition, and one that was corrected goes
     into another one again."""
 
@@ -66,20 +63,23 @@ class Claims(Disputes):
         as_of: datetime,
         trust: Mapping[str, float] | None = None,
         labels: Collection[str] = (),
+        only: Collection[str] | None = None,
     ) -> pd.DataFrame:
         """Give every unclaimed annotation up to `as_of` to a reservoir partition, and return the
         partition's rows: prediction_id, timestamp, text, label, embedding (float16 bytes), encoder,
         segments, user_key, policy, round, propensity, audit, annotator, trust.
 
         `trust`: the kinds of feedback that are labels too, where nobody was asked, with their trust in
-        0..1; those of `labels` only. Claiming again is harmless: a label that was corrected in between
-        is in this partition as it was. An annotation's label is as it was said, whatever it is called.
+        0..1; those of `labels` only, and of the predictions in `only` where that is given. Claiming
+        again is harmless: a label that was corrected in between is in this partition as it was. An
+        annotation's label is as it was said, whatever it is called.
         """
         there = [select(t).where(same(t, _A), t.c.partition == partition).exists() for t in (_H, _W)]
         unclaimed = [_A.c.partition.is_(None), _A.c.timestamp <= as_of, *(~t for t in there)]
         with self._write() as db:
             db.execute(update(_A).where(*unclaimed).values(partition=partition))
-            self._trust(db, partition, as_of, trust or {}, labels)
+            best = self._best(db, as_of, trust or {}, labels)
+            self._take(db, partition, [w for i, w in best.items() if only is None or i in only])
         took = _took(partition)
         asked = and_(same(took, _K), ~took.c.weak)
         query = (
@@ -115,32 +115,10 @@ class Claims(Disputes):
             found = db.execute(query.where(~select(_P).where(same(_P, took)).exists()))
             return {str(r[0]): (str(r[1]), str(r[2])) for r in found}
 
-    def _trust(
-        self,
-        db: Connection,
-        partition: str,
-        as_of: datetime,
-        trust: Mapping[str, float],
-        labels: Collection[str],
-    ) -> None:
-        """Take the feedback that is trusted: of each prediction the most trusted, then the latest."""
-        if not trust:
-            return
-        said = case((_F.c.kind == "thumbs", _P.c.label), else_=_F.c.value).label("label")
-        unknown = [~select(t).where(same(t, _F)).exists() for t in (_A, _K, _W)]
-        query = (
-            select(_F.c.prediction_id, said, _F.c.kind)
-            .join(_P, same(_F, _P))
-            .where(_F.c.timestamp <= as_of, _F.c.kind.in_(list(trust)), *unknown)
-            .where(or_(_F.c.kind != "thumbs", _F.c.value == "up"))
-            .order_by(_F.c.timestamp, _F.c.feedback_id)
-        )
-        best: dict[str, dict[str, Any]] = {}
-        for key, label, kind in db.execute(query):
-            label = self.labels.last(label)
-            if label in labels and trust[kind] >= best.get(key, {"trust": 0.0})["trust"]:
-                best[key] = {"prediction_id": key, "label": label, "kind": kind, "trust": trust[kind]}
-        self._insert(db, _W, [{**row, "partition": partition} for row in best.values()])
+    def _take(self, db: Connection, partition: str, words: Sequence[Mapping[str, Any]]) -> None:
+        """Users' words become labels of a partition."""
+        names = ("prediction_id", "label", "kind", "trust")
+        self._insert(db, _W, [{**{n: w[n] for n in names}, "partition": partition} for w in words])
 
 
 def _took(partition: str) -> Subquery:

@@ -12,7 +12,7 @@ import pandas as pd
 from sqlalchemy import ColumnElement, Text, case, cast, type_coerce
 
 from core import schema
-from core.records import TOPIC, Array, Window
+from core.records import BY_HAND, Array, Window
 
 IDS = ("prediction_id", "request_id")
 ARRAYS = ("embedding", "probabilities")
@@ -29,7 +29,7 @@ def columns(label: ColumnElement[Any], truth: ColumnElement[Any]) -> list[Column
         type_coerce(p.c.timestamp, Text).label("timestamp"),
         cast(p.c.segments, Text).label("segments"),
         p.c.propensity.label("kept"),
-        case((k.c.policy != TOPIC, k.c.propensity)).label("picked"),
+        case((k.c.policy.not_in(BY_HAND), k.c.propensity)).label("picked"),
         k.c.audit,
         truth.label("truth"),
         *(p.c[name] for name in ARRAYS),

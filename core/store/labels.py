@@ -12,7 +12,7 @@ from sqlalchemy import Connection, FromClause, func, select, update
 from core import schema
 from core.database import parts
 from core.errors import LabelError
-from core.records import TOPIC, Annotation, AnnotationTask
+from core.records import BY_HAND, Annotation, AnnotationTask
 from core.store.naming import Naming
 
 
@@ -57,7 +57,7 @@ class Labels(Naming):
             .add_columns((self._held(a.c.label) == self._called(p.c.label)).label("right"))
             .select_from(k.join(p, same(k, p)).outerjoin(a, same(a, k)))
             .where(k.c.timestamp > after, k.c.timestamp <= until, p.c.model_version == model_version)
-            .where(k.c.policy != TOPIC)
+            .where(k.c.policy.not_in(BY_HAND))
             .order_by(k.c.timestamp, k.c.prediction_id)
         )
         with self._read() as db:

@@ -116,6 +116,36 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None, as_json: 
 
 
 @app.command()
+def feedback(
+    workspace: WorkspaceOption = Path(),
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 20,
+    ask: Annotated[int, typer.Option(min=0, help="Make tasks of so many that wait.")] = 0,
+    now: NowOption = None,
+    as_json: Json = False,
+) -> None:
+    """What users say of answers, and why it trains, is asked of a person, or waits.
+
+    Nothing is dropped: what waits is judged again with every retrain, by what people labelled since.
+    With --ask the first ones that wait become tasks at once, whatever the reason.
+
+    Example: everloop label feedback -w shop --ask 5
+    """
+    from everloop.labels import words_json, words_text
+    from flows.home import open_home
+    from flows.labels import ask_about, waiting_words
+
+    home, when = open_home(workspace), at(now)
+    asked = ask_about(home, when, ask) if ask else 0
+    rulings = waiting_words(home, when)
+    if as_json:
+        typer.echo(json.dumps({"asked": asked, "words": words_json(rulings)}, indent=2))
+        return
+    if ask:
+        typer.echo(f"{_count(asked, 'new task')}: everloop label export tasks.csv")
+    typer.echo(words_text(rulings, limit))
+
+
+@app.command()
 def adjudicate(
     prediction: Annotated[str, typer.Argument(help="The prediction id, as `label status` shows it.")],
     label: Annotated[str, typer.Argument(help="The label that holds.")],

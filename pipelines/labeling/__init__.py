@@ -18,6 +18,19 @@ class Trust(Section):
     thumbs: float = Field(0.3, ge=0, le=1, description="thumbs up: the answer was its own label")
 
 
+class Users(Section):
+    """How far users' words may go without a person. An API key is a source, else an address is."""
+
+    per_source: int = Field(10, ge=0, description="labels of one source and day that may train unasked")
+    per_day: int = Field(50, ge=0, description="labels of one day that may train unasked")
+    share: float = Field(
+        0.2, ge=0, lt=1, description="of a label's training rows, the share that users may give unasked"
+    )
+    asked_per_day: int = Field(
+        10, ge=0, description="words a day that become tasks, beside those that curation picks"
+    )
+
+
 class Labeling(Section):
     """Which labels there are, and who says so."""
 
@@ -38,6 +51,7 @@ class Labeling(Section):
     trust_at_least: float = Field(
         0.8, ge=0, le=1, description="feedback that is trusted less never trains; 1 takes only `label`"
     )
+    users: Users = Field(default_factory=Users, description="how far users' words go without a person")
 
     @field_validator("labels", mode="before")
     @classmethod

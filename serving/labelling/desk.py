@@ -42,6 +42,7 @@ WHY = {
     "disagreement": "two models disagree",
     "novelty": "unlike what is labelled so far",
     "feedback": "a user was unhappy with the answer",
+    "verify": "a user says another label than the model",
     "topic": "part of a group that may be a new topic",
     "random": "drawn at random",
 }

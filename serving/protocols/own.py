@@ -23,6 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from core.errors import EverloopError
 from core.records import Feedback, Request, hash_user
 from core.store import Store
+from serving.limits import caller_of
 from serving.messages import Fault
 from serving.messages.own import (
     Alive,
@@ -61,7 +62,8 @@ def routes(door: Door, store: Store) -> APIRouter:
     @router.post("/v1/feedback", **_FEEDBACK)
     async def feedback(call: Call) -> Response:
         """Say what was right. Sending the same feedback again changes nothing."""
-        item = _feedback(read(FEEDBACK, await json_body(call)), door.clock())
+        body, now = read(FEEDBACK, await json_body(call)), door.clock()
+        item = _feedback(body, now, caller_of(call.scope))
         if not await run_in_threadpool(door.knows, item.prediction_id):
             raise NotFoundError(
                 "no such prediction",
@@ -129,11 +131,17 @@ def _request(question: Question, now: datetime, door: Door) -> Request:
     )
 
 
-def _feedback(body: FeedbackBody, now: datetime) -> Feedback:
+def _feedback(body: FeedbackBody, now: datetime, caller: str) -> Feedback:
     content = "\x1f".join((body.prediction_id, body.kind, body.value, body.source))
     made = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     return Feedback(
-        body.feedback_id or made, body.prediction_id, now, body.kind, body.value, body.source
+        feedback_id=body.feedback_id or made,
+        prediction_id=body.prediction_id,
+        timestamp=now,
+        kind=body.kind,
+        value=body.value,
+        source=body.source,
+        caller=caller,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from core.records import hash_user
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
@@ -16,6 +17,7 @@ from serving.limits import BodyLimit, FeedbackLimit, Rate, source_of
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
+from serving.shutdown import config_of
 from tests.code.fake_models import NOW
 
 KB = 1024
@@ -145,3 +147,46 @@ def test_each_source_has_its_own_share() -> None:
 def test_a_source_without_an_address_is_one_too() -> None:
     assert source_of({"client": None}) == ""
     assert source_of({"client": ("testclient", 1)}) == "testclient"
+
+
+def caller_behind(forwarded: str, proxies: list[str], client: str = "127.0.0.1") -> str:
+    """Whom the server takes for the caller of a call from `client` that names another in a header."""
+    seen: list[str] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        seen.append(source_of(scope))
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = config_of(app, Serving(trusted_proxies=proxies), "error")  # type: ignore[arg-type]
+    config.load()
+    header = [(b"x-forwarded-for", forwarded.encode())]
+    call(config.loaded_app, [], headers=header, client=(client, 9), scheme="http")
+    return seen[0]
+
+
+def test_no_caller_chooses_its_own_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # uvicorn's own way to believe everybody
+    assert {caller_behind(f"10.0.0.{i}", []) for i in range(3)} == {"127.0.0.1"}
+    assert caller_behind("10.0.0.1", ["192.168.0.0/16"]) == "127.0.0.1"
+
+
+def test_a_proxy_that_is_trusted_says_who_calls() -> None:
+    assert caller_behind("10.0.0.1", ["127.0.0.1"]) == "10.0.0.1"
+    assert caller_behind("6.6.6.6, 10.0.0.1", ["127.0.0.1"]) == "10.0.0.1"  # the first one is a claim
+    assert caller_behind("10.0.0.1", ["172.16.0.0/12"], client="172.17.0.2") == "10.0.0.1"
+
+
+def test_feedback_is_stored_with_the_caller_that_the_server_saw(
+    client: TestClient, store: Store
+) -> None:
+    said = client.post("/v1/predict", json={"text": "my card?"}).json()["predictions"][0]
+    body = {"prediction_id": said["prediction_id"], "kind": "label", "value": "a", "source": "ann"}
+    assert client.post("/v1/feedback", json=body).status_code == 200
+    (found,) = store.feedback(NOW, NOW.replace(year=2027))
+    assert (found.source, found.caller) == ("ann", f"address {hash_user('testclient')}")
+
+
+def test_a_proxy_that_is_no_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not appear to be an IPv4 or IPv6 network"):
+        Serving(trusted_proxies=["proxy.test"])

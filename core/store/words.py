@@ -1,0 +1,163 @@
+"""Users' words: labels that came as feedback, where nobody was asked, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
+
+from core import schema
+from core.database import parts
+from core.records import VERIFY, Array, utc
+from core.store.disputes import Disputes
+from core.store.labels import same
+
+_A, _P, _K, _W, _F = (
+    schema.annotations,
+    schema.predictions,
+    schema.tasks,
+    schema.weak_labels,
+    schema.feedback,
+)
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a user says that the label of an answer is."""
+
+    prediction_id: str
+    label: str  # as it is called
+    kind: str
+    source: str  # the caller as the server saw it; where none did, who is named
+    timestamp: datetime
+    answer: str  # what the model said
+    encoder: str
+    embedding: Array  # (dim,) float16; (0,) where there is none
+
+
+@dataclass(frozen=True)
+class Record:
+    """What people found of one source's words, of those that they were asked about."""
+
+    right: int
+    wrong: int
+
+
+class Words(Disputes):
+    """What users say, before a dataset takes it."""
+
+    def words(self, as_of: datetime, trust: Mapping[str, float], labels: Collection[str]) -> list[Word]:
+        """The labels that feedback gives to answers which nobody was asked about and no dataset has, in
+        order of time: of each answer the most trusted one, then the latest."""
+        columns = (_P.c.label, _P.c.encoder, _P.c.embedding)
+        with self._read() as db:
+            best = self._best(db, as_of, trust, labels)
+            answers = {
+                r.prediction_id: r
+                for part in parts(best)
+                for r in db.execute(
+                    select(_P.c.prediction_id, *columns).where(_P.c.prediction_id.in_(part))
+                )
+            }
+        found = [
+            Word(
+                key,
+                row["label"],
+                row["kind"],
+                row["source"],
+                row["timestamp"],
+                self.labels.last(answers[key].label),
+                answers[key].encoder,
+                np.frombuffer(answers[key].embedding or b"", np.float16),
+            )
+            for key, row in best.items()
+        ]
+        return sorted(found, key=lambda w: (w.timestamp, w.prediction_id))
+
+    def newest_feedback(self, until: datetime) -> datetime | None:
+        """When something was said last, up to a time."""
+        query = select(_F.c.timestamp).where(_F.c.timestamp <= until)
+        with self._read() as db:
+            found = db.execute(query.order_by(_F.c.timestamp.desc()).limit(1)).scalar_one_or_none()
+        return found if found is None else utc(found)
+
+    def words_taken(self) -> dict[tuple[str, str], int]:
+        """How many words datasets have taken: (source, day as YYYY-MM-DD) -> words."""
+        query = select(_F.c.prediction_id, source().label("source"), _F.c.timestamp)
+        query = query.join(_W, and_(same(_F, _W), _F.c.kind == _W.c.kind))
+        taken: dict[str, tuple[str, str]] = {}
+        with self._read() as db:
+            for key, who, when in db.execute(query.order_by(_F.c.timestamp, _F.c.feedback_id)):
+                taken[key] = (who, f"{when:%Y-%m-%d}")
+        counts: dict[tuple[str, str], int] = {}
+        for pair in taken.values():
+            counts[pair] = counts.get(pair, 0) + 1
+        return counts
+
+    def words_checked(self) -> dict[str, Record]:
+        """Of each source: how many of its words people found right and wrong, where it was a word that
+        they were asked about."""
+        held, said = self._held(_A.c.label), self._called(_F.c.value)
+        query = (
+            select(source().label("source"), (held == said).label("right"), func.count())
+            .select_from(_F.join(_K, same(_F, _K)).join(_A, same(_F, _A)))
+            .where(_K.c.policy == VERIFY, _F.c.kind != "thumbs", held.is_not(None))
+            .group_by("source", "right")
+        )
+        found: dict[str, Record] = {}
+        with self._read() as db:
+            for who, right, n in db.execute(query):
+                known = found.get(who, Record(0, 0))
+                new = (known.right + n, known.wrong) if right else (known.right, known.wrong + n)
+                found[who] = Record(*new)
+        return found
+
+    def asked_since(self, start: datetime) -> int:
+        """Tasks made after a time to check what users said."""
+        query = select(func.count()).select_from(_K)
+        query = query.where(_K.c.policy == VERIFY, _K.c.timestamp > start)
+        with self._read() as db:
+            return int(db.execute(query).scalar_one())
+
+    def words_asked(self) -> int:
+        """How many words wait for a person's answer."""
+        answered = select(_A).where(same(_A, _K)).exists()
+        query = select(func.count()).select_from(_K).where(_K.c.policy == VERIFY, ~answered)
+        with self._read() as db:
+            return int(db.execute(query).scalar_one())
+
+    def _best(
+        self,
+        db: Connection,
+        as_of: datetime,
+        trust: Mapping[str, float],
+        labels: Collection[str],
+    ) -> dict[str, dict[str, Any]]:
+        """By prediction: its label, kind, source, timestamp and trust."""
+        if not trust:
+            return {}
+        said = case((_F.c.kind == "thumbs", _P.c.label), else_=_F.c.value).label("label")
+        unknown = [~select(t).where(same(t, _F)).exists() for t in (_A, _K, _W)]
+        query = (
+            select(_F.c.prediction_id, said, _F.c.kind, source().label("source"), _F.c.timestamp)
+            .join(_P, same(_F, _P))
+            .where(_F.c.timestamp <= as_of, _F.c.kind.in_(list(trust)), *unknown)
+            .where(or_(_F.c.kind != "thumbs", _F.c.value == "up"))
+            .order_by(_F.c.timestamp, _F.c.feedback_id)
+        )
+        best: dict[str, dict[str, Any]] = {}
+        for row in db.execute(query).mappings():
+            found = {**row, "label": self.labels.last(row["label"]), "trust": trust[row["kind"]]}
+            known = best.get(row["prediction_id"], {"trust": 0.0})
+            if found["label"] in labels and found["trust"] >= known["trust"]:
+                best[row["prediction_id"]] = found
+        return best
+
+
+def source() -> ColumnElement[str]:
+    """Who gave a piece of feedback: the caller that the server saw, else who is named in it."""
+    return case((_F.c.caller != "", _F.c.caller), else_=_F.c.source)

@@ -1,0 +1,124 @@
+"""What users said of answers: judged with every turn and retrain, by what people labelled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.records import VERIFY, AnnotationTask, Decision
+from core.store.claims import WEAK
+from core.store.words import Word
+from flows.home import Home
+from pipelines.datasets.contents import TRAIN, rows_here
+from pipelines.datasets.layout import MANIFEST
+from pipelines.labeling.words import WHY, Fate, Known, fates
+
+STAGE = "labeling"
+DAY = timedelta(days=1)
+FEWEST_LABELS = 2  # a head that knows one label bears everything out
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A word and what becomes of it."""
+
+    word: Word
+    fate: Fate
+
+
+def hear(home: Home, now: datetime, labels: Sequence[str], partition: str = "") -> dict[str, Any]:
+    """Judge what users said and no dataset has, make tasks of what people are asked, and record it.
+    Returns the predictions whose words train, as `trains`, and how many words are still to be asked, as
+    `unasked`. `partition`: of the dataset that takes them, "" when none is made now."""
+    rulings = judge(home, now, labels)
+    if not rulings:
+        return {"trains": [], "unasked": 0}
+    asked = [r.word for r in rulings if r.fate == "asked"]
+    home.store.add_tasks([check(w, now) for w in asked])
+    home.record(_decision(rulings, now, partition))
+    trains = [r.word.prediction_id for r in rulings if r.fate == "trains"]
+    return {"trains": trains, "unasked": sum(r.fate == "unlikely" for r in rulings)}
+
+
+def check(word: Word, now: datetime) -> AnnotationTask:
+    """The task that asks a person."""
+    return AnnotationTask(word.prediction_id, now, f"{now:%Y-%m-%dT%H:%M}", VERIFY, 1.0, False)
+
+
+def judge(home: Home, now: datetime, labels: Sequence[str]) -> list[Ruling]:
+    """What becomes of each word that no dataset has, if it were decided now; writes nothing."""
+    settings, store = home.strategy.labeling, home.store.at(now)
+    words = store.words(now, settings.trusted, labels)
+    if not words:
+        return []
+    room = settings.users.asked_per_day - store.asked_since(now - DAY)
+    encoder = Counter(w.encoder for w in words).most_common(1)[0][0]
+    found = fates(words, known(home, now, encoder), settings.users, room)
+    return [Ruling(w, fate) for w, fate in zip(words, found, strict=True)]
+
+
+def known(home: Home, now: datetime, encoder: str) -> Known:
+    """What is known beside words whose embeddings are of an encoder."""
+    from core.models.head import fit_head
+
+    store = home.store.at(now)
+    rows = _trained(home)
+    rows["label"] = rows["label"].map(store.labels.now)
+    rows = rows[rows["label"].notna()]
+    users = rows["annotator"] == WEAK
+    fresh = [(label, found) for label, name, found in store.untrained() if name == encoder]
+    mine = rows[~users & (rows["encoder"] == encoder)]
+    labels = [*mine["label"], *(label for label, _ in fresh)]
+    vectors = [np.frombuffer(e, np.float16) for e in (*mine["embedding"], *(e for _, e in fresh))]
+    able = len(set(labels)) >= FEWEST_LABELS
+    return Known(
+        fit_head(np.stack(vectors), labels) if able else None,
+        encoder,
+        Counter([*rows.loc[~users, "label"], *(label for label, _ in fresh)]),
+        Counter(rows.loc[users, "label"]),
+        store.words_taken(),
+        store.words_checked(),
+    )
+
+
+def _trained(home: Home) -> pd.DataFrame:
+    """The rows that the newest dataset trains on."""
+    columns = ["label", "encoder", "embedding", "annotator"]
+    if not (home.workspace.dataset / MANIFEST).is_file():
+        return pd.DataFrame({c: [] for c in columns}, dtype=object)
+    return rows_here(home.workspace, TRAIN, columns)
+
+
+def _decision(rulings: Sequence[Ruling], now: datetime, partition: str) -> Decision:
+    counts = Counter(r.fate for r in rulings)
+    waiting = len(rulings) - counts["trains"] - counts["asked"]
+    train = f"{counts['trains']} {'train' if partition else 'can train'}"
+    reasons = [f"{counts[fate]} {why}" for fate, why in WHY.items() if counts[fate]]
+    return Decision(
+        key=f"{STAGE}/words/{partition or now.isoformat()}",
+        stage=STAGE,
+        timestamp=now,
+        verdict=f"{train}, {counts['asked']} asked, {waiting} wait",
+        reason=f"users' labels of {len(rulings)} answers: {', '.join(reasons)}",
+        evidence={
+            "partition": partition,
+            "words": len(rulings),
+            "by_fate": dict(counts),
+            "by_source": _by_source(rulings),
+        },
+    )
+
+
+def _by_source(rulings: Sequence[Ruling]) -> dict[str, dict[str, int]]:
+    """The sources that said most, each with its words by what became of them."""
+    said = Counter(r.word.source for r in rulings)
+    return {
+        source: dict(Counter(r.fate for r in rulings if r.word.source == source))
+        for source, _ in said.most_common(10)
+    }

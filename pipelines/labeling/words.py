@@ -1,0 +1,124 @@
+"""Whose words train: users' labels are taken, asked of a person first, or wait.
+
+Anybody who may give feedback may lie. What lies can do is bounded here, whoever tells them:
+
+1. A word trains unasked only where people's own labels bear it out: a head that learnt from them alone
+   must find the label at least ODDS as likely as its best. Any other word is asked of a person.
+2. One source gives so many labels a day at most, and all sources together so many.
+3. Of a label's training rows only a share may rest on users' words. Rows weigh the same in total for
+   every label (see `fit_head`), so this bounds what k sources can move, whatever k is: against poison
+   the share matters, not the count (Steinhardt, Koh and Liang, Certified Defenses for Data Poisoning
+   Attacks, NeurIPS 2017; Levine and Feizi, Deep Partition Aggregation, ICLR 2021).
+4. A source that people found wrong more often than right is believed no more.
+
+Nothing is dropped: what waits is judged again with every retrain, by what people labelled since.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.models.head import Head
+from core.records import Array
+from core.store.words import Record, Word
+from pipelines.labeling import Users
+
+ODDS = 0.25  # at 1 : 4, somebody right in 4 of 5 cases (labeling.trust.correction) tips the scales
+FEWEST_WRONG = 2  # words of a source that people found wrong, before they count against it
+
+Fate = Literal["trains", "asked", "unlikely", "source", "day", "share", "distrusted"]
+WHY: dict[Fate, str] = {
+    "trains": "train",
+    "asked": "are asked of a person",
+    "unlikely": "will be asked: people's labels do not bear them out",
+    "source": "are beyond what one source may say in a day",
+    "day": "are beyond what all users may say in a day",
+    "share": "are beyond the share of their label's rows that may rest on users' words",
+    "distrusted": "come from a source that people found wrong more often than right",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known beside the words."""
+
+    head: Head | None  # that learnt from people's labels alone; None while there are too few
+    encoder: str  # of its embeddings
+    people: Mapping[str, int]  # training rows of each label that people labelled
+    users: Mapping[str, int]  # and those that rest on users' words
+    taken: Mapping[tuple[str, str], int]  # words that datasets took, by source and day
+    checked: Mapping[str, Record]  # what people found of each source
+
+
+def fates(words: Sequence[Word], known: Known, settings: Users, room: int) -> list[Fate]:
+    """What becomes of each word; `words` are in order of time, `room` is how many may be asked now."""
+    likely = borne_out(words, known)
+    by_source, users = Counter(known.taken), Counter(known.users)
+    by_day: Counter[str] = Counter()
+    for (_, day), n in known.taken.items():
+        by_day[day] += n
+    found: list[Fate] = []
+    for word, borne in zip(words, likely, strict=True):
+        day = f"{word.timestamp:%Y-%m-%d}"
+        if distrusted(known.checked.get(word.source)):
+            found.append("distrusted")
+        elif not borne:
+            found.append("unlikely")
+        elif by_source[word.source, day] >= settings.per_source:
+            found.append("source")
+        elif by_day[day] >= settings.per_day:
+            found.append("day")
+        elif not _has_room(users[word.label], known.people.get(word.label, 0), settings.share):
+            found.append("share")
+        else:
+            found.append("trains")
+            by_source[word.source, day] += 1
+            by_day[day] += 1
+            users[word.label] += 1
+    for i in _fairly(words, [i for i, fate in enumerate(found) if fate == "unlikely"])[: max(0, room)]:
+        found[i] = "asked"
+    return found
+
+
+def borne_out(words: Sequence[Word], known: Known) -> Array:
+    """(n,) whether the head finds each word's label likely enough to train unasked."""
+    found = np.zeros(len(words), bool)
+    if known.head is None:
+        return found
+    place = {label: i for i, label in enumerate(known.head.labels)}
+    width = known.head.weight.shape[1]
+    judged = [
+        i
+        for i, w in enumerate(words)
+        if w.encoder == known.encoder and w.label in place and w.embedding.shape == (width,)
+    ]
+    if judged:
+        shares = known.head.probabilities(np.stack([words[i].embedding for i in judged]))
+        said = shares[np.arange(len(judged)), [place[words[i].label] for i in judged]]
+        found[judged] = said >= ODDS * shares.max(axis=1)
+    return found
+
+
+def distrusted(record: Record | None) -> bool:
+    return record is not None and record.wrong >= FEWEST_WRONG and record.wrong > record.right
+
+
+def _has_room(users: int, people: int, share: float) -> bool:
+    """Whether one more row that rests on users' words keeps their share of a label's rows."""
+    return users + 1 <= share * (users + 1 + people)
+
+
+def _fairly(words: Sequence[Word], rows: Sequence[int]) -> list[int]:
+    """In turn by source and label, so that many words of one do not keep the others waiting."""
+    seen: Counter[tuple[str, str]] = Counter()
+    turns = []
+    for i in rows:
+        mine, same = ("source", words[i].source), ("label", words[i].label)
+        turns.append((max(seen[mine], seen[same]), i))
+        seen.update((mine, same))
+    return [i for _, i in sorted(turns)]
