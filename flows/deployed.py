@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, serve
 from prefect.context import FlowRunContext
@@ -30,9 +31,11 @@ def monitor(workspace: str = ".", now: datetime | None = None) -> dict[str, floa
 
 
 @flow(name="retrain")
-def retrain(workspace: str = ".", reason: str = "asked for", now: datetime | None = None) -> None:
-    """A dataset version, a candidate, its tests, and the start of its rollout."""
-    stages.retrain(open_home(Path(workspace)), now or datetime.now(UTC), reason)
+def retrain(
+    workspace: str = ".", reason: str = "asked for", now: datetime | None = None
+) -> dict[str, Any]:
+    """A dataset version, a candidate, its tests, and the start of its rollout; or what it waits for."""
+    return stages.retrain(open_home(Path(workspace)), now or datetime.now(UTC), reason)
 
 
 @flow(name="rollout")

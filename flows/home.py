@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from core import params, workspace
 from core.label_set import names_of
-from core.records import Decision
+from core.records import Decision, Rollout
 from core.registry import Registry
 from core.store import Store
 from core.workspace import Workspace
@@ -33,9 +33,9 @@ class Home:
     channels: list[Channel] = field(default_factory=list)  # where alerts go; a replay has none
     seconds: dict[str, float] = field(default_factory=dict)  # spent, by stage
 
-    def record(self, *decisions: Decision) -> None:
-        """Store decisions, then tell whoever listens."""
-        self.store.decide(decisions)
+    def record(self, *decisions: Decision, rollout: Rollout | None = None) -> None:
+        """Store decisions, and how a rollout stands with them; then tell whoever listens."""
+        self.store.decide(decisions, rollout=rollout)
         for decision in decisions:
             self.listen(decision)
 

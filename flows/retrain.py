@@ -12,13 +12,15 @@ from datetime import datetime
 from typing import Any
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
+from flows import undo
 from flows.forget import finish
+from flows.guard import held
 from flows.home import Home
 from flows.label_set import declared
 from flows.labels import claimed
 from flows.model_stages import test_candidate, train_candidate
 from flows.regression import regression_rows, with_collections
-from flows.state import progress_of
+from flows.state import progress_of, waiting
 from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import roll_back
 
@@ -27,23 +29,31 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
     """Dataset version -> candidate -> test report -> rollout, under the plan that is stored first.
 
     One retrain for each `now`; a plan that was left unfinished is finished before another is made.
+    Where none may begin (`flows.guard`), the reason is stored and returned under "waits".
     """
+    undo.finish(home)
     progress = progress_of(home)
     if progress["last"] == now.isoformat() and not progress["plan"]:
         return dict(progress["result"])
     if not progress["plan"] and home.store.get("forgetting"):
         finish(home, now)
         progress = progress_of(home)
+    champion = home.store.champion()
+    if waits := undo.pinned(home) if progress["plan"] else held(home, now):
+        home.record(waiting(now, "wait", waits))
+        return {"waits": waits}
     plan = progress["plan"] or {
         "id": f"v{progress['done'] + 1:04d}",
         "as_of": now.isoformat(),
         "reason": reason,
-        "champion": home.store.champion(),
+        "champion": champion,
     }
     home.store.set("retrains", {**progress, "plan": plan})
     version = _dataset(home, plan)
     candidate = _train(home, version, plan)
     passed = _test(home, version, candidate, plan)
+    if passed and (waits := undo.pinned(home)):  # the plan stays, its rollout begins once unpinned
+        return {"waits": waits}
     if passed:
         _start_rollout(home, candidate, plan)
     result = {"dataset": version.id, "candidate": candidate.version, "passed": passed}
@@ -128,11 +138,16 @@ def _start_rollout(home: Home, candidate: Candidate, plan: dict[str, Any]) -> No
     def start() -> dict[str, Any]:
         now = datetime.fromisoformat(plan["as_of"])
         rollout = home.strategy.rollout.start(candidate.version, plan["champion"], now, plan["id"])
+        begun = [r.rollout_id for r in home.store.rollouts(candidate.version)]
+        if rollout.rollout_id in begun:  # killed after it began; it may have ended since
+            return {"rollout": rollout.rollout_id}
+        if why := undo.barred(home, candidate.version):
+            home.record(Decision(f"rollout/{plan['id']}", "rollout", now, "none", why))
+            return {"rollout": None}
         under_way = home.store.live_rollout()
-        if under_way and under_way.rollout_id != rollout.rollout_id:
+        if under_way:
             ended, decision = roll_back(under_way, now, f"candidate {candidate.version} is newer")
-            home.record(decision)
-            home.store.put_rollout(ended)
+            home.record(decision, rollout=ended)
         home.store.put_rollout(rollout)
         return {"rollout": rollout.rollout_id}
 

@@ -8,32 +8,39 @@ Every function may be killed anywhere and called again with the same `now`: it g
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from core.errors import RolloutError
-from core.records import Annotation, AnnotationTask, Decision, to_json
+from core.records import Annotation, AnnotationTask, Decision, Rollout, to_json
+from flows import undo
 from flows.curate import curate
+from flows.guard import nothing_new, occupied
 from flows.home import Home
 from flows.labels import verify
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.situation import situation
-from flows.state import crown, progress_of
+from flows.state import crown, progress_of, waiting
+from flows.undo import Asked
 from pipelines.rollout import promote, roll_back
+from pipelines.rollout.policy import decision as said
 
 __all__ = [
     "crown",
     "curate",
     "decide",
-    "end_rollout",
     "loop",
     "monitor",
+    "promote_now",
     "retire",
     "retrain",
+    "roll_back_now",
     "roll_out",
 ]
 
+MOVED = "the registry's alias was moved to it"
 Answer = Callable[[list[AnnotationTask], datetime], list[Annotation]]
 
 
@@ -43,6 +50,7 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     `answer` labels open tasks at once, as a replay's oracle does; without it people do, in their time.
     Each step is done once for each `now`: what it saw the first time is what it decided on.
     """
+    undo.finish(home)
     done = home.store.once
     done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)
@@ -80,34 +88,31 @@ def decide(home: Home, now: datetime) -> Decision:
     """Is it time to retrain? Stored whatever the answer."""
     with home.timed("triggers"):
         unfinished = progress_of(home)["plan"]
-        if unfinished:
-            decision = _wait(now, "retrain", f"finishing what was started: {unfinished['reason']}")
-        elif home.store.live_rollout():
-            decision = _wait(now, "wait", "a rollout is under way")
+        if unfinished and not undo.pinned(home):
+            decision = waiting(now, "retrain", f"finishing what was started: {unfinished['reason']}")
+        elif busy := occupied(home):
+            decision = waiting(now, "wait", busy)
         else:
-            known = situation(home, now)
-            decision = home.strategy.triggers.decide(known)
-            if decision.verdict != "wait" and not known.new_labels:
-                decision = _wait(now, "wait", f"no new label to learn from ({decision.reason})")
+            decision = home.strategy.triggers.decide(situation(home, now))
+            if decision.verdict != "wait" and (why := nothing_new(home, now)):
+                decision = waiting(now, "wait", f"{why} ({decision.reason})")
         home.record(decision)
     return decision
 
 
 def roll_out(home: Home, now: datetime) -> str:
     """Take the rollout under way one step further, if it has seen enough; returns the verdict."""
+    undo.finish(home)
+    undo.end_barred(home, now)
     rollout = home.store.live_rollout()
     if rollout is None or rollout.stage_started >= now:
         return "no rollout to step"
 
     def step() -> dict[str, Any]:
-        answers = home.store.at(now).answers(rollout.stage_started, now)
-        moved, decision = home.strategy.rollout.advance(rollout, answers, now)
-        if moved.stage == "promoted":
+        moved, decision = _stepped(home, rollout, now)
+        if moved.stage == "promoted" and home.store.champion() != moved.candidate:
             crown(home, moved.candidate)
-        elif home.store.champion() == rollout.candidate:
-            moved, decision = promote(rollout, now, "the registry's alias was moved to it")
-        home.record(decision)
-        home.store.put_rollout(moved)
+        home.record(decision, rollout=moved)
         return {"verdict": decision.verdict}
 
     with home.timed("rollout"):
@@ -115,21 +120,44 @@ def roll_out(home: Home, now: datetime) -> str:
         return str(home.store.once(key, step)["verdict"])
 
 
-def end_rollout(
-    home: Home, now: datetime, stage: Literal["promoted", "rolled_back"], reason: str
-) -> Decision:
-    """Promote or roll back the rollout under way by hand. Raises RolloutError when there is none."""
+def _stepped(home: Home, rollout: Rollout, now: datetime) -> tuple[Rollout, Decision]:
+    if home.store.champion() == rollout.candidate:
+        return promote(rollout, now, MOVED)
+    if held := undo.pinned(home):
+        return rollout, said(rollout, "wait", held, now)
+    answers = home.store.at(now).answers(rollout.stage_started, now)
+    return home.strategy.rollout.advance(rollout, answers, now)
+
+
+def promote_now(home: Home, now: datetime, asked: Asked) -> Decision:
+    """Promote the rollout under way by hand. Raises RolloutError when there is none."""
     rollout = home.store.live_rollout()
     if rollout is None:
         raise RolloutError("no rollout is under way", do="everloop rollout status")
-    end = promote if stage == "promoted" else roll_back
-    moved, decision = end(rollout, now, reason)
-    if stage == "promoted":
-        crown(home, moved.candidate)
-    home.store.put_rollout(moved)
-    home.record(decision)
+    undo.check_unpinned(home, "nothing is promoted")
+    moved, decision = promote(rollout, now, str(asked))
+    crown(home, moved.candidate)
+    home.record(_by(decision, asked), rollout=moved)
     return decision
 
 
-def _wait(now: datetime, verdict: str, reason: str) -> Decision:
-    return Decision(f"trigger/{now.isoformat()}", "triggers", now, verdict, reason)
+def roll_back_now(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Decision:
+    """End the rollout under way for the champion; without one, undo the last promotion. With `to` that
+    version serves in any case. Raises RolloutError or ModelError when nothing can be rolled back."""
+    live = home.store.live_rollout()
+    if live and home.store.champion() == live.candidate:
+        moved, decision = promote(live, now, MOVED)
+        home.record(decision, rollout=moved)
+        live = None
+    elsewhere = to not in (None, home.store.champion())
+    if live is None:
+        return undo.undo(home, now, asked, to)
+    if to is not None and elsewhere:
+        undo.check(home, to)
+    moved, decision = roll_back(live, now, str(asked))
+    home.record(_by(decision, asked), rollout=moved)
+    return undo.undo(home, now, asked, to) if elsewhere else decision
+
+
+def _by(decision: Decision, asked: Asked) -> Decision:
+    return replace(decision, evidence={**decision.evidence, **asdict(asked)})

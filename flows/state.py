@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from core.records import Decision
 from flows.home import Home
 
 
@@ -16,3 +18,8 @@ def crown(home: Home, version: str) -> None:
 def progress_of(home: Home) -> dict[str, Any]:
     """How many dataset versions are done, when the last was asked for, and the plan under way."""
     return dict(home.store.get("retrains") or {"done": 0, "last": None, "plan": None, "result": {}})
+
+
+def waiting(now: datetime, verdict: str, reason: str) -> Decision:
+    """What a turn decides of a retrain without asking the trigger."""
+    return Decision(f"trigger/{now.isoformat()}", "triggers", now, verdict, reason)

@@ -31,7 +31,7 @@ class Serving(Section):
         10_000, ge=0, description="texts whose embedding is kept in memory to answer again; 0 is off"
     )
     poll_seconds: float = Field(
-        1.0, gt=0, description="how often the server asks the store and the registry who serves"
+        0.5, gt=0, description="how often the server asks the store and the registry who serves"
     )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="size of one call at most")
     trusted_proxies: list[str] = Field(

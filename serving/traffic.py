@@ -27,6 +27,7 @@ class Traffic:
     candidate: Served | None = None
 
 
+PIN = "pin"  # state: while it is there, the champion answers everybody
 WARMING = ["warm", "a few words to warm a model that has not read anything yet"]
 
 
@@ -51,9 +52,12 @@ class Switch:
             return self.now
 
     def adopt(self, version: str, time: datetime) -> bool:
-        """Make a version the champion that somebody chose in the registry, if it can serve."""
+        """Make a version the champion that somebody chose in the registry, if it can serve and none is
+        pinned."""
         with self._turn:
-            if self.now is None or not self._take(version, "champion", self.now.champion, time):
+            if self.now is None or self._store.get(PIN):
+                return False
+            if not self._take(version, "champion", self.now.champion, time):
                 return False
             before = self.now.champion.version
             reason = f"the registry's alias moved from version {before} to {version}"
@@ -64,7 +68,8 @@ class Switch:
             return True
 
     def _named(self, time: datetime) -> Traffic:
-        version, rollout = self._store.champion(), self._store.live_rollout()
+        version = self._store.champion()
+        rollout = None if self._store.get(PIN) else self._store.live_rollout()
         labels = self._store.names(time)
         new = Traffic(self._champion(version, time).under(labels))
         if rollout and rollout.candidate != new.champion.version:

@@ -42,10 +42,17 @@ class Decisions(Database):
         with self._read() as db:
             return list(db.execute(select(t.c.name).distinct().order_by(t.c.name)).scalars())
 
-    def decide(self, decisions: Sequence[Decision], state: dict[str, Any] | None = None) -> None:
-        """Store decisions and, in the same transaction, what is remembered by name (see `State`)."""
+    def decide(
+        self,
+        decisions: Sequence[Decision],
+        state: dict[str, Any] | None = None,
+        rollout: Rollout | None = None,
+    ) -> None:
+        """Store decisions and, in the same transaction, what is remembered by name (see `State`) and
+        how a rollout stands."""
         with self._write() as db:
             self._replace(db, schema.decisions, [asdict(d) for d in decisions])
+            self._replace(db, schema.rollouts, [asdict(rollout)] if rollout else [])
             for key, value in (state or {}).items():
                 self._replace(db, schema.state, [{"key": key, "value": value}])
 

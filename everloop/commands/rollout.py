@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,27 +12,37 @@ from everloop.commands.options import NowOption, WorkspaceOption, at
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from core.records import Rollout
+    from core.records import Decision, Rollout
+    from flows.home import Home
+    from flows.undo import Asked
 
-app = typer.Typer(help="Look at a rollout, promote it, or roll it back.", no_args_is_help=True)
-Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+app = typer.Typer(help="Look at a rollout, promote it, or undo it.", no_args_is_help=True)
+By = Annotated[str, typer.Option(help="Who decides.  [default: your login name]")]
+Why = Annotated[str, typer.Option("--why", "--reason", help="Why, for the record.")]
 SHOWN = 10
 
 
 @app.command()
 def status(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
-    """The champion, the rollout under way with its arms, and the last ones.
+    """The champion, the rollout under way with its arms, what was undone, and the last ones.
 
     Example: everloop rollout status
     """
     from everloop.table import table
     from flows.home import open_home
+    from flows.undo import pinned, undone
     from pipelines.rollout.policy import stage_name
 
-    store = open_home(workspace).store
+    home = open_home(workspace)
+    store, pin = home.store, pinned(home)
     champion, live = store.get("champion"), store.live_rollout()
     typer.echo(f"champion: {f'version {champion}' if champion else 'none yet'}")
-    typer.echo(f"under way: {f'version {live.candidate}, {stage_name(live)}' if live else 'nothing'}")
+    waits = ", waits" if pin else ""
+    typer.echo(
+        f"under way: {f'version {live.candidate}, {stage_name(live)}{waits}' if live else 'nothing'}"
+    )
+    for line in [*([pin] if pin else []), *undone(home)]:
+        typer.echo(line)
     if live:
         typer.echo(_arms(live, store.at(at(now)).answers(live.stage_started, at(now))))
     rows = [
@@ -62,32 +72,90 @@ def _arms(live: Rollout, answers: DataFrame) -> str:
 
 @app.command()
 def promote(
-    workspace: WorkspaceOption = Path(), reason: Reason = "promoted by hand", now: NowOption = None
+    workspace: WorkspaceOption = Path(), by: By = "", why: Why = "", now: NowOption = None
 ) -> None:
     """Make the candidate of the rollout under way the champion now.
 
-    Example: everloop rollout promote --reason "checked by hand"
+    Example: everloop rollout promote --why "checked by hand"
     """
-    _end(workspace, now, "promoted", reason)
+    from flows.home import open_home
+    from flows.stages import promote_now
+
+    home = open_home(workspace)
+    _say(home, promote_now(home, at(now), _asked(by, why)))
 
 
 @app.command()
 def rollback(
-    workspace: WorkspaceOption = Path(), reason: Reason = "rolled back by hand", now: NowOption = None
+    workspace: WorkspaceOption = Path(),
+    to: Annotated[str | None, typer.Option(help="A version that served before, as 2.")] = None,
+    by: By = "",
+    why: Why = "",
+    now: NowOption = None,
 ) -> None:
-    """End the rollout under way; the champion serves everybody.
+    """End the rollout under way, or else undo the last promotion.
 
-    Example: everloop rollout rollback --reason "complaints from support"
+    While a rollout is under way, it ends and the champion serves everybody. Otherwise the version
+    before the champion serves again; servers follow within a second (serving.poll_seconds). What was
+    rolled back is not promoted again by the loop, and the next retrain starts from what serves now.
+
+    Example: everloop rollout rollback --why "complaints from support"
     """
-    _end(workspace, now, "rolled_back", reason)
-
-
-def _end(
-    workspace: Path, now: str | None, stage: Literal["promoted", "rolled_back"], reason: str
-) -> None:
     from flows.home import open_home
-    from flows.stages import end_rollout
+    from flows.stages import roll_back_now
 
     home = open_home(workspace)
-    typer.echo(end_rollout(home, at(now), stage, reason).reason)
+    _say(home, roll_back_now(home, at(now), _asked(by, why), to))
+
+
+@app.command()
+def pin(
+    version: Annotated[str | None, typer.Argument(help="The version that serves, to be sure.")] = None,
+    workspace: WorkspaceOption = Path(),
+    by: By = "",
+    why: Why = "",
+    now: NowOption = None,
+) -> None:
+    """Hold the champion: it answers everybody until `unpin`.
+
+    The loop goes on to monitor and to pick labels. It retrains nothing, begins no rollout and promotes
+    nothing, and says so each turn; a rollout under way waits, and its candidate answers nobody. An
+    alias that is moved in the registry is not followed.
+
+    Example: everloop rollout pin --why "audit this week"
+    """
+    from flows.home import open_home
+    from flows.undo import pin as hold
+
+    home = open_home(workspace)
+    _say(home, hold(home, at(now), _asked(by, why), version))
+
+
+@app.command()
+def unpin(
+    workspace: WorkspaceOption = Path(), by: By = "", why: Why = "", now: NowOption = None
+) -> None:
+    """Let the loop go on after `pin`.
+
+    A rollout that waited begins its stage anew.
+
+    Example: everloop rollout unpin
+    """
+    from flows.home import open_home
+    from flows.undo import unpin as release
+
+    home = open_home(workspace)
+    _say(home, release(home, at(now), _asked(by, why)))
+
+
+def _say(home: Home, decision: Decision) -> None:
+    typer.echo(decision.reason)
     typer.echo(f"champion: version {home.store.get('champion')}")
+
+
+def _asked(by: str, why: str) -> Asked:
+    from getpass import getuser
+
+    from flows.undo import Asked
+
+    return Asked(by or getuser(), why)

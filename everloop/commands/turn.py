@@ -35,6 +35,9 @@ def retrain(
 ) -> None:
     """Make a dataset version, train, test, and start a rollout.
 
+    It waits, as the loop does, while a rollout is under way, while a version is pinned, and where there
+    is no new label to learn from; it says so and changes nothing.
+
     Example: everloop retrain --reason "new product line"
     """
     from flows import stages

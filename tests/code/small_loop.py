@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,15 @@ import pandas as pd
 import yaml
 
 from core import params
+from core.records import Review
 from core.tables import Columns, read_rows
 from everloop.init import init
 from everloop.replay import Replay
 from everloop.sample import bundled
 from flows.home import Home, open_home
+from flows.labels import known_labels
 from flows.strategy import Strategy
+from pipelines.datasets.partitions import read
 from tests.code.tiny import save_tiny_encoder
 
 TEMPLATE = Path(__file__).parents[2] / "everloop" / "templates" / "params.yaml"
@@ -51,3 +54,11 @@ def job(days: int = 3, each_day: int = 40, **options: Any) -> Replay:
 def _rows(name: str, count: int) -> pd.DataFrame:
     frame = read_rows(bundled() / name, Columns(label="label")).frame
     return frame.iloc[:count].reset_index(drop=True)
+
+
+def correct_one(home: Home, now: datetime) -> None:
+    """One first row gets another label: there is something new to learn from."""
+    row = read(home.workspace.reservoir, sets=["train"], partitions=["v0001"]).iloc[0]
+    other = next(x for x in known_labels(home, home.store.labels) if x != row["label"])
+    home.store.add_reviews([Review(row["row_id"], now, row["label"], other, 0.1, row["text"])])
+    home.store.adjudicate(row["row_id"], other, "ana", now)

@@ -21,7 +21,9 @@ from core.records import AnnotationTask, Rollout
 from core.store import Store
 from everloop.commands import app
 from everloop.init import init
+from flows.home import open_home
 from tests.code.command_line import everloop, refused
+from tests.code.small_loop import correct_one
 
 END = datetime(2026, 1, 7, tzinfo=UTC)  # the shop's loop has turned twice
 NUMBER = re.compile(r"\d+\.\d+")  # what a machine's rounding may change
@@ -82,7 +84,7 @@ Commands:
   data        Dataset versions: list, compare, check, keep and bring back.
   collection  Make, list and show collections of hard examples.
   label       Send tasks out for labels and take annotations in.
-  rollout     Look at a rollout, promote it, or roll it back.
+  rollout     Look at a rollout, promote it, or undo it.
   keys        Make, list and revoke API keys.
   topics      List new topics, and send their rows for labels.
 """
@@ -403,12 +405,20 @@ def test_rollout_status(rolling: Path, empty: Path) -> None:
     ("verb", "verdict", "serves"), [("promote", "promote", "2"), ("rollback", "rollback", "1")]
 )
 def test_the_hand_on_the_lever(rolling: Path, verb: str, verdict: str, serves: str) -> None:
-    ran = everloop("rollout", verb, "-w", rolling, "--reason", "I saw it", "--now", "2026-01-07T09:00")
+    asked = ("--by", "ana", "--why", "I saw it", "--now", "2026-01-07T09:00")
+    ran = everloop("rollout", verb, "-w", rolling, *asked)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == (f"canary 50 % -> {verdict}: by hand, I saw it\nchampion: version {serves}\n")
+    assert ran.out == (
+        f"canary 50 % -> {verdict}: by hand, ana: I saw it\nchampion: version {serves}\n"
+    )
     assert champion(rolling) == serves
-    again = "error: no rollout is under way\n  do:       everloop rollout status\n"
-    assert refused("rollout", verb, "-w", rolling) == again
+    again = {
+        "promote": "error: no rollout is under way\n  do:       everloop rollout status\n",
+        "rollback": "error: there is no promotion to roll back\n"
+        "  got:      version 1 serves and replaced none\n"
+        "  do:       everloop rollout status\n",
+    }
+    assert refused("rollout", verb, "-w", rolling) == again[verb]
 
 
 # -- the loop by hand -----------------------------------------------------------------------------
@@ -438,6 +448,7 @@ def test_a_retrain_and_a_turn_by_hand(own: Path) -> None:
     for rollout in store(own).rollouts():
         if rollout.live:
             everloop("rollout", "rollback", "-w", own, "--now", "2026-01-07T01:00")
+    correct_one(open_home(own), END.replace(hour=2))
     ran = everloop("retrain", "-w", own, "--reason", "a new product", "--now", "2026-01-08")
     assert (ran.code, ran.err) == (0, "")
     assert [NUMBER.sub("#", x)[:40] for x in ran.out.splitlines()] == [

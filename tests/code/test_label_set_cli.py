@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from core.records import AnnotationTask, utc
 from core.store import Store
 from everloop.score import score_days
 from flows.curate import gather
-from flows.home import open_home
+from flows.home import Home, open_home
 from flows.label_set import change, declared
 from flows.labels import known_labels
 from flows.monitor import look
@@ -29,8 +30,16 @@ from tests.code.command_line import everloop
 from tests.code.small_loop import job
 
 
+def end_rollout(home: Home) -> None:
+    """No retrain begins while one is under way."""
+    live = home.store.live_rollout()
+    if live:
+        home.store.put_rollout(replace(live, stage="rolled_back"))
+
+
 def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     home = open_home(own)
+    end_rollout(home)
     counts = rows_here(home.workspace, TRAIN)["label"].value_counts()
     a, b, wide, gone = counts.index[:4]
     now = datetime.fromisoformat(progress_of(home)["last"]) + timedelta(days=1)
@@ -89,6 +98,7 @@ def test_an_imported_label_that_is_gone_is_refused_with_the_reason(store: Store)
 
 def test_a_candidate_is_tested_on_the_collections_of_its_version(own: Path, tmp_path: Path) -> None:
     home = open_home(own)
+    end_rollout(home)
     train = rows_here(home.workspace, TRAIN)
     page = tmp_path / "hard.csv"
     train[["text", "label"]].drop_duplicates("text").iloc[:3].to_csv(page, index=False)
@@ -102,6 +112,7 @@ def test_a_candidate_is_tested_on_the_collections_of_its_version(own: Path, tmp_
     assert "collection hard-ones: " in decision.reason
     assert decision.evidence["collection.hard-ones_rows"] == 3
     (own / "data/collections/hard-ones.csv").unlink()
+    end_rollout(home)
     retrain(home, utc(now) + timedelta(days=1), "none any more")
     assert "regression" not in set(rows_here(home.workspace, TESTED)["set"])
     assert not [f for c in verify(own) for f in c.faults]
@@ -188,9 +199,10 @@ import sys
 from pathlib import Path
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from core.label_set import Operation
-from flows.home import open_home
+from flows.home import Home, open_home
 from flows.label_set import change
 home = open_home(Path(sys.argv[1]))
 print("ready", flush=True)

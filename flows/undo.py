@@ -1,0 +1,226 @@
+"""Undoing a promotion, and holding the version that serves.
+
+A rollback is stored first, with who asked for it and why, and then carried out: the registry's alias
+moves, then the store's. Killed in between, it is finished by the same command or by the next turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from core.errors import RolloutError
+from core.records import Decision
+from flows.home import Home
+from flows.state import crown
+from pipelines.rollout import roll_back
+from serving.traffic import PIN
+
+BEGUN = "rollback"  # the rollback that is being carried out
+UNDONE = "rolled back"  # version -> the decision that took it back
+STATUS = "everloop rollout status"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks for something, and why."""
+
+    by: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.by}: {self.why}" if self.why else self.by
+
+
+@dataclass(frozen=True)
+class Reign:
+    """How a version came to serve."""
+
+    version: str
+    before: str
+    since: datetime
+
+
+def reigns(home: Home) -> list[Reign]:
+    """Every change of champion after the first model, in order of time."""
+    found = [
+        Reign(r.candidate, r.champion, r.stage_started)
+        for r in home.store.rollouts()
+        if r.stage == "promoted"
+    ]
+    moved = [d for d in home.store.decisions("serving") if d.verdict == "adopt"]
+    found += [Reign(d.evidence["version"], d.evidence["before"], d.timestamp) for d in moved]
+    by_hand = [d for d in home.store.decisions("rollout") if "to" in d.evidence]
+    found += [Reign(d.evidence["to"], d.evidence["from"], d.timestamp) for d in by_hand]
+    return sorted(found, key=lambda r: r.since)
+
+
+def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Decision:
+    """Make `to` the champion again, the version before unless told; the one that serves now is not
+    promoted again by the loop. Raises RolloutError or ModelError for a version that cannot be meant."""
+    finished = finish(home)
+    if finished and to in (None, finished.evidence["to"]):
+        return finished
+    version = home.store.champion()
+    target = _before(home, version) if to is None else to
+    check(home, target)
+    decision = Decision(
+        key=f"rollout/undo/{version}-{target}/{now.isoformat()}",
+        stage="rollout",
+        timestamp=now,
+        verdict="rollback",
+        reason=f"version {version} -> rollback to version {target}: by {asked}",
+        evidence={"from": version, "to": target, **asdict(asked)},
+        severity="warning",
+    )
+    undone = {**_undone(home), version: decision.key}
+    undone.pop(target, None)
+    home.store.decide([decision], {BEGUN: decision.key, UNDONE: undone})
+    finish(home)
+    home.listen(decision)
+    return decision
+
+
+def finish(home: Home) -> Decision | None:
+    """Carry out a rollback that was stored and not done; returns it."""
+    key = home.store.get(BEGUN)
+    decision = home.store.decision(key) if key else None
+    if decision:
+        crown(home, decision.evidence["to"])
+        home.store.set(BEGUN, None)
+    return decision
+
+
+def barred(home: Home, version: str) -> str:
+    """Why the loop does not promote a version, "" when it may."""
+    key = _undone(home).get(version)
+    decision = home.store.decision(key) if key else None
+    if decision is None:
+        return ""
+    e = decision.evidence
+    return f"version {version} was rolled back on {decision.timestamp:%Y-%m-%d %H:%M} by {_asked(e)}"
+
+
+def undone(home: Home) -> list[str]:
+    """Every version that the loop does not promote again, in words."""
+    return [why for v in sorted(_undone(home), key=_number) if (why := barred(home, v))]
+
+
+def pinned(home: Home) -> str:
+    """Which version is held, by whom and why; "" when none is."""
+    pin = home.store.get(PIN)
+    return f"version {pin['version']} is pinned by {_asked(pin)}" if pin else ""
+
+
+def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> Decision:
+    """Hold the champion: it answers everybody until it is unpinned. Raises RolloutError for a version
+    that does not serve."""
+    finish(home)
+    champion = home.store.champion()
+    if version not in (None, champion):
+        raise RolloutError(
+            "only the version that serves can be pinned",
+            got=f"version {version}",
+            expected=f"version {champion}",
+            do=f"everloop rollout rollback --to {version}, then pin",
+        )
+    held = {"version": champion, "at": now.isoformat(), **asdict(asked)}
+    reason = f"version {champion} -> pin: by {asked}"
+    decision = Decision(f"rollout/pin/{now.isoformat()}", "rollout", now, "pin", reason, held)
+    home.store.decide([decision], {PIN: held})
+    home.listen(decision)
+    return decision
+
+
+def unpin(home: Home, now: datetime, asked: Asked) -> Decision:
+    """Let the loop go on. A rollout that waited begins its stage anew. Raises RolloutError when no
+    version is pinned."""
+    held = home.store.get(PIN)
+    if not held:
+        raise RolloutError("no version is pinned", do=STATUS)
+    reason = f"version {held['version']} -> unpin: by {asked}"
+    evidence = {"version": held["version"], **asdict(asked)}
+    decision = Decision(f"rollout/unpin/{now.isoformat()}", "rollout", now, "unpin", reason, evidence)
+    live = home.store.live_rollout()
+    home.store.decide([decision], {PIN: None}, replace(live, stage_started=now) if live else None)
+    home.listen(decision)
+    return decision
+
+
+def check_unpinned(home: Home, what: str) -> None:
+    """Raises RolloutError while a version is held."""
+    if held := pinned(home):
+        raise RolloutError(f"{what} while a version is pinned", got=held, do="everloop rollout unpin")
+
+
+def check(home: Home, target: str) -> None:
+    """Raises RolloutError or ModelError where a version cannot be made champion again."""
+    check_unpinned(home, "nothing is rolled back")
+    if target == home.store.champion():
+        raise RolloutError(f"version {target} serves already", do=STATUS)
+    home.registry.candidate(target)  # there is such a version
+    served = _served(home, reigns(home))
+    if target not in served:
+        others = [v for v in served if v != home.store.champion()]
+        raise RolloutError(
+            "this version never served everybody",
+            got=f"version {target}",
+            expected=" or ".join(others) or "none: no other version ever served",
+            do=STATUS,
+        )
+    home.registry.load(target)  # its files are whole: a server would refuse it
+
+
+def end_barred(home: Home, now: datetime) -> None:
+    """End a rollout whose candidate was rolled back."""
+    live = home.store.live_rollout()
+    if live and (why := barred(home, live.candidate)):
+        ended, decision = roll_back(live, now, why)
+        home.record(decision, rollout=ended)
+
+
+def _before(home: Home, version: str) -> str:
+    """The version that the newest promotion replaced. Raises RolloutError where there is none, or where
+    it is undone already: a command that is run twice takes one step."""
+    past = reigns(home)
+    came = next((r for r in reversed(past) if r.version == version), None)
+    if came is None:
+        raise RolloutError(
+            "there is no promotion to roll back",
+            got=f"version {version} serves and replaced none",
+            do=STATUS,
+        )
+    by_hand = [
+        d
+        for d in home.store.decisions("rollout", since=came.since)
+        if d.verdict == "rollback" and "by" in d.evidence
+    ]
+    if not by_hand:
+        return came.before
+    further = [v for v in _served(home, past) if v != version]
+    raise RolloutError(
+        "the last rollback is done already",
+        where=f"version {version} serves",
+        got=f"{by_hand[-1].timestamp:%Y-%m-%d %H:%M}, {by_hand[-1].reason}",
+        expected="a promotion since then",
+        do=f"everloop rollout rollback --to {' | '.join(further)}",
+    )
+
+
+def _served(home: Home, past: list[Reign]) -> list[str]:
+    """The versions that were champion, oldest first."""
+    names = {home.store.champion(), *(v for r in past for v in (r.version, r.before))}
+    return sorted(names, key=_number)
+
+
+def _number(version: str) -> tuple[int, str]:
+    return len(version), version
+
+
+def _undone(home: Home) -> dict[str, str]:
+    return dict(home.store.get(UNDONE) or {})
+
+
+def _asked(found: dict[str, Any]) -> str:
+    return str(Asked(found["by"], found["why"]))
