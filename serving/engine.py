@@ -44,6 +44,8 @@ class Log(Protocol):
 
     def owes(self) -> bool: ...
 
+    def able(self) -> bool: ...
+
     def close(self) -> None: ...
 
 
@@ -287,7 +289,9 @@ class Engine:
             self._watcher.fault,
             *(self._writer.faults() if self._writer else ()),
         )
-        return State(traffic is not None and not self._stopping, traffic, tuple(f for f in faults if f))
+        able = not self._writer or self._writer.able()
+        ready = traffic is not None and able and not self._stopping
+        return State(ready, traffic, tuple(f for f in faults if f))
 
     def start(self) -> None:
         """Load and warm what serves, and follow every change."""

@@ -1,8 +1,7 @@
-"""How much one caller may send: the size of a body, the time it takes to come, feedback a minute."""
+"""How much feedback one caller may give in a minute."""
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections import OrderedDict
@@ -10,92 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.errors import BusyError, DataError, EverloopError, LateError
+from core.errors import BusyError
 from core.records import hash_user
 from serving.refusals import refusal
 
-BODY_SECONDS = 30.0
 SOURCES = 10_000
-
-
-class BodyLimit:
-    """Reads the whole body first: an endless or a slow one ends here, no route ever waits for it."""
-
-    def __init__(self, app: ASGIApp, most: int, seconds: float = BODY_SECONDS) -> None:
-        self._app, self._most, self._seconds = app, most, seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (announced := _announced(scope)) == 0:
-            return await self._app(scope, receive, send)
-        try:
-            if announced is not None and announced > self._most:
-                raise self._too_big(f"{announced} bytes")
-            body = await self._body(receive)
-        except EverloopError as fault:
-            late = isinstance(fault, LateError)
-            headers = {"connection": "close"} if late else {}
-            return await refusal(scope["path"], 408 if late else 413, fault, headers)(
-                scope, receive, send
-            )
-        if body is None:  # the caller left; there is nobody to answer
-            return None
-        return await self._app(scope, _again(body, receive), send)
-
-    async def _body(self, receive: Receive) -> bytes | None:
-        """Raises LateError when it does not come in time, DataError when it is too big."""
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._seconds):
-                while (message := await receive())["type"] == "http.request":
-                    body += message.get("body", b"")
-                    if len(body) > self._most:
-                        raise self._too_big(f"more than {self._most} bytes")
-                    if not message.get("more_body", False):
-                        return bytes(body)
-        except TimeoutError:
-            raise LateError(
-                "the body did not come in time",
-                where="body",
-                got=f"{len(body)} bytes of it",
-                expected=f"all of it within {self._seconds:g} s",
-            ) from None
-        return None
-
-    def _too_big(self, got: str) -> DataError:
-        return DataError(
-            "the body is too big",
-            where="body",
-            got=got,
-            expected=f"at most {self._most} bytes",
-            do="send it in several calls, or raise serving.max_body_bytes in params.yaml",
-        )
-
-
-def _announced(scope: Scope) -> int | None:
-    """The bytes a call says it will send, 0 when it has no body, None when it does not say how many."""
-    length: int | None = 0
-    for name, value in scope["headers"]:
-        if name == b"transfer-encoding":
-            return None
-        if name == b"content-length":
-            length = int(value) if value.isdigit() else None
-    return length
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """`receive` for a body that has been read already."""
-    given = False
-
-    async def first_the_body() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return first_the_body
 
 
 class Rate:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from core.records import Prediction
 
 HEAD = struct.Struct("<III")
 SUFFIX = ".spool"
+PROBE = 1 << 16  # bytes; room for less is no room
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -65,6 +67,19 @@ class Spool:
             raise self._fault(what, fault.strerror or str(fault)) from fault
         self.size += len(frame)
         self.rows += len(group.rows)
+
+    def takes_more(self) -> bool:
+        """Whether a group of some rows could be added: tried out, in a file without a name."""
+        if self.size + min(PROBE, self._most) > self._most:
+            return False
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.path.parent, buffering=0) as file:
+                written = file.write(bytes(PROBE))
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        return written == PROBE
 
     def read(self, most_rows: int) -> tuple[list[Kept], int]:
         """The next groups that are not done, and the byte where those after them begin."""
@@ -134,6 +149,13 @@ class Spool:
     def _fault(self, what: str, got: str) -> StoreError:
         do = "make room, or bring the store back; until then answers cannot be kept"
         return StoreError(what, where=str(self.path), got=got, do=do)
+
+
+def free(folder: Path) -> bool:
+    """Whether the disk of a folder, there or still to be made, has room for some rows."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    disk = os.statvfs(place)
+    return (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize >= PROBE
 
 
 def leftovers(folder: Path) -> Iterator[Spool]:

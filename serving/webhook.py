@@ -12,14 +12,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Callable
 from datetime import datetime
 
+import orjson
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from core.errors import AccessError, EverloopError
+from core.errors import AccessError, DataError, EverloopError
 from core.registry import NAME
 from serving.messages import Fault
 from serving.refusals import refusal
@@ -38,7 +38,7 @@ def mlflow_webhook(
         PATH,
         status_code=204,
         tags=["operations"],
-        responses={401: {"model": Fault}, 404: {"model": Fault}},
+        responses={code: {"model": Fault} for code in (401, 404, 422)},
     )
     async def hear(call: Request) -> Response:
         """An alias of the model moved in MLflow's registry: look who serves now."""
@@ -49,7 +49,11 @@ def mlflow_webhook(
         sent = (header("x-mlflow-delivery-id", ""), header("x-mlflow-timestamp", ""), body)
         if not _signed(secret, *sent, header("x-mlflow-signature", ""), clock().timestamp()):
             return refusal(PATH, 401, _not_signed())
-        if _is_ours(body):
+        try:
+            ours = _is_ours(body)
+        except orjson.JSONDecodeError as fault:
+            return refusal(PATH, 422, _not_json(fault))
+        if ours:
             await run_in_threadpool(refresh)
         return Response(status_code=204)
 
@@ -64,13 +68,16 @@ def _signed(
     made = base64.b64encode(hmac.digest(secret.encode(), content, hashlib.sha256))
     if not hmac.compare_digest(b"v1," + made, signature.encode()):
         return False
-    return timestamp.isdecimal() and abs(now - int(timestamp)) <= OLDEST_SECONDS
+    seconds = int(timestamp) if timestamp.isdecimal() and len(timestamp) < 20 else 0
+    return abs(now - seconds) <= OLDEST_SECONDS
 
 
 def _is_ours(body: bytes) -> bool:
-    """Whether this is news of the model that we serve."""
-    news = json.loads(body)  # signed, so it is MLflow's JSON
-    return bool(news["entity"] == "model_version_alias" and news["data"]["name"] == NAME)
+    """Whether this is news of the model that we serve. Raises JSONDecodeError for what is no JSON."""
+    match orjson.loads(body):
+        case {"entity": "model_version_alias", "data": {"name": name}}:
+            return bool(name == NAME)
+    return False
 
 
 def _no_secret() -> EverloopError:
@@ -79,6 +86,10 @@ def _no_secret() -> EverloopError:
         expected="the secret of the webhook in EVERLOOP_WEBHOOK_SECRET",
         do="set it where the server starts, and start it again",
     )
+
+
+def _not_json(fault: Exception) -> EverloopError:
+    return DataError("the body is not JSON", where="body", got=str(fault), expected="MLflow's JSON")
 
 
 def _not_signed() -> EverloopError:

@@ -25,7 +25,7 @@ from core.kept import Kept
 from core.records import Prediction
 from core.store import Store
 from serving.metrics import Metrics
-from serving.spool import SUFFIX, Spool, leftovers
+from serving.spool import SUFFIX, Spool, free, leftovers
 
 log = logging.getLogger(__name__)
 GROUP_ROWS = 2000  # of one transaction
@@ -81,6 +81,7 @@ class Writer:
     ) -> None:
         self._store, self._keep, self._folder, self._metrics = store, keep, folder, metrics
         self._promise = promise or Promise()
+        self._apart = not store.url.startswith("sqlite")  # the store needs no room on our disk
         self._spool = Spool(folder / f"{uuid4()}{SUFFIX}", self._promise.spool_bytes)
         self._dead: list[Spool] = []  # of writers before us
         self._queue: deque[_Put] = deque()
@@ -133,8 +134,12 @@ class Writer:
 
     def faults(self) -> tuple[str, ...]:
         """What is wrong, in words; () when all is well."""
-        fault = self.state().fault
+        fault = self.state().fault or ("" if free(self._folder) else "the disk is full")
         return (fault,) if fault else ()
+
+    def able(self) -> bool:
+        """Whether an answer could be kept now, in the store or on disk."""
+        return not self._lost and (free(self._folder) or (self._apart and self._fault is None))
 
     def flush(self, seconds: float | None = None) -> bool:
         """Wait until what was put is in the store or on disk; False when that takes longer."""
@@ -227,16 +232,22 @@ class Writer:
     def _append(self, groups: Sequence[Kept], writer: str) -> None:
         self._store.append(groups, writer)
         self._metrics.log_rows.inc(sum(len(g.rows) for g in groups))
-        self._fault, self._lost = None, ""
+        self._fault = None
+        if groups or self._apart:  # a file that took nothing is no proof that there is room
+            self._lost = ""
 
     def _refuse(self, puts: list[_Put], fault: Exception) -> list[_Put]:
         told = fault if isinstance(fault, StoreError) else StoreError("not logged", got=repr(fault))
+        before, passing = self._lost, _passing(fault)
+        if passing:
+            self._lost = told.what
         for put in puts:
             if not put.early:
                 put.future.set_exception(told)
         early = [p for p in puts if p.early]
-        if _passing(fault):
-            self._lost = told.what
+        if passing and not before:
+            log.error("answers cannot be kept, so none are given: %s", told)
+        if passing:
             return early
         if early:
             log.error("an answer that was given cannot be logged: %s", told)
@@ -255,6 +266,8 @@ class Writer:
                     self._store.forget_writer(self._spool.writer)
             except (StoreError, OSError) as fault:
                 self._fault = fault if isinstance(fault, StoreError) else _unreadable(fault)
+            if self._lost and self._spool.takes_more():
+                self._lost = ""
             if closing:
                 return
 

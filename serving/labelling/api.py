@@ -13,7 +13,7 @@ tasks again gives the same ones and renews their leases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -23,9 +23,9 @@ from fastapi import Request as Call
 from pydantic import BaseModel, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
-from core.errors import DataError, EverloopError
+from core.errors import DataError
 from core.records import utc
-from serving.labelling.callers import annotator_of, check_page, key_of
+from serving.labelling.callers import annotator_of, key_of
 from serving.labelling.desk import Desk
 from serving.labelling.messages import (
     ID,
@@ -39,9 +39,10 @@ from serving.labelling.messages import (
 )
 from serving.limits import Rate, source_of
 from serving.messages import Fault
-from serving.protocols.door import AROUND, Direct, described, parameter, read, reference
+from serving.protocols.door import AROUND, Direct, described, parameter, reference
 from serving.protocols.faults import TooManyError
-from serving.protocols.own import JSON, json_body, refuse
+from serving.protocols.own import json_body, refuse
+from serving.reading import JSON, read
 
 BODIES = (VoteBody,)
 VOTE = TypeAdapter(VoteBody)
@@ -68,7 +69,7 @@ def routes(desk: Desk, clock: Callable[[], datetime]) -> APIRouter:
     @router.post("/v1/label/votes", **_VOTE)
     async def vote(call: Call) -> Response:
         """Give a task a label, or skip it with null. Committed when it is answered."""
-        body = read(VOTE, await json_body(call))
+        body = await read(VOTE, await json_body(call))
         who = annotator_of(call, body.annotator)
         if wait := rate.take(source_of(call.scope), monotonic()):
             raise TooManyError("too many votes from one source", retry_seconds=wait)
@@ -100,21 +101,7 @@ def routes(desk: Desk, clock: Callable[[], datetime]) -> APIRouter:
 
 
 class _Route(Direct):
-    """No call is answered that a page of another site made."""
-
     refuse = staticmethod(refuse)
-
-    def get_route_handler(self) -> Callable[[Call], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
-
-        async def handler(call: Call) -> Response:
-            try:
-                check_page(call)
-            except EverloopError as fault:
-                return refuse(fault)
-            return await answer(call)
-
-        return handler
 
 
 def _json(content: BaseModel) -> Response:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.messages import shown
+from serving.messages import COUNTED, First, shown
 from serving.messages.own import Asker
 
 MODEL = "everloop"
@@ -40,10 +40,12 @@ class Input(BaseModel):
     """The texts, as a tensor."""
 
     name: str
-    shape: list[int] = Field(description="[n] or [n, 1]; the outputs have the same")
+    shape: First[int] = Field(max_length=8, description="[n] or [n, 1]; the outputs have the same")
     datatype: Literal["BYTES"]
     parameters: Size | None = None
-    data: list[str] | list[list[str]] | None = Field(None, description="left out for binary data")
+    data: Annotated[First[str] | First[First[str]] | None, COUNTED] = Field(
+        None, description="left out for binary data"
+    )
 
 
 class Form(BaseModel):
@@ -75,8 +77,8 @@ class InferRequest(BaseModel):
 
     id: str | None = None
     parameters: Parameters | None = None
-    inputs: list[Input] = Field(min_length=1, max_length=1)
-    outputs: list[Wanted] | None = Field(None, max_length=100, description="all, where left out")
+    inputs: First[Input] = Field(min_length=1, max_length=1)
+    outputs: First[Wanted] | None = Field(None, max_length=100, description="all, where left out")
 
 
 class Output(BaseModel):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from serving.messages import shown
+from serving.messages import COUNTED, First, Many, shown
 from serving.messages.own import Asker
 
 NAME = "everloop"  # of the one endpoint there is
@@ -15,8 +15,8 @@ NAME = "everloop"  # of the one endpoint there is
 class Split(BaseModel):
     """A pandas.DataFrame as `to_dict(orient="split")` gives it."""
 
-    columns: list[str | int] | None = None
-    data: list[list[Any]]
+    columns: First[str | int] | None = None
+    data: Many[list[Any]]
 
 
 class Invocation(BaseModel):
@@ -30,9 +30,9 @@ class Invocation(BaseModel):
     )
 
     dataframe_split: Split | None = None
-    dataframe_records: list[dict[str, Any]] | None = None
-    instances: list[Any] | dict[str, Any] | None = None
-    inputs: str | list[Any] | dict[str, Any] | None = None
+    dataframe_records: Many[dict[str, Any]] | None = None
+    instances: Annotated[First[Any] | dict[str, Any] | None, COUNTED] = None
+    inputs: Annotated[str | First[Any] | dict[str, Any] | None, COUNTED] = None
     params: Asker | None = Field(None, description="who asks; there are no other parameters")
 
 

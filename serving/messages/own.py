@@ -20,7 +20,7 @@ from pydantic import (
 from core.label_names import normal
 from core.params import Section
 from core.records import Prediction
-from serving.messages import shown
+from serving.messages import Many, shown
 from serving.service import not_storable
 
 
@@ -73,7 +73,7 @@ class Questions(Section):
 
     model_config = shown({"inputs": ["my card?", {"text": "hi", "user": "u1"}]})
 
-    inputs: list[Loose]
+    inputs: Many[Loose]
 
 
 def _form(body: Any) -> str:

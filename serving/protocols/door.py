@@ -11,25 +11,24 @@ import math
 import os
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from fastapi import Request as Call
 from fastapi import Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from core.errors import DataError, EverloopError, ModelError
 from core.records import Prediction, Request, hash_user, uuid7
 from serving.engine import Engine
-from serving.protocols.faults import not_taken
+from serving.protocols.faults import hidden, too_many
 from serving.settings import Serving
 from serving.traffic import Traffic
 
-T = TypeVar("T")
 Clock = Callable[[], datetime]
 TIMEOUT = "X-Timeout-Ms"
 
@@ -39,33 +38,30 @@ class Door:
 
     def __init__(self, engine: Engine, clock: Clock, settings: Serving) -> None:
         self._engine, self._settings = engine, settings
-        self.clock = clock
+        self.clock, self.most = clock, settings.max_inputs
         self._secret, self._made = os.urandom(16).hex(), itertools.count()
 
     async def answers(
         self, requests: Sequence[Request], call: Call, timeout_ms: float | None = None
     ) -> list[Prediction]:
-        """The stored answers, in order. Raises as `Engine.predict`, and for too many texts."""
-        if len(requests) > self._settings.max_inputs:
-            raise DataError(
-                "too many inputs in one call",
-                where="inputs",
-                got=str(len(requests)),
-                expected=f"at most {self._settings.max_inputs}",
-                do="send them in several calls, or raise serving.max_inputs in params.yaml",
-            )
+        """The stored answers, in order. Raises as `Engine.predict`."""
         asked = _timeout(call.headers.get(TIMEOUT)) if timeout_ms is None else timeout_ms
         wait_ms = min(asked, self._settings.timeout_ms)
         return await self._engine.predict(requests, deadline=time.monotonic() + wait_ms / 1000)
 
     def requests(
         self,
-        texts: Iterable[str],
+        texts: Sequence[str],
         user: str = "",
         segments: dict[str, str] | None = None,
         version: str = "",
     ) -> list[Request]:
-        """Texts of one caller, asked now for the first time, of one version if he names it."""
+        """Texts of one caller, asked now for the first time, of one version if he names it.
+
+        Raises DataError for too many: each would cost an id before anybody counts them.
+        """
+        if len(texts) > self.most:
+            raise too_many(len(texts), self.most)
         now, user_key, more = self.clock(), hash_user(user), segments or {}
         return [Request(self.new_id(now), now, t, user_key, more, True, version) for t in texts]
 
@@ -82,7 +78,7 @@ class Door:
         """Who serves now, and what is wrong although they do. Raises ModelError when nothing does."""
         state = await run_in_threadpool(self._engine.state)
         if state.ready and state.traffic is not None:
-            return state.traffic, state.faults
+            return state.traffic, tuple(map(hidden, state.faults))
         what = "the server is not ready" if state.traffic else "no model is loaded yet"
         raise ModelError(what, got="; ".join(state.faults), do="ask again in a moment")
 
@@ -103,14 +99,6 @@ def _timeout(asked: str | None) -> float:
         got=ascii(asked),
         expected="milliseconds, a number above 0",
     )
-
-
-def read(shape: TypeAdapter[T], body: bytes) -> T:
-    """The body of a call. Raises DataError that names the first fault in it."""
-    try:
-        return shape.validate_json(body)
-    except ValidationError as fault:
-        raise not_taken(fault) from None
 
 
 class Direct(APIRoute):

@@ -43,14 +43,15 @@ from serving.protocols.door import (
     described,
     json,
     parameter,
-    read,
     reference,
 )
 from serving.protocols.faults import NotFoundError
+from serving.reading import JSON, SMALL, aside, media_type, read
 
 BODIES = (InferRequest,)
 INFER = TypeAdapter(InferRequest)
-JSON, OCTETS = "application/json", "application/octet-stream"
+OCTETS = "application/octet-stream"
+LONGEST_WAIT = 10**12  # microseconds; who asks for more means no limit
 LENGTH = "Inference-Header-Content-Length"
 NOBODY = Parameters()
 EVERYTHING = [Wanted(name=name) for name in OUTPUTS]
@@ -68,10 +69,10 @@ def routes(door: Door) -> APIRouter:
         pinned = call.path_params.get("version")
         if pinned is not None:
             await _versions(door, call)
-        asked, texts = await _read(call)
+        asked, texts = await _read(call, door.most)
         who = asked.parameters or NOBODY
         requests = door.requests(texts, who.user, who.segments, pinned or "")
-        found = await door.answers(requests, call, who.timeout / 1000 or None)
+        found = await door.answers(requests, call, min(who.timeout, LONGEST_WAIT) / 1000 or None)
         if pinned is not None:
             _check_answered(found, pinned)
         return _response(asked, found)
@@ -112,7 +113,8 @@ class _Route(Direct):
     @staticmethod
     def refuse(fault: EverloopError) -> Response:
         status = faults.status(fault, mend=400)
-        return json({"error": faults.sentence(fault)}, status, faults.headers(fault))
+        said = faults.sentence(faults.for_caller(fault, status))
+        return json({"error": said}, status, faults.headers(fault))
 
 
 def _check_model(call: Call) -> None:
@@ -147,15 +149,17 @@ def _check_answered(found: Sequence[Prediction], asked: str) -> None:
         )
 
 
-async def _read(call: Call) -> tuple[InferRequest, list[str]]:
-    """The request and its texts."""
-    body = tensors.unpack(await call.body(), call.headers.get("content-encoding"))
-    head, raw = tensors.split(body, call.headers.get(LENGTH))
-    asked = read(INFER, head)
-    return asked, _texts(asked, raw)
+async def _read(call: Call, most: int) -> tuple[InferRequest, list[str]]:
+    """The request and its texts. The type is not asked for: the protocol's own examples name none."""
+    media_type(call)
+    head, raw = tensors.split(await call.body(), call.headers.get(LENGTH))
+    asked = await read(INFER, head, most)
+    if len(raw) <= SMALL:
+        return asked, _texts(asked, raw, most)
+    return asked, await aside(_texts, asked, raw, most)
 
 
-def _texts(asked: InferRequest, raw: bytes) -> list[str]:
+def _texts(asked: InferRequest, raw: bytes, most: int) -> list[str]:
     given = asked.inputs[0]
     size = given.parameters.binary_data_size if given.parameters else None
     if (given.data is None) == (size is None) or len(raw) != (size or 0):
@@ -166,7 +170,7 @@ def _texts(asked: InferRequest, raw: bytes) -> list[str]:
             expected="data, or binary_data_size and so many bytes after the JSON",
         )
     if given.data is None:
-        texts = tensors.decode(raw, "inputs[0]")
+        texts = tensors.decode(raw, "inputs[0]", most)
     else:
         texts = [t for item in given.data for t in ([item] if isinstance(item, str) else item)]
     if given.shape not in ([len(texts)], [len(texts), 1]):

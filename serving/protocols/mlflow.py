@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from itertools import islice
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -31,13 +32,14 @@ from serving.protocols.door import (
     described,
     json,
     parameter,
-    read,
     reference,
 )
-from serving.protocols.faults import MediaTypeError, NotFoundError
+from serving.protocols.faults import NotFoundError, quoted, too_many
+from serving.reading import JSON, SMALL, aside, media_type, read
 
 COLUMN = "text"
-JSON, CSV = "application/json", "text/csv"
+CSV = "text/csv"
+COMMAS = 100_000  # in one line of CSV
 CODES = {404: "RESOURCE_DOES_NOT_EXIST", 500: "INTERNAL_ERROR"} | {
     503: "TEMPORARILY_UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
@@ -55,7 +57,7 @@ def routes(door: Door) -> APIRouter:
     @router.post("/invocations", **_INVOCATIONS)
     async def invocations(call: Call) -> Response:
         """Classify the rows of a table, or a list of texts."""
-        texts, asker = await _asked(call)
+        texts, asker = await _asked(call, door.most)
         found = await door.answers(door.requests(texts, asker.user, asker.segments), call)
         return Response(answers(found), media_type=JSON)
 
@@ -94,25 +96,19 @@ class _Route(Direct):
     @staticmethod
     def refuse(fault: EverloopError) -> Response:
         status = faults.status(fault, mend=400)
-        body = {"error_code": CODES.get(status, "BAD_REQUEST"), "message": faults.sentence(fault)}
+        said = faults.sentence(faults.for_caller(fault, status))
+        body = {"error_code": CODES.get(status, "BAD_REQUEST"), "message": said}
         return json(body, status, faults.headers(fault))
 
 
-async def _asked(call: Call) -> tuple[list[str], Asker]:
-    """The texts of a call and who asks."""
-    kind, _, more = call.headers.get("content-type", "").partition(";")
-    kind = kind.strip().lower()
-    if kind not in (JSON, CSV) or ("charset" in more and "utf-8" not in more.lower()):
-        raise MediaTypeError(
-            "this content type is not read here",
-            where="header content-type",
-            got=ascii(call.headers.get("content-type", "")),
-            expected=f"{JSON} or {CSV}, in UTF-8",
-        )
+async def _asked(call: Call, most: int) -> tuple[list[str], Asker]:
+    """The texts of a call and who asks. Raises DataError for more than `most`."""
+    kind, body = media_type(call, JSON, CSV), await call.body()
     if kind == CSV:
-        return _rows(_csv(await call.body()), "row"), Asker()
-    body = read(INVOCATION, await call.body())
-    return _texts(body), body.params or Asker()
+        rows = _csv(body, most) if len(body) <= SMALL else await aside(_csv, body, most)
+        return _rows(rows, "row", most), Asker()
+    found = await read(INVOCATION, body, most)
+    return _texts(found, most), found.params or Asker()
 
 
 def _check_name(call: Call) -> None:
@@ -121,7 +117,7 @@ def _check_name(call: Call) -> None:
         raise NotFoundError("no such endpoint", where="the URL", got=ascii(name), expected=NAME)
 
 
-def _texts(body: Invocation) -> list[str]:
+def _texts(body: Invocation, most: int) -> list[str]:
     """The text of every row, whichever of the four forms they came in."""
     forms = ("dataframe_split", "dataframe_records", "instances", "inputs")
     given = [name for name in forms if getattr(body, name) is not None]
@@ -140,14 +136,16 @@ def _texts(body: Invocation) -> list[str]:
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list):
             expected = "a list of texts"
-            raise DataError("no texts here", where=given[0], got=ascii(value), expected=expected)
+            raise DataError("no texts here", where=given[0], got=quoted(value), expected=expected)
     if isinstance(value, Split):
         value = _column(value.columns or [], value.data)
-    return _rows(value, given[0])
+    return _rows(value, given[0], most)
 
 
-def _rows(rows: Sequence[Any], where: str) -> list[str]:
+def _rows(rows: Sequence[Any], where: str, most: int) -> list[str]:
     """One text a row: the row itself, its column `text`, or its first cell."""
+    if len(rows) > most:
+        raise too_many(len(rows), most)
     texts = []
     for i, row in enumerate(rows):
         cell = row
@@ -157,7 +155,7 @@ def _rows(rows: Sequence[Any], where: str) -> list[str]:
             cell = row[0] if row else None
         if not isinstance(cell, str):
             place = f"{where}[{i}]"
-            raise DataError("this row has no text", where=place, got=ascii(row), expected="a text")
+            raise DataError("this row has no text", where=place, got=quoted(row), expected="a text")
         texts.append(cell)
     return texts
 
@@ -166,20 +164,32 @@ def _of_first(columns: dict[str, Any]) -> Any:
     return columns[COLUMN] if COLUMN in columns else next(iter(columns.values()), None)
 
 
-def _csv(body: bytes) -> list[list[str]]:
-    """One cell a row; the first line names the columns, empty lines are left out."""
+def _csv(body: bytes, most: int) -> list[list[str]]:
+    """One cell a row; the first line names the columns, empty lines are left out. Reads no more than
+    one row beyond `most`."""
     try:
-        read = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        names, *rows = [row for row in read if row] or [[]]
+        lines = map(_few_commas, io.StringIO(body.decode("utf-8-sig"), newline=""))
+        read = filter(None, csv.reader(lines, strict=True))
+        names = next(read, [])
+        rows = _column(names, islice(read, most + 1))
     except (csv.Error, UnicodeDecodeError) as fault:
         expected = "CSV in UTF-8 whose first line names the columns"
         raise DataError(
             "the body is not CSV", where="body", got=str(fault), expected=expected
         ) from None
-    return _column(names, rows)
+    if len(rows) > most:
+        raise too_many(f"more than {most}", most)
+    return rows
 
 
-def _column(names: Sequence[Any], rows: Sequence[list[Any]]) -> list[list[Any]]:
+def _few_commas(line: str) -> str:
+    """Raises csv.Error for a line of too many cells: all of them would be made at once."""
+    if len(line) > COMMAS and line.count(",") > COMMAS:
+        raise csv.Error(f"more than {COMMAS} commas in a line")
+    return line
+
+
+def _column(names: Sequence[Any], rows: Iterable[list[Any]]) -> list[list[Any]]:
     """The cell of each row in the column `text`, or in the first; none where the row is too short."""
     place = names.index(COLUMN) if COLUMN in names else 0
     return [row[place : place + 1] for row in rows]

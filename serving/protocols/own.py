@@ -39,13 +39,13 @@ from serving.messages.own import (
     inputs_of,
 )
 from serving.protocols import faults
-from serving.protocols.door import AROUND, WAIT, Direct, Door, described, json, read, reference
-from serving.protocols.faults import MediaTypeError, NotFoundError
+from serving.protocols.door import AROUND, WAIT, Direct, Door, described, json, reference
+from serving.protocols.faults import NotFoundError
+from serving.reading import JSON, media_type, read
 
 BODIES = (Question, Questions, FeedbackBody)
 PREDICT: TypeAdapter[Question | Questions] = TypeAdapter(PredictBody)
 FEEDBACK = TypeAdapter(FeedbackBody)
-JSON = "application/json"
 
 
 def routes(door: Door, store: Store) -> APIRouter:
@@ -54,7 +54,7 @@ def routes(door: Door, store: Store) -> APIRouter:
     @router.post("/v1/predict", **_PREDICT)
     async def predict(call: Call) -> Response:
         """Classify one text or many; always answers a list, in the order of the inputs."""
-        questions = inputs_of(read(PREDICT, await json_body(call)))
+        questions = inputs_of(await read(PREDICT, await json_body(call), door.most))
         now = door.clock()
         found = await door.answers([_request(q, now, door) for q in questions], call)
         return Response(answers(found), media_type=JSON)
@@ -62,7 +62,7 @@ def routes(door: Door, store: Store) -> APIRouter:
     @router.post("/v1/feedback", **_FEEDBACK)
     async def feedback(call: Call) -> Response:
         """Say what was right. Sending the same feedback again changes nothing."""
-        body, now = read(FEEDBACK, await json_body(call)), door.clock()
+        body, now = await read(FEEDBACK, await json_body(call)), door.clock()
         item = _feedback(body, now, caller_of(call.scope))
         if not await run_in_threadpool(door.knows, item.prediction_id):
             raise NotFoundError(
@@ -91,6 +91,8 @@ def routes(door: Door, store: Store) -> APIRouter:
 
 
 def refuse(fault: EverloopError) -> Response:
+    status = faults.status(fault, mend=422)
+    headers, fault = faults.headers(fault), faults.for_caller(fault, status)
     body = Fault(
         error=fault.what,
         where=faults.short(fault.where),
@@ -98,7 +100,7 @@ def refuse(fault: EverloopError) -> Response:
         expected=fault.expected,
         do=fault.do,
     )
-    return json(body.model_dump(), faults.status(fault, mend=422), faults.headers(fault))
+    return json(body.model_dump(), status, headers)
 
 
 class _Route(Direct):
@@ -108,15 +110,7 @@ class _Route(Direct):
 async def json_body(call: Call) -> bytes:
     """The body of a call. A browser may not send JSON to a server that is not its page's own: what
     is not called JSON is refused, or any page could feed a server on its reader's machine."""
-    kind = call.headers.get("content-type", "")
-    if kind != JSON and kind.partition(";")[0].strip().lower() != JSON:
-        raise MediaTypeError(
-            "this content type is not read here",
-            where="header content-type",
-            got=ascii(kind),
-            expected=JSON,
-            do=f"send the header content-type: {JSON}",
-        )
+    media_type(call, JSON)
     return await call.body()
 
 

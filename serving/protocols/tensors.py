@@ -6,15 +6,12 @@ An element of a BYTES tensor is its length (4 bytes, little-endian) and then so 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Sequence
 
 from core.errors import DataError
-from serving.protocols.faults import MediaTypeError
+from serving.protocols.faults import too_many
 
-MOST_UNPACKED = 2**24  # bytes; a small body may unpack to a very large one
 _LENGTH = struct.Struct("<I")
-_WINDOW = {"gzip": 31, "deflate": 15}  # zlib's names for the two formats
 
 
 def split(body: bytes, json_bytes: str | None) -> tuple[bytes, bytes]:
@@ -37,32 +34,10 @@ def split(body: bytes, json_bytes: str | None) -> tuple[bytes, bytes]:
     )
 
 
-def unpack(body: bytes, encoding: str | None) -> bytes:
-    """The body without its compression. Raises DataError for one that is broken or grows too large."""
-    if encoding is None or encoding == "identity":
-        return body
-    if encoding not in _WINDOW:
-        raise MediaTypeError(
-            "this content encoding is not read here",
-            where="header content-encoding",
-            got=ascii(encoding),
-            expected="gzip, deflate or none",
-        )
-    unpacker = zlib.decompressobj(_WINDOW[encoding])
-    try:
-        found = unpacker.decompress(body, MOST_UNPACKED)
-    except zlib.error as fault:
-        raise DataError(f"the body is not {encoding}", where="body", got=str(fault)) from None
-    if not unpacker.eof:
-        got = f"{len(found)} bytes and no end"
-        raise DataError(f"the {encoding} body is cut off or too large", where="body", got=got)
-    return found
+def decode(raw: bytes, where: str, most: int) -> list[str]:
+    """The texts of a BYTES tensor, which are at most so many.
 
-
-def decode(raw: bytes, where: str) -> list[str]:
-    """The texts of a BYTES tensor.
-
-    >>> decode(encode(["my card?", ""]), "inputs[0]")
+    >>> decode(encode(["my card?", ""]), "inputs[0]", 2)
     ['my card?', '']
     """
     texts, at = [], 0
@@ -74,6 +49,8 @@ def decode(raw: bytes, where: str) -> list[str]:
                 raise ValueError(f"an element of {length} bytes, {len(raw) - at} left")
             texts.append(raw[at : at + length].decode())
             at += length
+            if len(texts) > most:
+                raise too_many(f"more than {most}", most)
     except (struct.error, ValueError) as fault:
         raise DataError(
             "the binary data cannot be read",

@@ -39,7 +39,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
     logger = logging.getLogger("serving")
     before = logger.level
     logger.setLevel("INFO")
-    yield TestClient(app)
+    yield TestClient(app, base_url="http://localhost")
     logger.setLevel(before)
 
 
@@ -106,7 +106,7 @@ def test_no_token_and_no_text_is_ever_logged(
     app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
     logging.getLogger("serving").setLevel("INFO")
     headers = {"authorization": f"Bearer {token}"}
-    client = TestClient(app)
+    client = TestClient(app, base_url="http://localhost")
     client.post(f"/v1/feedback?token={token}", json={"value": "a secret text"}, headers=headers)
     client.get(f"/v1/{token}", headers=headers)
     client.post("/v1/predict", json={"text": "a secret text"}, headers=headers | {"x-api-key": token})

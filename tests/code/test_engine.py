@@ -279,6 +279,9 @@ class SlowLog:
         self.put_rows.append((rows, Future()))
         return self.put_rows[-1][1]
 
+    def able(self) -> bool:
+        return True
+
     def owes(self) -> bool:
         return False
 

@@ -66,7 +66,7 @@ def test_every_call_holds_its_description_at_length(
 @pytest.fixture
 def client(store: Store, service: Service) -> TestClient:
     engine = Engine(service, lambda: NOW, Metrics())
-    return TestClient(create_app(engine, store, lambda: NOW, Serving()))
+    return TestClient(create_app(engine, store, lambda: NOW, Serving()), base_url="http://localhost")
 
 
 @settings(

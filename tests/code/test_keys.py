@@ -56,6 +56,7 @@ OPEN = [
 def client(store: Store, service: Service) -> TestClient:
     return TestClient(
         create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving()),
+        base_url="http://localhost",
         raise_server_exceptions=False,
     )
 
@@ -67,7 +68,7 @@ def bearer(token: str) -> dict[str, str]:
 def locked(store: Store, service: Service, *scopes: str) -> tuple[TestClient, str]:
     token = store.add_key("shop", scopes, NOW)
     app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
-    return TestClient(app), token
+    return TestClient(app, base_url="http://localhost"), token
 
 
 def test_the_store_keeps_a_hash_of_256_bits_and_no_token(store: Store) -> None:
@@ -188,7 +189,7 @@ def test_a_running_server_hears_of_new_and_revoked_keys(store: Store, service: S
         tries = (client.post("/v1/predict", json={}, headers=bearer(token)) for _ in range(5000))
         return any(answer.status_code == code for answer in tries)
 
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://localhost") as client:
         assert client.post("/v1/predict", json={}).status_code == 422
         token = store.add_key("shop", ["predict"], NOW)
         assert asked_until(client, 401, "nobody's")

@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from core.records import hash_user
 from core.store import Store
 from serving.app import create_app
+from serving.bodies import Bodies
 from serving.engine import Engine
-from serving.limits import BodyLimit, FeedbackLimit, Rate, source_of
+from serving.limits import FeedbackLimit, Rate, source_of
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
@@ -26,7 +27,10 @@ KB = 1024
 @pytest.fixture
 def client(store: Store, service: Service) -> TestClient:
     settings = Serving(max_body_bytes=KB, feedback_per_minute=3)
-    return TestClient(create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, settings))
+    return TestClient(
+        create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, settings),
+        base_url="http://localhost",
+    )
 
 
 def chunks(size: int) -> Iterator[bytes]:
@@ -79,19 +83,19 @@ PART = {"type": "http.request", "body": b"ab", "more_body": True}
 
 def test_a_body_in_parts_arrives_whole() -> None:
     last = {"type": "http.request", "body": b"c", "more_body": False}
-    sent = call(BodyLimit(_app, most=10), [PART, last], headers=CHUNKED)
+    sent = call(Bodies(_app, most=10), [PART, last], headers=CHUNKED)
     assert (sent[0]["status"], sent[1]["body"]) == (200, b"abc")
 
 
 def test_who_sends_nothing_for_long_is_let_go() -> None:
-    sent = call(BodyLimit(_app, most=10, seconds=0.01), [PART], headers=CHUNKED)
+    sent = call(Bodies(_app, most=10, seconds=0.01), [PART], headers=CHUNKED)
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]
     assert b'"got":"2 bytes of it"' in sent[1]["body"]
 
 
 def test_who_leaves_in_the_middle_is_not_answered() -> None:
-    assert call(BodyLimit(_app, most=10), [PART, {"type": "http.disconnect"}], headers=CHUNKED) == []
+    assert call(Bodies(_app, most=10), [PART, {"type": "http.disconnect"}], headers=CHUNKED) == []
 
 
 @pytest.mark.parametrize("path", ["/v2/models/everloop/infer", "/invocations"])

@@ -129,7 +129,9 @@ def test_tritonclient_sees_the_reason_of_a_fault(store: Store, service: Service)
 @pytest.fixture
 def client(store: Store, service: Service) -> TestClient:
     engine = Engine(service, lambda: NOW, Metrics())
-    return TestClient(create_app(engine, store, lambda: NOW, Serving(max_inputs=3)))
+    return TestClient(
+        create_app(engine, store, lambda: NOW, Serving(max_inputs=3)), base_url="http://localhost"
+    )
 
 
 def asked(data: Any = ("a",), shape: Any = (1,), **more: Any) -> dict[str, Any]:

@@ -33,7 +33,9 @@ LABELS = [
 @pytest.fixture
 def client(store: Store, service: Service) -> TestClient:
     engine = Engine(service, lambda: NOW, Metrics())
-    return TestClient(create_app(engine, store, lambda: NOW, Serving(max_inputs=3)))
+    return TestClient(
+        create_app(engine, store, lambda: NOW, Serving(max_inputs=3)), base_url="http://localhost"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")  # MLflow of its own code
@@ -172,7 +174,7 @@ def test_bodies_that_cannot_be_read(
 def test_ping_is_503_while_no_model_is_loaded(tmp_path: Path, shelf: Shelf) -> None:
     empty = Store(f"sqlite:///{tmp_path / 'empty.db'}")
     engine = Engine(Service(empty, shelf.load, max_text=100), lambda: NOW, Metrics())
-    client = TestClient(create_app(engine, empty, lambda: NOW, Serving()))
+    client = TestClient(create_app(engine, empty, lambda: NOW, Serving()), base_url="http://localhost")
     for answer in (client.get("/ping"), client.post("/invocations", json={"inputs": ["a"]})):
         assert answer.status_code == 503
         assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"

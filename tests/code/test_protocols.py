@@ -54,7 +54,9 @@ def engine(service: Service) -> WatchedEngine:
 
 @pytest.fixture
 def client(engine: WatchedEngine, store: Store) -> TestClient:
-    return TestClient(create_app(engine, store, lambda: NOW, Serving(timeout_ms=20_000)))
+    return TestClient(
+        create_app(engine, store, lambda: NOW, Serving(timeout_ms=20_000)), base_url="http://localhost"
+    )
 
 
 @pytest.mark.parametrize(("path", "body"), CALLS)

@@ -27,6 +27,7 @@ def client(store: Store, service: Service) -> TestClient:
     settings = Serving(max_inputs=3)
     return TestClient(
         create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, settings),
+        base_url="http://localhost",
         raise_server_exceptions=False,
     )
 
@@ -214,7 +215,8 @@ def test_not_ready_without_a_champion(tmp_path: Path, shelf: Shelf) -> None:
     empty = Store(f"sqlite:///{tmp_path / 'empty.db'}")
     service = Service(empty, shelf.load, max_text=100)
     client = TestClient(
-        create_app(Engine(service, lambda: NOW, Metrics()), empty, lambda: NOW, Serving())
+        create_app(Engine(service, lambda: NOW, Metrics()), empty, lambda: NOW, Serving()),
+        base_url="http://localhost",
     )
     assert client.get("/health").status_code == 200
     for answer in (client.get("/ready"), client.post("/v1/predict", json={"text": "a"})):
@@ -238,7 +240,8 @@ def test_a_real_server_answers(store: Store, service: Service) -> None:
 
 class FullStore(Store):
     def append(self, groups: Sequence[Kept], writer: str = "") -> None:
-        raise StoreError("the store cannot be used", got="disk is full")
+        where = "sqlite:////srv/ann's shop/.everloop/store.db"
+        raise StoreError("the store cannot be used", where=where, got="disk is full: '/srv/a b'")
 
 
 def test_a_store_that_fails_is_503_and_no_answer(tmp_path: Path, shelf: Shelf) -> None:
@@ -246,11 +249,15 @@ def test_a_store_that_fails_is_503_and_no_answer(tmp_path: Path, shelf: Shelf) -
     full.set("champion", "1")
     service = Service(full, shelf.load, max_text=100)
     answer = TestClient(
-        create_app(Engine(service, lambda: NOW, Metrics()), full, lambda: NOW, Serving())
+        create_app(Engine(service, lambda: NOW, Metrics()), full, lambda: NOW, Serving()),
+        base_url="http://localhost",
     ).post("/v1/predict", json={"text": "hello"})
     assert answer.status_code == 503
-    assert (answer.json()["error"], answer.json()["got"]) == (
-        "the store cannot be used",
-        "disk is full",
-    )
+    assert answer.json() == {
+        "error": "the store cannot be used",
+        "where": "",  # no caller is told a path of this machine
+        "got": "disk is full: (a path of the server)",
+        "expected": "",
+        "do": "",
+    }
     full.close()

@@ -31,7 +31,7 @@ from tests.code.small_loop import job, make_home
 
 def client(store: Store, service: Service) -> TestClient:
     app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
-    return TestClient(app)
+    return TestClient(app, base_url="http://localhost")
 
 
 def test_a_server_that_is_ending_is_alive_and_not_ready(store: Store, service: Service) -> None:

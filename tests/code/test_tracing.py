@@ -152,7 +152,7 @@ def test_an_exporter_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answer_traced(app: FastAPI, kept: InMemorySpanExporter) -> None:
-    with tracing(kept), TestClient(app) as client:
+    with tracing(kept), TestClient(app, base_url="http://localhost") as client:
         while client.get("/ready").status_code != 200:
             pass
         assert client.post("/v1/predict", json={"inputs": ["a", "b"]}).status_code == 200

@@ -35,6 +35,39 @@ def client(looked: Looked, secret: str = SECRET) -> TestClient:
     return TestClient(app)
 
 
+def signed(body: str, timestamp: str = AT) -> dict[str, Any]:
+    """Any body, signed as MLflow signs."""
+    from mlflow.webhooks.delivery import _generate_hmac_signature
+
+    signature = _generate_hmac_signature(SECRET, "d-1", timestamp, body)
+    headers = {"x-mlflow-delivery-id": "d-1", "x-mlflow-timestamp": timestamp}
+    return {"content": body, "headers": headers | {"x-mlflow-signature": signature}}
+
+
+@pytest.mark.parametrize("body", ["xx", "", "[" * 5000, '{"entity": NaN}', '{"entity":'])
+def test_a_signed_body_that_is_no_json_is_refused(body: str) -> None:
+    looked = Looked()
+    answer = client(looked).post(PATH, **signed(body))
+    assert (answer.status_code, answer.json()["error"]) == (422, "the body is not JSON")
+    assert looked.times == 0
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", "7", "null", "{}", '{"entity": []}', '{"entity": "model_version_alias", "data": 7}']
+)
+def test_signed_json_of_another_shape_is_taken_and_left(body: str) -> None:
+    looked = Looked()
+    assert client(looked).post(PATH, **signed(body)).status_code == 204
+    assert looked.times == 0
+
+
+@pytest.mark.parametrize("timestamp", ["9" * 5000, "-1", "1e9", "\u0663"])
+def test_a_signed_time_that_cannot_be_is_refused(timestamp: str) -> None:
+    sent = signed("{}", timestamp)
+    sent["headers"]["x-mlflow-timestamp"] = timestamp.encode()
+    assert client(Looked()).post(PATH, **sent).status_code == 401
+
+
 def delivery(
     entity: str = "model_version_alias",
     action: str = "created",

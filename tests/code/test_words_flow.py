@@ -48,7 +48,10 @@ def shop(tmp_path: Path) -> Iterator[Home]:
 def client(home: Home) -> TestClient:
     service = Service(home.store, home.registry.load, max_text=1000, refresh_seconds=0)
     clock = lambda: NOW - DAY / 2  # noqa: E731
-    return TestClient(create_app(Engine(service, clock, Metrics()), home.store, clock, Serving()))
+    return TestClient(
+        create_app(Engine(service, clock, Metrics()), home.store, clock, Serving()),
+        base_url="http://localhost",
+    )
 
 
 def attack(home: Home, count: int) -> dict[str, str]:

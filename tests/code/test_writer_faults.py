@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from core.errors import StoreError
 from core.store import Store
-from serving.writer import Writer
+from serving.writer import RETRY_SECONDS, Writer
 from tests.code.logs import row, stored, until, writing
 from tests.code.test_postgres import binary, call
 from tests.code.test_postgres import server as server
@@ -116,10 +117,39 @@ def test_a_full_disk_is_said_loses_nothing_and_is_recovered_from(small_disk: Pat
         with pytest.raises(StoreError, match="the disk is full"):
             put_until_refused(writer, acknowledged)
         assert writer.state().fault.startswith("the disk is full")
+        time.sleep(3 * RETRY_SECONDS)  # what stores nothing is no proof that there is room
+        assert not writer.able()
         ballast.unlink()
         until(lambda: writer.state().fault == "")
+        assert writer.able()
         writer.put([row(2000)], 1).result(SOON)
     assert set(acknowledged) | {"r2000"} == set(stored(store))
+    store.close()
+
+
+def test_a_disk_that_is_full_before_anybody_asks_is_noticed(small_disk: Path) -> None:
+    store = Store(f"sqlite:///{small_disk}/store.db", busy=0.1)
+    with writing(store, small_disk / "spool") as writer:
+        assert (writer.able(), writer.faults()) == (True, ())
+        fill(small_disk / "ballast")
+        assert (writer.able(), writer.faults()) == (False, ("the disk is full",))
+        (small_disk / "ballast").unlink()
+        assert (writer.able(), writer.faults()) == (True, ())
+    store.close()
+
+
+def test_a_spool_that_cannot_be_written_is_no_place_for_answers(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/store.db", busy=0.1)
+    (tmp_path / "spool").write_text("a file where the folder would be")
+    with writing(store, tmp_path / "spool") as writer:
+        assert writer.able()
+        with locked(store):
+            with pytest.raises(StoreError, match="the spool cannot be written"):
+                writer.put([row(0)], 1).result(SOON)
+            assert not writer.able()
+        (tmp_path / "spool").unlink()
+        until(writer.able)
+        writer.put([row(1)], 1).result(SOON)
     store.close()
 
 
