@@ -27,6 +27,7 @@ ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a u
 TOPIC = "topic"  # policy of tasks drawn from a group of rows
 VERIFY = "verify"  # policy of tasks that check what a user said
 BY_HAND = (TOPIC, VERIFY)  # tasks whose chance is none over all traffic
+Judgement = Literal["pass", "fail", "cannot judge"]
 LIVE: tuple[Stage, ...] = ("shadow", "canary", "ab_test")
 
 
@@ -224,6 +225,13 @@ class DatasetVersion:
     labels: int
     schema_hash: str
     label_set: int = 0  # operations of data/labels.json that it was made under
+    left_out: dict[str, int] = field(default_factory=dict)  # why rows do not train -> how many
+
+    def trains(self) -> str:
+        """How many rows train, and why the others do not."""
+        train, out = self.rows.get("train", 0), sum(self.left_out.values())
+        why = ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.items())
+        return f"{train + out:,} rows, {why} left out: {train:,} train" if out else f"{train:,} rows"
 
 
 @dataclass(frozen=True)
@@ -245,11 +253,16 @@ class TestReport:
 
     candidate: str
     champion: str
-    passed: bool
+    verdict: Judgement  # only a pass goes on to live traffic
     reasons: list[str]
     metrics: dict[str, float]
-    slices: list[dict[str, Any]]  # set, segment, rows, champion, candidate
+    slices: list[dict[str, Any]]  # set, segment, rows, champion, candidate, counted
     expectations: list[dict[str, Any]]  # name, kind (MFT|INV|DIR), rows, failed, passed, examples
+    labels: list[dict[str, Any]] = field(default_factory=list)  # that the champion does not know
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict == "pass"
 
 
 @dataclass(frozen=True)

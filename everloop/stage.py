@@ -32,7 +32,7 @@ def run_stage(root: Path, name: StageName) -> str:
     version = json.loads(home.workspace.version_file.read_text(encoding="utf-8"))["id"]
     page = home.workspace.reports / f"testing-{version}.html"
     report = test_candidate(home, ("candidate", "champion"), page)
-    return f"testing: {'pass' if report.passed else 'fail'}: {'; '.join(report.reasons)}"
+    return f"testing: {report.verdict}: {'; '.join(report.reasons)}"
 
 
 def _check_reservoir(place: Workspace) -> None:

@@ -13,11 +13,13 @@ from flows.home import Home
 from flows.label_set import declared
 from flows.model_stages import train_candidate
 from flows.regression import regression_rows, with_collections
+from flows.retrain import refused
 from flows.runtimes import check_runtime
 from flows.state import crown
-from pipelines.datasets.contents import EVALUATION, rows_here
+from pipelines.datasets.contents import EVALUATION, TRAIN, rows_here
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
+from pipelines.testing.labels import first_few
 
 
 def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
@@ -33,9 +35,9 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
                     stage="training",
                     timestamp=version.as_of,
                     verdict=f"first model {candidate.version}",
-                    reason=f"{candidate.recipe} on v0001: {version.rows['train']} rows, "
-                    f"{version.labels} labels, "
-                    f"evaluation accuracy {candidate.metrics['all_accuracy']:.3f}",
+                    reason=f"{candidate.recipe} on v0001: {version.trains()}, {version.labels} labels, "
+                    f"evaluation accuracy {candidate.metrics['all_accuracy']:.3f}"
+                    f"{refused(home, version)}{_little(home, version)}",
                     evidence=dict(candidate.metrics),
                 )
             )
@@ -44,6 +46,18 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
             home.store.set("retrains", progress)
             crown(home, candidate.version)
     return candidate.version
+
+
+def _little(home: Home, version: DatasetVersion) -> str:
+    """What there is too little of: rows of a label, and rows to judge the next model by."""
+    least, needed = home.strategy.training.min_label_rows, home.strategy.testing.min_rows
+    labels = rows_here(home.workspace, TRAIN, ["label"])["label"].value_counts()
+    few = [f"`{label}` ({n})" for label, n in sorted(labels.items()) if n < least]
+    said = f"; a slip? fewer than {least} rows to train on: {first_few(few)}" if few else ""
+    rows = version.rows.get("eval", 0)
+    if rows < needed:
+        said += f"; {rows} evaluation rows judge no later model, {needed} needed (testing.min_rows)"
+    return said
 
 
 def _dataset(

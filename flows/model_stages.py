@@ -23,6 +23,7 @@ from flows.runtimes import torch_agreement
 from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here
 from pipelines.datasets.form import label_set, read_inputs
 from pipelines.testing import Contender, run_tests
+from pipelines.testing.labels import Scarce, scarce
 from pipelines.testing.memorization import memorizes
 from pipelines.testing.report import write_report
 from pipelines.testing.runtime import same_labels
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
 
 def train_candidate(home: Home) -> Trained:
     """Stage `training`: data/dataset, data/champion in; data/candidate, metrics/training.json out."""
-    from pipelines.training import TrainingData
+    from pipelines.training import TrainingData, learnable
 
     place = home.workspace
     start = _start(home).on(home.strategy.model.runtime)
-    train, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
+    rows, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
+    needed, known = home.strategy.training.min_label_rows, _known(home)
+    train = rows if known is None else rows[learnable(list(rows["label"]), known, needed)]
     data = TrainingData(
         train["text"].tolist(),
         train["label"].tolist(),
@@ -50,6 +53,10 @@ def train_candidate(home: Home) -> Trained:
         embeddings(home, start, evaluation),
     )
     trained = home.strategy.training.train(data, start)
+    if held := len(rows) - len(train):
+        note = f"held back, as new labels with fewer than {needed} rows: {held}"
+        metrics = {**trained.metrics, "held_back_rows": float(held)}
+        trained = replace(trained, metrics=metrics, notes=[*trained.notes, note])
     shutil.rmtree(place.candidate, ignore_errors=True)  # what an earlier recipe left is not ours
     trained.model.save(place.candidate)
     _write(place.metrics / "training.json", trained.metrics)
@@ -88,10 +95,31 @@ def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport
         evaluation,
         settings,
         [learnt, *_same_labels(home, candidate, evaluation)],
+        _scarce(home, candidate.head, train, evaluation),
     )
     write_report(report, page)
     _write(place.metrics / "testing.json", report.metrics)
     return report
+
+
+def _scarce(
+    home: Home, candidate: Head | None, train: pd.DataFrame, evaluation: pd.DataFrame
+) -> Scarce:
+    """Labels of which there is little. To the first model all are new: nothing is held back from it."""
+    known = _known(home)
+    if candidate is None or known is None:
+        return Scarce()
+    needed = home.strategy.training.min_label_rows
+    return scarce(list(train["label"]), list(evaluation["label"]), candidate.labels, known, needed)
+
+
+def _known(home: Home) -> list[str] | None:
+    """The labels that the champion answers, under their names of the dataset; None without one."""
+    from core.models.migrated import answering
+
+    head = champion(home).head
+    labels = label_set(home.workspace, read_inputs(home.workspace))
+    return None if head is None else answering(head, labels).labels
 
 
 def _same_labels(home: Home, model: TextClassifier, rows: pd.DataFrame) -> list[Expectation]:

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import pandas as pd
+
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from flows import undo
 from flows.forget import finish
@@ -99,8 +101,8 @@ def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candida
                 stage="training",
                 timestamp=datetime.fromisoformat(plan["as_of"]),
                 verdict=f"candidate {candidate.version}",
-                reason=f"{candidate.recipe} on {version.id}: {version.rows.get('train', 0)} rows, "
-                f"{version.labels} labels{notes}",
+                reason=f"{candidate.recipe} on {version.id}: {version.trains()}, "
+                f"{version.labels} labels{notes}{refused(home, version)}",
                 evidence={"run_id": candidate.run_id, "seconds": seconds, **trained.metrics},
             )
         )
@@ -108,6 +110,16 @@ def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candida
 
     with home.timed("training"):
         return Candidate(**home.store.once(f"training/{version.id}", make))
+
+
+def refused(home: Home, version: DatasetVersion) -> str:
+    """New rows that failed an expectation of the dataset are in no version; where they are named."""
+    page = home.workspace.quarantine / f"dataset-{version.id}.csv"
+    if not page.is_file():
+        return ""
+    rows = len(pd.read_csv(page))
+    named = page.relative_to(home.workspace.root)
+    return f"; {rows} new row{'' if rows == 1 else 's'} refused, the reasons are in {named}"
 
 
 def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: dict[str, Any]) -> bool:
@@ -122,7 +134,7 @@ def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: dict[
                 key=f"testing/{version.id}",
                 stage="testing",
                 timestamp=datetime.fromisoformat(plan["as_of"]),
-                verdict="pass" if report.passed else "fail",
+                verdict=report.verdict,
                 reason="; ".join(report.reasons),
                 evidence={"candidate": candidate.version, "report": page.name, **report.metrics},
                 severity="info" if report.passed else "warning",

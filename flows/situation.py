@@ -94,12 +94,18 @@ def _retrains(home: Home) -> list[Retrain]:
         Retrain(
             timestamp=d.timestamp,
             labels=labels.get(name, 0),
-            gain=d.evidence.get("audit_difference"),
+            gain=_gain(home, d.evidence),
             shortfall=asked.evidence.get("shortfall") if asked else None,
             seconds=learnt.evidence.get("seconds") if learnt else None,
         )
         for d, name, asked, learnt in zip(tested, names, said, took, strict=True)
     ]
+
+
+def _gain(home: Home, metrics: dict[str, Any]) -> float | None:
+    """Accuracy won on the audit set, where that has the rows to say so."""
+    enough = metrics.get("audit_rows", 0) >= home.strategy.testing.min_rows
+    return metrics.get("audit_difference") if enough else None
 
 
 def _days_with_requests(home: Home, since: datetime, now: datetime) -> float:

@@ -16,6 +16,7 @@ from core.errors import RolloutError
 from core.records import Annotation, AnnotationTask, Decision, Rollout, to_json
 from flows import undo
 from flows.curate import curate
+from flows.evaluation import too_little
 from flows.guard import nothing_new, occupied
 from flows.home import Home
 from flows.labels import verify
@@ -93,9 +94,12 @@ def decide(home: Home, now: datetime) -> Decision:
         elif busy := occupied(home):
             decision = waiting(now, "wait", busy)
         else:
-            decision = home.strategy.triggers.decide(situation(home, now))
+            known = situation(home, now)
+            decision = home.strategy.triggers.decide(known)
             if decision.verdict != "wait" and (why := nothing_new(home, now)):
                 decision = waiting(now, "wait", f"{why} ({decision.reason})")
+            elif decision.verdict != "wait" and (why := too_little(home, now, known.new_labels)):
+                decision = waiting(now, "wait", f"cannot judge a candidate: {why} ({decision.reason})")
         home.record(decision)
     return decision
 

@@ -32,10 +32,14 @@ def list_(workspace: WorkspaceOption = Path()) -> None:
         return
     splits = list(dict.fromkeys(split for v in versions for split in v.rows))
     rows = [
-        [v.id, f"{v.as_of:%Y-%m-%d %H:%M}", v.policy, v.labels, *(v.rows.get(s, 0) for s in splits)]
+        [
+            *(v.id, f"{v.as_of:%Y-%m-%d %H:%M}", v.policy, v.labels),
+            *(v.rows.get(s, 0) for s in splits),
+            ", ".join(f"{n:,} {why}" for why, n in v.left_out.items()),
+        ]
         for v in versions
     ]
-    typer.echo(table(["version", "as of (UTC)", "policy", "labels", *splits], rows))
+    typer.echo(table(["version", "as of (UTC)", "policy", "labels", *splits, "left out"], rows))
 
 
 @app.command()

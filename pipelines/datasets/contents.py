@@ -38,6 +38,7 @@ class Contents:
             "label set": f"version {v.label_set}",
             "schema": v.schema_hash,
             "rows": ", ".join(f"{n} {name}" for name, n in v.rows.items()),
+            "left out": ", ".join(f"{n} {why}" for why, n in v.left_out.items()) or "none",
         }
         width = max((len(x) for x in self.counts.index), default=0) + 2
         lines = [v.id, *(f"  {name:<10}{fact}" for name, fact in facts.items())]

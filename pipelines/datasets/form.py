@@ -101,6 +101,8 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
         "unlabelled": int((counted & ~named).sum()),
         "label_set": labels.version,
     }
+    if unchosen := len(rows) - len(train):
+        numbers["unchosen"] = unchosen  # by the policy
     made = {"policy": policy.policy, **numbers, "schema_hash": schema_hash()}
     write_whole(workspace.metrics / "datasets.json", json.dumps(made, indent=2) + "\n")
     return made

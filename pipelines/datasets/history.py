@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -153,6 +154,16 @@ def rows_of(
         return held.manifest.rows(held.bring(), sets, columns)
 
 
+def _left_out(found: Mapping[str, Any]) -> dict[str, int]:
+    """Why rows that were labelled for training do not train, from what the `datasets` stage counted."""
+    counted = {
+        "near-copies of evaluation rows": found.get("fenced", 0),
+        "of labels that are no more": found.get("unlabelled", 0),
+        f"outside the policy `{found['policy']}`": found.get("unchosen", 0),
+    }
+    return {why: int(n) for why, n in counted.items() if n}
+
+
 def _version(root: Path, id: str, commit: str, texts: list[str]) -> DatasetVersion:
     """The record of a tagged commit, from its three RECORD files."""
     where = f"dataset/{id} in {root}"
@@ -174,4 +185,5 @@ def _version(root: Path, id: str, commit: str, texts: list[str]) -> DatasetVersi
         labels=found["labels"],
         schema_hash=found["schema_hash"],
         label_set=found.get("label_set", 0),
+        left_out=_left_out(found),
     )

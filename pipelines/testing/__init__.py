@@ -8,6 +8,7 @@ audit set: 0.972 against 0.944 on 36 rows, +0.028 (95 % CI -0.026..+0.081): no c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 from pydantic import Field
@@ -15,8 +16,9 @@ from pydantic import Field
 from core.params import Section
 from core.records import TestReport
 from pipelines.testing.expectations import Answers, Contender, Expectation, suite, typical
+from pipelines.testing.labels import Scarce
 from pipelines.testing.sheet import Sheet
-from pipelines.testing.verdict import judge
+from pipelines.testing.verdict import Asked, judge
 
 __all__ = ["Contender", "Testing", "run_tests"]
 
@@ -26,6 +28,11 @@ class Testing(Section):
 
     __test__ = False  # not a pytest class
 
+    min_rows: int = Field(
+        10,
+        ge=1,
+        description="rows that an evaluation set needs to be judged by; a smaller one is only shown",
+    )
     max_drop: float = Field(
         0.02,
         ge=0,
@@ -60,19 +67,26 @@ def run_tests(
     evaluation: pd.DataFrame,
     settings: Testing,
     more: Sequence[Expectation] = (),
+    labels: Scarce | None = None,
 ) -> TestReport:
     """The candidate against the champion (None for the first model).
 
     `evaluation` has columns text, label, set ("eval" is the fixed set, "audit" grows, "recent" lies
     ahead in time, "regression" has the named collections), round (which collection) and segments (JSON
-    text). Probes are made from the fixed set only. `more` are results made elsewhere (memorization).
+    text). Probes are made from the fixed set only, and count where that set does. `more` are results
+    made elsewhere (memorization); `labels` are those of which there is little.
     """
     fixed = evaluation[evaluation["set"] == "eval"]
     families = suite(fixed, settings.max_probes, settings.seed)
     texts, probes = list(evaluation["text"]), [p.text for family in families for p in family.probes]
     now = Answers(candidate, texts, probes)
     before = None if champion is None else Answers(champion, texts, probes)
-    asked = [f.check(now, before, settings.max_failed, settings.max_more_failed)
-             for f in [typical(fixed, now), *families]]  # fmt: skip
+    most = settings.max_failed, settings.max_more_failed
+    enough = len(fixed) >= settings.min_rows
+    probed = [
+        replace(family.check(now, before, *most), counted=enough)
+        for family in [typical(fixed, now), *families]
+    ]
     names = (candidate.version, None if champion is None else champion.version)
-    return judge(names, Sheet(evaluation, now, before), [*asked, *more], settings)
+    asked = Asked([*probed, *more], labels or Scarce())
+    return judge(names, Sheet(evaluation, now, before), asked, settings)

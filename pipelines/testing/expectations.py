@@ -79,6 +79,11 @@ class Expectation:
     passed: bool
     champion_failed: int | None = None
     examples: list[dict[str, str]] = field(default_factory=list)
+    counted: bool = True  # False where its probes come from a set that is too small to judge by
+
+    @property
+    def stops(self) -> bool:
+        return self.counted and not self.passed
 
     @property
     def rate(self) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.page import bars, table, tag, text, write_page
-from core.records import TestReport
+from core.records import Judgement, TestReport
 from pipelines.testing.verdict import set_name
 
 KINDS = {
@@ -16,6 +16,13 @@ KINDS = {
     "DIR": "direction",
     "memorization": "training step",
     "runtime": "same labels as torch",
+}
+
+STATES = {"held back": "bad", "new": "good", "known": ""}
+VERDICTS: dict[Judgement, tuple[str, str, str]] = {  # word, tone, what follows
+    "pass": ("Pass", "", "it may go on to live traffic"),
+    "fail": ("Fail", " no", "the champion stays"),
+    "cannot judge": ("Cannot judge", " no", "there is too little to judge by; the champion stays"),
 }
 
 
@@ -32,6 +39,7 @@ def _body(report: TestReport, title: str) -> Iterator[str]:
     yield f'<p class="soft">Candidate {text(report.candidate)}, {text(against)}.</p>'
     yield _verdict(report)
     yield from _slices(report)
+    yield from _labels(report)
     yield from _expectations(report)
     yield from _changes(report)
     yield "<h2>All numbers</h2>"
@@ -42,8 +50,7 @@ def _body(report: TestReport, title: str) -> Iterator[str]:
 
 def _verdict(report: TestReport) -> str:
     reasons = "".join(f"<li>{text(r)}</li>" for r in report.reasons)
-    word, tone = ("Pass", "") if report.passed else ("Fail", " no")
-    meaning = "it may go on to live traffic" if report.passed else "the champion stays"
+    word, tone, meaning = VERDICTS[report.verdict]
     return f'<div class="card verdict{tone}"><strong>{word}</strong>: {meaning}<ul>{reasons}</ul></div>'
 
 
@@ -68,10 +75,32 @@ def _slice_row(s: dict[str, Any]) -> list[str]:
         f"{s['rows']:,}",
         f"{s['champion']:.3f}" if paired else "–",
         f"<b>{s['candidate']:.3f}</b>",
-        (f"{s['difference']:+.3f} " + (tag("worse", "bad") if s["warning"] else "")) if paired else "–",
+        f"{s['difference']:+.3f} {_mark(s)}" if paired else _mark(s) or "–",
         f"{s['low']:+.3f} .. {s['high']:+.3f}" if paired else "–",
         bars(s["candidate"], s["champion"]),
     ]
+
+
+def _mark(s: dict[str, Any]) -> str:
+    if not s["counted"]:
+        return tag("too few rows to count")
+    return tag("worse", "bad") if s["warning"] else ""
+
+
+def _labels(report: TestReport) -> Iterator[str]:
+    """What stands behind labels that the champion does not know: nothing of it is learnt unseen."""
+    if not report.labels:
+        return
+    yield "<h2>New labels</h2>"
+    yield (
+        '<p class="soft">Labels that the champion does not know, or that have next to no rows. One '
+        "that is held back was not learnt: a slip of the keyboard makes a label of one row, too.</p>"
+    )
+    rows = [
+        [tag(x["label"]), tag(x["state"], STATES[x["state"]]), str(x["train"]), str(x["evaluation"])]
+        for x in report.labels
+    ]
+    yield table(("label", "", "rows to train on", "rows to test"), rows, (2, 3))
 
 
 def _expectations(report: TestReport) -> Iterator[str]:
@@ -94,13 +123,19 @@ def _expectation_row(e: dict[str, Any]) -> list[str]:
     share = max(e["rows"], 1)
     kind = f"<small>{text(KINDS.get(e['kind'], e['kind']))}: {text(e['claim'])}</small>"
     return [
-        tag("holds", "good") if e["passed"] else tag("fails", "bad"),
+        _held(e),
         f"<b>{text(e['name'])}</b><br>{kind}{shown}",
         str(e["rows"]),
         "–" if before is None else str(before),
         f"<b>{e['failed']}</b>",
         bars(e["failed"] / share, None if before is None else before / share),
     ]
+
+
+def _held(e: dict[str, Any]) -> str:
+    if not e["counted"]:
+        return tag("too few rows to count")
+    return tag("holds", "good") if e["passed"] else tag("fails", "bad")
 
 
 def _example(x: dict[str, str]) -> str:

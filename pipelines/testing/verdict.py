@@ -12,19 +12,23 @@ second, so:
 3. A named collection is a set like these that cannot pay: a candidate that is worse on it is stopped,
    unless the sets that stand for traffic pay for it.
 4. Accuracy over all rows of those sets is at least `min_accuracy`, and no expectation failed.
+5. A set of fewer than `min_rows` rows is shown and not counted: what a handful of rows says is chance.
+   A collection was put together by hand and can only stop, so it counts however small it is. Where no
+   set is left that stands for traffic, and nothing stops the candidate, the verdict is `cannot judge`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.records import TestReport
+from core.records import Judgement, TestReport
 from pipelines.testing.compare import Comparison
 from pipelines.testing.expectations import Expectation
+from pipelines.testing.labels import Scarce
 from pipelines.testing.sheet import COLLECTION, Sheet
 
 if TYPE_CHECKING:
@@ -34,39 +38,93 @@ CHANCE = 0.1
 NAMES = {"eval": "fixed set", "audit": "audit set", "recent": "recent set"}
 
 
-def judge(
-    names: tuple[str, str | None], sheet: Sheet, expectations: Sequence[Expectation], settings: Testing
-) -> TestReport:
+@dataclass(frozen=True)
+class Asked:
+    """What a report says beside the accuracies."""
+
+    expectations: Sequence[Expectation] = ()
+    labels: Scarce = field(default_factory=Scarce)
+
+
+def judge(names: tuple[str, str | None], sheet: Sheet, asked: Asked, settings: Testing) -> TestReport:
     """All comparisons and expectations as one report; `names` are the candidate and the champion."""
     against = {name: sheet.compare(mask) for name, mask in sheet.sets().items()}
-    drawn = np.logical_or.reduce([m for n, m in sheet.sets().items() if not n.startswith(COLLECTION)])
-    together = sheet.compare(drawn)  # collections were put together by hand: they say nothing of a mean
-    slices = list(sheet.slices())
+    counted = {name: c for name, c in against.items() if counts(name, c.rows, settings.min_rows)}
+    drawn = [m for n, m in sheet.sets().items() if n in _drawn(counted)]
+    # collections were put together by hand: they say nothing of a mean
+    together = sheet.compare(np.logical_or.reduce(drawn)) if drawn else None
+    slices = [{**s, "counted": s["set"] in counted} for s in sheet.slices()]
     blocks = [
-        *_accuracy(against, together, settings),
-        *(_words(e) for e in expectations if not e.passed),
+        *_accuracy(counted, together, settings),
+        *(_words(e) for e in asked.expectations if e.stops),
     ]
     first = names[1] is None
-    described = [_describe(name, c, first) for name, c in against.items()]
-    paid = [] if blocks or first else _paid(against, settings)
-    warnings = [f"warning: {_describe_slice(s)}" for s in slices if s["segment"] and s["warning"]]
+    open_ = [] if together else [_nothing(against, settings.min_rows)]
+    paid = [] if blocks or first else _paid(counted, settings)
+    verdict: Judgement = "fail" if blocks else "cannot judge" if open_ else "pass"
     return TestReport(
         candidate=names[0],
         champion=names[1] or "",
-        passed=not blocks,
-        reasons=[*blocks, *described, *paid, *_kept(expectations), *warnings],
-        metrics=_metrics(against, together, expectations, first),
+        verdict=verdict,
+        reasons=[
+            *blocks,
+            *open_,
+            *asked.labels.words(),
+            *(
+                _describe(n, c, first, "" if n in counted else _few(settings))
+                for n, c in against.items()
+            ),
+            *paid,
+            *_kept(asked.expectations),
+            *(f"warning: {_describe_slice(s)}" for s in slices if _warns(s)),
+        ],
+        metrics=_metrics(against, together, asked.expectations, first),
         slices=slices,
-        expectations=[asdict(e) for e in expectations],
+        expectations=[asdict(e) for e in asked.expectations],
+        labels=[asdict(x) for x in asked.labels.rows],
     )
 
 
-def _accuracy(against: dict[str, Comparison], together: Comparison, settings: Testing) -> list[str]:
+def _warns(s: dict[str, Any]) -> bool:
+    return bool(s["segment"] and s["warning"] and s["counted"])
+
+
+def counts(name: str, rows: int, needed: int) -> bool:
+    """Whether an evaluation set judges, or is only shown."""
+    return name.startswith(COLLECTION) or rows >= needed
+
+
+def _nothing(against: dict[str, Comparison], needed: int) -> str:
+    """Why nobody can judge, and what to do."""
+    rows = {name: c.rows for name, c in _drawn(against).items()}
+    return f"nothing to judge by: {too_few(rows, needed)}"
+
+
+def too_few(rows: Mapping[str, int], needed: int) -> str:
+    """No evaluation set (name -> rows) has the rows that are needed: which there are, and what to do.
+
+    >>> too_few({"eval": 1}, 20).partition(". ")[0]
+    'an evaluation set needs 20 rows (testing.min_rows), and there are: fixed set 1'
+    """
+    there = ", ".join(f"{set_name(n)} {k}" for n, k in rows.items() if k) or "none"
+    more = needed - rows.get("audit", 0)
+    return (
+        f"an evaluation set needs {needed} rows (testing.min_rows), and there are: {there}. "
+        f"The champion stays. Next: label {more} more audit rows (curation.audit_share says how many "
+        "are drawn), or start with more: everloop train TRAIN.csv --eval EVAL.csv"
+    )
+
+
+def _few(settings: Testing) -> str:
+    return f"shown, not counted: fewer than {settings.min_rows} rows"
+
+
+def _accuracy(
+    against: dict[str, Comparison], together: Comparison | None, settings: Testing
+) -> list[str]:
     """Why accuracy alone would stop the candidate; empty when it would not."""
-    if not together.rows:
-        return ["there are no evaluation rows: nothing to judge by"]
     blocks = []
-    if together.candidate < settings.min_accuracy:
+    if together and together.candidate < settings.min_accuracy:
         blocks.append(
             f"accuracy {together.candidate:.3f} over all rows, not {settings.min_accuracy:g} or more"
         )
@@ -109,15 +167,16 @@ def _paid(against: dict[str, Comparison], settings: Testing) -> list[str]:
     ]
 
 
-def _describe(name: str, c: Comparison, first: bool) -> str:
+def _describe(name: str, c: Comparison, first: bool, only_shown: str) -> str:
+    """A set in words; `only_shown`: why it does not count, where it does not."""
     if first:
-        return (
-            f"{set_name(name)}: {c.candidate:.3f} right of {c.rows} rows; there is no champion to beat"
-        )
-    low, high = c.interval
+        word = only_shown or "there is no champion to beat"
+        return f"{set_name(name)}: {c.candidate:.3f} right of {c.rows} rows; {word}"
     if not c.lost + c.gained:
-        return f"{set_name(name)}: {c.candidate:.3f} on {c.rows} rows, the same rows right as before"
-    word = "better" if low > 0 else "worse" if high < 0 else "no clear difference"
+        word = only_shown or "the same rows right as before"
+        return f"{set_name(name)}: {c.candidate:.3f} on {c.rows} rows, {word}"
+    low, high = c.interval
+    word = only_shown or ("better" if low > 0 else "worse" if high < 0 else "no clear difference")
     return (
         f"{set_name(name)}: {c.candidate:.3f} against {c.champion:.3f} on {c.rows} rows, "
         f"{c.difference:+.3f} (95 % CI {low:+.3f}..{high:+.3f}): {word}"
@@ -137,8 +196,10 @@ def _words(e: Expectation) -> str:
 
 
 def _kept(expectations: Sequence[Expectation]) -> list[str]:
-    kept = sum(e.passed for e in expectations)
-    return [f"{kept} of {len(expectations)} expectations hold"] if expectations else []
+    asked = [e for e in expectations if e.counted]
+    shown = len(expectations) - len(asked)
+    more = f"; {shown} on too few rows are only shown" if shown else ""
+    return [f"{sum(e.passed for e in asked)} of {len(asked)} expectations hold{more}"] if asked else []
 
 
 def set_name(of_set: str) -> str:
@@ -150,13 +211,13 @@ def set_name(of_set: str) -> str:
 
 def _metrics(
     against: dict[str, Comparison],
-    together: Comparison,
+    together: Comparison | None,
     expectations: Sequence[Expectation],
     first: bool,
 ) -> dict[str, float]:
     """Flat numbers for tracking: the same rows and models always give the same ones."""
     metrics: dict[str, float] = {}
-    for name, c in {**against, "all": together}.items():
+    for name, c in {**against, **({"all": together} if together else {})}.items():
         metrics |= {f"{name}_rows": float(c.rows), f"{name}_accuracy": c.candidate}
         if not first:
             metrics |= {f"champion_{name}_accuracy": c.champion, f"{name}_difference": c.difference}

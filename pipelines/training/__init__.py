@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipelines.training.data import Trained, TrainingData
+from pipelines.training.data import Trained, TrainingData, learnable
 from pipelines.training.finetune import FinetuneRecipe
 from pipelines.training.head import HeadRecipe
 
 Training = Annotated[HeadRecipe | FinetuneRecipe, Field(discriminator="policy")]
 
-__all__ = ["FinetuneRecipe", "HeadRecipe", "Trained", "Training", "TrainingData"]
+__all__ = ["FinetuneRecipe", "HeadRecipe", "Trained", "Training", "TrainingData", "learnable"]

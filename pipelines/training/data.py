@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from pydantic import Field
 
 from core.errors import ModelError
 from core.models.classifier import TextClassifier
 from core.models.head import Head
+from core.params import Section
 from core.records import Array
+
+
+class Recipe(Section):
+    """What all recipes have in common."""
+
+    policy: str
+    min_label_rows: int = Field(
+        2,
+        ge=1,
+        description="rows to train on that a new label needs; one with fewer waits for more, since a "
+        "slip of the keyboard makes a label of one row, too",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +57,16 @@ class Trained:
     model: TextClassifier
     metrics: dict[str, float]
     notes: list[str] = field(default_factory=list)  # for people: what was not as hoped, with numbers
+
+
+def learnable(labels: Sequence[str], known: Collection[str], needed: int) -> Array:
+    """(n,) rows to train on: of labels that the champion knows, or that have enough rows.
+
+    >>> learnable(["a", "b", "c", "c"], {"a"}, 2).tolist()
+    [True, False, True, True]
+    """
+    rows = Counter(labels)
+    return np.array([x in known or rows[x] >= needed for x in labels], bool)
 
 
 def accuracy(head: Head, embeddings: Array, labels: list[str]) -> float:

@@ -15,14 +15,13 @@ from pydantic import Field
 from core.models.classifier import TextClassifier
 from core.models.finetune import Tuning, finetune
 from core.models.head import Head, fit_head
-from core.params import Section
-from pipelines.training.data import Trained, TrainingData, measured
+from pipelines.training.data import Recipe, Trained, TrainingData, measured
 from pipelines.training.head import HeadRecipe
 
 log = logging.getLogger(__name__)
 
 
-class FinetuneRecipe(Section):
+class FinetuneRecipe(Recipe):
     """The head first, then all layers, then the head once more on the new embeddings."""
 
     policy: Literal["finetune"]

@@ -8,11 +8,10 @@ from pydantic import Field
 
 from core.models.classifier import TextClassifier
 from core.models.head import fit_head
-from core.params import Section
-from pipelines.training.data import Trained, TrainingData, measured
+from pipelines.training.data import Recipe, Trained, TrainingData, measured
 
 
-class HeadRecipe(Section):
+class HeadRecipe(Recipe):
     """Logistic regression from where the champion's head stands."""
 
     policy: Literal["head"]

@@ -7,7 +7,8 @@ given then.
 A guess that was seen pulls the label towards itself (anchoring), and labels of audit tasks are what the
 model's accuracy is estimated from. So there it is hidden until it is asked for. That alone would say
 which tasks are audit ones, and they would be labelled with more care than the rest; so one in five of
-the others, by a hash of its id, hides it too.
+the others, by a hash of its id, hides it too. Why a text was picked would say it as well: where the
+guess is hidden, nothing says why.
 """
 
 from __future__ import annotations
@@ -39,13 +40,20 @@ WHY = {
     "margin": "the model was unsure",
     "entropy": "the model was unsure",
     "least-confidence": "the model was unsure",
+    "predicted-loss": "the model is probably wrong",
     "disagreement": "two models disagree",
     "novelty": "unlike what is labelled so far",
+    "cover": "stands for texts that the model is unsure of",
+    "impact": "would teach the model much",
+    "representative": "typical of many texts",
+    "stratified": "stands for a group of texts",
+    "like-these": "like the texts of a collection",
     "feedback": "a user was unhappy with the answer",
     "verify": "a user says another label than the model",
     "topic": "part of a group that may be a new topic",
-    "random": "drawn at random",
+    "new-topics": "part of a group that may be a new topic",
 }
+OTHER = "drawn at random"  # by the policy `random`, for a trigger's test
 
 
 @dataclass(frozen=True)
@@ -172,13 +180,14 @@ class Desk:
 
     def _shown(self, task: AnnotationTask, prediction: Prediction, labels: LabelSet) -> Task:
         choices = self._choices(prediction, labels)
+        blind = task.audit or bucket(task.prediction_id, salt="blind") < BLIND
         return Task(
             prediction_id=task.prediction_id,
             text=task.text,
             timestamp=prediction.timestamp,
             segments=prediction.segments,
-            why=WHY.get(task.policy, f"picked by {task.policy}"),
-            blind=task.audit or bucket(task.prediction_id, salt="blind") < BLIND,
+            why="" if blind else WHY.get(task.policy, OTHER),
+            blind=blind,
             guess=choices[0] if choices else None,
             choices=choices,
         )

@@ -93,7 +93,7 @@ class Task(BaseModel):
     text: str
     timestamp: datetime = Field(description="when the text came")
     segments: dict[str, str]
-    why: str = Field(description="why it was picked")
+    why: str = Field(description="why it was picked; empty on a blind task")
     blind: bool = Field(description="ask the person before you show guess, choices and similar texts")
     guess: Choice | None
     choices: list[Choice] = Field(description="the likeliest labels, likeliest first")

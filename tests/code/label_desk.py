@@ -15,6 +15,8 @@ from pathlib import Path
 
 from core.records import AnnotationTask, Prediction, Request, bucket
 from core.store import Store
+from pipelines.curation.margin import Margin
+from pipelines.curation.pool import Pool
 from serving.app import create_app
 from serving.engine import Engine
 from serving.labelling.desk import BLIND, Labelling
@@ -53,12 +55,23 @@ def ask(
 
 
 def pick(store: Store, rows: Sequence[Prediction], audit: bool = False) -> list[str]:
-    """Make tasks of answers; their ids."""
-    when = ASKED + timedelta(days=1)
-    store.add_tasks(
-        [AnnotationTask(p.prediction_id, when, "2026-01-06", "margin", 0.5, audit) for p in rows]
-    )
+    """Make tasks of all these answers, as a curation round does; their ids."""
+    tasks = drawn(store, rows, len(rows), float(audit))
+    assert {t.prediction_id for t in tasks} == {p.prediction_id for p in rows}
     return [p.prediction_id for p in rows]
+
+
+def drawn(
+    store: Store, rows: Sequence[Prediction], size: int, audit_share: float
+) -> list[AnnotationTask]:
+    """What a curation round picks of these answers; they are tasks now."""
+    when, ids = ASKED + timedelta(days=1), [p.prediction_id for p in rows]
+    window = store.window(ASKED - timedelta(days=1), when)
+    wanted = window.rows["prediction_id"].isin(ids).to_numpy(dtype=bool)
+    policy = Margin(policy="margin", labels_per_day=size, audit_share=audit_share)
+    tasks = policy.pick(Pool(window.take(wanted)), size, "2026-01-06", when)
+    store.add_tasks(tasks)
+    return tasks
 
 
 def texts_of(n: int) -> list[str]:

@@ -25,7 +25,7 @@ from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from tests.code.fake_models import NOW
-from tests.code.label_desk import ASKED, MANY, ask, pick, shelf, texts_of
+from tests.code.label_desk import ASKED, MANY, ask, drawn, pick, shelf, texts_of
 
 JSON = {"content-type": "application/json"}
 
@@ -171,19 +171,24 @@ def test_what_is_settled_or_no_task_is_refused(client: TestClient, rows: list[Pr
 
 
 def test_the_guess_is_hidden_on_audit_tasks_and_on_some_others(store: Store) -> None:
-    rows = ask(store, texts_of(150))
-    audit = set(pick(store, rows[:30], audit=True))
-    pick(store, rows[30:])
+    picked = drawn(store, ask(store, texts_of(500)), 250, 0.2)
+    audit = {t.prediction_id for t in picked if t.audit}
     client = client_of(store)
     found: list[dict[str, Any]] = []
     while some := tasks(client, n=10):
         found += some
         store.annotate([Annotation(key, "pay_card", "bob", ASKED) for key in ids(some)])
-    assert len(found) == 150
-    assert all(t["blind"] for t in found if t["prediction_id"] in audit)
-    others = [t["blind"] for t in found if t["prediction_id"] not in audit]
-    assert 0.1 < np.mean(others) < 0.3
+    assert (len(found), len(audit)) == (len(picked), 50)
+    assert ids(found) == sorted(ids(found))  # in order of their requests
+    ours = [t for t in found if t["prediction_id"] in audit]
+    others = [t for t in found if t["prediction_id"] not in audit]
+    assert all(t["blind"] for t in ours)
+    assert 0.1 < np.mean([t["blind"] for t in others]) < 0.3
+    assert {t["why"] for t in others if not t["blind"]} == {"the model was unsure"}
     assert not any("audit" in str(t) or "propensity" in t for t in found)
+    blind = [t for t in others if t["blind"]]
+    for name in set(found[0]) - {"prediction_id", "text", "timestamp", "guess", "choices"}:
+        assert {str(t[name]) for t in ours} == {str(t[name]) for t in blind}, name
     assert len({tuple(t) for t in found}) == 1  # no field that only audit tasks have
 
 

@@ -16,7 +16,8 @@ from core.models.head import Head, fit_head
 from core.records import Array, TestReport
 from pipelines.testing import Contender, Testing, run_tests
 from pipelines.testing.compare import Comparison, compare
-from pipelines.testing.expectations import Answers, Family, suite, typical
+from pipelines.testing.expectations import Answers, Expectation, Family, suite, typical
+from pipelines.testing.labels import scarce
 from pipelines.testing.memorization import memorizes
 from pipelines.testing.probes import Probe, changed, joined, slip
 from pipelines.testing.report import write_report
@@ -132,7 +133,7 @@ def test_a_better_model_passes() -> None:
 
 
 def test_the_first_model_has_nobody_to_beat() -> None:
-    report = judged(head(), None, rows(3))
+    report = judged(head(), None, rows(4))
     assert report.passed
     assert (report.champion, report.slices[0]["champion"]) == ("", None)
     assert not any(name.startswith("champion") for name in report.metrics)
@@ -140,15 +141,98 @@ def test_the_first_model_has_nobody_to_beat() -> None:
 
 
 def test_min_accuracy_is_asked_of_the_first_model_too() -> None:
-    report = judged(SWAPPED, None, rows(3), min_accuracy=0.5, max_failed=1.0)
+    report = judged(SWAPPED, None, rows(4), min_accuracy=0.5, max_failed=1.0)
     assert not report.passed
     assert report.reasons[0] == "accuracy 0.333 over all rows, not 0.5 or more"
 
 
 def test_without_evaluation_rows_nobody_passes() -> None:
     report = judged(head(), head(), rows(0).reindex(columns=["text", "label", "set", "segments"]))
-    assert not report.passed
-    assert report.reasons[0] == "there are no evaluation rows: nothing to judge by"
+    assert report.verdict == "cannot judge"
+    assert report.reasons == [
+        "nothing to judge by: an evaluation set needs 10 rows (testing.min_rows), and there are: none. "
+        "The champion stays. Next: label 10 more audit rows (curation.audit_share says how many are "
+        "drawn), or start with more: everloop train TRAIN.csv --eval EVAL.csv"
+    ]
+
+
+@pytest.mark.parametrize(("candidate", "champion"), [(head(), SWAPPED), (SWAPPED, head())])
+def test_a_handful_of_rows_is_shown_and_not_counted(candidate: Head, champion: Head) -> None:
+    """One row of gain was "+1.000 (95 % CI +1.000..+1.000): better", one of loss passed at -1.000."""
+    report = judged(candidate, champion, rows(3))
+    assert (report.verdict, report.passed) == ("cannot judge", False)
+    assert (
+        "an evaluation set needs 10 rows (testing.min_rows), and there are: fixed set 9."
+        in (report.reasons[0])
+    )
+    assert report.reasons[1].startswith(f"fixed set: {report.metrics['eval_accuracy']:.3f} against")
+    assert report.reasons[1].endswith("): shown, not counted: fewer than 10 rows")
+    assert report.reasons[2:] == []
+    assert [(s["set"], s["counted"]) for s in report.slices] == [("eval", False)]
+    assert not any(e["counted"] for e in report.expectations)
+
+
+def test_a_set_that_counts_judges_beside_one_that_does_not() -> None:
+    few = rows(3, "audit").assign(text=lambda r: "new " + r["text"])
+    both = pd.concat([rows(4), few], ignore_index=True)
+    seen = embed(list(both["text"]))
+    was, now = seen.copy(), seen.copy()
+    now[12:] = np.roll(now[12:], 1, axis=1)  # all of the audit rows wrong
+    candidate, champion = Contender("2", head(), now, embed), Contender("1", head(), was, embed)
+    report = run_tests(candidate, champion, both, Testing())
+    assert report.verdict == "pass"
+    assert report.reasons[:2] == [
+        "fixed set: 1.000 on 12 rows, the same rows right as before",
+        "audit set: 0.000 against 1.000 on 9 rows, -1.000 (95 % CI -1.000..-0.529): "
+        "shown, not counted: fewer than 10 rows",
+    ]
+    assert (report.metrics["all_rows"], report.metrics["audit_rows"]) == (12, 9)
+
+
+def test_what_stops_a_candidate_stops_it_without_a_judge_too() -> None:
+    report = run_tests(
+        model("2", rows(1)), model("1", rows(1)), rows(1), Testing(),
+        [Expectation("memorization", "memorization", "learns", rows=16, failed=9, passed=False)],
+    )  # fmt: skip
+    assert report.verdict == "fail"
+    assert report.reasons[0] == "memorization: 9 of 16 rows do otherwise (learns)"
+
+
+def test_a_label_of_next_to_no_rows_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """One mistyped cell made a class that passed the gate and answered users with 0.971."""
+    train = ["card"] * 9 + ["loan"] * 9 + ["trip", "atm", "atm", "no such label"]
+    labels = scarce(train, ["card"] * 9 + ["atm"], [*LABELS, "atm"], LABELS, needed=2)
+    evaluation = rows(4)
+    report = run_tests(
+        model("2", evaluation), model("1", evaluation), evaluation, Testing(), labels=labels
+    )
+    assert report.reasons == [
+        "held back, fewer than 2 rows to train on (training.min_label_rows): `no such label` (1 row to "
+        "train on, 0 to test). A slip: everloop label set merge 'no such label' --into RIGHT. A new "
+        "class: label more rows of it",
+        "new to the model: `atm` (2 rows to train on, 1 to test)",
+        "known to the champion, but fewer than 2 rows to train on (training.min_label_rows): `trip` (1 "
+        "row to train on, 0 to test)",
+        "fixed set: 1.000 on 12 rows, the same rows right as before",
+        "6 of 6 expectations hold",
+    ]
+    page = write_report(report, tmp_path / "report.html").read_text()
+    assert "<h2>New labels</h2>" in page
+    row = (
+        '<tr><td><span class="tag ">no such label</span></td><td><span class="tag bad">held back</span>'
+    )
+    assert f"{row}</td><td class=n>1</td><td class=n>0</td></tr>" in page
+
+
+def test_new_labels_that_no_evaluation_row_has_are_named() -> None:
+    train = [f"new {i}" for i in range(7) for _ in range(3)]
+    (new, untested) = scarce(train, ["new 0"], train, ["old"], needed=2).words()
+    assert new.startswith("new to the model: `new 0` (3 rows to train on, 1 to test), `new 1` (3 rows")
+    assert new.endswith("`new 4` (3 rows to train on, 0 to test) and 2 more")
+    assert untested == (
+        "no evaluation row has `new 1`, `new 2`, `new 3`, `new 4`, `new 5` and 1 more; a collection can "
+        "test that: everloop collection add"
+    )
 
 
 def test_a_single_row_and_a_single_label_are_enough() -> None:
@@ -259,7 +343,7 @@ def test_without_probes_the_encoder_reads_nothing() -> None:
     def refuse(texts: list[str]) -> Array:
         raise AssertionError(texts)
 
-    evaluation = rows(2)
+    evaluation = rows(4)
     report = run_tests(
         Contender("2", head(), embed(list(evaluation["text"])), refuse),
         None,
