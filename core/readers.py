@@ -119,6 +119,14 @@ def _csv(path: Path) -> Table:
     if header is None or isinstance(header, Refused):
         got = excerpt(header.value) if header else "only blank lines"
         raise DataError("this is not a CSV file", where=str(path), got=got, expected="a header line")
+    if re.fullmatch("sep=.?", header[1][0].lower(), re.DOTALL):
+        raise DataError(
+            "the first line is for spreadsheets only",
+            where=str(path),
+            got=",".join(header[1]) or "sep=,",
+            expected="the names of the columns",
+            do="remove the first line; the fields must be separated by commas",
+        )
     columns = [name.strip() for name in header[1]]
     twice = sorted({c for c in columns if c and columns.count(c) > 1})
     if twice:

@@ -30,6 +30,7 @@ __all__ = [
     "Refused",
     "Rows",
     "as_string",
+    "missing_columns",
     "read_rows",
     "resolve",
     "text_fault",
@@ -229,13 +230,23 @@ def _require(path: Path, found: Sequence[str], columns: Columns) -> None:
     if not missing:
         return
     flags = [f"--{role}-column {nearest(name, found) or 'NAME'}" for role, name in missing.items()]
+    expected = ", ".join(f"a column with the {role}" for role in missing)
+    raise missing_columns(path, found, list(missing.values()), expected, f"name it: {' '.join(flags)}")
+
+
+def missing_columns(
+    path: Path, found: Sequence[str], missing: Sequence[str], expected: str, do: str
+) -> DataError:
+    """A table without the columns that it must have."""
     hint = "; are the fields separated by something other than a comma?" if len(found) == 1 else ""
-    raise DataError(
-        f"missing column{'s' if len(missing) > 1 else ''}: {', '.join(missing.values())}",
+    if hint and any(sign in found[0] for sign in ";\t|"):
+        do = "save it with commas between the fields"
+    return DataError(
+        f"missing column{'s' if len(missing) > 1 else ''}: {', '.join(missing)}",
         where=str(path),
         got=f"columns {', '.join(excerpt(c) for c in found[:20])}",
-        expected=", ".join(f"a column with the {role}" for role in missing) + hint,
-        do=f"name it: {' '.join(flags)}",
+        expected=expected + hint,
+        do=do,
     )
 
 

@@ -8,8 +8,26 @@ from pathlib import Path
 import pandas as pd
 
 from core.errors import DataError
+from core.label_set import LabelSet
 from core.tables import Columns, read_rows, write_quarantine
+from flows.first_labels import check_labels
 from flows.strategy import Strategy
+
+
+def pair(
+    paths: tuple[Path, Path],
+    columns: Columns,
+    strategy: Strategy,
+    quarantine: Path,
+    names: LabelSet,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The usable rows of a training and an evaluation file. Raises DataError, see `check_labels`."""
+    train = rows(paths[0], "initial", columns, strategy, quarantine)
+    evaluation = rows(paths[1], "eval", columns, strategy, quarantine)
+    asked = (paths[0], train["label"]), (paths[1], evaluation["label"])
+    if warning := check_labels(*asked, names, strategy.labeling.closed):
+        sys.stderr.write(f"warning: {warning}\n")
+    return train, evaluation
 
 
 def rows(path: Path, role: str, columns: Columns, strategy: Strategy, quarantine: Path) -> pd.DataFrame:

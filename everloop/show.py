@@ -12,10 +12,11 @@ from core import params
 from core import workspace as places
 from core.errors import EverloopError
 from core.files import write_whole
+from core.label_set import LabelSet
 from core.records import Decision
 from core.tables import Columns
 from everloop.init import TEMPLATES, init
-from everloop.inputs import rows
+from everloop.inputs import pair, rows
 from flows.home import Home, open_home
 from flows.strategy import Strategy
 
@@ -56,8 +57,7 @@ def show_replay(
     labelled = Columns(text=files.text, label=files.label)
     job = Replay(
         rows(files.stream, "stream", replace(labelled, time=files.time), strategy, quarantine),
-        rows(files.initial, "initial", labelled, strategy, quarantine),
-        rows(files.evaluation, "eval", labelled, strategy, quarantine),
+        *pair((files.initial, files.evaluation), labelled, strategy, quarantine, LabelSet.load(place)),
         timedelta(hours=delay_hours),
         frozen,
     )

@@ -209,6 +209,7 @@ def _told(done: Imported) -> str:
         _count(done.accepted, "new label"),
         f"{done.already} known already",
         f"{done.unlabelled} not filled in",
+        *([f"{_count(done.drafts, 'draft')}, not submitted"] if done.drafts else []),
         *([f"{done.skipped} skipped"] if done.skipped else []),
         *([f"{done.renamed} given under an old name"] if done.renamed else []),
     ]

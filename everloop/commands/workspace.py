@@ -59,7 +59,7 @@ def train(
     """
     from core.errors import ModelError
     from core.tables import Columns
-    from everloop.inputs import rows
+    from everloop.inputs import pair
     from flows.first import first_model
     from flows.home import open_home
 
@@ -74,8 +74,9 @@ def train(
         )
     home.listen = lambda d: typer.echo(f"{d.verdict}: {d.reason}")
     columns, quarantine = Columns(text=text_column, label=label_column), home.workspace.quarantine
-    initial = rows(table, "initial", columns, home.strategy, quarantine)
-    first_model(home, initial, rows(evaluation, "eval", columns, home.strategy, quarantine), when)
+    names = home.store.names(when)
+    initial, judged = pair((table, evaluation), columns, home.strategy, quarantine, names)
+    first_model(home, initial, judged, when)
 
 
 def stage(

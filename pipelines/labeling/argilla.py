@@ -10,7 +10,7 @@ read, and so does `to_list(flatten=True)`, which also says what is a draft and w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from pipelines.labeling.judgements import Judgement
 
 QUESTION = "label"
 TOOL = "Argilla"
+FLAT = ".responses"  # how a column of them ends
+Response = tuple[Any, str, str]  # value, user, status; the nested form has no status
+Responses = dict[str, list[Response]]  # by question
 
 
 def write(handout: Handout, path: Path) -> None:
@@ -45,9 +48,10 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
         other = next((o for o in owners if o), None)
         got = f"of workspace {excerpt(other)}" if other else "of no workspace"
         raise not_ours(path, f"{len(records)} records {got}", TOOL)
+    question = _question(r for r, owner in zip(records, owners, strict=True) if owner == project)
     for row, (record, owner) in enumerate(zip(records, owners, strict=True), 1):
         if owner == project:
-            yield from _said(row, record, annotator)
+            yield from _said(row, record, question, annotator)
         else:
             yield Refused(row, "a record of another project", excerpt(record.get("id")))
 
@@ -66,33 +70,78 @@ def _record(handout: Handout, task: AnnotationTask) -> dict[str, Any]:
     return record
 
 
-def _said(row: int, record: dict[str, Any], annotator: str) -> Iterator[Judgement | Refused]:
-    key = str(record.get("id") or "")
-    responses = _responses(record)
-    if not responses:
+def _said(
+    row: int, record: dict[str, Any], question: str | None, annotator: str
+) -> Iterator[Judgement | Refused]:
+    key, found = str(record.get("id") or ""), _responses(record)
+    if found is None:
+        yield Refused(row, f"responses that are not of {TOOL}'s form", excerpt(record.get("responses")))
+        return
+    mine = [*found.get(question or "", []), *(found.get("", []) if question else [])]
+    others = [f"`{q}`" for q in found if q not in ("", question)]
+    if others and not mine:
+        wanted = f"none to `{question}`" if question else "it is not said which is the label"
+        said = "; ".join(str(r[0]) for q, some in found.items() if q != question for r in some)
+        yield Refused(row, f"responses to {', '.join(others)}, and {wanted}", excerpt(said))
+    elif not mine:
         yield Judgement(row, key, annotator, "")
-    for value, user, status in responses:
-        who = f"argilla:{user}" if user else annotator
-        if status == "discarded":
-            yield Judgement(row, key, who, None, f"discarded in {TOOL}")
-        elif status == "draft" or value is None:
-            yield Judgement(row, key, who, "")
-        elif isinstance(value, str):
-            yield Judgement(row, key, who, normal(value))
-        else:
-            yield Refused(row, f"a response by {who} that is no label", excerpt(value))
+    for value, user, status in mine:
+        yield _judgement(row, key, f"argilla:{user}" if user else annotator, value, status)
 
 
-def _responses(record: dict[str, Any]) -> list[tuple[Any, str, str]]:
-    """(value, user, status) of each response; the nested form has no status."""
-    if "responses" in record:
-        given = (record["responses"] or {}).get(QUESTION) or []
-        return [
-            (r.get("value"), str(r.get("user_id") or ""), str(r.get("status") or "")) for r in given
-        ]
-    name = f"{QUESTION}.responses"
+def _judgement(row: int, key: str, who: str, value: Any, status: str) -> Judgement | Refused:
+    if status == "discarded":
+        return Judgement(row, key, who, None, f"discarded in {TOOL}")
+    if status == "draft":
+        return Judgement(row, key, who, "", draft=True)
+    if value is None or isinstance(value, str):
+        return Judgement(row, key, who, normal(value))
+    return Refused(row, f"a response by {who} that is no label", excerpt(value))
+
+
+def _question(records: Iterable[dict[str, Any]]) -> str | None:
+    """The question that has the label: ours, or under whatever name the only one that was answered.
+    None where several were, and none of them is ours."""
+    names = {q for record in records for q in _responses(record) or () if q}
+    return QUESTION if QUESTION in names or not names else names.pop() if len(names) == 1 else None
+
+
+def _responses(record: dict[str, Any]) -> Responses | None:
+    """Each question that was answered: (value, user, status) of each response; "" for a response to
+    none. None for what is of no form of Argilla's."""
+    given = record.get("responses")
+    try:
+        if isinstance(given, list):
+            return _before_2(given)
+        if given is not None:
+            return {
+                q: [
+                    (r.get("value"), str(r.get("user_id") or ""), str(r.get("status") or ""))
+                    for r in some
+                ]
+                for q, some in given.items()
+                if some
+            }
+        names = [key.removesuffix(FLAT) for key in record if key.endswith(FLAT) and record[key]]
+        return {name: _flat(record, f"{name}{FLAT}") for name in names}
+    except (AttributeError, TypeError):
+        return None
+
+
+def _flat(record: dict[str, Any], name: str) -> list[Response]:
     columns = [record.get(key) or [] for key in (name, f"{name}.users", f"{name}.status")]
     return [(v, str(u or ""), str(s or "")) for v, u, s in zip_longest(*columns)]
+
+
+def _before_2(given: list[Any]) -> Responses:
+    """Argilla 1 has a list of responses, each with its answers to all questions."""
+    found: Responses = {}
+    for response in given:
+        who = str(response.get("user_id") or ""), str(response.get("status") or "")
+        answers = {q: a.get("value") for q, a in (response.get("values") or {}).items()}
+        for question, value in (answers or {"": None}).items():
+            found.setdefault(question, []).append((value, *who))
+    return found
 
 
 def _metadata(record: dict[str, Any]) -> dict[str, Any]:

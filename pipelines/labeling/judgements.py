@@ -19,13 +19,15 @@ AT_ONCE = 2000  # votes in one transaction
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one annotator says of one prediction: a label, None (skipped), or "" (not filled in yet)."""
+    """What one annotator says of one prediction: a label, None (skipped), or "" (not filled in yet,
+    or only a draft)."""
 
     row: int
     prediction_id: str
     annotator: str
     label: str | None
     note: str = ""
+    draft: bool = False  # begun in the tool, and not submitted
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Imported:
     refused: list[Refused]
     skipped: int = 0
     renamed: int = 0  # given under a name that was merged into another
+    drafts: int = 0  # begun and not submitted
 
 
 def take(
@@ -51,12 +54,14 @@ def take(
     Taking the same again changes nothing."""
     refused: list[Refused] = []
     said: list[Judgement] = []
-    blank = renamed = 0
+    blank = renamed = drafts = 0
     labels = store.labels
     closed = None if settings.closed is None else labels.current(settings.closed)
     for one in found:
         if isinstance(one, Refused):
             refused.append(one)
+        elif one.draft:
+            drafts += 1
         elif one.label == "":
             blank += 1
         elif reason := labels.refusal(one.label or "") or _fault(_called(one, labels), closed):
@@ -68,7 +73,8 @@ def take(
     labelled, skipped, wrong = _vote(store, said, settings.annotators, now)
     fresh = {(j.prediction_id, j.annotator) for j in labelled} - known
     refused = sorted([*refused, *wrong], key=lambda r: r.row)
-    return Imported(len(fresh), len(labelled) - len(fresh), blank, refused, skipped, renamed)
+    already = len(labelled) - len(fresh)
+    return Imported(len(fresh), already, blank, refused, skipped, renamed, drafts)
 
 
 def _called(one: Judgement, labels: LabelSet) -> Judgement:

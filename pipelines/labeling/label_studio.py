@@ -9,7 +9,7 @@ What an annotator must not know (why a text was picked, whether it is an audit r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -68,9 +68,10 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
         other = next((o for o in owners if o), None)
         got = f"tasks of workspace {excerpt(other)}" if other else f"{len(tasks)} tasks of no workspace"
         raise not_ours(path, got, TOOL)
+    control = _control(t for t, owner in zip(tasks, owners, strict=True) if owner == project)
     for row, (task, owner) in enumerate(zip(tasks, owners, strict=True), 1):
         if owner == project:
-            yield from _said(row, task, annotator)
+            yield from _said(row, task, control, annotator)
         else:
             yield Refused(row, "a task of another project", excerpt(_data(task).get("text")))
 
@@ -96,36 +97,106 @@ def _task(handout: Handout, task: AnnotationTask) -> dict[str, Any]:
     return {"data": data, "predictions": [said]}
 
 
-def _said(row: int, task: dict[str, Any], annotator: str) -> Iterator[Judgement | Refused]:
+def _said(
+    row: int, task: dict[str, Any], control: str | None, annotator: str
+) -> Iterator[Judgement | Refused]:
     key = _data(task).get("prediction_id")
     key = key if isinstance(key, str) else ""
-    annotations = task.get("annotations") or []
-    if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
-        yield Refused(row, "annotations that are not of Label Studio's form", excerpt(annotations))
+    annotations, drafts = _annotations(task), _drafts(task)
+    if annotations is None:
+        given = task.get("annotations") or task.get("completions")
+        yield Refused(row, f"annotations that are not of {TOOL}'s form", excerpt(given))
         return
-    if not annotations:
+    if not annotations and not drafts:
         yield Judgement(row, key, annotator, "")
+    for _ in drafts:
+        yield Judgement(row, key, annotator, "", draft=True)
     for annotation in annotations:
         who = _who(annotation.get("completed_by")) or annotator
-        if annotation.get("was_cancelled"):
+        if annotation.get("was_cancelled") or annotation.get("skipped"):
             yield Judgement(row, key, who, None, f"skipped in {TOOL}")
-            continue
-        labels = _labels(annotation.get("result") or [])
-        if len(labels) > 1:
-            yield Refused(row, f"several labels in one annotation by {who}", excerpt(", ".join(labels)))
         else:
-            yield Judgement(row, key, who, labels[0] if labels else "")
+            yield _judgement(row, key, who, _regions(annotation), control)
 
 
-def _labels(result: Any) -> list[str]:
+def _judgement(
+    row: int, key: str, who: str, regions: list[dict[str, Any]], control: str | None
+) -> Judgement | Refused:
+    """What the regions of one annotation say. What is said and is not one label is refused."""
+    labels = _labels(regions, control)
+    if len(labels) > 1:
+        return Refused(row, f"several labels in one annotation by {who}", excerpt(", ".join(labels)))
+    if labels or not regions:
+        return Judgement(row, key, who, labels[0] if labels else "")
+    shown = ", ".join(dict.fromkeys(f"`{r.get('from_name')}` ({_kind(r)})" for r in regions))
+    wanted = f"none is `{control}` (choices)" if control else "it is not said which has the label"
+    said = "; ".join(str(_value(r).get(_kind(r))) for r in regions)
+    return Refused(row, f"{who} answered {shown}, and {wanted}", excerpt(said))
+
+
+def _control(tasks: Iterable[dict[str, Any]]) -> str | None:
+    """The choice that has the label: ours, or under whatever name the only one that was answered. None
+    where several were, and none of them is ours."""
+    names = {
+        str(r.get("from_name"))
+        for task in tasks
+        for annotation in _annotations(task) or []
+        for r in _regions(annotation)
+        if _kind(r) == "choices"
+    }
+    return LABEL if LABEL in names or not names else names.pop() if len(names) == 1 else None
+
+
+def _annotations(task: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Of this version of Label Studio, or as `completions` of one before 1.0; None for anything else."""
+    found: list[dict[str, Any]] = []
+    for name in ("annotations", "completions"):
+        some = task.get(name) or []
+        if not isinstance(some, list) or not all(_is_annotation(a) for a in some):
+            return None
+        found += some
+    return found
+
+
+def _is_annotation(value: Any) -> bool:
+    result = (value.get("result") or []) if isinstance(value, dict) else None
+    return isinstance(result, list) and all(isinstance(r, dict) for r in result)
+
+
+def _drafts(task: dict[str, Any]) -> list[Any]:
+    """What was begun and not submitted; a draft of an annotation that there is counts with that."""
+    found = task.get("drafts")
+    drafts = found if isinstance(found, list) else []
+    return [d for d in drafts if not isinstance(d, dict) or not d.get("annotation")]
+
+
+def _regions(annotation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The answers of an annotation that say something."""
+    regions = annotation.get("result") or []
+    return [r for r in regions if any(x not in (None, "", []) for x in _value(r).values())]
+
+
+def _value(region: dict[str, Any]) -> dict[str, Any]:
+    """What a region says; of one without a value of its own, as a relation, the region itself."""
+    value = region.get("value")
+    return value if isinstance(value, dict) else {_kind(region): value or region}
+
+
+def _kind(region: dict[str, Any]) -> str:
+    """The type of its control, which is where its value is: choices, labels, taxonomy, text, ..."""
+    value = region.get("value")
+    named = next(iter(value), "") if isinstance(value, dict) else ""
+    kind = str(region.get("type") or named or "no type")
+    return "text" if kind == "textarea" else kind
+
+
+def _labels(regions: Iterable[dict[str, Any]], control: str | None) -> list[str]:
     """The choice, or what was written instead."""
-    regions = [r for r in result if isinstance(r, dict)] if isinstance(result, list) else []
     found: list[Any] = []
     for region in regions:
-        kind = {LABEL: "choices", OTHER: "text"}.get(str(region.get("from_name")))
-        value = region.get("value")
-        given = value.get(kind) if kind and isinstance(value, dict) else None
-        found += given if isinstance(given, list) else [given]
+        if (region.get("from_name"), _kind(region)) in ((control, "choices"), (OTHER, "text")):
+            given = _value(region).get(_kind(region))
+            found += given if isinstance(given, list) else [given]
     return list(dict.fromkeys(name for x in found if isinstance(x, str) and (name := normal(x))))
 
 

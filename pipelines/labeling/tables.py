@@ -14,12 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import DataError
 from core.files import whole_text
 from core.label_names import normal
-from core.readers import Refused, excerpt, read_table
+from core.readers import Refused, nearest, read_table
 from core.records import AnnotationTask
-from core.tables import as_string
+from core.tables import as_string, missing_columns
 from pipelines.labeling.judgements import Judgement
 
 COLUMNS = ["prediction_id", "text", "predicted", "round", "label"]
@@ -46,13 +45,10 @@ def read(path: Path, annotator: str) -> Iterator[Judgement | Refused]:
     table = read_table(path)
     missing = [c for c in ("prediction_id", "label") if c not in table.columns]
     if missing:
-        raise DataError(
-            f"missing column{'s' if len(missing) > 1 else ''}: {', '.join(missing)}",
-            where=str(path),
-            got=f"columns {', '.join(excerpt(c) for c in table.columns[:20])}",
-            expected=f"columns {', '.join(COLUMNS)}",
-            do="everloop label export writes such a file",
-        )
+        near = [f"'{n}' to {c}" for c in missing if (n := nearest(c, table.columns))]
+        do = f"rename {', '.join(near)}" if near else "everloop label export writes such a file"
+        expected = f"columns {', '.join(COLUMNS)}"
+        raise missing_columns(path, table.columns, missing, expected, do)
     for record in table.records:
         yield record if isinstance(record, Refused) else _judgement(*record, annotator)
 

@@ -166,6 +166,26 @@ def test_a_file_without_the_columns_is_one_error(store: Store, tmp_path: Path) -
         import_annotations(path, store, OPEN, NOW, "ann")
 
 
+HINTS = {
+    "prediction_id;text;label\np0;x;a\n": "separated by something other than a comma.*\n.*save it with commas",
+    "prediction_id\ttext\tlabel\np0\tx\ta\n": "separated by something other than a comma.*\n.*save it with",
+    "sep=,\nprediction_id,label\np0,a\n": "the first line is for spreadsheets only\n.*\n.*sep=,",
+    "sep=;\nprediction_id;label\np0;a\n": "the first line is for spreadsheets only\n.*\n.*sep=;",
+    "Prediction_ID,Label\np0,a\n": "rename 'Prediction_ID' to prediction_id, 'Label' to label",
+    "PREDICTION_ID,text,LABEL\np0,x,a\n": "rename 'PREDICTION_ID' to prediction_id, 'LABEL' to label",
+}
+
+
+@pytest.mark.parametrize(("content", "match"), HINTS.items())
+def test_a_file_that_a_spreadsheet_changed_is_told_how_to_mend_it(
+    store: Store, tmp_path: Path, content: str, match: str
+) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(content, encoding="utf-8-sig")
+    with pytest.raises(DataError, match=match):
+        import_annotations(path, store, OPEN, NOW, "ann")
+
+
 @pytest.mark.parametrize("labels", [[], ["a", "a"], ["a", " a"], [""], [" "]])
 def test_a_closed_set_is_different_labels(labels: list[str]) -> None:
     with pytest.raises(ValidationError, match="a list of different labels"):

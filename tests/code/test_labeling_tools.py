@@ -299,7 +299,7 @@ def test_flat_argilla_records_say_what_was_discarded(tmp_path: Path) -> None:
     found = list(argilla.read(path, OURS, "file"))
     assert found[:3] == [
         Judgement(1, "p0", "argilla:u1", "a"),
-        Judgement(1, "p0", "argilla:u2", ""),
+        Judgement(1, "p0", "argilla:u2", "", draft=True),
         Judgement(1, "p0", "argilla:u3", None, "discarded in Argilla"),
     ]
 
