@@ -12,12 +12,17 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 from datetime import datetime, time
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+from core.readers import nearest
+
+SHOWN = 8  # labels that an error or a warning names
 
 # Not seen, and no character of category Cf: joiners of graphemes, variation selectors, Hangul fillers.
 _UNSEEN = re.compile(
@@ -44,6 +49,21 @@ def normal(value: Any) -> str:
     ['007', '1.10', '4.5', 'Balance', '1e+20', '1e+20', '4']
     """
     return _spelled(value if isinstance(value, str) else _text(value))
+
+
+def in_words(labels: Mapping[str, int], known: Iterable[str]) -> list[str]:
+    """The commonest of these labels with their rows, each with the known label most like it.
+
+    >>> in_words({"tranfer": 12, "x": 1}, ["transfer"])
+    ["'tranfer' in 12 rows (did you mean 'transfer'?)", "'x' in 1 row"]
+    """
+    ordered, known = sorted(labels.items(), key=lambda x: (-x[1], x[0])), list(known)
+    lines = []
+    for label, n in ordered[:SHOWN]:
+        near = nearest(label, known)
+        rows = f"'{label}' in {n} row{'' if n == 1 else 's'}"
+        lines.append(rows + (f" (did you mean '{near}'?)" if near else ""))
+    return [*lines, *([f"and {len(labels) - SHOWN} more labels"] if len(labels) > SHOWN else [])]
 
 
 @lru_cache(maxsize=65_536)

@@ -174,6 +174,16 @@ votes = Table(  # new in 4: what each annotator said; a skip has no label
     Column("counted", Boolean, nullable=False),  # the task's annotation stands on it
 )
 
+unconfirmed = Table(  # votes under names that nobody has used: they wait until one is meant
+    "unconfirmed",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("annotator", Text, primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("timestamp", Utc, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
 leases = Table(  # new in 4: who has a task before them, and until when
     "leases",
     metadata,

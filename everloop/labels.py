@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from core.label_set import LabelSet
+from core.readers import excerpt, nearest
 from core.records import Dispute
 from core.store import Store
 from everloop.table import table
@@ -19,8 +20,8 @@ WIDTH = 72  # characters of a text
 SHOWN = 20  # disputes
 
 
-def picture(store: Store, now: datetime) -> dict[str, Any]:
-    """Queue, annotators, agreement and disputes, as JSON has them."""
+def picture(store: Store, now: datetime, known: Collection[str]) -> dict[str, Any]:
+    """Queue, annotators, agreement, disputes and names that are not `known`, as JSON has them."""
     from pipelines.labeling.agreement import agreement
 
     said = store.under(LabelSet()).all_votes()  # a label that is gone since was no skip
@@ -49,6 +50,7 @@ def picture(store: Store, now: datetime) -> dict[str, Any]:
             ],
         },
         "disputes": [_dispute(d) for d in store.disputed(SHOWN)],
+        "unconfirmed": _unconfirmed(store, known),
     }
 
 
@@ -65,6 +67,8 @@ def text(found: dict[str, Any]) -> str:
         blocks.append(_agreement(found["agreement"]))
     if found["disputes"]:
         blocks.append(_disputes(found))
+    if found["unconfirmed"]["names"]:
+        blocks.append(_names(found["unconfirmed"]))
     return "\n\n".join(blocks)
 
 
@@ -121,6 +125,27 @@ def words_text(rulings: Sequence[Ruling], limit: int) -> str:
         more = [f"  and {len(mine) - limit} more"] if len(mine) > limit else []
         blocks += ["\n".join([f"{len(mine)} {why}", *lines, *more])] if mine else []
     return "\n\n".join(blocks)
+
+
+def _unconfirmed(store: Store, known: Collection[str]) -> dict[str, Any]:
+    """Names that nobody has used: how many, and the commonest. Votes of files wait for them, and users'
+    words."""
+    votes = Counter(str(v.label) for v in store.waiting())
+    words = Counter({x: n for x, n in store.names_said().items() if x not in known})
+    names = sorted({*votes, *words}, key=lambda x: (-votes[x] - words[x], x))
+    shown = [
+        {"label": x, "votes": votes[x], "feedback": words[x], "nearest": nearest(x, known)}
+        for x in names[:SHOWN]
+    ]
+    return {"names": len(names), "commonest": shown}
+
+
+def _names(found: dict[str, Any]) -> str:
+    shown = found["commonest"]
+    rows = [(f"'{excerpt(u['label'])}'", u["votes"], u["feedback"], u["nearest"]) for u in shown]
+    more = [f"and {found['names'] - len(shown)} more names"] if found["names"] > len(shown) else []
+    lines = table(["nobody has used", "votes", "feedback", "did you mean"], rows)
+    return "\n".join([lines, *more, "they wait; if one is meant: everloop label set add LABEL"])
 
 
 def _agreement(found: dict[str, Any]) -> str:

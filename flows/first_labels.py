@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.errors import DataError
+from core.label_names import in_words
 from core.label_set import LabelSet
-from core.readers import nearest
 
-SHOWN = 8
+FEW = 8  # labels that an error lists
 
 
 def check_labels(
@@ -34,7 +34,7 @@ def check_labels(
         raise DataError(
             "nothing can be learnt from one label",
             where=str(train[0]),
-            got=", ".join(told(known, ())) or "no label",
+            got=", ".join(in_words(known, [])) or "no label",
             expected="rows of two labels or more: a classifier tells them apart",
         )
     unknown = {x: n for x, n in asked.items() if x not in known}
@@ -43,32 +43,15 @@ def check_labels(
         raise DataError(
             "evaluation labels that no training row has",
             where=str(evaluation[0]),
-            got=", ".join(told(slips, known)),
+            got=", ".join(in_words(slips, known)),
             expected=f"labels of {train[0].name}: {_few(sorted(known))}",
             do="correct them; one that is meant and has no row yet: everloop label set add LABEL",
         )
     if not unknown:
         return ""
-    return (
-        f"{evaluation[0].name}: no training row has {', '.join(told(unknown, ()))}; such rows count as "
-        "wrong until one has"
-    )
-
-
-def told(labels: dict[str, int], known: Iterable[str]) -> list[str]:
-    """The commonest labels with their rows and the known label most like each.
-
-    >>> told({"tranfer": 12, "x": 1}, ["transfer"])
-    ["'tranfer' in 12 rows (did you mean 'transfer'?)", "'x' in 1 row"]
-    """
-    ordered = sorted(labels.items(), key=lambda x: (-x[1], x[0]))
-    near = {label: nearest(label, known) for label, _ in ordered[:SHOWN]}
-    lines = [
-        f"'{label}' in {n} row{'' if n == 1 else 's'}"
-        + (f" (did you mean '{near[label]}'?)" if near[label] else "")
-        for label, n in ordered[:SHOWN]
-    ]
-    return [*lines, *([f"and {len(labels) - SHOWN} more labels"] if len(labels) > SHOWN else [])]
+    said = ", ".join(in_words(unknown, []))
+    wrong = "such rows count as wrong until one has"
+    return f"{evaluation[0].name}: no training row has {said}; {wrong}"
 
 
 def _counted(names: LabelSet, rows: Iterable[str]) -> Counter[str]:
@@ -77,5 +60,5 @@ def _counted(names: LabelSet, rows: Iterable[str]) -> Counter[str]:
 
 
 def _few(labels: list[str]) -> str:
-    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-    return ", ".join(labels[:SHOWN]) + more
+    more = f" and {len(labels) - FEW} more" if len(labels) > FEW else ""
+    return ", ".join(labels[:FEW]) + more

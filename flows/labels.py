@@ -20,7 +20,7 @@ from flows.label_set import declared, given
 from flows.words import Ruling, check, hear, judge
 from pipelines.datasets.partitions import read
 from pipelines.datasets.reservoir import embeddings, from_claim
-from pipelines.labeling import argilla, label_studio, tables
+from pipelines.labeling import argilla, judgements, label_studio, tables
 from pipelines.labeling.files import Format, read_as, written_as
 from pipelines.labeling.handout import Answer, Handout
 from pipelines.labeling.judgements import Imported, take
@@ -53,29 +53,46 @@ def export_tasks(
 
 
 def import_labels(
-    home: Home, path: Path, named: Format | None, annotator: str, now: datetime
+    home: Home, path: Path, named: Format | None, annotator: str, now: datetime, new: bool = False
 ) -> Imported:
-    """Take what a file says as votes. Raises DataError when it cannot be used, or is another's."""
+    """Take what a file says as votes; those for labels that nobody has used wait, unless they are meant
+    as `new` ones. Raises DataError when the file cannot be used, or is another's."""
     form = read_as(path, named)
     if form in ("csv", "jsonl"):
         found = tables.read(path, annotator)
     else:
         reader = label_studio.read if form == "label-studio" else argilla.read
         found = reader(path, project(home, now), annotator)
-    return take(found, home.store.at(now), home.strategy.labeling, now)
+    names = None if new or declared(home, now) is not None else labels_in_use(home, now)
+    done = take(found, home.store.at(now), home.strategy.labeling, now, names)
+    release(home, now)
+    return done
 
 
-def settle(home: Home, prediction_id: str, label: str, annotator: str, now: datetime) -> str:
+def release(home: Home, now: datetime) -> int:
+    """Cast the votes that waited for a name that is in use by now; returns how many waited."""
+    store = home.store.at(now)
+    if not store.waiting():
+        return 0
+    return judgements.release(store, home.strategy.labeling, labels_in_use(home, now))
+
+
+def settle(
+    home: Home, prediction_id: str, label: str, annotator: str, now: datetime, new: bool = False
+) -> str:
     """Adjudicate; returns the label as it is called today. Raises LabelError for a label outside the
-    set, and for what is no task."""
+    set, one that nobody has used and is not meant as a `new` one, and for what is no task."""
     closed, label = declared(home, now), given(home, normal(label), now)
-    if not label or (closed is not None and label not in closed):
-        near = nearest(label, closed or [])
+    names = labels_in_use(home, now)
+    if not label or (label not in names and not (new and closed is None)):
+        near = nearest(label, names)
+        unknown = f"a label that {'nobody has used yet' if closed is None else 'was never declared'}"
         raise LabelError(
-            "a label that was never declared" if label else "an empty label",
+            unknown if label else "an empty label",
             where=prediction_id,
             got=f"'{label}'",
-            expected=f"'{near}'" if near else ", ".join(closed or []),
+            expected=f"'{near}'" if near else ", ".join(names),
+            do="--new-label if it is meant" if label and closed is None else "",
         )
     home.store.at(now).adjudicate(prediction_id, label, annotator, now)
     return label
@@ -165,6 +182,13 @@ def ask_about(home: Home, now: datetime, count: int) -> int:
     rulings = [r for r in waiting_words(home, now) if r.fate != "trains"]
     home.store.add_tasks([check(r.word, now) for r in rulings[:count]])
     return len(rulings[:count])
+
+
+def labels_in_use(home: Home, now: datetime) -> list[str]:
+    """The labels that may be given without a question: as `known_labels`, and those of single votes."""
+    store = home.store.at(now)
+    voted = store.labels_in_use() if declared(home, now) is None else []
+    return store.labels.current([*known_labels(home, store.labels), *voted])
 
 
 def known_labels(home: Home, labels: LabelSet) -> list[str]:

@@ -19,7 +19,7 @@ from flows.curate import curate
 from flows.evaluation import too_little
 from flows.guard import nothing_new, occupied
 from flows.home import Home
-from flows.labels import verify
+from flows.labels import release, verify
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.situation import situation
@@ -49,6 +49,7 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     """One turn: look, pick, take what labels there are, and retrain if it is time.
 
     `answer` labels open tasks at once, as a replay's oracle does; without it people do, in their time.
+    What it says is the truth of the stream: a name that nobody has used is a new class there, no slip.
     Each step is done once for each `now`: what it saw the first time is what it decided on.
     """
     undo.finish(home)
@@ -56,6 +57,7 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)
     verify(home, now)
+    release(home, now)  # names may be known by now
     home.store.at(now).settle(home.strategy.labeling.annotators)  # fewer votes may be needed by now
     if answer:
         with home.timed("labeling"):

@@ -45,10 +45,10 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    door = Door(engine, clock, settings)
-    for router in (own.routes(door, store), mlflow.routes(door), inference.routes(door)):
+    door, desk = Door(engine, clock, settings), Desk(store, labelling, engine.champion)
+    for router in (own.routes(door, store, desk.unknown), mlflow.routes(door), inference.routes(door)):
         app.include_router(router)
-    app.include_router(api.routes(Desk(store, labelling, engine.champion), clock))
+    app.include_router(api.routes(desk, clock))
     app.include_router(pages())
     app.openapi = partial(_document, app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
 

@@ -20,6 +20,7 @@ from core.store.predictions import Predictions
 from core.store.retention import Retention
 from core.store.samples import Samples
 from core.store.system import System
+from core.store.unconfirmed import Unconfirmed
 from core.store.windows import Windows
 
 __all__ = ["Store", "text_hash"]
@@ -38,6 +39,7 @@ class Store(
     Keys,
     Samples,
     Examples,
+    Unconfirmed,
 ):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 

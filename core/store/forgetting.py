@@ -24,6 +24,7 @@ SAID = (
     schema.relabelled,
     schema.weak_labels,
     schema.votes,
+    schema.unconfirmed,
     schema.leases,
     schema.reviews,
 )

@@ -68,6 +68,9 @@ def import_(
     form: FormatOption = None,
     workspace: WorkspaceOption = Path(),
     annotator: Annotated[str, typer.Option(help="Who labelled, where the file does not say.")] = "file",
+    new_labels: Annotated[
+        bool, typer.Option("--new-labels", help="Labels that nobody has used yet are meant.")
+    ] = False,
     now: NowOption = None,
 ) -> None:
     """Take annotations in: each is its annotator's vote.
@@ -75,17 +78,30 @@ def import_(
     As soon as `labeling.annotators` votes agree, the task has its label; where they differ, see
     `everloop label status`.
 
-    Rows that cannot be taken go to a quarantine file with their reasons, and the exit code is 1.
+    A label that nobody has used yet may be a slip. Such rows are stored and wait until the label is
+    meant: import the file again with --new-labels, or use `everloop label set add`. Rows that cannot be
+    taken go to a quarantine file with their reasons. In both cases the exit code is 1.
 
     Example: everloop label import tasks.csv --annotator ana
     """
+    from core.label_names import in_words
     from core.tables import write_quarantine
     from flows.home import open_home
-    from flows.labels import import_labels
+    from flows.labels import import_labels, labels_in_use
 
     home = open_home(workspace)
-    done = import_labels(home, file, form.value if form else None, annotator, at(now))
+    when = at(now)
+    done = import_labels(home, file, form.value if form else None, annotator, when, new_labels)
     typer.echo(_told(done))
+    if done.waiting:
+        slips = in_words(done.waiting, labels_in_use(home, when))
+        typer.echo(
+            f"warning: {file.name}: {_count(sum(done.waiting.values()), 'row')} wait, since nobody has "
+            f"used these labels yet: {', '.join(slips)}\n"
+            "correct them and import the file again; if they are meant: "
+            f"{_back(file)} --new-labels",
+            err=True,
+        )
     if done.refused:
         page = home.workspace.quarantine / f"annotations-{file.stem}.csv"
         first = done.refused[0]
@@ -95,12 +111,13 @@ def import_(
             f"{write_quarantine(done.refused, page)}",
             err=True,
         )
+    if done.refused or done.waiting:
         raise typer.Exit(1)
 
 
 @app.command()
 def status(workspace: WorkspaceOption = Path(), now: NowOption = None, as_json: Json = False) -> None:
-    """The queue, who labelled how much, how far they agree, and disputes.
+    """The queue, who labelled how much, how far they agree, disputes, and names that wait.
 
     Cohen's kappa is of two annotators, Krippendorff's alpha of all; 1 is perfect, 0 is chance.
 
@@ -108,10 +125,11 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None, as_json: 
     """
     from everloop.labels import picture, text
     from flows.home import open_home
+    from flows.labels import labels_in_use
 
     home = open_home(workspace)
     when = at(now)
-    found = picture(home.store.at(when), when)
+    found = picture(home.store.at(when), when, labels_in_use(home, when))
     typer.echo(json.dumps(found, indent=2) if as_json else text(found))
 
 
@@ -151,6 +169,9 @@ def adjudicate(
     label: Annotated[str, typer.Argument(help="The label that holds.")],
     workspace: WorkspaceOption = Path(),
     annotator: Annotated[str, typer.Option(help="Who decides.")] = "adjudicator",
+    new_label: Annotated[
+        bool, typer.Option("--new-label", help="A label that nobody has used yet is meant.")
+    ] = False,
     now: NowOption = None,
 ) -> None:
     """Settle what annotators dispute, answer a review, or correct a label.
@@ -163,7 +184,7 @@ def adjudicate(
     from flows.labels import settle
 
     home = open_home(workspace)
-    taken = settle(home, prediction, label, annotator, at(now))
+    taken = settle(home, prediction, label, annotator, at(now), new_label)
     typer.echo(f"{prediction} is {taken}, says {annotator}")
 
 

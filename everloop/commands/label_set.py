@@ -57,7 +57,9 @@ def add(
     by: By = "user",
     now: NowOption = None,
 ) -> None:
-    """Allow new labels. (Where `labeling.labels` is open, giving one is enough.)
+    """Allow new labels.
+
+    Votes that wait for one of these names count from now on; `everloop label status` lists them.
 
     Example: everloop label set add crypto_wallet --why "launched in May"
     """
@@ -127,10 +129,14 @@ def _change(
     from core.label_set import Operation
     from flows.home import open_home
     from flows.label_set import change
+    from flows.labels import release
 
     olds, news = (tuple(map(normal, x)) for x in (names, into))
     asked = Operation(kind, olds, news, at(now).isoformat(), *said)
-    labels, waiting = change(open_home(workspace), asked)
+    home = open_home(workspace)
+    labels, waiting = change(home, asked)
     typer.echo(f"label set version {labels.version}: {asked.to_text()}")
+    if taken := release(home, at(now)):
+        typer.echo(f"{taken} vote{'' if taken == 1 else 's'} that waited for such a label: taken")
     if kind == "split":
         typer.echo(f"{waiting} rows wait for a label: everloop label review, or the labelling page")

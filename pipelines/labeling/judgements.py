@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from core.errors import LabelError
@@ -41,6 +42,7 @@ class Imported:
     skipped: int = 0
     renamed: int = 0  # given under a name that was merged into another
     drafts: int = 0  # begun and not submitted
+    waiting: dict[str, int] = field(default_factory=dict)  # labels that nobody has used: their rows
 
 
 def take(
@@ -48,10 +50,15 @@ def take(
     store: Store,
     settings: Labeling,
     now: datetime,
+    names: Collection[str] | None = None,
 ) -> Imported:
     """Store what was said as votes; a label that was merged counts under its name in `store.labels`. A
     row that contradicts a label, in the file or in the store, is refused, and the first one stands.
-    Taking the same again changes nothing."""
+    Taking the same again changes nothing.
+
+    names: the labels in use, where any other may be a slip: votes for it wait, see `release`. Without,
+    every label is meant.
+    """
     refused: list[Refused] = []
     said: list[Judgement] = []
     blank = renamed = drafts = 0
@@ -69,12 +76,68 @@ def take(
         else:
             said.append(_called(one, labels))
             renamed += said[-1].label != one.label
+    slips = [] if names is None else [j for j in said if j.label is not None and j.label not in names]
+    there = store.task_ids([j.prediction_id for j in slips])
+    slips = [j for j in slips if j.prediction_id in there]  # the others are refused as all such are
     known = _known(store, said)
-    labelled, skipped, wrong = _vote(store, said, settings.annotators, now)
+    held = {id(j) for j in slips}
+    meant = [j for j in said if id(j) not in held]
+    labelled, skipped, wrong = _vote(store, meant, settings.annotators, now)
+    store.let_go(_as_vote(j, now) for j in labelled)  # what they said before they were asked
+    waiting, late = _put_aside(store, slips, now)
     fresh = {(j.prediction_id, j.annotator) for j in labelled} - known
-    refused = sorted([*refused, *wrong], key=lambda r: r.row)
+    refused = sorted([*refused, *late, *wrong], key=lambda r: r.row)
     already = len(labelled) - len(fresh)
-    return Imported(len(fresh), already, blank, refused, skipped, renamed, drafts)
+    return Imported(
+        len(fresh), already, blank, refused, skipped, renamed, drafts, dict(Counter(waiting))
+    )
+
+
+def release(store: Store, settings: Labeling, names: Collection[str]) -> int:
+    """Cast the votes that waited for a name that is in use by now; returns how many waited. One that
+    comes too late goes on waiting, unless its annotator has said something else."""
+    ready = [v for v in store.waiting() if v.label in names]
+    done: list[Vote] = []
+    for part in groups(ready, AT_ONCE):
+        given = {
+            (v.prediction_id, v.annotator) for v in store.votes_of([v.prediction_id for v in part])
+        }
+        states = store.votes(part, settings.annotators, replace=False)
+        done += [
+            vote
+            for vote, state in zip(part, states, strict=True)
+            if not isinstance(state, LabelError) or (vote.prediction_id, vote.annotator) in given
+        ]
+    store.let_go(done)
+    return len(done)
+
+
+def _put_aside(
+    store: Store, slips: Sequence[Judgement], now: datetime
+) -> tuple[list[str], list[Refused]]:
+    """Store votes that wait for their names, but for those that would be too late under any name.
+    Returns the labels that wait, row by row, and what was refused."""
+    ids = [j.prediction_id for j in slips]
+    settled = store.labels_of(ids)
+    given = {(v.prediction_id, v.annotator): str(v.label) for v in store.votes_of(ids) if v.label}
+    aside: list[Judgement] = []
+    refused = []
+    for one in slips:
+        mine = (one.prediction_id, one.annotator)
+        if label := settled.get(one.prediction_id):
+            reason = f"this prediction is already labelled '{label}'"
+        elif given.setdefault(mine, str(one.label)) != one.label:
+            reason = f"{one.annotator} has labelled it '{given[mine]}'"
+        else:
+            aside.append(one)
+            continue
+        refused.append(Refused(one.row, reason, excerpt(one.label)))
+    store.put_aside([_as_vote(j, now) for j in aside])
+    return [str(j.label) for j in aside], refused
+
+
+def _as_vote(one: Judgement, now: datetime) -> Vote:
+    return Vote(one.prediction_id, one.annotator, one.label, now, one.note)
 
 
 def _called(one: Judgement, labels: LabelSet) -> Judgement:
@@ -97,7 +160,7 @@ def _vote(
     skipped, wrong = 0, []
     tasks = store.task_ids([j.prediction_id for j in said])
     for part in groups(said, AT_ONCE):
-        votes = [Vote(j.prediction_id, j.annotator, j.label, now, j.note) for j in part]
+        votes = [_as_vote(j, now) for j in part]
         for one, state in zip(part, store.votes(votes, needed, replace=False), strict=True):
             if isinstance(state, LabelError):
                 value = one.label if one.prediction_id in tasks else one.prediction_id

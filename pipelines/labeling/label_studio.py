@@ -148,7 +148,7 @@ def _control(tasks: Iterable[dict[str, Any]]) -> str | None:
 
 
 def _annotations(task: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Of this version of Label Studio, or as `completions` of one before 1.0; None for anything else."""
+    """Of Label Studio, or as `completions` of one before 1.0; None for anything else."""
     found: list[dict[str, Any]] = []
     for name in ("annotations", "completions"):
         some = task.get(name) or []

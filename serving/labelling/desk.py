@@ -178,6 +178,20 @@ class Desk:
             else 'send "new": true if it is meant',
         )
 
+    def unknown(self, label: str, now: datetime) -> str:
+        """What to say of a label that nobody has used, or is gone; "" for one that may be given. What
+        was said of it in the last half minute may not be known yet: no call pays for more."""
+        labels = self._store.names(now)
+        if why := labels.refusal(label):
+            return why
+        offered = self._offered(labels)
+        if labels.last(label) in offered:
+            return ""
+        near = nearest(label, offered)
+        return f"nobody has used the label {label!a} yet" + (
+            f"; did you mean '{near}'?" if near else ""
+        )
+
     def _shown(self, task: AnnotationTask, prediction: Prediction, labels: LabelSet) -> Task:
         choices = self._choices(prediction, labels)
         blind = task.audit or bucket(task.prediction_id, salt="blind") < BLIND

@@ -167,6 +167,7 @@ class FeedbackStored(BaseModel):
     model_config = shown({"feedback_id": "5f0c2d8e4a7b4c1d"})
 
     feedback_id: str
+    note: str = Field("", description="why it does not train yet, where it does not")
 
 
 class Alive(BaseModel):

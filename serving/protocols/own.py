@@ -12,6 +12,7 @@ such prediction, 503 the store or the model is not there or too much is waiting,
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -48,7 +49,10 @@ PREDICT: TypeAdapter[Question | Questions] = TypeAdapter(PredictBody)
 FEEDBACK = TypeAdapter(FeedbackBody)
 
 
-def routes(door: Door, store: Store) -> APIRouter:
+def routes(
+    door: Door, store: Store, unknown: Callable[[str, datetime], str] = lambda *_: ""
+) -> APIRouter:
+    """`unknown` says of a label why it cannot train yet, "" where it can."""
     router = APIRouter(route_class=_Route, tags=["Everloop"])
 
     @router.post("/v1/predict", **_PREDICT)
@@ -61,7 +65,8 @@ def routes(door: Door, store: Store) -> APIRouter:
 
     @router.post("/v1/feedback", **_FEEDBACK)
     async def feedback(call: Call) -> Response:
-        """Say what was right. Sending the same feedback again changes nothing."""
+        """Say what was right. Sending the same feedback again changes nothing. A label that nobody
+        has used yet is stored and does not train: `note` says so."""
         body, now = await read(FEEDBACK, await json_body(call)), door.clock()
         item = _feedback(body, now, caller_of(call.scope))
         if not await run_in_threadpool(door.knows, item.prediction_id):
@@ -71,8 +76,13 @@ def routes(door: Door, store: Store) -> APIRouter:
                 got=item.prediction_id,
                 expected="the prediction_id of an answer of POST /v1/predict",
             )
+        stored = {"feedback_id": item.feedback_id}
+        if item.kind != "thumbs" and (
+            why := await run_in_threadpool(unknown, item.value, item.timestamp)
+        ):
+            stored["note"] = f"stored, and does not train: {why}"
         await run_in_threadpool(store.give_feedback, [item])
-        return json({"feedback_id": item.feedback_id})
+        return json(stored)
 
     @router.get("/health", **described(Alive, {}))
     async def health(_: Call) -> Response:

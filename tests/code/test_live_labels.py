@@ -202,7 +202,7 @@ def test_the_status_counts_what_was_said_and_compares_what_it_means(store: Store
     for who, labels in {"ana": ("lost", "fax", None), "bob": ("stolen", "fee", "fee")}.items():
         for i, label in zip(ids, labels, strict=True):
             store.vote(Vote(i, who, label, NOW), needed=3)
-    before, after = picture(store.at(NOW), NOW), picture(store.at(LATER), LATER)
+    before, after = picture(store.at(NOW), NOW, []), picture(store.at(LATER), LATER, [])
     assert (
         before["annotators"]
         == after["annotators"]
