@@ -55,9 +55,10 @@ def show_replay(
     strategy = _strategy(place)
     quarantine = places.Workspace(place).quarantine
     labelled = Columns(text=files.text, label=files.label)
+    names = LabelSet.load(place) if place.is_dir() else LabelSet()
     job = Replay(
         rows(files.stream, "stream", replace(labelled, time=files.time), strategy, quarantine),
-        *pair((files.initial, files.evaluation), labelled, strategy, quarantine, LabelSet.load(place)),
+        *pair((files.initial, files.evaluation), labelled, strategy, quarantine, names),
         timedelta(hours=delay_hours),
         frozen,
     )

@@ -89,7 +89,8 @@ def test_several_annotators_their_agreement_and_a_dispute(asked: Path, tmp_path:
     for who, labels in {"ana": ["a", "a", "b"], "bob": ["a", "b", ""]}.items():
         rows = "".join(f"{i},{label}\n" for i, label in zip(ids, labels, strict=True))
         (tmp_path / "back.csv").write_text(f"prediction_id,label\n{rows}")
-        everloop("label", "import", tmp_path / "back.csv", "-w", asked, "--annotator", who)
+        said = ["label", "import", tmp_path / "back.csv", "-w", asked, "--annotator", who]
+        everloop(*said, "--new-labels")
     store(asked).vote(Vote(ids[2], "bob", None, END, "unclear"), 2)
     done = store(asked).queue_state(END)["done"]
     ran = everloop("label", "status", "-w", asked, "--now", "2026-01-08")
@@ -123,7 +124,7 @@ def test_one_annotators_two_labels_are_quarantined(asked: Path, tmp_path: Path) 
     (tmp_path / "back.csv").write_text(
         f"prediction_id,label,annotator\n{key},a,ana\n{key},b,ana\n{key},b,bob\n"
     )
-    ran = everloop("label", "import", tmp_path / "back.csv", "-w", asked)
+    ran = everloop("label", "import", tmp_path / "back.csv", "-w", asked, "--new-labels")
     page = asked / ".everloop" / "quarantine" / "annotations-back.csv"
     assert (ran.code, ran.out) == (1, "2 new labels, 0 known already, 0 not filled in\n")
     assert ran.err == (
