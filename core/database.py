@@ -35,6 +35,17 @@ R = TypeVar("R")
 LOCKED = ("locked", "lock timeout", "statement timeout")
 FULL = ("disk is full", "No space left on device")
 BUSY_SECONDS = 10.0
+CONNECT_SECONDS = 8  # in which a database answers whoever knocks
+# a server whose machine or line is gone while it works on a query: noticed after so many seconds
+KEEPALIVE = {"keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
+NOT_LET_IN = (
+    "authentication",
+    "pg_hba.conf",
+    "role ",
+    "no password",
+    "ermission denied",
+    "ccess denied",
+)
 CHECKPOINT_PAGES = 4000  # 16 MB of log before SQLite copies it over: fewer and larger writes
 
 
@@ -83,6 +94,10 @@ class Database:
             if any(sign in text for sign in FULL):
                 do = "make room on it; nothing that was acknowledged is lost"
                 raise StoreError("the store's disk is full", where=where, got=text, do=do) from fault
+            if self._dialect is postgresql and (
+                fault.statement is None or fault.connection_invalidated
+            ):
+                raise _away("the store", "EVERLOOP_STORE", where, text) from fault
             do = "check that it exists and can be written, then run this again"
             kind = RowError if isinstance(fault, DataError | IntegrityError) else StoreError
             raise kind("the store cannot be used", where=where, got=text, do=do) from fault
@@ -138,6 +153,30 @@ class Database:
             return [shape(**{n: r[n] for n in names}) for r in db.execute(query).mappings()]
 
 
+def check_there(url: str, name: str, variable: str) -> None:
+    """Raises StoreError, within seconds, when no database answers at this address."""
+    engine = create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS})
+    try:
+        engine.connect().close()
+    except DBAPIError as fault:
+        text = next(iter(str(fault.orig).strip().splitlines()), "")
+        where = engine.url.render_as_string(hide_password=True)
+        raise _away(name, variable, where, text) from fault
+    finally:
+        engine.dispose()
+
+
+def _away(name: str, variable: str, where: str, text: str) -> StoreError:
+    """Nobody answers, or not us, or there is no such database."""
+    what, do = "cannot be reached", f"start it, or set {variable} right"
+    if any(sign in text for sign in NOT_LET_IN):
+        what, do = "does not let us in", f"set user and password in {variable} right, or ask its owner"
+    elif "database" in text and "does not exist" in text:
+        what, do = "does not exist", f"createdb it, or set {variable} right"
+    again = "then run this again; nothing was lost"
+    return StoreError(f"{name} {what}", where=where, got=text, do=f"{do}, {again}")
+
+
 def parts(items: Iterable[str], size: int = 500) -> Iterator[list[str]]:
     """Databases bound how many values one query may carry."""
     whole = list(items)
@@ -172,8 +211,8 @@ def _engine(url: str, busy: float) -> Engine:
             engine = create_engine(url, connect_args={"timeout": busy})
             _use_wal(engine)
             return engine
-        seconds = max(2, round(busy))  # libpq does not obey less
-        wait = {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000}
+        seconds = min(max(2, round(busy)), CONNECT_SECONDS)  # libpq does not obey less
+        wait = {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000, **KEEPALIVE}
         engine = create_engine(url, pool_pre_ping=True, connect_args=wait)
         _wait_so_long(engine, busy)
         return engine

@@ -6,7 +6,6 @@ current tracking server is never touched: it is global, and a process may serve 
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from core.errors import ModelError, StoreError
-from core.files import whole_file
+from core.errors import ModelError
 from core.models.classifier import TextClassifier, packages
 from core.records import Candidate, DatasetVersion
+from core.tracking import SQLITE, connect, quiet_mlflow, refusal, waiting
 from core.workspace import Workspace
 
 NAME = "everloop"  # of the experiment and of the registered model
@@ -37,6 +36,11 @@ class Registry:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+
+    def check(self) -> None:
+        """Raises StoreError when no candidate could be logged now: before the work, not after it."""
+        with self._faults():
+            _ = self._experiment
 
     # -- candidates -----------------------------------------------------------------------
 
@@ -103,7 +107,15 @@ class Registry:
         with self._faults():
             logged = self._client.get_logged_model(self._version(version).tags[MODEL])
             folder = self._local(logged.artifact_location, logged.model_id)
-        return next((folder / "data").iterdir())
+        try:
+            return next((folder / "data").iterdir())
+        except (OSError, StopIteration):
+            raise ModelError(
+                "the files of a model version are gone",
+                where=str(folder),
+                got=f"no model of version {version} there",
+                do="put the folder back from a copy, or serve another version: everloop rollout",
+            ) from None
 
     # -- aliases --------------------------------------------------------------------------
 
@@ -124,21 +136,18 @@ class Registry:
     @property
     def _embedded(self) -> bool:
         """No server: the database and the artifacts are files of this workspace."""
-        return self._workspace.tracking_url.startswith("sqlite:///")
+        return self._workspace.tracking_url.startswith(SQLITE)
 
     @cached_property
     def _client(self) -> Any:
-        url = self._workspace.tracking_url
-        try:
-            if self._embedded:
-                _make_database(Path(url.removeprefix("sqlite:///")))
-            return _mlflow().MlflowClient(tracking_uri=url, registry_uri=url)
-        except Exception as fault:  # MLflow lets the database driver's own errors through here
-            raise self._refused(fault) from fault
+        return connect(self._workspace.tracking_url)
 
     @cached_property
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(NAME)
+        if found and found.lifecycle_stage == "deleted":
+            state = f"experiment {found.experiment_id} ({NAME}): its current state is deleted"
+            raise refusal(self._workspace.tracking_url, Exception(state), str(found.experiment_id))
         if found:
             return str(found.experiment_id)
         place = self._workspace.artifacts.resolve().as_uri() if self._embedded else None
@@ -209,7 +218,7 @@ class Registry:
     def _version(self, version: str) -> Any:
         try:
             return self._client.get_model_version(NAME, version)
-        except _mlflow().exceptions.MlflowException:
+        except quiet_mlflow().exceptions.MlflowException:
             known = [str(v.version) for v in self._versions()]
             if version in known:
                 raise  # it is there: the database is at fault
@@ -227,28 +236,20 @@ class Registry:
         folder = self._workspace.state / "models" / model_id
         if not folder.exists():
             part = folder.with_name(f".{model_id}.part")
-            got = _mlflow().artifacts.download_artifacts(
-                location, dst_path=str(part), tracking_uri=self._workspace.tracking_url
-            )
+            url = self._workspace.tracking_url
+            fetch = quiet_mlflow().artifacts.download_artifacts
+            got = waiting(url, fetch)(location, dst_path=str(part), tracking_uri=url)
             os.replace(got, folder)
             shutil.rmtree(part)
         return folder
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        exceptions = _mlflow().exceptions
+        exceptions = quiet_mlflow().exceptions
         try:
             yield
         except exceptions.MlflowException as fault:
-            raise self._refused(fault) from fault
-
-    def _refused(self, fault: Exception) -> StoreError:
-        return StoreError(
-            "the tracking database did not do its part",
-            where=self._workspace.tracking_url,
-            got=str(fault).splitlines()[0],
-            do="look whether it can be reached, is locked, or needs: mlflow db upgrade URL",
-        )
+            raise refusal(self._workspace.tracking_url, fault) from fault
 
 
 def _candidate(run: Any, version: Any) -> Candidate:
@@ -262,44 +263,9 @@ def _candidate(run: Any, version: Any) -> Candidate:
     )
 
 
-def _mlflow() -> Any:
-    """MLflow, imported late, without telemetry, progress bars and chatter."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")  # would copy the caller's uv.lock
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow warns of its own type hints on import
-        import mlflow
-        import mlflow.artifacts
-        import mlflow.pyfunc
-    return mlflow
-
-
-def _make_database(path: Path) -> None:
-    """A new tracking database, whole or not at all: MLflow makes its tables in a hundred committed
-    steps, and cannot open what a kill between two of them leaves."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f".{path.name}.made")
-    with path.with_name(f"{path.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if path.exists():
-            return
-        for left in (made, path.with_name(f".{path.name}.half")):  # the second by an earlier version
-            shutil.rmtree(left, ignore_errors=True)
-        made.mkdir()
-        url = f"sqlite:///{made / 'made.db'}"
-        _mlflow().MlflowClient(tracking_uri=url, registry_uri=url)
-        with whole_file(path) as whole:
-            shutil.copyfile(made / "made.db", whole)  # a copy: MLflow keeps the file it made open
-        shutil.rmtree(made)
-
-
 def _save_pyfunc(folder: Path, model_dir: Path, run_id: str, model_id: str) -> None:
     """The model as `mlflow models serve` takes it: our files and who loads them. No pickle."""
-    mlflow = _mlflow()
+    mlflow = quiet_mlflow()
     text, score = mlflow.types.DataType.string, mlflow.types.DataType.double
     columns = mlflow.types.ColSpec
     signature = mlflow.models.ModelSignature(

@@ -1,0 +1,135 @@
+"""A service that is away, or lets nobody in: one error that says what to do, within seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import away
+from core.away import while_there
+from core.errors import StoreError
+from core.registry import Registry
+from core.workspace import Workspace
+from tests.code.away import NO_SUCH_NAME, REFUSED, answering, black_hole
+
+SECONDS = 15  # of processor-idle time; what is asked of every one of these
+
+
+@pytest.fixture
+def seconds() -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < SECONDS
+
+
+def page(status: int, title: str) -> Any:
+    return answering(status, f"<html><h1>{title}</h1></html>")
+
+
+AWAY = {
+    "refused": (nullcontext(REFUSED), "cannot be reached", "Connection refused", "start it, or set"),
+    "black hole": (black_hole(), "cannot be reached", "no answer in time", "start it, or set"),
+    "no name": (nullcontext(NO_SUCH_NAME), "cannot be reached", "no machine has that name", "start it"),
+    "401": (
+        page(401, "log in"),
+        "does not let us in",
+        "401 log in",
+        "_USERNAME and MLFLOW_TRACKING_PASS",
+    ),
+    "403": (
+        answering(
+            403, '{"error_code": "PERMISSION_DENIED", "message": "no right"}', "application/json"
+        ),
+        "does not let us in",
+        "403 no right",
+        "or MLFLOW_TRACKING_TOKEN",
+    ),
+    "500": (page(500, "oops"), "is out of order", "500 oops", "see its log"),
+    "502": (page(502, "Bad Gateway"), "is out of order", "502 Bad Gateway", "see its log"),
+    "another service": (
+        page(200, "hello"),
+        "this is not a tracking server",
+        "200 hello",
+        "right; the w",
+    ),
+    "not found": (page(404, "what?"), "this is not a tracking server", "404 what?", "right; the works"),
+    "another API": (
+        answering(200, '{"status": "ok"}', "application/json"),
+        "this is not a tracking server",
+        "200 ",
+        "set MLFLOW_TRACKING_URI right",
+    ),
+}
+
+
+@pytest.mark.usefixtures("seconds")
+@pytest.mark.parametrize("how", AWAY)
+def test_a_tracking_server_that_is_away(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, what, got, do = AWAY[how]
+    with server as at:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ana:secret@{at}")
+        with pytest.raises(StoreError, match=what) as fault:
+            Registry(Workspace(tmp_path)).version("champion")
+    lines = dict(line.strip().split(": ", 1) for line in str(fault.value).splitlines()[1:])
+    assert lines["where"].strip() == f"http://ana:***@{at}"
+    assert got in lines["got"]
+    assert do in lines["do"]
+
+
+@pytest.mark.usefixtures("seconds")
+def test_a_certificate_that_nobody_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(200, "{}", tls=tmp_path) as at:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://{at}")
+        with pytest.raises(StoreError, match=r"(?s)not trusted: self-signed.*_SERVER_CERT_PATH to the"):
+            Registry(Workspace(tmp_path)).version("champion")
+    with answering(200, "{}") as at:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://{at}")
+        with pytest.raises(StoreError, match="it does not speak TLS: http:// instead of https://"):
+            Registry(Workspace(tmp_path)).version("champion")
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(away, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(away, "GONE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_what_takes_long_is_waited_for_while_the_service_answers() -> None:
+    looks: list[int] = []
+
+    def ask() -> str:
+        while len(looks) < 20:
+            time.sleep(0.001)
+        return "done"
+
+    assert while_there(ask, lambda: looks.append(1)) == "done"
+
+
+@pytest.mark.usefixtures("hurried")
+def test_one_look_that_fails_says_nothing_and_many_say_that_it_is_gone() -> None:
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) != 1:
+            raise StoreError("gone")
+
+    with pytest.raises(StoreError, match="gone"):
+        while_there(lambda: time.sleep(2), look)
+    assert len(looks) > 2
+
+
+def test_an_error_of_what_was_asked_is_its_own() -> None:
+    def ask() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        while_there(ask, lambda: None)
