@@ -86,7 +86,7 @@ def _inside(fault: BaseException) -> Iterator[BaseException]:
         yield fault
         causes = (
             fault.__cause__,
-            fault.__context__,
+            None if fault.__suppress_context__ else fault.__context__,
             getattr(fault, "reason", None),
             *getattr(fault, "args", ()),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 QUIET = {
     "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: three times the speed on busy cores
@@ -26,6 +27,7 @@ QUIET = {
 def main() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", "coroutine 'S3FileSystem.*never awaited", RuntimeWarning)
     from core.errors import EverloopError
     from everloop.commands import app
 

@@ -11,18 +11,22 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.away import why
 from core.errors import DatasetError
 from core.files import write_whole
 from pipelines.datasets.forgotten import Rewritten, entries, replaced
 from pipelines.datasets.git import Git
 from pipelines.datasets.layout import FORGOTTEN, pointer
-from pipelines.datasets.lock import WAIT_SECONDS
+from pipelines.datasets.lock import busy
 from pipelines.datasets.objects import Objects, md5
+
+DVC_SECONDS = 60  # for another DVC command to end
 
 
 class Repository(Git):
@@ -35,8 +39,8 @@ class Repository(Git):
         with self._dvc() as dvc, self._locked(dvc):
             # Repo.commit, less the run cache: that one works in the current folder only
             for done in self._stages(dvc, folders, stage):
-                done.save(run_cache=False)
-                done.commit()
+                self._when_free(partial(done.save, run_cache=False))
+                self._when_free(done.commit)
                 done.dump(update_pipeline=False)
 
     def bring(self, folders: Sequence[str], stage: str) -> None:
@@ -107,21 +111,25 @@ class Repository(Git):
     @contextmanager
     def _locked(self, dvc: Any) -> Iterator[None]:
         """DVC's own lock, which a `dvc` command in another window may hold."""
-        from dvc.lock import LockError
-
-        deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            try:
-                dvc.lock.lock()
-                break
-            except LockError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        self._when_free(dvc.lock.lock)
         try:
             yield
         finally:
             dvc.lock.unlock()
+
+    def _when_free(self, step: Callable[[], object]) -> None:
+        """Do what another DVC command may hold up. Raises DatasetError when it goes on for too long."""
+        from dvc.lock import LockError
+
+        deadline = time.monotonic() + DVC_SECONDS
+        while True:
+            try:
+                step()
+                return
+            except LockError as fault:
+                if time.monotonic() > deadline:
+                    raise busy(self.root, fault, DVC_SECONDS) from None
+                time.sleep(0.1)
 
     @contextmanager
     def _dvc(self) -> Iterator[Any]:
@@ -138,7 +146,8 @@ class Repository(Git):
                 warnings.filterwarnings("ignore", "_NoneStep.value", DeprecationWarning)
                 yield repo
         except (DvcException, OSError) as fault:
-            raise DatasetError("DVC refuses", where=str(self.root), got=str(fault)) from fault
+            do = "dvc doctor, and dvc status, say more; then again: what was done already stays"
+            raise DatasetError("DVC refuses", where=str(self.root), got=why(fault), do=do) from fault
 
 
 def _unchanged(here: Objects, out: Any) -> bool:

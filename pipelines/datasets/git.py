@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -106,11 +108,14 @@ class Git:
         return done.stdout
 
     def _refusal(self, command: str, words: str) -> DatasetError:
-        locked = ".lock': File exists" in words
-        do = "end the other git command; if there is none, remove that .lock file" if locked else ""
         lines = words.splitlines() or ["no reason given"]
         reason = next((x for x in lines if x.startswith(("fatal:", "error:"))), lines[0])
+        do = _advice(words)
         return DatasetError(f"git {command} refuses", where=str(self.root), got=reason, do=do)
+
+    def check(self) -> None:
+        """Raises DatasetError when git does not work here: before the work, not after it."""
+        self.git("rev-parse", "--git-dir")
 
     def _git_folder(self, which: str) -> Path:
         return (self.root / self.git("rev-parse", which).strip()).resolve()
@@ -213,3 +218,18 @@ class Git:
     def restore(self, revision: str, paths: Sequence[str]) -> None:
         """Put files of a revision into the folder; HEAD and the index stay."""
         self.git("restore", f"--source={revision}", "--worktree", "--", *paths)
+
+
+def _advice(words: str) -> str:
+    """What to do about git's refusal: where git says it itself, its own words."""
+    own = re.search(r"git config --global --add safe\.directory .+", words)
+    if own:
+        return f"if you trust who owns it: {own[0]}"
+    lock = re.search(r"'(.+\.lock)': File exists", words)
+    if lock:
+        return f"end the other git command; if there is none: rm {shlex.quote(lock[1])}"
+    if "No space left" in words:
+        return "make room on the disk, then again"
+    if re.search(r"Permission denied|Read-only file system|insufficient permission", words):
+        return "give yourself the right to write there (see who owns .git), then again"
+    return ""

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
+from core.away import while_there, why
 from core.errors import DatasetError
+from pipelines.datasets.endpoint import endpoint, look
 
 T = TypeVar("T")
+NOT_LET_IN = r"\((401|403)\)|AccessDenied|InvalidAccessKey|SignatureDoesNotMatch|[Cc]redentials"
 MISSING = "the data of a version is neither in the DVC cache nor at the remote"
 
 
@@ -34,7 +39,13 @@ class Objects:
 
     @cached_property
     def remote(self) -> Any:
-        """The remote by that name, else the default one. Raises DatasetError when there is none."""
+        """The remote by that name, else the default one. Raises DatasetError when there is none, or
+        nobody answers where it is."""
+        self.look()
+        return self._odb
+
+    @cached_property
+    def _odb(self) -> Any:
         from dvc.config import ConfigError
 
         known = ", ".join(self._dvc.config["remote"]) or "none"
@@ -55,7 +66,11 @@ class Objects:
 
     @property
     def url(self) -> str:
-        return str(self.remote.fs.unstrip_protocol(self.remote.path)).removeprefix("local://")
+        return str(self._odb.fs.unstrip_protocol(self._odb.path)).removeprefix("local://")
+
+    @property
+    def _where(self) -> str:
+        return f"{self.url}, at {self._endpoint}" if self._endpoint not in self.url else self.url
 
     # -- what is where ----------------------------------------------------------------------
 
@@ -68,8 +83,14 @@ class Objects:
 
     def lacking_there(self, oids: Collection[str]) -> set[str]:
         """Which of these the remote does not have."""
-        there = self._asked(lambda: list(self.remote.list_oids_exists(list(oids)))) if oids else []
-        return set(oids) - set(there)
+        if not oids:
+            return set()
+        never = uuid4().hex
+        asked = [*oids, never]
+        there = set(self._asked(lambda: list(self.remote.list_oids_exists(asked))))
+        if never in there:  # a web server whose answer to everything is a page
+            raise self._refusal(OSError("it says that it has an object that nobody ever stored"))
+        return set(oids) - there
 
     def listing(self, oid: str) -> dict[str, str]:
         """The files of a folder as they may be read today: name -> oid. Raises DatasetError."""
@@ -191,22 +212,38 @@ class Objects:
                 do="everloop data verify --remote NAME says what else is wrong there",
             )
 
+    def look(self) -> None:
+        """Raises DatasetError when nobody answers where the remote is."""
+        try:
+            look(self._endpoint)
+        except OSError as fault:
+            raise self._refusal(fault) from fault
+
+    @cached_property
+    def _endpoint(self) -> str:
+        return endpoint(self._dvc.config["remote"].get(self.remote_name, {}))
+
     def _asked(self, ask: Callable[[], T]) -> T:
         try:
-            return ask()
+            return while_there(ask, self.look) if self._endpoint else ask()
         except DatasetError:
             raise
         except Exception as fault:  # the clients of some ten clouds, each with errors of its own
+            self.look()  # says more than a client that got no answer
             raise self._refusal(fault) from fault
 
     def _refusal(self, fault: BaseException, more: str = "") -> DatasetError:
-        words = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+        got = f"{more}{why(fault)}"
+        do = "set it right (dvc remote modify)"
+        if re.search(NOT_LET_IN, got):
+            keys = "access_key_id ID, and secret_access_key KEY"
+            do = f"set the keys of whoever may: dvc remote modify --local {self.remote_name} {keys}"
         return DatasetError(
             f"the remote {self.remote_name} refuses",
-            where=self.url,
-            got=f"{more}{words}",
+            where=self._where,
+            got=got,
             expected="a place that can be read and written",
-            do="set it right (dvc remote modify), then again: what is there already stays",
+            do=f"{do}, then again: what is there already stays",
         )
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from core.errors import DatasetError
 from core.workspace import Workspace
+from everloop.init import init
 from pipelines.datasets.contents import rows_here
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.history import list_versions, rows_of
@@ -186,6 +187,49 @@ def test_a_dvc_command_in_another_window_is_waited_for(one: Workspace) -> None:
         other.communicate()
     assert other.returncode == 0
     assert [v.id for v in list_versions(one.root)] == ["v0001", "v0002"]
+
+
+def test_a_dvc_command_that_does_not_end_is_named(
+    one: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.datasets.dvc_git.DVC_SECONDS", 0.2)
+    code = (
+        "import sys, time; from dvc.repo import Repo\n"
+        "with Repo(sys.argv[1]) as dvc, dvc.lock:\n    print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(one.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        said = rf"(?s)another DVC command is at work.*process {other.pid}: .*import sys.*: kill {other.pid};"
+        with no_version(one, said):
+            second_version(one)
+        other.kill()
+        other.communicate()
+    assert second_version(one).id == "v0002"
+
+
+def test_git_that_doubts_who_owns_the_workspace_says_what_to_do(
+    one: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a volume is mounted into a container."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    own = rf"(?s)dubious ownership.*do: .*: git config --global --add safe.directory {one.root}$"
+    for step in (
+        lambda: list_versions(one.root),
+        lambda: Repository(one.root).check(),
+        lambda: second_version(one),
+        lambda: init(one.root),
+    ):
+        with pytest.raises(DatasetError, match=own):
+            step()
+
+
+def test_a_lock_that_another_git_left_is_named(one: Workspace) -> None:
+    lock = one.root / ".git/index.lock"
+    lock.touch()
+    with pytest.raises(DatasetError, match=rf"(?s)File exists.*if there is none: rm {lock}$"):
+        Repository(one.root).commit(["params.yaml"], "mine")
 
 
 @pytest.mark.slow

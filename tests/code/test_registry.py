@@ -182,7 +182,7 @@ def test_a_broken_database_is_one_clear_error(tmp_path: Path) -> None:
     (workspace.state / "mlflow.db").write_bytes(b"this is not a database" * 100)
     with pytest.raises(
         StoreError,
-        match="(?s)the tracking database is damaged.*got: .*file is not a database\n  do:       put a copy",
+        match=r"(?s)the tracking database is damaged.*got: .*file is not a database\n  do:       put a copy",
     ):
         Registry(workspace).version("champion")
 
