@@ -22,7 +22,11 @@ START_SECONDS = 120
 STOP_SECONDS = 10
 
 
-def prefect_settings(root: Path, log_level: str = "WARNING") -> None:
+# a server of the user's that goes away under a flow: two tries, so that we know within 15 s
+IMPATIENT = {"PREFECT_API_REQUEST_TIMEOUT": "6", "PREFECT_CLIENT_MAX_RETRIES": "1"}
+
+
+def prefect_settings(root: Path, log_level: str = "WARNING", impatient: bool = False) -> None:
     """Set Prefect's environment before it is imported; what the user has set stays.
 
     While `everloop schedule` runs in the workspace its server is used; else Prefect starts one for the
@@ -38,6 +42,8 @@ def prefect_settings(root: Path, log_level: str = "WARNING") -> None:
         "PREFECT_SERVER_UI_ENABLED": "false",
         "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
     }
+    if impatient and "PREFECT_API_URL" in os.environ:
+        quiet |= IMPATIENT
     url = _running(home)
     for name, value in {**quiet, **({"PREFECT_API_URL": url} if url else {})}.items():
         os.environ.setdefault(name, value)

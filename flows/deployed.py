@@ -6,6 +6,7 @@ everloop flow retrain    runs one now
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from prefect.schedules import Interval
 from flows import stages
 from flows.batch_predict import predict_file, scheduled_job
 from flows.home import Home, open_home
+from flows.prefect_server import refusals
 from monitoring.delivery import Channel, Message, channels
 
 
@@ -97,6 +99,12 @@ FLOWS = {
 }
 
 
+def run(name: str, workspace: Path, now: datetime | None) -> Any:
+    """Run one flow now; what it returns. Raises EverloopError when Prefect goes away under it."""
+    with refusals():
+        return FLOWS[name](workspace=str(workspace.resolve()), now=now)
+
+
 def schedule(workspace: Path) -> None:
     """Serve the flows until stopped: loop, rollout and batch-predict on their schedules, all on demand.
 
@@ -107,6 +115,11 @@ def schedule(workspace: Path) -> None:
     if hours.batch:
         every["batch-predict"] = hours.batch.hours
     parameters = {"workspace": str(workspace.resolve())}
+    with refusals():
+        _serve(every, parameters)
+
+
+def _serve(every: Mapping[str, float], parameters: dict[str, str]) -> None:
     serve(
         *(
             made.to_deployment(

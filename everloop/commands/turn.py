@@ -63,10 +63,13 @@ def flow(
     from everloop.stack import prefect_settings
 
     when = at(now)
-    prefect_settings(workspace, "CRITICAL")  # a failed run raises; Prefect would show it twice
-    from flows.deployed import FLOWS
+    prefect_settings(workspace, "CRITICAL", impatient=True)  # a failed run raises; not shown twice
+    from flows.prefect_server import look
 
-    result = FLOWS[name](workspace=str(workspace.resolve()), now=when)
+    look()  # before the heavy imports
+    from flows.deployed import run
+
+    result = run(name, workspace, when)
     typer.echo(f"{name}: {json.dumps(result) if result is not None else 'done'}")
 
 
@@ -78,6 +81,9 @@ def schedule(workspace: WorkspaceOption = Path()) -> None:
     from everloop.stack import prefect_server
 
     with prefect_server(workspace) as url:
+        from flows.prefect_server import look
+
+        look()
         typer.echo(f"scheduled; Ctrl-C stops. For other Prefect commands: PREFECT_API_URL={url}")
         from flows.deployed import schedule as serve_flows
 

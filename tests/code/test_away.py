@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,7 +15,7 @@ import pytest
 
 from core import away
 from core.away import while_there
-from core.errors import StoreError
+from core.errors import EverloopError, ModelError, StoreError
 from core.registry import Registry
 from core.workspace import Workspace
 from tests.code.away import NO_SUCH_NAME, REFUSED, answering, black_hole
@@ -93,6 +96,91 @@ def test_a_certificate_that_nobody_trusts(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://{at}")
         with pytest.raises(StoreError, match="it does not speak TLS: http:// instead of https://"):
             Registry(Workspace(tmp_path)).version("champion")
+
+
+PREFECT = {
+    "refused": (
+        nullcontext(REFUSED),
+        "cannot be reached",
+        "Connection refused",
+        "start it, set PREFECT",
+    ),
+    "black hole": (black_hole(), "cannot be reached", "no answer in time", "or unset it to need none"),
+    "no name": (nullcontext(NO_SUCH_NAME), "cannot be reached", "no machine has that name", "start it"),
+    "401": (
+        page(401, "log in"),
+        "does not let us in",
+        "401 log in",
+        "set PREFECT_API_AUTH_STRING=USER",
+    ),
+    "403": (page(403, "no"), "does not let us in", "403 no", "for Prefect Cloud: PREFECT_API_KEY"),
+    "500": (page(500, "oops"), "is out of order", "500 oops", "see its log"),
+    "502": (page(502, "Bad Gateway"), "is out of order", "502 Bad Gateway", "see its log"),
+    "another service": (
+        page(200, "hello"),
+        "not a Prefect server",
+        "200 and no version",
+        "ends in /api",
+    ),
+    "not found": (page(404, "what?"), "not a Prefect server", "404 what?", "ends in /api"),
+    "another API": (
+        answering(200, "{}", "application/json"),
+        "not a Prefect server",
+        "200 and no version",
+        "ends in /api",
+    ),
+}
+
+
+@pytest.mark.usefixtures("seconds")
+@pytest.mark.parametrize("how", PREFECT)
+def test_a_prefect_server_that_is_away(how: str) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.prefect_server import look
+
+    server, what, got, do = PREFECT[how]
+    with (
+        server as at,
+        temporary_settings({PREFECT_API_URL: f"http://{at}/api"}),
+        pytest.raises(EverloopError, match=what) as fault,
+    ):
+        look()
+    lines = dict(line.strip().split(": ", 1) for line in str(fault.value).splitlines()[1:])
+    assert lines["where"].strip() == f"http://{at}/api"
+    assert got in lines["got"]
+    assert do in lines["do"]
+
+
+def test_an_error_of_a_flows_work_is_its_own() -> None:
+    from flows.prefect_server import refusals
+
+    for fault in (RuntimeError("mine"), ValueError("mine"), ModelError("mine")):
+        with pytest.raises(type(fault), match="mine"), refusals():
+            raise fault
+
+
+@pytest.mark.slow
+def test_commands_say_that_prefect_is_away(shop: Path) -> None:
+    env = {**os.environ, "PREFECT_API_URL": f"http://{REFUSED}/api"}
+    for command in (("flow", "monitor", "--now", "2026-01-07"), ("schedule",)):
+        ran = subprocess.run(
+            [sys.executable, "-m", "everloop", *command, "-w", str(shop)],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert ran.stderr == (
+            "error: Prefect's server cannot be reached\n"
+            f"  where:    http://{REFUSED}/api\n"
+            "  got:      Connection refused\n"
+            "  expected: an answer within 4 s\n"
+            "  do:       start it, set PREFECT_API_URL right, or unset it to need none, then run this "
+            "again; nothing was lost\n"
+        )
 
 
 @pytest.fixture
