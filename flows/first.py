@@ -25,6 +25,8 @@ from pipelines.testing.labels import first_few
 def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
     """Train and crown version v0001 from labelled rows (text, label, segments); returns its version."""
     with home.timed("first model"):
+        if home.store.get("champion") is None:
+            home.check()
         made = home.store.once("datasets/v0001", lambda: _dataset(home, train, evaluation, now))
         version = DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
         candidate = Candidate(**home.store.once("training/v0001", lambda: _train(home, version)))

@@ -39,6 +39,15 @@ class Home:
         for decision in decisions:
             self.listen(decision)
 
+    def check(self) -> None:
+        """Raises what would else stop the work at its end: git, the tracking server, the remote."""
+        from pipelines.datasets.dvc_git import Repository
+
+        repository = Repository(self.workspace.root)
+        repository.check()
+        self.registry.check()
+        repository.check_remote()
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()

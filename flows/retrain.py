@@ -37,6 +37,7 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
     progress = progress_of(home)
     if progress["last"] == now.isoformat() and not progress["plan"]:
         return dict(progress["result"])
+    home.check()
     if not progress["plan"] and home.store.get("forgetting"):
         finish(home, now)
         progress = progress_of(home)

@@ -79,6 +79,12 @@ class Repository(Git):
         with self._dvc() as dvc:
             yield Objects(dvc, remote, self.replaced())
 
+    def check_remote(self) -> None:
+        """Raises DatasetError when nobody answers where the default remote is, if there is one."""
+        with self.objects() as objects:
+            if objects.remote_name:
+                objects.look()
+
     def replaced(self) -> dict[str, str]:
         """Files that had rows which were forgotten, and those that stand for them."""
         return replaced(self.forgotten())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -185,6 +186,43 @@ def test_a_broken_database_is_one_clear_error(tmp_path: Path) -> None:
         match=r"(?s)the tracking database is damaged.*got: .*file is not a database\n  do:       put a copy",
     ):
         Registry(workspace).version("champion")
+
+
+def test_a_deleted_experiment_says_how_it_is_restored(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    Registry(workspace).check()
+    client = Registry(workspace)._client
+    client.delete_experiment("1")
+    url = f"sqlite:///{tmp_path}/.everloop/mlflow.db"
+    restore = f"MLFLOW_TRACKING_URI={url} mlflow experiments restore --experiment-id 1"
+    with pytest.raises(StoreError, match=rf"(?s)experiment is deleted.*do:       {restore}$"):
+        Registry(workspace).check()
+    client.restore_experiment("1")
+    Registry(workspace).check()
+
+
+def test_a_database_of_another_version_says_how_it_is_upgraded(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    Registry(workspace).check()
+    for version, do in (
+        ("0a8213491aaa", "mlflow db upgrade sqlite:///"),
+        ("fffffffffff0", "mlflow db"),
+    ):
+        with sqlite3.connect(tmp_path / ".everloop/mlflow.db") as db:
+            db.execute("update alembic_version set version_num = ?", (version,))
+        db.close()
+        with pytest.raises(StoreError, match=rf"(?s)not of this MLflow's version.*then: {do}"):
+            Registry(workspace).check()
+
+
+def test_files_of_a_version_that_are_gone(
+    workspace: Workspace, registry: Registry, saved: Path
+) -> None:
+    version = log(registry, saved, "gone").version
+    folder = registry.path(version)
+    folder.rename(folder.parent.parent / "elsewhere")
+    with pytest.raises(ModelError, match=rf"(?s)files of a model version are gone.*version {version} "):
+        registry.path(version)
 
 
 def test_a_head_on_a_public_encoder_is_small(registry: Registry, tmp_path: Path) -> None:
