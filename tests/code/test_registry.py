@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -201,18 +202,20 @@ def test_a_deleted_experiment_says_how_it_is_restored(tmp_path: Path) -> None:
     Registry(workspace).check()
 
 
-def test_a_database_of_another_version_says_how_it_is_upgraded(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    Registry(workspace).check()
-    for version, do in (
-        ("0a8213491aaa", "mlflow db upgrade sqlite:///"),
-        ("fffffffffff0", "mlflow db"),
-    ):
-        with sqlite3.connect(tmp_path / ".everloop/mlflow.db") as db:
-            db.execute("update alembic_version set version_num = ?", (version,))
-        db.close()
-        with pytest.raises(StoreError, match=rf"(?s)not of this MLflow's version.*then: {do}"):
-            Registry(workspace).check()
+@pytest.mark.parametrize("version", ["0a8213491aaa", "fffffffffff0"])  # an older one, an unknown one
+def test_a_database_of_another_version_says_what_to_do(
+    version: str, workspace: Workspace, registry: Registry, tmp_path: Path
+) -> None:
+    registry.check()
+    (tmp_path / ".everloop").mkdir()
+    copy = tmp_path / ".everloop/mlflow.db"
+    shutil.copyfile(workspace.state / "mlflow.db", copy)
+    with sqlite3.connect(copy) as db:
+        db.execute("update alembic_version set version_num = ?", (version,))
+    db.close()
+    do = f"then: mlflow db upgrade sqlite:///{copy}"
+    with pytest.raises(StoreError, match=rf"(?s)not of this MLflow's version.*{version}.*{do}$"):
+        Registry(Workspace(tmp_path)).check()
 
 
 def test_files_of_a_version_that_are_gone(
