@@ -74,7 +74,7 @@ def text(found: dict[str, Any]) -> str:
 
 def _users(store: Store) -> dict[str, Any]:
     """What became of users' words at the last look; {} where there were none."""
-    last = store.decisions("labeling", newest=1)
+    last = [d for d in store.decisions("labeling") if "by_fate" in d.evidence][-1:]
     if not last:
         return {}
     return {

@@ -15,6 +15,7 @@ from core.models.head import Head
 from core.readers import nearest
 from core.records import Review, uuid7
 from core.tables import EPOCH
+from flows.annotators import second_opinions
 from flows.home import Home
 from flows.label_set import declared, given
 from flows.words import Ruling, check, hear, judge
@@ -149,6 +150,7 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     reservoir has. The same rows again whenever it is asked."""
     trusted, store = home.strategy.labeling.trusted, home.store.at(as_of)
     labels = known_labels(home, store.labels)
+    home.store.once(f"annotators/{partition}", lambda: second_opinions(home, as_of, partition))
     heard = home.store.once(f"words/{partition}", lambda: hear(home, as_of, labels, partition))
     rows = from_claim(store.claim(partition, as_of, trusted, labels, set(heard["trains"])))
     corrected = home.store.corrected(partition)

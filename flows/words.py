@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.label_set import LabelSet
 from core.records import VERIFY, AnnotationTask, Decision
 from core.store.claims import WEAK
 from core.store.words import Word
@@ -68,9 +69,7 @@ def known(home: Home, now: datetime, encoder: str) -> Known:
     from core.models.head import fit_head
 
     store = home.store.at(now)
-    rows = _trained(home)
-    rows["label"] = rows["label"].map(store.labels.now)
-    rows = rows[rows["label"].notna()]
+    rows = trained(home, store.labels)
     users = rows["annotator"] == WEAK
     fresh = [(label, found) for label, name, found in store.untrained() if name == encoder]
     mine = rows[~users & (rows["encoder"] == encoder)]
@@ -87,12 +86,14 @@ def known(home: Home, now: datetime, encoder: str) -> Known:
     )
 
 
-def _trained(home: Home) -> pd.DataFrame:
-    """The rows that the newest dataset trains on."""
+def trained(home: Home, labels: LabelSet) -> pd.DataFrame:
+    """The rows that the newest dataset trains on, their labels as they are called."""
     columns = ["label", "encoder", "embedding", "annotator"]
     if not (home.workspace.dataset / MANIFEST).is_file():
         return pd.DataFrame({c: [] for c in columns}, dtype=object)
-    return rows_here(home.workspace, TRAIN, columns)
+    rows = rows_here(home.workspace, TRAIN, columns)
+    rows["label"] = rows["label"].map(labels.now)
+    return rows[rows["label"].notna()]
 
 
 def _decision(rulings: Sequence[Ruling], now: datetime, partition: str) -> Decision:

@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 
 from core import schema
+from core.store.again import Again
 from core.store.labels import same
-from core.store.words import Words
 
 WEAK = "feedback"  # policy and annotator of labels that came of feedback
 _A, _P, _K, _H, _W = (
@@ -34,7 +34,7 @@ _A, _P, _K, _H, _W = (
 )
 
 
-class Claims(Words):
+class Claims(Again):
     """Labels on their way into datasets: each goes into one partition, and one that was corrected goes
     into another one again."""
 

@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from core.records import VERIFY, Annotation
+from core.records import VERIFY, Annotation, AnnotationTask, Vote
 from core.tables import Columns, read_rows
 from everloop.init import init
 from everloop.sample import bundled
@@ -20,6 +21,7 @@ from flows.home import Home, open_home
 from flows.labels import verify, waiting_words
 from flows.retrain import retrain
 from pipelines.datasets.contents import TRAIN, rows_here
+from pipelines.rollout import roll_back
 from serving.app import create_app
 from serving.engine import Engine
 from serving.metrics import Metrics
@@ -76,27 +78,81 @@ def trained(home: Home) -> dict[str, tuple[str, str]]:
     return dict(zip(rows["row_id"], pairs, strict=True))
 
 
+def retrained(home: Home, now: datetime) -> dict[str, Any]:
+    """A retrain whose rollout is ended at once, so that the next one may begin."""
+    done = retrain(home, now, "a test")
+    if live := home.store.live_rollout():
+        home.store.put_rollout(roll_back(live, now, "a test")[0])
+    return done
+
+
 def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Home) -> None:
     truth, store = attack(shop, 60), shop.store
     verify(shop, NOW)
     asked = {t.prediction_id for t in store.open_tasks()}
     assert len(asked) == 10
     assert asked <= set(truth)
-    done = retrain(shop, NOW, "a test")
-    assert set(trained(shop)).isdisjoint(truth)
+    store.add_tasks([AnnotationTask(next(iter(set(truth) - asked)), NOW, "r", "margin", 0.5, False)])
+    one = {t.prediction_id for t in store.open_tasks()} - asked
+    store.annotate([Annotation(i, truth[i], "ana", NOW) for i in one])
+    done = retrained(shop, NOW)
+    assert set(trained(shop)) & set(truth) == one
     decision = store.decision(f"labeling/words/{done['dataset']}")
     assert decision is not None
-    assert decision.verdict == "0 train, 0 asked, 50 wait"
-    assert list(decision.evidence["by_source"].values()) == [{"unlikely": 50}]
+    assert decision.verdict == "0 train, 0 asked, 49 wait"
+    assert list(decision.evidence["by_source"].values()) == [{"unlikely": 49}]
 
     store.annotate([Annotation(i, truth[i], "ana", NOW) for i in asked])
     verify(shop, NOW + DAY)
     assert {r.fate for r in waiting_words(shop, NOW + DAY)} == {"distrusted"}
-    retrain(shop, NOW + DAY, "another test")
+    retrained(shop, NOW + DAY)
     took = trained(shop)
-    assert {i: took[i] for i in set(took) & set(truth)} == {i: (truth[i], "ana") for i in asked}
+    assert {i: took[i] for i in set(took) & set(truth)} == {i: (truth[i], "ana") for i in asked | one}
     status = everloop("label", "status", "-w", shop.workspace.root).out
-    assert "50 come from a source that people found wrong more often than right" in status
+    assert "49 come from a source that people found wrong more often than right" in status
+
+
+def labelled_by_three(home: Home, count: int) -> dict[str, str]:
+    """Tasks in turn of three annotators, of whom cy calls everything by the target; the truth by id."""
+    rows = read_rows(bundled() / "stream.csv", Columns(label="label")).frame
+    known = home.registry.load(home.store.champion()).head
+    assert known is not None
+    rows = rows[rows["label"].isin(known.labels)].iloc[:count]
+    body = {"inputs": rows["text"].tolist()}
+    ids = [
+        a["prediction_id"] for a in client(home).post("/v1/predict", json=body).json()["predictions"]
+    ]
+    home.store.add_tasks([AnnotationTask(i, NOW - DAY / 4, "r", "margin", 0.5, False) for i in ids])
+    truth = dict(zip(ids, map(str, rows["label"]), strict=True))
+    for n, (i, label) in enumerate(truth.items()):
+        who = ("ana", "bob", "cy")[n % 3]
+        home.store.vote(Vote(i, who, TARGET if who == "cy" else label, NOW - DAY / 8), 1)
+    return truth
+
+
+def test_labels_of_one_bad_annotator_of_three_are_asked_of_the_others(shop: Home) -> None:
+    truth, store = labelled_by_three(shop, 90), shop.store
+    done = retrained(shop, NOW)
+    took = trained(shop)
+    wrong = [i for i in truth if i in took and took[i][0] != truth[i]]
+    assert len(wrong) <= 3  # of 30 but for those that were right by chance
+    decision = store.decision(f"labeling/annotators/{done['dataset']}")
+    assert decision is not None
+    assert decision.evidence["annotators"] == ["cy"]
+    assert decision.severity == "warning"
+    again = {t.prediction_id for t in store.open_tasks()}
+    assert decision.verdict == f"{len(again)} labels asked again"
+    assert {who for i, (_, who) in took.items() if i in truth} >= {"ana", "bob"}
+
+    got = store.lease("cy", NOW, NOW + DAY, 100)
+    assert got == []  # who gave them is not asked
+    for task in store.lease("ana", NOW, NOW + DAY, 100):
+        store.vote(Vote(task.prediction_id, "ana", truth[task.prediction_id], NOW + DAY / 2), 1)
+    retrained(shop, NOW + DAY)
+    took = trained(shop)
+    found = {i: took[i] for i in again if i in took}  # near-copies of evaluation rows never train
+    assert len(found) > 0.8 * len(again)
+    assert found == {i: (truth[i], "ana") for i in found}
 
 
 def test_what_waits_can_be_looked_at_and_asked_about_at_once(shop: Home) -> None:

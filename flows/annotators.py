@@ -1,0 +1,93 @@
+"""Before a dataset takes what people labelled: is one of them contradicted by all others?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from core.records import Decision
+from core.store.again import Fresh
+from core.store.claims import WEAK
+from flows.home import Home
+from flows.words import trained
+from pipelines.labeling.annotators import Doubt, doubts
+
+STAGE = "labeling"
+
+
+def second_opinions(home: Home, now: datetime, partition: str) -> dict[str, Any]:
+    """Hand the labels that everybody else's contradict to another annotator, where their annotator is
+    contradicted more often than the others are. Returns how many, as `again`."""
+    found = home.store.at(now).fresh(now)
+    if len({f.annotator for f in found if not f.seconded}) < 2:
+        return {"again": 0}
+    encoder = Counter(f.encoder for f in found).most_common(1)[0][0]
+    found = [f for f in found if f.encoder == encoder]
+    doubted = _doubts(home, now, found, encoder)
+    if not doubted:
+        return {"again": 0}
+    why = _asked_again(found, doubted)
+    home.record(_decision(doubted, len(why), now, partition))
+    for reason in sorted(set(why.values())):
+        ids = [i for i, given in why.items() if given == reason]
+        home.store.ask_again(ids, now, f"asked again: {reason}")
+    return {"again": len(why)}
+
+
+def _doubts(home: Home, now: datetime, found: Sequence[Fresh], encoder: str) -> list[Doubt]:
+    """Doubts about the fresh labels; their rows are positions in `found`."""
+    rows = trained(home, home.store.at(now).labels)
+    rows = rows[(rows["annotator"] != WEAK) & (rows["encoder"] == encoder)]
+    vectors = [np.frombuffer(e, np.float16) for e in rows["embedding"]]
+    return doubts(
+        np.stack([*(f.embedding for f in found), *vectors]),
+        [*(f.label for f in found), *rows["label"]],
+        [*(f.annotator for f in found), *rows["annotator"]],
+        [*(not f.seconded for f in found), *[False] * len(rows)],
+    )
+
+
+def _asked_again(found: Sequence[Fresh], doubted: Sequence[Doubt]) -> dict[str, str]:
+    """Prediction id -> why. Audit labels of an annotator who is doubted throughout are asked again all
+    of them: only the contradicted ones would make accuracy look better than it is."""
+    why: dict[str, str] = {}
+    for doubt in doubted:
+        for i in doubt.rows:
+            why.setdefault(found[i].prediction_id, str(doubt))
+        for f in found:
+            if f.audit and not doubt.looks and f.annotator == doubt.annotator and not f.seconded:
+                why.setdefault(f.prediction_id, str(doubt))
+    return why
+
+
+def _decision(doubted: Sequence[Doubt], count: int, now: datetime, partition: str) -> Decision:
+    people = sorted({d.annotator for d in doubted})
+    return Decision(
+        key=f"{STAGE}/annotators/{partition}",
+        stage=STAGE,
+        timestamp=now,
+        verdict=f"{count} labels asked again",
+        reason=f"{'; '.join(map(str, doubted))}. Another annotator is asked before they train",
+        evidence={
+            "partition": partition,
+            "annotators": people,
+            "asked_again": count,
+            "doubts": [
+                {
+                    "annotator": d.annotator,
+                    "looks": d.looks,
+                    "contradicted": d.contradicted,
+                    "of": d.of,
+                    "others": d.others,
+                    "of_others": d.of_others,
+                    "chance": d.chance,
+                }
+                for d in doubted
+            ],
+        },
+        severity="warning",
+    )
