@@ -10,6 +10,7 @@ EverloopError
 ├── DatasetError     a dataset version, DVC or git refuses
 ├── ModelError       weights missing, altered, or of another shape
 ├── RolloutError     a promotion or rollback that makes no sense now
+├── ClockError       a time before what the workspace knows already, or far ahead
 ├── AccessError      an API key that is missing, or cannot be made or found
 ├── BusyError        the server has as much waiting as it may hold
 └── LateError        the time a caller gave for an answer is over
@@ -66,6 +67,10 @@ class ModelError(EverloopError):
 
 class RolloutError(EverloopError):
     """A rollout cannot take this step."""
+
+
+class ClockError(EverloopError):
+    """A command would act at a time that cannot be."""
 
 
 class AccessError(EverloopError):

@@ -51,13 +51,13 @@ def curate(home: Home, now: datetime) -> None:
 def _pick(home: Home, now: datetime) -> dict[str, Any]:
     policy, store = home.strategy.curation, home.store
     since = store.get("curated_until")
-    last = datetime.fromisoformat(since) if since else now - DAY
+    last = min(now, datetime.fromisoformat(since)) if since else now - DAY
     pool = gather(home, max(last, now - 7 * DAY), now)
     account, looks = _paced(home, now)
     looks.append(Look(now, len(pool), float(wants(pool).sum())))
     asked = store.picked(last + timedelta(microseconds=1), now)  # by people
     budget, account = policy.pacing.budget(
-        policy.labels_per_day, (now - last) / DAY, account.less(asked), looks
+        policy.labels_per_day, _days(pool, last, now), account.less(asked), looks
     )
     wanted = home.strategy.triggers.labels_wanted(situation(home, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
@@ -66,6 +66,15 @@ def _pick(home: Home, now: datetime) -> dict[str, Any]:
     paced = {"budget": budget, "need": looks[-1].need, **left}
     home.record(_decision(policy.policy, pool, tasks, paced, now))
     return {"picked": len(tasks)}
+
+
+def _days(pool: Pool, last: datetime, now: datetime) -> float:
+    """Days that earned labels since the last round: of a stretch of several, those with requests."""
+    gap = (now - last) / DAY
+    if gap <= 1 or not len(pool):
+        return min(gap, 1.0)
+    with_requests = {(now - time) // DAY for time in pool.window.rows["timestamp"]}
+    return min(gap, float(len(with_requests)))
 
 
 def _paced(home: Home, now: datetime) -> tuple[Account, list[Look]]:

@@ -19,6 +19,7 @@ from prefect.schedules import Interval
 
 from flows import stages
 from flows.batch_predict import predict_file, scheduled_job
+from flows.clock import acting
 from flows.home import Home, open_home
 from flows.prefect_server import refusals
 from monitoring.delivery import Channel, Message, channels
@@ -27,7 +28,8 @@ from monitoring.delivery import Channel, Message, channels
 @flow(name="monitor")
 def monitor(workspace: str = ".", now: datetime | None = None) -> dict[str, float | None]:
     """Signals of the newest window, by name; alerts are also Prefect events `everloop.alert`."""
-    home, when = listening(Path(workspace)), now or datetime.now(UTC)
+    home = listening(Path(workspace))
+    when = acting(home, now)
     signals = stages.monitor(home, when)
     return {s.name: s.value for s in signals if not s.segment}
 
@@ -37,25 +39,29 @@ def retrain(
     workspace: str = ".", reason: str = "asked for", now: datetime | None = None
 ) -> dict[str, Any]:
     """A dataset version, a candidate, its tests, and the start of its rollout; or what it waits for."""
-    return stages.retrain(open_home(Path(workspace)), now or datetime.now(UTC), reason)
+    home = open_home(Path(workspace))
+    return stages.retrain(home, acting(home, now), reason)
 
 
 @flow(name="rollout")
 def rollout(workspace: str = ".", now: datetime | None = None) -> str:
     """The next step of the rollout under way; returns its verdict."""
-    return stages.roll_out(open_home(Path(workspace)), now or datetime.now(UTC))
+    home = open_home(Path(workspace))
+    return stages.roll_out(home, acting(home, now))
 
 
 @flow(name="loop")
 def loop(workspace: str = ".", now: datetime | None = None) -> None:
     """One turn of the loop: monitor, pick labels, retrain if it is time."""
-    stages.loop(listening(Path(workspace)), now or datetime.now(UTC))
+    home = listening(Path(workspace))
+    stages.loop(home, acting(home, now))
 
 
 @flow(name="batch-predict")
 def batch_predict(workspace: str = ".", now: datetime | None = None) -> dict[str, int]:
     """Classify the file whose turn it is by `schedule.batch`; returns how many rows were answered."""
-    home, when = open_home(Path(workspace)), now or datetime.now(UTC)
+    home = open_home(Path(workspace))
+    when = acting(home, now)
     done = predict_file(home, scheduled_job(home, when), when)
     return {"rows": done.rows, "refused": done.refused}
 

@@ -146,7 +146,9 @@ def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:
     others are read again, once.
     """
     identity = model.encoder.identity
-    if len(rows) and (rows["encoder"] == identity).all():
+    if not len(rows):
+        return np.zeros((0, model.encoder.dim), np.float32)
+    if (rows["encoder"] == identity).all():
         return np.stack([np.frombuffer(e, np.float16) for e in rows["embedding"]]).astype(np.float32)
     return home.store.embed(rows["text"].tolist(), identity, model.encoder.encode, "reread")
 

@@ -10,6 +10,7 @@ from core import schema
 from core.errors import StoreError
 from core.label_set import Names
 from core.store.claims import Claims
+from core.store.clock import Clock
 from core.store.decisions import Decisions
 from core.store.embeddings import Embeddings, text_hash
 from core.store.examples import Examples
@@ -40,6 +41,7 @@ class Store(
     Samples,
     Examples,
     Unconfirmed,
+    Clock,
 ):
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from everloop.commands import (
+    clock,
     collection,
     data,
     keys,
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (workspace, serve, predict, replay, monitor, turn, quarantine, runtimes):
+for module in (workspace, serve, predict, replay, monitor, turn, quarantine, runtimes, clock):
     module.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(collection.app, name="collection")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, at
+from everloop.commands.options import NowOption, WorkspaceOption, acting
 
 if TYPE_CHECKING:
     from flows.forget import Asked, Found
@@ -63,7 +63,7 @@ def forget(
     from flows.home import open_home
 
     home = open_home(workspace)
-    when = at(now)
+    when = acting(home, now)
     asked = _asked(user, prediction, text)
     if asked is None:
         made = finish(home, when)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from everloop.commands import label_set
-from everloop.commands.options import NowOption, WorkspaceOption, at
+from everloop.commands.options import NowOption, WorkspaceOption, acting, at
 
 if TYPE_CHECKING:
     from pipelines.labeling.judgements import Imported
@@ -90,7 +90,7 @@ def import_(
     from flows.labels import import_labels, labels_in_use
 
     home = open_home(workspace)
-    when = at(now)
+    when = acting(home, now)
     done = import_labels(home, file, form.value if form else None, annotator, when, new_labels)
     typer.echo(_told(done))
     if done.waiting:
@@ -184,7 +184,7 @@ def adjudicate(
     from flows.labels import settle
 
     home = open_home(workspace)
-    taken = settle(home, prediction, label, annotator, at(now), new_label)
+    taken = settle(home, prediction, label, annotator, acting(home, now), new_label)
     typer.echo(f"{prediction} is {taken}, says {annotator}")
 
 
@@ -206,7 +206,8 @@ def review(
     from flows.home import open_home
     from flows.labels import review as look
 
-    home, when = open_home(workspace), at(now)
+    home = open_home(workspace)
+    when = acting(home, now)
     new, rows = look(home, when)
     store = home.store.at(when)
     waiting = store.reviewed()

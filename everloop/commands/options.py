@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from flows.home import Home
 
 HOUR = timedelta(hours=1)
 WorkspaceOption = Annotated[
@@ -33,6 +36,14 @@ def at(now: str | None) -> datetime:
         raise DataError(
             "not a time", where="--now", got=now, expected="ISO 8601, as 2026-01-05T00:00"
         ) from None
+
+
+def acting(home: Home, now: str | None) -> datetime:
+    """The time a command acts at that decides or stores. Raises ClockError for one before what the
+    workspace knows, or still to come."""
+    from flows import clock
+
+    return clock.acting(home, None if now is None else at(now))
 
 
 def since(stretch: str, now: datetime) -> datetime:

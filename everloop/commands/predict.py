@@ -35,10 +35,12 @@ def predict(
     Example: everloop predict tickets.csv answers.parquet -w shop
     """
     from flows.batch_predict import predict_file, quarantine_of
+    from flows.clock import check_ahead
     from flows.home import open_home
     from serving.batch import Job
 
-    home, job = open_home(workspace), Job(source, out, text_column)
+    home, job, when = open_home(workspace), Job(source, out, text_column), at(now)
+    check_ahead(home, when)
     began, answered = time.perf_counter(), 0
     with _bar(source) as show:
 
@@ -48,7 +50,7 @@ def predict(
             answered += new
             show(rows)
 
-        done = predict_file(home, job, at(now), advance)
+        done = predict_file(home, job, when, advance)
     _tell(job, done, answered, time.perf_counter() - began, quarantine_of(home, job))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, at
+from everloop.commands.options import NowOption, WorkspaceOption, acting, at
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -82,7 +82,7 @@ def promote(
     from flows.stages import promote_now
 
     home = open_home(workspace)
-    _say(home, promote_now(home, at(now), _asked(by, why)))
+    _say(home, promote_now(home, acting(home, now), _asked(by, why)))
 
 
 @app.command()
@@ -105,7 +105,7 @@ def rollback(
     from flows.stages import roll_back_now
 
     home = open_home(workspace)
-    _say(home, roll_back_now(home, at(now), _asked(by, why), to))
+    _say(home, roll_back_now(home, acting(home, now), _asked(by, why), to))
 
 
 @app.command()
@@ -128,7 +128,7 @@ def pin(
     from flows.undo import pin as hold
 
     home = open_home(workspace)
-    _say(home, hold(home, at(now), _asked(by, why), version))
+    _say(home, hold(home, acting(home, now), _asked(by, why), version))
 
 
 @app.command()
@@ -145,7 +145,7 @@ def unpin(
     from flows.undo import unpin as release
 
     home = open_home(workspace)
-    _say(home, release(home, at(now), _asked(by, why)))
+    _say(home, release(home, acting(home, now), _asked(by, why)))
 
 
 def _say(home: Home, decision: Decision) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, at
+from everloop.commands.options import NowOption, WorkspaceOption, acting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def ask(
     from flows.topics import ask as draw
 
     home = open_home(workspace)
-    asked = draw(home, name, count, at(now))
+    asked = draw(home, name, count, acting(home, now))
     typer.echo(f"{asked.topic.name}: {asked.tasks} of its rows are tasks, {asked.new} of them new")
     if asked.over:
         limit = home.strategy.curation.labels_per_day

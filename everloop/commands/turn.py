@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, at
+from everloop.commands.options import NowOption, WorkspaceOption, acting, at
 
 
 def loop(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
@@ -20,7 +20,8 @@ def loop(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
     from flows.home import open_home
     from monitoring.delivery import channels
 
-    home, when = open_home(workspace), at(now)
+    home = open_home(workspace)
+    when = acting(home, now)
     settings = home.strategy.monitoring
     home.channels = channels(settings.notify, settings.notify_from)
     home.listen = lambda d: typer.echo(f"{d.stage}: {d.verdict}: {d.reason}")
@@ -45,7 +46,7 @@ def retrain(
 
     home = open_home(workspace)
     home.listen = lambda d: typer.echo(f"{d.stage}: {d.verdict}: {d.reason}")
-    stages.retrain(home, at(now), reason)
+    stages.retrain(home, acting(home, now), reason)
 
 
 def flow(
@@ -62,7 +63,7 @@ def flow(
     """
     from everloop.stack import prefect_settings
 
-    when = at(now)
+    when = None if now is None else at(now)
     prefect_settings(workspace, "CRITICAL", impatient=True)  # a failed run raises; not shown twice
     from flows.prefect_server import look
 

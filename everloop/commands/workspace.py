@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from everloop.commands.options import LabelColumn, NowOption, TextColumn, WorkspaceOption, at
+from everloop.commands.options import LabelColumn, NowOption, TextColumn, WorkspaceOption, acting
 
 
 def init(directory: Annotated[Path, typer.Argument(help="Folder to make the workspace in.")]) -> None:
@@ -63,7 +63,8 @@ def train(
     from flows.first import first_model
     from flows.home import open_home
 
-    home, when = open_home(workspace), at(now)
+    home = open_home(workspace)
+    when = acting(home, now)
     champion = home.store.get("champion")
     if champion is not None:
         raise ModelError(

@@ -79,7 +79,7 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
     found = light(workspace, inputs.partitions)
     placed = found.read(["row_id", "timestamp", "label", "set", "policy", "encoder", WORDS])
     called = _called(placed["label"], labels)
-    counted = latest(placed["row_id"]) & _true(pc.less_equal(placed["timestamp"], _time(inputs.as_of)))
+    counted = latest(placed["row_id"]) & _known(placed, inputs, found.counts)
     named = _true(called.is_valid())
     sets = np.where(counted & named, _sets(placed, inputs.as_of, policy.recent_days), 0)
     fenced = _fenced(workspace, found, placed, sets)
@@ -128,6 +128,14 @@ def _mixed(row_ids: pa.StringArray) -> Array:
         return np.asarray(row_ids.dictionary_encode().indices.to_numpy().astype(np.uint64))
     parts = raw.view(np.uint32).astype(np.uint64)
     return np.asarray(parts @ np.random.default_rng(0).integers(1, 2**63, parts.shape[1], np.uint64))
+
+
+def _known(placed: pa.Table, inputs: Inputs, counts: Array) -> Array:
+    """(n,) which rows there were at `as_of`. New ones of later requests wait for the next version; what
+    evaluates, and what an earlier version took, was there whatever its clock said."""
+    new = np.repeat(np.array(inputs.partitions) == inputs.id, counts)
+    later = _true(pc.greater(placed["timestamp"], _time(inputs.as_of)))
+    return ~(new & later & _is(placed["set"], "train"))
 
 
 def _called(given: pa.ChunkedArray, labels: LabelSet) -> pa.ChunkedArray:

@@ -56,9 +56,9 @@ def _rows(name: str, count: int) -> pd.DataFrame:
     return frame.iloc[:count].reset_index(drop=True)
 
 
-def correct_one(home: Home, now: datetime) -> None:
+def correct_one(home: Home, now: datetime, number: int = 0) -> None:
     """One first row gets another label: there is something new to learn from."""
-    row = read(home.workspace.reservoir, sets=["train"], partitions=["v0001"]).iloc[0]
+    row = read(home.workspace.reservoir, sets=["train"], partitions=["v0001"]).iloc[number]
     other = next(x for x in known_labels(home, home.store.labels) if x != row["label"])
     home.store.add_reviews([Review(row["row_id"], now, row["label"], other, 0.1, row["text"])])
     home.store.adjudicate(row["row_id"], other, "ana", now)

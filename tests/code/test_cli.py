@@ -81,6 +81,7 @@ Commands:
   schedule    Serve the flows on the schedule of params.yaml until stopped.
   quarantine  Rows that failed data quality checks, and which ones.
   runtimes    Measure the champion on every runtime, and say which to take.
+  clock       The machine's clock, and the newest record of each kind.
   data        Dataset versions: list, compare, check, keep and bring back.
   collection  Make, list and show collections of hard examples.
   label       Send tasks out for labels and take annotations in.

@@ -114,6 +114,12 @@ def test_rows_after_as_of_stay_out(one: Workspace) -> None:
     assert "too late" in read(one.reservoir)["text"].tolist()
 
 
+def test_what_a_version_took_is_in_the_next_whatever_its_clock_said(one: Workspace) -> None:
+    make_version(one, rows(["too late"], day=30), plan(2), ALL, None)
+    made = make_version(one, None, plan(3), ALL, None)
+    assert made.rows["train"] == version(one.root, "v0001").rows["train"] + 1
+
+
 def test_a_version_without_new_rows_has_no_partition(one: Workspace) -> None:
     made = make_version(one, None, plan(2), ALL, None)
     assert read_inputs(one).partitions == ("v0001",)

@@ -1,0 +1,109 @@
+"""The time that a command acts at, held against what the workspace knows already.
+
+A turn looks back from its time: what is later does not count. So a time before the last turn would
+decide on half of what is known, and one far ahead would make every later turn one of the past. Both are
+refused. A replay has a clock of its own and never asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from core.errors import ClockError
+from core.records import Decision, utc
+from core.store.clock import ARRIVES
+from flows.home import Home
+from flows.state import progress_of
+
+SKEW = timedelta(minutes=1)  # that the clocks of two machines may differ
+LATE = timedelta(hours=1)  # that a turn may run after its time, while answers and labels come in
+AHEAD = timedelta(days=1)  # that a turn may be ahead of all that is known, where that is ahead of us
+
+
+@dataclass(frozen=True)
+class Known:
+    """The newest record of one kind."""
+
+    what: str
+    time: datetime
+    arrives: bool = False  # by itself, while a turn is under way
+
+    @property
+    def allowed(self) -> datetime:
+        """The earliest time that a command may act at."""
+        return self.time - (LATE if self.arrives else SKEW)
+
+
+def acting(home: Home, now: datetime | None) -> datetime:
+    """The time a command acts at: the machine's unless it is told. Raises ClockError."""
+    when, known = now or datetime.now(UTC), newest(home)
+    latest = next(iter(sorted(known, key=lambda k: k.allowed)[::-1]), None)
+    if now:
+        check_ahead(home, now, known)
+    if latest and when < latest.allowed and not _begun(home, when, latest):
+        raise _before(home, when, latest, by_hand=now is not None)
+    return when
+
+
+def check_ahead(home: Home, now: datetime, known: list[Known] | None = None) -> None:
+    """Raises ClockError for a time ahead of the machine's clock. A workspace that lives ahead of it, by
+    its traffic, may go on for a day."""
+    here = datetime.now(UTC) + SKEW
+    latest = max([k.time for k in (newest(home) if known is None else known)], default=here)
+    most = latest + AHEAD if latest > here else here
+    if now > most:
+        raise ClockError(
+            "this time is still to come",
+            where="--now",
+            got=f"{now:%Y-%m-%d %H:%M}",
+            expected=f"{most:%Y-%m-%d %H:%M} at most",
+            do="leave --now out, or mend it: every turn after it would be refused as one of the past",
+        )
+
+
+def newest(home: Home) -> list[Known]:
+    """The newest record of each kind that there is."""
+    found = [Known(name, time, kind == ARRIVES) for name, kind, time in home.store.newest()]
+    turned, progress = home.store.get("curated_until"), progress_of(home)
+    for what, time in (("a turn", turned), (f"dataset v{progress['done']:04d}", progress["last"])):
+        if time:
+            found.append(Known(what, utc(datetime.fromisoformat(time))))
+    return sorted(found, key=lambda k: k.time)
+
+
+def set_back(home: Home, now: datetime, by: str) -> tuple[Decision, dict[str, int]]:
+    """Call everything that claims to be later than `now` of now: the way out after a clock ran ahead.
+
+    Nothing is dropped but signals of windows that have not been.
+    """
+    latest = newest(home)[-1:]
+    moved = home.store.set_back(now)
+    told = ", ".join(f"{n} {name}" for name, n in sorted(moved.items())) or "nothing was later"
+    seen = f" (the latest said {latest[0].time:%Y-%m-%d %H:%M})" if latest and moved else ""
+    evidence = {"by": by, "moved": moved}
+    key = f"clock/{now.isoformat()}"
+    decision = Decision(key, "clock", now, "set back", f"by {by}: {told}{seen}", evidence)
+    home.record(decision)
+    return decision, moved
+
+
+def _begun(home: Home, when: datetime, latest: Known) -> bool:
+    """A turn that was killed goes on under its own time, whatever came in since."""
+    if not latest.arrives:
+        return False
+    plan = progress_of(home)["plan"]
+    planned = bool(plan) and plan["as_of"] == when.isoformat()
+    return planned or bool(home.store.signals(when, "rows", when))
+
+
+def _before(home: Home, when: datetime, latest: Known, by_hand: bool) -> ClockError:
+    do = "leave --now out, or give a later time" if by_hand else "set this machine's clock"
+    return ClockError(
+        "this workspace knows of a later time already",
+        where=str(home.workspace.root),
+        got=f"{when:%Y-%m-%d %H:%M:%S}, {'by --now' if by_hand else 'by the clock of this machine'}",
+        expected=f"{latest.allowed:%Y-%m-%d %H:%M:%S} or later: {latest.what} is of "
+        f"{latest.time:%Y-%m-%d %H:%M:%S}",
+        do=f"{do}; if the later time is the wrong one: everloop clock --set-back",
+    )
