@@ -1,7 +1,9 @@
 """CSV, JSONL and Parquet as numbered records, one broken record at a time.
 
-A file that is no table at all raises DataError. A broken record (bytes that are not UTF-8, half a line,
-a quote never closed) is handed out as a `Refused`, and never takes the next one with it.
+A file that is no table at all raises DataError. A broken record (half a line, a quote never closed) is
+handed out as a `Refused`, and never takes the next one with it. What a column holds is the reader's
+business only where it is used: bytes that are not UTF-8 come as lone surrogates, and binary columns as
+bytes (`core/cells.py`). Memory is bounded by a record, whatever the file.
 """
 
 from __future__ import annotations
@@ -10,16 +12,21 @@ import csv
 import difflib
 import json
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from core.cells import unstorable
 from core.errors import DataError
 
 EXCERPT_CHARACTERS = 80
 HALF_WRITTEN = "(a half-written line?)"
+MOST_OF_A_RECORD = 16 * 2**20  # bytes of a line of JSONL, characters of a record of CSV
+TOO_LONG = f"a record of more than {MOST_OF_A_RECORD // 2**20} MiB (a quote never closed?)"
+MOST_COLUMNS, MOST_DEPTH = 10_000, 200
 MAGIC = {
     b"PAR1": "Parquet",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
@@ -30,7 +37,8 @@ MAGIC = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what no database takes
+# a string is one piece, also one never closed: what is in it nests nothing
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -52,6 +60,7 @@ class Table:
 
     columns: list[str]
     records: Iterable[Record]
+    rows: int | None = None  # where the file says so
 
 
 def read_table(path: Path) -> Table:
@@ -84,9 +93,13 @@ def read_table(path: Path) -> Table:
 def about_rows(path: Path) -> int:
     """How many records a file has, or a few more: lines, where they have to be counted."""
     if path.suffix.lower() == ".parquet":
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return int(pq.read_metadata(path).num_rows)
+        try:
+            return int(pq.read_metadata(path).num_rows)
+        except (pa.ArrowException, OSError):
+            return 0
     with path.open("rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))
 
@@ -127,11 +140,22 @@ def _csv(path: Path) -> Table:
             expected="the names of the columns",
             do="remove the first line; the fields must be separated by commas",
         )
+    if reason := unstorable("".join(header[1])):
+        got = f"{reason} in the header: {excerpt(','.join(header[1]))}"
+        raise DataError("this is not a CSV file", where=str(path), got=got, expected="UTF-8 text")
     columns = [name.strip() for name in header[1]]
-    twice = sorted({c for c in columns if c and columns.count(c) > 1})
+    check_columns(path, columns)
+    return Table(columns, _named(columns, records))
+
+
+def check_columns(path: Path, columns: Sequence[str]) -> None:
+    """Raises DataError for a name that is there twice, or for more of them than a table has."""
+    if len(columns) > MOST_COLUMNS:
+        got, most = f"{len(columns):,} or more", f"at most {MOST_COLUMNS:,}"
+        raise DataError("the file has too many columns", where=str(path), got=got, expected=most)
+    twice = sorted(c for c, n in Counter(columns).items() if c and n > 1)
     if twice:
         raise DataError("a column is there twice", where=str(path), got=", ".join(twice))
-    return Table(columns, _named(columns, records))
 
 
 def _named(columns: list[str], records: Iterator[Refused | tuple[int, list[str]]]) -> Iterator[Record]:
@@ -169,32 +193,50 @@ def _csv_records(path: Path) -> Iterator[Refused | tuple[int, list[str]]]:
                     reason = f"a quote is opened and not properly closed {HALF_WRITTEN}"
                     yield Refused(row, reason, excerpt(broken.rstrip("\r\n")))
                     continue
-                if not fields:
-                    continue  # a blank line
-                reason = unstorable(fields)
-                row = lines.first
-                yield Refused(row, reason, excerpt(",".join(fields))) if reason else (row, fields)
+                except _TooLongError:
+                    row, broken = lines.first, lines.taken[0]
+                    lines.give_back()
+                    reader = csv.reader(lines, strict=True)
+                    yield Refused(row, TOO_LONG, excerpt(broken.rstrip("\r\n")))
+                    continue
+                if fields:  # not a blank line
+                    yield lines.first, fields
     finally:
         csv.field_size_limit(limit)
+
+
+class _TooLongError(Exception):
+    """A record that is not held in memory."""
 
 
 class _Lines:
     """The lines of a file, with a way back: a quote never closed swallows every line up to the next."""
 
-    def __init__(self, file: Iterable[str]) -> None:
-        self._file = iter(file)
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
         self._again: deque[str] = deque()
-        self._number = 0
+        self._number = self._size = 0
         self.taken: list[str] = []  # the lines of the record being read
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._file)
+        line = self._again.popleft() if self._again else self._file.readline(MOST_OF_A_RECORD)
+        if not line:
+            raise StopIteration
         self._number += 1
         self.taken.append(line)
+        self._size = len(line) + (self._size if len(self.taken) > 1 else 0)
+        if self._size >= MOST_OF_A_RECORD:
+            self._skip(line)
+            raise _TooLongError
         return line
+
+    def _skip(self, line: str) -> None:
+        """Read over the rest of a line that was cut off."""
+        while len(line) == MOST_OF_A_RECORD and not line.endswith(("\n", "\r")):
+            line = self._file.readline(MOST_OF_A_RECORD)
 
     @property
     def first(self) -> int:
@@ -212,6 +254,9 @@ def _jsonl(path: Path) -> Table:
     for record in _jsonl_records(path):
         if not isinstance(record, Refused):
             columns.update(dict.fromkeys(record[1]))
+            if len(columns) > MOST_COLUMNS:
+                break
+    check_columns(path, list(columns))
     if not columns:
         raise DataError(
             "this is not a JSONL file", where=str(path), got="no line that is a JSON object",
@@ -222,80 +267,48 @@ def _jsonl(path: Path) -> Table:
 
 def _jsonl_records(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
-        for row, raw in enumerate(file, 1):
+        for row in count(1):
+            raw = file.readline(MOST_OF_A_RECORD)
+            if not raw:
+                return
             line = raw.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
-            if line.strip():
+            if len(raw) == MOST_OF_A_RECORD:
+                while raw and not raw.endswith(b"\n"):
+                    raw = file.readline(MOST_OF_A_RECORD)
+                yield Refused(row, TOO_LONG, excerpt(line[:1000].decode("utf-8", "surrogateescape")))
+            elif line.strip():
                 yield _json_record(row, line.decode("utf-8", "surrogateescape"))
 
 
 def _json_record(row: int, line: str) -> Record:
-    reason = unstorable([line])
-    if not reason:
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError):
-            reason = f"not a whole JSON object {HALF_WRITTEN}"
-        else:
-            if isinstance(values, dict):
-                reason = unstorable(_strings(values)) if "\\u" in line else ""
-            else:
-                reason = "not a JSON object"
-    return Refused(row, reason, excerpt(line)) if reason else (row, values)
+    try:
+        if _too_deep(line):
+            raise RecursionError
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        whole = f"not a whole JSON object {HALF_WRITTEN}"
+        return Refused(row, unstorable(line) or whole, excerpt(line))
+    if not isinstance(values, dict):
+        return Refused(row, "not a JSON object", excerpt(line))
+    return row, values
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield key
-            yield from _strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner)
+def _too_deep(line: str) -> bool:
+    """Whether it is nested deeper than it could be written again."""
+    if line.count("[") + line.count("{") <= MOST_DEPTH:
+        return False
+    depth = deepest = 0
+    for found in _NESTING.finditer(line):
+        mark = found.group()
+        depth += (mark in ("[", "{")) - (mark in ("]", "}"))
+        deepest = max(deepest, depth)
+    return deepest > MOST_DEPTH
 
 
 def _parquet(path: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from core.parquet import parquet_table
 
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = list(file.schema_arrow.names)
-    except (pa.ArrowException, OSError) as fault:
-        raise DataError("this Parquet file is damaged", where=str(path), got=excerpt(fault)) from None
-    return Table(columns, _parquet_records(path, columns))
-
-
-def _parquet_records(path: Path, columns: list[str]) -> Iterator[Record]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    row = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                for fields in zip(*(_cells(c) for c in batch.columns), strict=True):
-                    row += 1
-                    reason = unstorable([f for f in fields if isinstance(f, str)])
-                    values = dict(zip(columns, fields, strict=True))
-                    yield Refused(row, reason, excerpt(fields)) if reason else (row, values)
-    except (pa.ArrowException, OSError) as fault:
-        raise DataError("this Parquet file is damaged", where=str(path), got=excerpt(fault)) from None
-
-
-def _cells(column: Any) -> list[Any]:
-    """Python values; strings by way of bytes, since Arrow does not check that they are UTF-8."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = column.cast(pa.large_binary())
-    if pa.types.is_float32(column.type):
-        column = column.cast(pa.string()).cast(pa.float64())  # 4.1, as other files have it; not 4.09999
-    cells: list[Any] = column.to_pylist()
-    return [c.decode("utf-8", "surrogateescape") if isinstance(c, bytes) else c for c in cells]
+    return parquet_table(path)
 
 
 _READERS: dict[str, Callable[[Path], Table]] = {
@@ -318,17 +331,6 @@ def _check_magic(path: Path) -> None:
             got=found,
             expected="Parquet" if wanted == "Parquet" else "UTF-8 text",
         )
-
-
-def unstorable(strings: Iterable[str]) -> str:
-    """Why this cannot be stored, or "". Bytes that are not UTF-8 were read as lone surrogates."""
-    joined = "".join(strings)
-    if joined.isascii() and "\x00" not in joined:
-        return ""
-    found = _UNSTORABLE.search(joined)
-    if not found:
-        return ""
-    return "a NUL character" if found.group() == "\x00" else "bytes that are not UTF-8"
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -10,8 +10,7 @@ the reason, and the others are taken. `label` is the truth: it is never part of 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +18,11 @@ from typing import Any
 
 import pandas as pd
 
+from core.cells import decoded, json_text, storable, unstorable
 from core.errors import DataError
 from core.files import whole_text
 from core.label_names import normal
-from core.readers import Refused, excerpt, nearest, read_table
+from core.readers import Record, Refused, Table, excerpt, nearest, read_table
 from core.records import utc
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 MAX_TEXT_CHARACTERS = 10_000
+MOST_ROWS, MOST_CHARACTERS = 2_000_000, 1_000_000_000  # about 2 GB of memory
 NAMES = ["request_id", "timestamp", "user", "text", "label", "segments"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -81,14 +82,15 @@ def read_rows(
 ) -> Rows:
     """The rows of a CSV, JSONL (.jsonl, .ndjson) or Parquet file. With `labels`, no other is taken.
 
-    Raises DataError when the file cannot be used: not there, not a table, a column missing, no rows.
+    Raises DataError when the file cannot be used: not there, not a table, a column missing, no rows,
+    or more of them than are held in memory.
     """
     table = read_table(path)
     columns = resolve(path, table.columns, columns)
     gate = _Gate(path.stem, columns, labels, max_text_characters)
     taken: list[tuple[Any, ...]] = []
     refused: list[Refused] = []
-    for record in table.records:
+    for record in _bounded(path, table, columns.text):
         checked = record if isinstance(record, Refused) else gate.check(*record)
         if isinstance(checked, Refused):
             refused.append(checked)
@@ -99,6 +101,30 @@ def read_rows(
             "the file has no rows", where=str(path), got="only a header", expected="at least one row"
         )
     return Rows(_frame(taken), refused)
+
+
+def _bounded(path: Path, table: Table, text: str) -> Iterator[Record]:
+    """The records of a file that is held in memory. Raises DataError when it is too large for that."""
+    characters = 0
+    if (table.rows or 0) > MOST_ROWS:
+        raise _too_large(path, f"{table.rows:,} rows")
+    for count, record in enumerate(table.records, 1):
+        if not isinstance(record, Refused):
+            cell = record[1].get(text)
+            characters += len(cell) if isinstance(cell, str | bytes) else 0
+        if count > MOST_ROWS or characters > MOST_CHARACTERS:
+            raise _too_large(path, f"more, by row {count:,}")
+        yield record
+
+
+def _too_large(path: Path, got: str) -> DataError:
+    return DataError(
+        "the file is too large to be held in memory",
+        where=str(path),
+        got=got,
+        expected=f"at most {MOST_ROWS:,} rows and {MOST_CHARACTERS:,} characters of text",
+        do="take a sample of its rows, or split the file",
+    )
 
 
 def write_quarantine(rows: Iterable[Refused], path: Path) -> Path:
@@ -120,7 +146,8 @@ class _Gate:
         self._columns = columns
         self._labels = None if labels is None else set(map(normal, labels))
         self._max = max_text_characters
-        self._roles = {getattr(columns, f.name) for f in fields(columns)} | {"label", ""}
+        self._used = [name for f in fields(columns) if (name := getattr(columns, f.name))]
+        self._roles = {*self._used, "label", ""}
         self._now, self._now_row = EPOCH, 0
         self._seen: dict[str, int] = {}
         self._near: dict[str, str] = {}
@@ -128,6 +155,10 @@ class _Gate:
     def check(self, row: int, values: dict[str, Any]) -> Refused | tuple[Any, ...]:
         """The row in the order of NAMES, or why not."""
         c = self._columns
+        for name in self._used:
+            cell = values[name] = decoded(values.get(name))
+            if isinstance(cell, str) and (reason := unstorable(cell)):
+                return Refused(row, reason, excerpt(cell))
         text = values.get(c.text)
         given = values.get(c.label) if c.label else None
         label = normal(given) if c.label else None
@@ -144,8 +175,8 @@ class _Gate:
         if when:
             self._now, self._now_row = when, row
         self._seen[key] = row
-        rest = ((k, as_string(v)) for k, v in values.items() if k not in self._roles)
-        segments = {k: v for k, v in rest if v}
+        rest = ((k, v) for k, v in values.items() if k not in self._roles)
+        segments = {storable(k): storable(s) for k, v in rest if (s := _segment(v))}
         return key, when, as_string(values.get(c.user)) if c.user else "", text, label, segments
 
     def _label_fault(self, given: Any, label: str) -> tuple[str, str] | None:
@@ -188,19 +219,22 @@ def text_fault(text: Any, most: int) -> tuple[str, str] | None:
     return None if text and not text.isspace() else ("an empty text", excerpt(text))
 
 
+def _segment(value: Any) -> str:
+    """A cell as the value of a segment; bytes (a picture, a hash) are none."""
+    return "" if isinstance(value, bytes) else as_string(value)
+
+
 def as_string(value: Any) -> str:
     """A cell as text; nothing (None, NaN) is "".
 
     >>> as_string(None), as_string(3), as_string(True), as_string(["a"])
     ('', '3', 'true', '["a"]')
     """
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | bytes):
+        return str(decoded(value))
     if value is None or value != value:
         return ""
-    if isinstance(value, (bool, list, dict)):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+    return json_text(value) if isinstance(value, (bool, list, dict)) else str(value)
 
 
 def _time(value: Any) -> datetime | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from core.cells import json_text, plain, writable
 from core.errors import DataError
 from core.readers import excerpt
 from core.tables import as_string
@@ -21,6 +20,7 @@ Row = dict[str, Any]
 Rows = Callable[[], Iterator[Row]]  # the same rows each time it is called
 Columns = Mapping[str, type | None]  # None: of whatever type its values are
 GROUP_ROWS = 8192  # of a Parquet row group
+GROUP_BYTES = 64 * 2**20  # of its texts and binary values
 INT64 = 2**63
 
 
@@ -66,16 +66,15 @@ def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def json_line(row: Row) -> str:
-    """One line of JSONL. A number that JSON has no word for (nan, inf) is null."""
-    plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-    return json.dumps(plain, ensure_ascii=False, default=str) + "\n"
+    """One line of JSONL. At every depth nan and inf are null, and bytes are base64."""
+    return json_text(row) + "\n"
 
 
 def _csv(file: IO[bytes], columns: Columns, rows: Rows, _like: Path) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([as_string(row.get(c)) for c in columns] for row in rows())
+    writer.writerow(map(writable, columns))
+    writer.writerows([as_string(plain(row.get(c))) for c in columns] for row in rows())
     text.detach()  # the file stays open for its owner
 
 
@@ -90,13 +89,15 @@ def _parquet(file: IO[bytes], columns: Columns, rows: Rows, like: Path) -> None:
     known = _types(like) if like.suffix.lower() == ".parquet" else {}
     known |= {c: pa.type_for_alias(_ARROW[kind]) for c, kind in columns.items() if kind}
     found = _kinds([c for c in columns if c not in known], rows)
-    schema = pa.schema([(c, (known | found)[c]) for c in columns])
+    schema = pa.schema([(writable(c), (known | found)[c]) for c in columns])
     try:
         with pq.ParquetWriter(file, schema) as writer:
-            for group in groups(rows(), GROUP_ROWS):
-                cells = [_cells(group, f.name, f.type, f.name in found) for f in schema]
+            for group in _bounded(rows()):
+                cells = [
+                    _cells(group, c, f.type, c in found) for c, f in zip(columns, schema, strict=True)
+                ]
                 writer.write_table(pa.Table.from_arrays(cells, schema=schema))
-    except pa.ArrowException as fault:
+    except (pa.ArrowException, OverflowError) as fault:
         raise DataError(
             "these values cannot be written as Parquet",
             where=str(like),
@@ -105,13 +106,27 @@ def _parquet(file: IO[bytes], columns: Columns, rows: Rows, like: Path) -> None:
         ) from None
 
 
+def _bounded(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """At most GROUP_ROWS rows, and not many more bytes than GROUP_BYTES."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += sum(len(v) for v in row.values() if isinstance(v, str | bytes))
+        if len(group) == GROUP_ROWS or size > GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
 def _cells(group: list[Row], column: str, kind: Any, loose: bool) -> Any:
     import pyarrow as pa
 
     values = [row.get(column) for row in group]
     if loose and kind == pa.string():
-        values = [None if v is None else as_string(v) for v in values]
-    return pa.array(values, type=kind)
+        values = [None if v is None else as_string(plain(v)) for v in values]
+    return pa.array([writable(v) if isinstance(v, str) else v for v in values], type=kind)
 
 
 def _types(path: Path) -> dict[str, Any]:

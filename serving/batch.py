@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
+from core.cells import decoded, unstorable
 from core.errors import DataError
 from core.files import sync_folder, whole_text
-from core.readers import Record, Refused, read_table
+from core.readers import Record, Refused, excerpt, read_table
 from core.records import Request, hash_user
 from core.store import Store
 from core.tables import Columns, as_string, resolve, text_fault, write_quarantine
@@ -156,13 +158,14 @@ class Batch:
         identity = "\x1f".join((state["input"], state["text"], state["now"]))
         name = f"batch-{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
         rows = 0
-        for number, records in enumerate(groups(read_table(job.source).records, CHUNK), 1):
+        records = read_table(job.source).records
+        requests = (_request(r, columns, self._max_text, name, now) for r in records)
+        for number, asked in enumerate(groups(requests, CHUNK), 1):
             new = not job.part(number).exists()
             if new:
-                asked = [_request(r, columns, self._max_text, name, now) for r in records]
                 _keep(job.part(number), self._outcomes(asked))
-            rows += len(records)
-            tell(rows, len(records) if new else 0)
+            rows += len(asked)
+            tell(rows, len(asked) if new else 0)
         return rows
 
     def _outcomes(self, asked: Sequence[Request | Refused]) -> list[dict[str, Any]]:
@@ -201,19 +204,26 @@ def _request(
     if isinstance(record, Refused):
         return record
     row, values = record
-    text = values.get(columns.text)
+    text = decoded(values.get(columns.text))
     fault = text_fault(text, max_text)
     if fault:
         return Refused(row, *fault)
     user = as_string(values.get(columns.user)) if columns.user else ""
+    if reason := unstorable(text) or unstorable(user):
+        return Refused(row, reason, excerpt(text if unstorable(text) else user))
     return Request(f"{name}-{row}", now, str(text), hash_user(user))
 
 
 def _outcomes(job: Job) -> Iterator[tuple[Record, dict[str, Any]]]:
     """Every record of the input with the line of its part."""
-    for number, records in enumerate(groups(read_table(job.source).records, CHUNK), 1):
+    records = iter(read_table(job.source).records)
+    for number in count(1):
+        first = next(records, None)
+        if first is None:
+            return
         with job.part(number).open(encoding="utf-8") as lines:
-            yield from zip(records, map(json.loads, lines), strict=True)
+            rest = islice(records, CHUNK - 1)
+            yield from zip(chain([first], rest), map(json.loads, lines), strict=True)
 
 
 def _added(path: Path, found: Sequence[str]) -> dict[str, str]:

@@ -52,6 +52,8 @@ def predict(
 
         done = predict_file(home, job, when, advance)
     _tell(job, done, answered, time.perf_counter() - began, quarantine_of(home, job))
+    if done.refused and not done.rows:
+        raise typer.Exit(1)
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from core.cells import unstorable
 from core.errors import LabelError
 from core.label_set import LabelSet
-from core.readers import Refused, excerpt, nearest, unstorable
+from core.readers import Refused, excerpt, nearest
 from core.records import Vote
 from core.store import Store
 from core.writers import groups
@@ -178,7 +179,7 @@ def _fault(one: Judgement, closed: Sequence[str] | None) -> str:
         return "no prediction id"
     if not one.annotator:
         return "nobody is named who labelled it"
-    if bad := unstorable([one.prediction_id, one.annotator, one.label or "", one.note]):
+    if bad := unstorable("".join([one.prediction_id, one.annotator, one.label or "", one.note])):
         return bad
     if one.label is None or closed is None or one.label in closed:
         return ""

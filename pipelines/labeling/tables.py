@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.cells import decoded
 from core.files import whole_text
 from core.label_names import normal
 from core.readers import Refused, nearest, read_table
@@ -55,7 +56,7 @@ def read(path: Path, annotator: str) -> Iterator[Judgement | Refused]:
 
 def _judgement(row: int, values: dict[str, Any], annotator: str) -> Judgement:
     key, who = (as_string(values.get(c)).strip() for c in ("prediction_id", "annotator"))
-    return Judgement(row, key, who or annotator, normal(values.get("label")))
+    return Judgement(row, key, who or annotator, normal(decoded(values.get("label"))))
 
 
 def _cells(task: AnnotationTask) -> list[str]:

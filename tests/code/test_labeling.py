@@ -155,7 +155,7 @@ def test_bytes_that_are_not_utf8_cost_one_row(store: Store, tmp_path: Path) -> N
     path = tmp_path / "labels.csv"
     path.write_bytes(b"prediction_id,label\np0,caf\xe9\np1,cancel_order\n")
     found = import_annotations(path, store, OPEN, NOW, "ann")
-    assert found.refused == [Refused(2, "bytes that are not UTF-8", "p0,caf\\xe9")]
+    assert found.refused == [Refused(2, "bytes that are not UTF-8", "caf\\xe9")]
     assert store.labels_of(["p0", "p1"]) == {"p1": "cancel_order"}
 
 

@@ -117,12 +117,12 @@ ROWS = {
     "invalid UTF-8": (
         b"r2,2026-01-05 09:00:00,u,caf\xe9,x,d\n",
         "bytes that are not UTF-8",
-        "r2,2026-01-05 09:00:00,u,caf\\xe9,x,d",
+        "caf\\xe9",
     ),
     "NUL": (
         b"r2,2026-01-05 09:00:00,u,a\x00b,x,d\n",
         "a NUL character",
-        "r2,2026-01-05 09:00:00,u,a\\x00b,x,d",
+        "a\\x00b",
     ),
     "not a time": (
         "r2,05/01/26 at nine,u,hi,x,d\n",
