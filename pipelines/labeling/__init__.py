@@ -24,7 +24,10 @@ class Users(Section):
     per_source: int = Field(10, ge=0, description="labels of one source and day that may train unasked")
     per_day: int = Field(50, ge=0, description="labels of one day that may train unasked")
     share: float = Field(
-        0.2, ge=0, lt=1, description="of a label's training rows, the share that users may give unasked"
+        0.05,
+        ge=0,
+        lt=1,
+        description="of a label's training rows, the share that users may give unasked",
     )
     asked_per_day: int = Field(
         10, ge=0, description="words a day that become tasks, beside those that curation picks"

@@ -4,6 +4,7 @@ Anybody who may give feedback may lie. What lies can do is bounded here, whoever
 
 1. A word trains unasked only where people's own labels bear it out: a head that learnt from them alone
    must find the label at least ODDS as likely as its best. Any other word is asked of a person.
+   So is one beyond the caps below, unless it only says what that head says anyway.
 2. One source gives so many labels a day at most, and all sources together so many.
 3. Of a label's training rows only a share may rest on users' words. Rows weigh the same in total for
    every label (see `fit_head`), so this bounds what k sources can move, whatever k is: against poison
@@ -29,6 +30,7 @@ from core.store.words import Record, Word
 from pipelines.labeling import Users
 
 ODDS = 0.25  # at 1 : 4, somebody right in 4 of 5 cases (labeling.trust.correction) tips the scales
+CAPPED = ("source", "day", "share")  # fates that may be asked about: people's word needs no cap
 FEWEST_WRONG = 2  # words of a source that people found wrong, before they count against it
 
 Fate = Literal["trains", "asked", "unlikely", "source", "day", "share", "distrusted"]
@@ -57,17 +59,17 @@ class Known:
 
 def fates(words: Sequence[Word], known: Known, settings: Users, room: int) -> list[Fate]:
     """What becomes of each word; `words` are in order of time, `room` is how many may be asked now."""
-    likely = borne_out(words, known)
+    odds = odds_of(words, known)
     by_source, users = Counter(known.taken), Counter(known.users)
     by_day: Counter[str] = Counter()
     for (_, day), n in known.taken.items():
         by_day[day] += n
     found: list[Fate] = []
-    for word, borne in zip(words, likely, strict=True):
+    for word, likely in zip(words, odds, strict=True):
         day = f"{word.timestamp:%Y-%m-%d}"
         if distrusted(known.checked.get(word.source)):
             found.append("distrusted")
-        elif not borne:
+        elif likely < ODDS:
             found.append("unlikely")
         elif by_source[word.source, day] >= settings.per_source:
             found.append("source")
@@ -80,14 +82,15 @@ def fates(words: Sequence[Word], known: Known, settings: Users, room: int) -> li
             by_source[word.source, day] += 1
             by_day[day] += 1
             users[word.label] += 1
-    for i in _fairly(words, [i for i, fate in enumerate(found) if fate == "unlikely"])[: max(0, room)]:
+    news = [i for i, fate in enumerate(found) if (fate in CAPPED and odds[i] < 1) or fate == "unlikely"]
+    for i in _fairly(words, news)[: max(0, room)]:
         found[i] = "asked"
     return found
 
 
-def borne_out(words: Sequence[Word], known: Known) -> Array:
-    """(n,) whether the head finds each word's label likely enough to train unasked."""
-    found = np.zeros(len(words), bool)
+def odds_of(words: Sequence[Word], known: Known) -> Array:
+    """(n,) how likely the head finds each word's label, beside its own best: 0..1."""
+    found = np.zeros(len(words))
     if known.head is None:
         return found
     place = {label: i for i, label in enumerate(known.head.labels)}
@@ -100,7 +103,7 @@ def borne_out(words: Sequence[Word], known: Known) -> Array:
     if judged:
         shares = known.head.probabilities(np.stack([words[i].embedding for i in judged]))
         said = shares[np.arange(len(judged)), [place[words[i].label] for i in judged]]
-        found[judged] = said >= ODDS * shares.max(axis=1)
+        found[judged] = said / shares.max(axis=1)
     return found
 
 

@@ -51,14 +51,17 @@ def test_nothing_trains_unasked_before_people_labelled_anything() -> None:
 
 def test_one_source_is_capped_each_day() -> None:
     words = [word(i, "a", day=i // 30) for i in range(60)]
-    assert counted(words, per_source=10) == {"trains": 20, "source": 40}
+    assert counted(words, per_source=10, share=0.3) == {"trains": 20, "source": 40}
     taken = {("ann", "2026-01-05"): 8}
-    assert counted(words, replace(KNOWN, taken=taken), per_source=10) == {"trains": 12, "source": 48}
+    assert counted(words, replace(KNOWN, taken=taken), per_source=10, share=0.3) == {
+        "trains": 12,
+        "source": 48,
+    }
 
 
 def test_a_day_is_capped_over_all_sources() -> None:
     words = [word(i, LABELS[i % 3], LABELS[i % 3], source=f"s{i}") for i in range(90)]
-    assert counted(words, per_day=20) == {"trains": 20, "day": 70}
+    assert counted(words, per_day=20, share=0.3) == {"trains": 20, "day": 70}
 
 
 def test_many_sources_together_give_a_share_of_a_labels_rows_at_most() -> None:
@@ -66,6 +69,15 @@ def test_many_sources_together_give_a_share_of_a_labels_rows_at_most() -> None:
     assert counted(words, share=0.2, per_day=100) == {"trains": 25, "share": 35}
     known = replace(KNOWN, users={"a": 20})
     assert counted(words, known, share=0.2, per_day=100) == {"trains": 5, "share": 55}
+
+
+def test_what_is_beyond_a_cap_is_asked_where_it_says_more_than_the_model_does() -> None:
+    unsure = Head(LABELS, np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
+    known = replace(KNOWN, head=unsure)  # the others are a third as likely
+    words = [word(i, "b" if i % 2 else "a", source=f"s{i}") for i in range(40)]
+    found = fates(words, known, Users(), room=3)
+    assert Counter(found) == {"trains": 10, "share": 27, "asked": 3}
+    assert {words[i].label for i, fate in enumerate(found) if fate == "asked"} == {"b"}
 
 
 def test_a_label_that_no_person_gave_takes_none() -> None:
