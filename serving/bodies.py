@@ -22,8 +22,10 @@ class Bodies:
         self._app, self._most, self._seconds = app, most, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (announced := _announced(scope)) == 0:
+        if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        if (announced := _announced(scope)) == 0:  # nor does it wait whether the caller is still there
+            return await self._app(scope, _again(b"", receive), send)
         try:
             if announced is not None and announced > self._most:
                 raise self._too_big(f"{announced} bytes")

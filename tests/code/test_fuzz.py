@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.fuzz import Found, send
+from bench.fuzzed import LIMIT, requests
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
@@ -61,6 +64,34 @@ def test_every_call_holds_its_description_at_length(
 ) -> None:
     with running(service, store) as url:
         fuzz(url, tmp_path, "--max-examples", "100")
+
+
+def fuzzed(service: Service, store: Store, seed: int, count: int, limit: int) -> Found:
+    """What a server says to so many requests of the bench, with bodies up to `limit` bytes."""
+    with running(service, store) as url:
+        port = int(url.rpartition(":")[2])
+        return asyncio.run(send(port, requests(seed, count, limit), seconds=600))
+
+
+def test_nothing_that_is_sent_makes_the_server_fail(store: Store, service: Service) -> None:
+    found = fuzzed(service, store, seed=1, count=400, limit=1 << 17)
+    assert [(a.kind, status, a.raw[:200], said) for a, status, said in found.failed] == []
+    assert sum(found.codes.values()) == 400
+    assert set(found.by_status()) >= {200, 400, 403, 404, 405, 409, 415, 422}
+
+
+@pytest.mark.slow
+def test_nothing_that_is_sent_makes_the_server_fail_at_length(store: Store, service: Service) -> None:
+    found = fuzzed(service, store, seed=2, count=2000, limit=LIMIT)
+    assert [(a.kind, status, a.raw[:200], said) for a, status, said in found.failed] == []
+
+
+def test_the_same_seed_sends_the_same() -> None:
+    one, two = (list(requests(3, 200, 1 << 12)) for _ in range(2))
+    other = list(requests(4, 200, 1 << 12))
+    unsigned = [[a.raw for a in many if a.kind != "webhook"] for many in (one, two, other)]
+    assert unsigned[0] == unsigned[1] != unsigned[2]
+    assert len({a.kind for a in one}) >= 11
 
 
 @pytest.fixture

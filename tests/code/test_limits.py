@@ -98,6 +98,12 @@ def test_who_leaves_in_the_middle_is_not_answered() -> None:
     assert call(Bodies(_app, most=10), [PART, {"type": "http.disconnect"}], headers=CHUNKED) == []
 
 
+def test_without_a_body_nobody_waits_for_one() -> None:
+    for headers in ([], [(b"content-length", b"0")]):
+        sent = call(Bodies(_app, most=10), [{"type": "http.disconnect"}], headers=headers)
+        assert (sent[0]["status"], sent[1]["body"]) == (200, b"")
+
+
 @pytest.mark.parametrize("path", ["/v2/models/everloop/infer", "/invocations"])
 def test_a_big_body_of_another_protocol(client: TestClient, path: str) -> None:
     answer = client.post(path, content=b"x" * (KB + 1))
