@@ -6,6 +6,7 @@ the file chooses it by `policy:`. Components never see the whole file.
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+Place = tuple[int | str, ...]  # keys from the top of the file
+NO_POLICY = ("union_tag_invalid", "union_tag_not_found")
+UNKNOWN_KEY = "unknown key"
 MEND = "mend the file, then: everloop check"
 
 
@@ -46,7 +50,7 @@ def load(path: Path, shape: type[S]) -> S:
     try:
         return shape.model_validate(raw)
     except ValidationError as fault:
-        faults = [_fault(e, raw, node, shape) for e in fault.errors(include_url=False)]
+        faults = [text for _, text in _faults(fault, raw, node, shape)]
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise ParamsError(
             f"params.yaml has {count}\n" + "\n".join(f"  - {f}" for f in faults),
@@ -93,6 +97,57 @@ def _check_keys(node: yaml.Node | None, seen: set[int]) -> None:
         _check_keys(part, seen)
 
 
+def _faults(
+    found: ValidationError, raw: Any, node: yaml.Node | None, shape: type[Section]
+) -> list[tuple[Place, str]]:
+    """Every fault with its place in the file; what an unknown policy hides comes after it."""
+    faults: list[tuple[Place, str]] = []
+    for error in found.errors(include_url=False):
+        place = tuple(_real(error["loc"], raw))
+        faults.append((place, _fault(error, raw, node, shape)))
+        if error["type"] in NO_POLICY:
+            faults += _hidden(place, raw, node, shape)
+    return faults
+
+
+def _hidden(
+    place: Place, raw: Any, node: yaml.Node | None, shape: type[Section]
+) -> list[tuple[Place, str]]:
+    """The other faults of a section of no known policy: those under the policy that was meant, or under
+    every policy there is."""
+    section = _at(raw, place)
+    if not isinstance(section, dict):
+        return []
+    policies = [str(p) for m in _shapes_at(shape, raw, list(place)) for p in _policies(m)]
+    near = difflib.get_close_matches(str(section.get("policy")), policies, n=1)
+    told = [_under(place, _with(raw, place, p), node, shape) for p in near or policies]
+    every = [where for where in told[0] if all(where in t for t in told)]
+    return [(w, min((t[w] for t in told), key=lambda text: UNKNOWN_KEY in text)) for w in every]
+
+
+def _under(place: Place, raw: Any, node: yaml.Node | None, shape: type[Section]) -> dict[Place, str]:
+    """The faults of the section at a place."""
+    try:
+        shape.model_validate(raw)
+    except ValidationError as fault:
+        found = _faults(fault, raw, node, shape)
+        return {where: text for where, text in found if where[: len(place)] == place}
+    return {}
+
+
+def _at(raw: Any, place: Place) -> Any:
+    for part in place:
+        raw = raw[part]
+    return raw
+
+
+def _with(raw: Any, place: Place, policy: str) -> Any:
+    """The file with another policy at a place."""
+    changed = copy.deepcopy(raw)
+    _at(changed, place)["policy"] = policy
+    return changed
+
+
 def _fault(error: Any, raw: Any, node: yaml.Node | None, shape: type[Section]) -> str:
     """One fault as `line 7, triggers.every_days: got 'x', expected a whole number`."""
     location = _real(error["loc"], raw)
@@ -103,10 +158,10 @@ def _fault(error: Any, raw: Any, node: yaml.Node | None, shape: type[Section]) -
         known = sorted(_shapes_at(shape, raw, location[:-1])[0].model_fields)
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
-        return f"{where}: unknown key{hint}"
+        return f"{where}: {UNKNOWN_KEY}{hint}"
     if kind == "missing":
         return f"{where}: missing"
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
+    if kind in NO_POLICY:
         policies = [str(p) for m in _shapes_at(shape, raw, location) for p in _policies(m)]
         expected = ", ".join(policies)
         if "tag" not in context:

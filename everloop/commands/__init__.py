@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from everloop.commands import (
@@ -22,6 +24,15 @@ from everloop.commands import (
     workspace,
 )
 
+
+def _said(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"everloop {version('everloop')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="everloop",
     help="Keep a deployed language model from going stale.\n\nExample: everloop demo",
@@ -30,6 +41,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+
+
+@app.callback()
+def _top(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_said),
+    ] = False,
+) -> None: ...
+
+
 for module in (workspace, serve, predict, replay, monitor, turn, quarantine, runtimes, clock):
     module.add_to(app)
 app.add_typer(data.app, name="data")

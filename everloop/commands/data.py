@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from everloop.commands import data_rows, data_store
-from everloop.commands.options import WorkspaceOption
+from everloop.commands.options import WorkspaceOption, dataset
 
 app = typer.Typer(
     help="Dataset versions: list, compare, check, keep and bring back.", no_args_is_help=True
 )
-Version = Annotated[str, typer.Argument(help="A version, as v0003.")]
+Version = Annotated[str, typer.Argument(help="A version, as v0003 or 3.", callback=dataset)]
 
 
 @app.command("list")
@@ -79,7 +79,9 @@ def diff(
 
 @app.command()
 def log(
-    version: Annotated[str, typer.Argument(help="Where to begin; the newest unless told.")] = "",
+    version: Annotated[
+        str, typer.Argument(help="Where to begin; the newest unless told.", callback=dataset)
+    ] = "",
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """How a version came to be: it, its parent and so on, and why each was made.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, acting
+from everloop.commands.options import NowOption, WorkspaceOption, acting, dataset
 
 if TYPE_CHECKING:
     from flows.forget import Asked, Found
@@ -32,7 +32,7 @@ def lineage(
     place = places.find(workspace)
     store = Store(place.store_url)
     try:
-        found = trace(place, store, id)
+        found = trace(place, store, dataset(id) if id[:1] in "vV" else id)
     finally:
         store.close()
     typer.echo(as_json(found) if json else "\n\n".join(link.to_text() for link in found))

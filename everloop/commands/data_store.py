@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import WorkspaceOption
+from everloop.commands.options import WorkspaceOption, datasets
 
 if TYPE_CHECKING:
     from flows.home import Home
     from pipelines.datasets.remote import Moved
     from pipelines.datasets.verify import Check
 
-Versions = Annotated[list[str] | None, typer.Argument(help="Versions, as v0003; all unless named.")]
+Versions = Annotated[
+    list[str] | None,
+    typer.Argument(help="Versions, as v0003 or 3; all unless named.", callback=datasets),
+]
 Remote = Annotated[
     str | None, typer.Option(help="A remote as `dvc remote list` names it; else the default one.")
 ]
@@ -95,7 +98,8 @@ def _say(done: str, way: str, moved: Moved) -> None:
 
 def gc(
     drop: Annotated[
-        list[str] | None, typer.Option(help="Give up this version: its tag and what only it needs.")
+        list[str] | None,
+        typer.Option(help="Give up this version: its tag and what only it needs.", callback=datasets),
     ] = None,
     remote: Annotated[
         str | None, typer.Option(help="Clear this remote, too. Others may use it: see the docs.")

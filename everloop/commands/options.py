@@ -23,6 +23,31 @@ TextColumn = Annotated[str, typer.Option(help="Column with the text.")]
 LabelColumn = Annotated[str, typer.Option(help="Column with the label.")]
 
 
+def dataset(name: str) -> str:
+    """A dataset version as it is called, whichever way somebody writes it.
+
+    >>> [dataset(x) for x in ("v1", "1", "V0001", "dataset/v0001", "v12345", "vx")]
+    ['v0001', 'v0001', 'v0001', 'v0001', 'v12345', 'vx']
+    """
+    found = re.fullmatch(r"(?:dataset/)?v?(\d{1,9})", name.strip(), re.IGNORECASE)
+    return f"v{int(found[1]):04d}" if found else name
+
+
+def datasets(names: list[str] | None) -> list[str] | None:
+    """Several of them."""
+    return None if names is None else [dataset(name) for name in names]
+
+
+def model(version: str | None) -> str | None:
+    """A model version as it is called.
+
+    >>> [model(x) for x in ("3", "v3", "03", "x")]
+    ['3', '3', '3', 'x']
+    """
+    found = re.fullmatch(r"v?(\d{1,9})", version.strip(), re.IGNORECASE) if version else None
+    return str(int(found[1])) if found else version
+
+
 def at(now: str | None) -> datetime:
     """The time a command acts at. Raises DataError when it is not one."""
     from core.errors import DataError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, acting, at
+from everloop.commands.options import NowOption, WorkspaceOption, acting, at, model
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -88,7 +88,9 @@ def promote(
 @app.command()
 def rollback(
     workspace: WorkspaceOption = Path(),
-    to: Annotated[str | None, typer.Option(help="A version that served before, as 2.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="A version that served before, as 2.", callback=model)
+    ] = None,
     by: By = "",
     why: Why = "",
     now: NowOption = None,
@@ -110,7 +112,9 @@ def rollback(
 
 @app.command()
 def pin(
-    version: Annotated[str | None, typer.Argument(help="The version that serves, to be sure.")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="The version that serves, to be sure.", callback=model)
+    ] = None,
     workspace: WorkspaceOption = Path(),
     by: By = "",
     why: Why = "",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 # -- help ---------------------------------------------------------------------------------------
 
 
+def test_the_version() -> None:
+    ran = everloop("--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"everloop {version('everloop')}\n", "")
+
+
 def test_the_help_of_the_top() -> None:
     ran = everloop("--help")
     assert (ran.code, ran.err) == (0, "")
@@ -60,7 +66,8 @@ Usage: everloop [OPTIONS] COMMAND [ARGS]...
   Example: everloop demo
 
 Options:
-  --help  Show this message and exit.
+  --version  Say which version this is.
+  --help     Show this message and exit.
 
 Commands:
   init        Make a workspace: git, DVC, params.yaml and dvc.yaml.

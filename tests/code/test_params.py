@@ -133,6 +133,39 @@ def test_an_unknown_policy(faults: Any) -> None:
     )
 
 
+def test_the_other_keys_of_an_unknown_policy_are_looked_at_too(faults: Any) -> None:
+    """As those of the policy that was meant, however deep."""
+    told = faults(
+        ("policy: head ", "policy: haed\n  seed: soon\n  rte: 3 "),
+        ("policy: mix ", "policy: mixx\n  audit_shar: 7 "),
+        ("policy: need ", "policy: evn\n    carry: 3 "),
+        ("- policy: drift", "- policy: dirft\n      coldown: 3"),
+    )
+    assert [x.split(", ", 1)[1].split("; ")[0] for x in told.splitlines() if "- line" in x] == [
+        f"curation.policy: got 'mixx', expected one of {POLICIES}",
+        "curation.pacing.policy: got 'evn', expected one of even, need",
+        "curation.pacing.carry: unknown key",
+        "curation.audit_shar: unknown key",
+        "triggers.of.0.policy: got 'dirft', expected one of periodic, labels, drift, accuracy, "
+        "error-budget, cost-aware, any, all, at-least",
+        "triggers.of.0.coldown: unknown key",
+        "training.policy: got 'haed', expected one of head, finetune",
+        "training.seed: got 'soon', expected a valid integer",
+        "training.rte: unknown key",
+    ]
+
+
+@pytest.mark.parametrize("policy", ["policy: best", "policy: 3", "# none"])
+def test_what_is_a_fault_under_every_policy_is_one_under_none(faults: Any, policy: str) -> None:
+    told = faults(
+        ("policy: mix ", f"{policy}\n  shaer: 1 #"), ("labels_per_day: 20", "labels_per_day: soon")
+    )
+    assert [x.split(", ", 1)[1].split(";")[0] for x in told.splitlines() if "- line" in x][1:] == [
+        "curation.labels_per_day: got 'soon', expected a valid integer",
+        "curation.shaer: unknown key",
+    ]
+
+
 def test_no_policy(faults: Any) -> None:
     assert faults(
         ("  policy: mix             # of cover alone; all policies are in docs/curation.md\n", "")
