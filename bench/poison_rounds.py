@@ -139,6 +139,11 @@ class Round:
         return Given(rows, rows.labels.copy(), who, audit)
 
     @cached_property
+    def kept(self) -> Given:
+        """Those of them that are not asked again."""
+        return _held(self, self.labels)
+
+    @cached_property
     def honest(self) -> Array:
         """Positions in the period of what users say the truth of: wrong answers first, no tasks."""
         free = np.setdiff1d(np.arange(len(self.period)), self.tasks)
@@ -192,7 +197,7 @@ def play(game: Round, attack: Attack, defended: bool = True) -> Made:
     """A round with this attack, to the verdict and to what it would have done."""
     given = _lied(game, attack) if attack.by == "annotator" else game.labels
     if defended:
-        given = _held(game, given)
+        given = _held(game, given) if attack.by == "annotator" else game.kept
     words, rows, liar = _said(game, attack)
     trains, asked = np.ones(len(words), bool), np.zeros(len(words), bool)
     if defended:
@@ -318,7 +323,7 @@ def _judged(game: Round, words: list[Word], rows: Rows, given: Given) -> tuple[A
     people = ~given.audit
     labels = [*said, *given.said[people], *rows.labels[asked]]
     vectors = np.concatenate([first, given.rows.embeddings[people], rows.embeddings[asked]])
-    known = replace(known, head=fit_head(vectors, labels), people=Counter(labels))
+    known = replace(known, head=fit_head(vectors, labels, start=known.head), people=Counter(labels))
     left = np.flatnonzero(~asked)
     found = fates([words[i] for i in left], known, settings, 0)
     trains = np.zeros(len(words), bool)

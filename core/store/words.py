@@ -103,10 +103,10 @@ class Words(Disputes):
         they were asked about."""
         held, said = self._held(_A.c.label), self._called(_F.c.value)
         query = (
-            select(source().label("source"), (held == said).label("right"), func.count())
+            select(source().label("whose"), (held == said).label("agrees"), func.count())
             .select_from(_F.join(_K, same(_F, _K)).join(_A, same(_F, _A)))
             .where(_K.c.policy == VERIFY, _F.c.kind != "thumbs", held.is_not(None))
-            .group_by("source", "right")
+            .group_by("whose", "agrees")
         )
         found: dict[str, Record] = {}
         with self._read() as db:

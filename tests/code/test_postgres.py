@@ -72,6 +72,11 @@ from tests.code.test_retention import (
     test_killed_half_way_it_goes_on_and_counts_on,
     test_old_rows_go_and_those_that_are_wanted_stay,
 )
+from tests.code.test_second_opinions import (
+    test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is_kept,
+    test_what_a_dataset_has_taken_is_not_asked_again,
+    test_what_two_people_looked_at_is_not_judged_again,
+)
 from tests.code.test_store import (
     NOW,
     prediction,
@@ -99,6 +104,12 @@ from tests.code.test_windows import (
     test_the_columns_of_a_window,
     test_the_rows_with_a_truth,
 )
+from tests.code.test_words import (
+    test_a_word_that_is_asked_waits_for_the_answer_and_then_is_a_persons,
+    test_the_source_is_who_the_server_saw_not_who_the_caller_says_it_is,
+    test_what_an_answer_to_a_check_says_is_no_draw_of_traffic,
+    test_what_datasets_took_counts_by_source_and_day,
+)
 from tests.code.test_writer import (
     test_rows_are_stored_and_counted_when_the_future_is_done,
     test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame,
@@ -111,6 +122,7 @@ __all__ = [  # run here too, with this file's `store`
     "test_a_label_from_elsewhere_closes_its_task",
     "test_a_label_reaches_the_window_the_answers_and_one_partition",
     "test_a_label_that_a_dataset_has_is_not_taken_back",
+    "test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is_kept",
     "test_a_label_that_is_gone_is_nothing_to_learn_from",
     "test_a_label_that_looks_wrong_waits_for_an_adjudicator_and_is_asked_for_once",
     "test_a_lease_carries_what_an_annotator_needs",
@@ -126,6 +138,7 @@ __all__ = [  # run here too, with this file's `store`
     "test_a_vote_settles_a_task_that_needs_one",
     "test_a_vote_taken_back_leaves_the_label_that_others_agree_on",
     "test_a_vote_that_was_wrong_is_taken_back",
+    "test_a_word_that_is_asked_waits_for_the_answer_and_then_is_a_persons",
     "test_an_old_answer_is_right_when_its_truth_has_the_new_name",
     "test_an_older_store_learns_which_tasks_are_settled",
     "test_at_most_so_many_rows_are_read_and_always_the_same_ones",
@@ -151,6 +164,7 @@ __all__ = [  # run here too, with this file's `store`
     "test_the_rows_with_a_truth",
     "test_the_same_group_again_counts_nothing",
     "test_the_same_vote_again_is_harmless_and_another_one_replaces_it",
+    "test_the_source_is_who_the_server_saw_not_who_the_caller_says_it_is",
     "test_thumbs_up_is_the_answers_own_label_where_it_is_trusted",
     "test_two_labels_for_one_prediction_store_nothing",
     "test_two_models_are_compared_under_the_names_of_the_time",
@@ -161,10 +175,14 @@ __all__ = [  # run here too, with this file's `store`
     "test_votes_that_a_merge_made_one_settle",
     "test_votes_that_meet_settle_a_task_all_the_same",
     "test_weak_labels_come_under_their_names_and_others_as_they_were_said",
+    "test_what_a_dataset_has_taken_is_not_asked_again",
+    "test_what_an_answer_to_a_check_says_is_no_draw_of_traffic",
+    "test_what_datasets_took_counts_by_source_and_day",
     "test_what_is_no_task_cannot_be_judged",
     "test_what_is_trusted_trains_with_its_trust_and_without_a_propensity",
     "test_what_one_skips_another_may_label",
     "test_what_people_label_is_theirs",
+    "test_what_two_people_looked_at_is_not_judged_again",
     "test_where_fewer_votes_are_needed_now_what_has_them_is_settled",
     "test_who_comes_late_may_agree_and_not_differ",
     "test_who_takes_a_vote_back_has_the_task_again",

@@ -17,7 +17,7 @@ from core.store.words import Record, Word
 from pipelines.labeling import Labeling, Users
 from pipelines.labeling.words import Known, fates
 from tests.code.test_queue import DAY, IDS, NOW
-from tests.code.test_store import prediction
+from tests.code.test_weak_labels import answered
 
 LABELS = ["a", "b", "c"]
 WHEN = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -102,9 +102,7 @@ def test_a_source_that_people_found_wrong_is_believed_no_more() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    found = Store(f"sqlite:///{tmp_path}/store.db")
-    found.log([prediction(i) for i in range(10)])
-    return found
+    return Store(f"sqlite:///{tmp_path}/store.db")
 
 
 def tell(store: Store, i: int, value: str, source: str = "", caller: str = "") -> None:
@@ -117,12 +115,14 @@ def said(store: Store) -> list[Word]:
 
 
 def test_the_source_is_who_the_server_saw_not_who_the_caller_says_it_is(store: Store) -> None:
+    answered(store)
     tell(store, 0, "b", source="ann", caller="address 1")
     tell(store, 1, "b", source="ann")
     assert [w.source for w in said(store)] == ["address 1", "ann"]
 
 
 def test_a_word_that_is_asked_waits_for_the_answer_and_then_is_a_persons(store: Store) -> None:
+    answered(store)
     tell(store, 0, "b", source="ann")
     tell(store, 1, "b", source="ann")
     store.add_tasks([AnnotationTask(IDS[i], NOW, "r", VERIFY, 1.0, False) for i in (0, 1)])
@@ -138,12 +138,14 @@ def test_a_word_that_is_asked_waits_for_the_answer_and_then_is_a_persons(store: 
 
 def test_what_an_answer_to_a_check_says_is_no_draw_of_traffic(store: Store) -> None:
     """Answers that users complained of are wrong more often: they must not count in live accuracy."""
+    answered(store)
     store.add_tasks([AnnotationTask(IDS[0], NOW, "r", VERIFY, 1.0, False)])
     assert store.window(NOW, NOW + DAY).rows["propensity"].isna().all()
     assert store.picks("1", NOW - DAY, NOW + DAY) == []
 
 
 def test_what_datasets_took_counts_by_source_and_day(store: Store) -> None:
+    answered(store)
     for i in range(3):
         tell(store, i, "b", caller=f"key {i % 2}")
     chosen = {IDS[0], IDS[2]}
