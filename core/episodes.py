@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from core.records import Severity, to_json
+from core.records import Decision, Severity, to_json
 
 STATE = "alerts"  # its name in the store
 TIMES = ("opened", "last", "over")
@@ -66,6 +66,11 @@ class Episodes:
     @property
     def open(self) -> list[Episode]:
         return [e for e in self.episodes if e.over is None]
+
+
+def words_now(alert: Decision) -> str:
+    """An alert with the numbers of the last window in which it was bad; its reason has the first."""
+    return str(alert.evidence.get("latest") or alert.reason)
 
 
 def _episode(stored: dict[str, Any]) -> Episode:

@@ -11,12 +11,12 @@ from core.label_set import LabelSet
 from core.readers import excerpt, nearest
 from core.records import Dispute
 from core.store import Store
-from everloop.table import table
+from everloop.table import shortened, table
 
 if TYPE_CHECKING:
     from flows.words import Ruling
 
-WIDTH = 72  # characters of a text
+WIDTH = 72  # characters of a text, on a terminal
 SHOWN = 20  # disputes
 
 
@@ -162,17 +162,16 @@ def _disputes(found: dict[str, Any]) -> str:
     lines = []
     for d in found["disputes"]:
         hint = f"; is it '{d['suggested']}'?" if d["suggested"] else ""
-        lines += [f"{d['prediction_id']}  {d['text']}", f"  {d['reason']}{hint}"]
+        lines += [f"{d['prediction_id']}  {shortened(d['text'], WIDTH)}", f"  {d['reason']}{hint}"]
     waiting = found["queue"].get("disputed", 0) + found["reviews"] - len(found["disputes"])
     more = [f"and {waiting} more"] if waiting > 0 else []
     return "\n".join([*lines, *more, "settle them: everloop label adjudicate ID LABEL"])
 
 
 def _dispute(d: Dispute) -> dict[str, Any]:
-    line = " ".join(d.task.text.split())
     return {
         "prediction_id": d.task.prediction_id,
-        "text": line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…",
+        "text": " ".join(d.task.text.split()),
         "reason": d.reason,
         "label": d.label,
         "suggested": d.suggested,

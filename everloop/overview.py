@@ -12,10 +12,11 @@ from typing import Any
 
 import typer
 
+from core.episodes import words_now
 from core.records import Decision, Severity, Signal
 from everloop.plot import sparkline
-from everloop.table import table
-from monitoring.alerts import describe, length, spec_of
+from everloop.table import shortened, table
+from monitoring.alerts import describe, length, spec_of, unproven
 
 KINDS = ("quality", "drift", "proxy", "confidence", "feedback", "accuracy", "system")
 COLOUR: Mapping[str, str] = {"critical": "red", "warning": "yellow", "info": "cyan", "over": "green"}
@@ -35,13 +36,14 @@ class Picture:
     workspace: str = ""  # as `-w` named it
 
 
-def status(alerts: Sequence[Decision]) -> str:
-    """`healthy`, or how many alerts of which severity are open."""
+def status(alerts: Sequence[Decision], signals: Sequence[Signal]) -> str:
+    """`healthy`, how many alerts of which severity are open, or that nobody can say yet."""
     counts = Counter(a.severity for a in alerts if a.verdict == "alert")
+    nothing = unproven(signals)
     if not counts:
-        return "healthy: no alert is open"
+        return nothing or "healthy: no alert is open"
     parts = ", ".join(f"{counts[s]} {s}" for s in SEVERITIES if counts[s])
-    if set(counts) == {"info"}:
+    if set(counts) == {"info"} and not nothing:
         return f"healthy: {parts}, nothing that is known to cost accuracy"
     total = counts.total()
     return f"{total} alert{'s' if total > 1 else ''} open: {parts}"
@@ -50,8 +52,8 @@ def status(alerts: Sequence[Decision]) -> str:
 def overview(picture: Picture, segments: bool = False) -> str:
     """Status, alerts, and the signals grouped by kind; those of segments only when asked for."""
     worst = next((s for s in SEVERITIES if any(a.severity == s for a in picture.alerts)), None)
-    line = status(picture.alerts)
-    colour = "green" if line.startswith("healthy") or worst is None else COLOUR[worst]
+    line = status(picture.alerts, picture.signals)
+    colour = "green" if line.startswith("healthy") else COLOUR[worst or "warning"]
     whole = [s for s in picture.signals if not s.segment]
     first = whole[0]
     week = next((s for s in whole if s.name == "alerts.week" and s.value is not None), None)
@@ -72,13 +74,14 @@ def overview(picture: Picture, segments: bool = False) -> str:
     return "\n".join(blocks)
 
 
-def past_alerts(alerts: Sequence[Decision], week: Signal, everything: bool, workspace: str = "") -> str:
+def past_alerts(picture: Picture, week: Signal, everything: bool) -> str:
     """Open alerts, then those that are over; past ones that cost no accuracy only when asked for."""
+    alerts, workspace = picture.alerts, picture.workspace
     still = [a for a in alerts if not a.evidence.get("over")]
     gone = [a for a in alerts if a not in still]
     shown = gone if everything else [a for a in gone if a.severity != "info"]
     often = week.note if week.value is None else f"{week.value:.1f} ({week.note})"
-    blocks = [f"{status(still)}\nalerts a week: {often}"]
+    blocks = [f"{status(still, picture.signals)}\nalerts a week: {often}"]
     blocks += [told(a, week.window_end, workspace) for a in (*still, *shown)]
     if len(gone) > len(shown):
         blocks.append(f"{len(gone) - len(shown)} more that were over, of severity info: --all")
@@ -88,7 +91,7 @@ def past_alerts(alerts: Sequence[Decision], week: Signal, everything: bool, work
 def told(alert: Decision, now: datetime, workspace: str = "") -> str:
     """An alert, since when, what is known of it, and what to run next."""
     label = alert.severity if alert.verdict == "alert" else alert.verdict
-    lines = [alert.reason]
+    lines = [alert.reason if alert.evidence.get("over") else words_now(alert)]
     if alert.verdict == "alert":
         over = alert.evidence.get("over")
         end = datetime.fromisoformat(over) if over else now
@@ -144,7 +147,7 @@ def number(x: float | None) -> str:
 
 
 def fitted(header: Sequence[str], rows: list[list[Any]]) -> list[list[Any]]:
-    """Rows whose last column, the note, is cut to what the terminal has room for."""
+    """Rows whose last column, the note, is cut to what a terminal has room for."""
     columns = list(zip(*[row[:-1] for row in rows], strict=True))
     taken = sum(
         2 + max(len(name), *(len(str(c)) for c in column))
@@ -153,12 +156,3 @@ def fitted(header: Sequence[str], rows: list[list[Any]]) -> list[list[Any]]:
     )
     room = max(16, shutil.get_terminal_size((120, 24)).columns - taken)
     return [[*row[:-1], shortened(row[-1], room)] for row in rows]
-
-
-def shortened(text: str, room: int) -> str:
-    """A text in so many characters.
-
-    >>> shortened("not enough rows", 8), shortened("short", 8)
-    ('not eno…', 'short')
-    """
-    return text if len(text) <= room else f"{text[: room - 1]}…"

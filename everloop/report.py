@@ -18,6 +18,7 @@ TONES = {
     "advance": "good",
     "rollback": "bad",
     "fail": "bad",
+    "cannot judge": "bad",
 }
 
 

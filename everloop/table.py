@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,3 +26,16 @@ def _aligned(name: str, cells: list[Any]) -> list[str]:
     width = max(len(t) for t in texts)
     numbers = all(isinstance(c, int | float) for c in cells)
     return [t.rjust(width) if numbers else t.ljust(width) for t in texts]
+
+
+def shortened(text: str, room: int) -> str:
+    """A line in so many characters on a terminal. A pipe or a file gets all of it."""
+    return cut(text, room) if sys.stdout.isatty() else text
+
+
+def cut(text: str, room: int) -> str:
+    """
+    >>> cut("not enough rows", 8), cut("short", 8)
+    ('not eno…', 'short')
+    """
+    return text if len(text) <= room else f"{text[: room - 1]}…"

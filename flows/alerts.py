@@ -11,7 +11,18 @@ from typing import Any
 from core.episodes import STATE, Episode, Episodes
 from core.records import Decision, Signal
 from flows.home import Home
-from monitoring.alerts import FATIGUE_DAYS, ORDER, Past, back, course, fatigue, findings, opened, over
+from monitoring.alerts import (
+    FATIGUE_DAYS,
+    ORDER,
+    Past,
+    back,
+    course,
+    fatigue,
+    findings,
+    in_words,
+    opened,
+    over,
+)
 from monitoring.delivery import Channel, DeliveryError, Level, due, message, settled
 from monitoring.episodes import Change, turn
 from monitoring.rules import Rule
@@ -83,7 +94,7 @@ def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
         return [over(episode, now, change.why)] if change.what == "over" else []
     evidence = {**stored.evidence, **course(episode)}
     if change.finding:
-        evidence["latest"] = "; ".join(change.finding.words)
+        evidence["latest"] = in_words(change.finding)
     alert = replace(stored, evidence=evidence, severity=episode.severity)
     if change.what == "over":
         return [alert, over(episode, now, change.why)]
@@ -106,10 +117,17 @@ def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision
     return [*sorted(open_, key=lambda d: -ORDER.index(d.severity)), *ends]
 
 
+def open_alerts(home: Home) -> list[Decision]:
+    """Every alert that is open after the last turn, worst first, and of these the newest."""
+    found = [d for e in Episodes.of(home.store.get(STATE)).open for d in _stored(home, e.key)]
+    return sorted(found, key=lambda d: (-ORDER.index(d.severity), -d.timestamp.timestamp()))
+
+
 def recent(home: Home, since: datetime, now: datetime) -> list[Decision]:
     """The alerts that were open at some time of [since, now], as they stand now."""
-    open_ = [d for e in Episodes.of(home.store.get(STATE)).open for d in _stored(home, e.key)]
-    found = {d.key: d for d in (*open_, *alerts_since(home, since, now)) if d.timestamp <= now}
+    found = {
+        d.key: d for d in (*open_alerts(home), *alerts_since(home, since, now)) if d.timestamp <= now
+    }
     episodes = [d for d in found.values() if "last" in d.evidence]  # older stores have one a window
     return sorted(episodes, key=lambda d: (d.timestamp, d.key))
 

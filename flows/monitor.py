@@ -14,7 +14,7 @@ from core.label_set import LabelSet
 from core.models.classifier import TextClassifier
 from core.models.migrated import answering
 from core.records import Decision, Quarantined, Signal
-from flows.alerts import alert, alerts_a_week, deliver
+from flows.alerts import alert, alerts_a_week, deliver, open_alerts
 from flows.collections import collected
 from flows.home import Home
 from flows.reference import reference
@@ -78,7 +78,8 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         new = alert(home, signals, now, why)
         deliver(home, now)
         if report or new:
-            write_report(home, Story(view, signals, alerts=new, explanation=explained()), now, report)
+            story = Story(view, signals, alerts=open_alerts(home), explanation=explained())
+            write_report(home, story, now, report)
     return signals
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -86,6 +87,31 @@ def unsaid(signals: Sequence[Signal], rules: Sequence[Rule], past: Past) -> list
     return notes
 
 
+def unproven(signals: Sequence[Signal]) -> str:
+    """Why nobody can call this window healthy, and what to do: no signal of drift that could alarm has
+    a value. "" where one has.
+
+    >>> from datetime import UTC, datetime
+    >>> at, note = datetime(2026, 1, 5, tzinfo=UTC), "not enough reference: 0 rows, 100 needed"
+    >>> unproven([Signal("drift.labels", at, at, None, "L1", note=note)]).partition(";")[0]
+    'not enough traffic yet: 0 of 100 rows to compare with'
+    """
+    if not signals:
+        return "no window was looked at lately: everloop loop"
+    specs = [(s, spec_of(s.name)) for s in signals if not s.segment]
+    alarming = [s for s, spec in specs if spec.kind == "drift" and spec.bad]
+    if not alarming or any(s.value is not None for s in alarming):
+        return ""
+    note = alarming[0].note
+    if found := re.fullmatch(r"not enough rows: (\d+), (\d+) needed", note):
+        said = "not enough traffic yet: {} of {} rows in this window".format(*found.groups())
+        return f"{said}; monitoring.window_hours makes it longer"
+    if found := re.fullmatch(r"not enough reference: (\d+) rows, (\d+) needed", note):
+        said = "not enough traffic yet: {} of {} rows to compare with".format(*found.groups())
+        return f"{said}; monitoring.reference: training compares with the training rows until then"
+    return f"not enough traffic yet: {note}"
+
+
 def _verdicts(signal: Signal, rules: Sequence[Rule], past: Past) -> Iterable[tuple[Rule, Verdict]]:
     spec = spec_of(signal.name)
     if spec.bad and not signal.segment:
@@ -128,13 +154,12 @@ def _far(signal: Signal, times: float) -> bool:
 def opened(episode: Episode, finding: Finding) -> Decision:
     """The alert of an episode as it begins."""
     signal, spec = finding.signal, spec_of(episode.signal)
-    reason = "; ".join(finding.words)
     return Decision(
         key=episode.key,
         stage="monitoring",
         timestamp=episode.opened,
         verdict="alert",
-        reason=f"{episode.segment}: {reason}" if episode.segment else reason,
+        reason=in_words(finding),
         evidence={
             "signal": signal.name,
             "segment": signal.segment,
@@ -150,6 +175,11 @@ def opened(episode: Episode, finding: Finding) -> Decision:
         },
         severity=episode.severity,
     )
+
+
+def in_words(finding: Finding) -> str:
+    words, segment = "; ".join(finding.words), finding.signal.segment
+    return f"{segment}: {words}" if segment else words
 
 
 def course(episode: Episode) -> dict[str, Any]:

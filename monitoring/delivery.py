@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from core.episodes import Episode
+from core.episodes import Episode, words_now
 from core.records import Decision, Severity
 from monitoring.alerts import ORDER, describe
 
@@ -73,7 +73,7 @@ def message(workspace: str, level: Level, alert: Decision, end: Decision | None)
     title = f"{workspace}: {level}: {alert.evidence.get('signal', alert.key)}"
     if level == "over" and end:
         return Message(level, title, f"{end.reason}\nit began with: {alert.reason}", alert)
-    return Message(level, title, "\n".join([alert.reason, *describe(alert)]), alert)
+    return Message(level, title, "\n".join([words_now(alert), *describe(alert)]), alert)
 
 
 def by_apprise(url: str, message: Message) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
+from core.episodes import words_now
 from core.page import bars, figures, tag, text, write_page
 from core.records import Decision, Signal
-from monitoring.alerts import broken
+from monitoring.alerts import broken, length, unproven
 from monitoring.candidates import Candidate
 from monitoring.explain import Explanation
 from monitoring.moved import Moved
@@ -82,7 +84,7 @@ def _body(story: Story) -> Iterator[str]:
     yield f"<h1>{text(_headline(story))}</h1>"
     yield f'<p class="soft">{text(_span(story))} UTC</p>'
     yield figures(_figures(story))
-    yield from (_alert(d) for d in story.alerts)
+    yield from (_alert(d, story.view.whole.end) for d in story.alerts)
     yield from _changes(story.explanation)
     yield from _topics(story.topics)
     yield from _signals(story)
@@ -93,12 +95,19 @@ def _body(story: Story) -> Iterator[str]:
 
 
 def _headline(story: Story) -> str:
-    count = len(story.alerts)
+    count = sum(d.verdict == "alert" for d in story.alerts)
+    new = sum(_is_new(story, d) for d in story.alerts)
     if count:
-        return f"{count} alert{'s' * (count > 1)}"
+        fresh = f", {new} of them new" if 0 < new < count else ""
+        return f"{count} alert{'s' * (count > 1)} open{fresh}"
     if story.topics:
         return f"No alert, {len(story.topics)} new topic{'s' * (len(story.topics) > 1)}"
-    return "Nothing to act on"
+    nothing = unproven(story.signals)
+    return nothing[:1].upper() + nothing[1:] if nothing else "Nothing to act on"
+
+
+def _is_new(story: Story, alert: Decision) -> bool:
+    return alert.verdict == "alert" and alert.timestamp >= story.view.whole.end
 
 
 def _span(story: Story) -> str:
@@ -114,12 +123,17 @@ def _figures(story: Story) -> Iterator[tuple[str, str]]:
     yield str(len(story.topics)), "open new topics"
 
 
-def _alert(alert: Decision) -> str:
+def _alert(alert: Decision, end: datetime) -> str:
+    """An open alert with the numbers of this window; one that ends with it is said in its own words."""
+    if alert.verdict != "alert":
+        return f'<div class="card">{tag(alert.verdict, "good")} {text(alert.reason)}</div>'
     after = alert.evidence.get("next", "")
     todo = f"<p>next: <code>{text(after)}</code></p>" if after else ""
+    lasted = length(end - alert.timestamp)
+    since = f"open since {alert.timestamp:%a %d %b %H:%M} UTC, {lasted}" if lasted[0] != "0" else "new"
     return (
-        f'<div class="card verdict no">{tag(alert.severity, "bad")} '
-        f'<span class="said">{text(alert.reason)}</span>{todo}</div>'
+        f'<div class="card verdict no">{tag(alert.severity, "bad")} {tag(since)} '
+        f'<span class="said">{text(words_now(alert))}</span>{todo}</div>'
     )
 
 

@@ -23,6 +23,7 @@ from everloop.commands import (
     turn,
     workspace,
 )
+from everloop.commands.options import Group
 
 
 def _said(asked: bool) -> None:
@@ -34,6 +35,7 @@ def _said(asked: bool) -> None:
 
 
 app = typer.Typer(
+    cls=Group,
     name="everloop",
     help="Keep a deployed language model from going stale.\n\nExample: everloop demo",
     no_args_is_help=True,

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from everloop.commands.options import LabelColumn, TextColumn, WorkspaceOption
+from everloop.commands.options import Group, LabelColumn, TextColumn, WorkspaceOption
 
 app = typer.Typer(
+    cls=Group,
     help="Make, list and show collections of hard examples.\n\nThey lie in data/collections.",
     no_args_is_help=True,
 )

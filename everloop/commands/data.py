@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from everloop.commands import data_rows, data_store
-from everloop.commands.options import WorkspaceOption, dataset
+from everloop.commands.options import Group, WorkspaceOption, dataset
 
 app = typer.Typer(
-    help="Dataset versions: list, compare, check, keep and bring back.", no_args_is_help=True
+    cls=Group, help="Dataset versions: list, compare, check, keep and bring back.", no_args_is_help=True
 )
 Version = Annotated[str, typer.Argument(help="A version, as v0003 or 3.", callback=dataset)]
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, at
+from everloop.commands.options import Group, NowOption, WorkspaceOption, at
 
 app = typer.Typer(
+    cls=Group,
     help="Make, list and revoke API keys.\n\nOnce there is one, every call of the server needs one.",
     no_args_is_help=True,
 )

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from everloop.commands import label_set
-from everloop.commands.options import NowOption, WorkspaceOption, acting, at
+from everloop.commands.options import Group, NowOption, WorkspaceOption, acting, at
 
 if TYPE_CHECKING:
     from pipelines.labeling.judgements import Imported
 
-app = typer.Typer(help="Send tasks out for labels and take annotations in.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group, help="Send tasks out for labels and take annotations in.", no_args_is_help=True
+)
 app.add_typer(label_set.app, name="set")
 WIDTH = 96  # characters of a text
 
@@ -243,8 +245,9 @@ def _back(file: object) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+    from everloop.table import shortened
+
+    return shortened(" ".join(text.split()), WIDTH)
 
 
 def _count(n: int, what: str) -> str:

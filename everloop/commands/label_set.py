@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, at
+from everloop.commands.options import Group, NowOption, WorkspaceOption, at
 
 if TYPE_CHECKING:
     from core.label_set import Kind
 
-app = typer.Typer(help="Add, merge, split and retire labels.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Add, merge, split and retire labels.", no_args_is_help=True)
 Labels = Annotated[list[str], typer.Argument(help="The labels.")]
 Why = Annotated[str, typer.Option(help="The reason; it is kept.")]
 By = Annotated[str, typer.Option(help="Who decides.")]

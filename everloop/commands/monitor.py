@@ -55,7 +55,7 @@ def monitor(
     raised = rules.shown(home, signals, when) if seen else []
     if as_json:
         told = {"signals": [to_json(s) for s in signals], "alerts": [to_json(d) for d in raised]}
-        state = status(raised) if seen else "no model serves yet"
+        state = status(raised, signals) if seen else "no model serves yet"
         typer.echo(json.dumps({"status": state, **told}, indent=2))
         for line in _pages(home, seen, raised, when, (report, docs)) if seen else ():
             typer.echo(line, err=True)
@@ -122,7 +122,7 @@ def alerts(
     Example: everloop alerts --since 14d
     """
     from core.records import to_json
-    from everloop.overview import past_alerts
+    from everloop.overview import Picture, past_alerts
     from flows.alerts import alerts_a_week, recent
     from flows.home import open_home
 
@@ -133,7 +133,16 @@ def alerts(
         picture = {"alerts_a_week": week.value, "alerts": [to_json(d) for d in found]}
         typer.echo(json.dumps(picture, indent=2))
         return
-    typer.echo(past_alerts(found, week, everything, _named(workspace)))
+    typer.echo(
+        past_alerts(Picture(_newest(home, when), found, {}, (), _named(workspace)), week, everything)
+    )
+
+
+def _newest(home: Home, now: datetime) -> list[Signal]:
+    """The stored signals of the newest window."""
+    hours = home.strategy.monitoring.window_hours + home.strategy.schedule.loop_hours
+    found = home.store.signals(now - timedelta(hours=hours), until=now)
+    return [s for s in found if s.window_end == found[-1].window_end]
 
 
 def signals(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from flows.home import Home
 
 HOUR = timedelta(hours=1)
+LONG = 1000  # characters: longer than any first sentence
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", help="The workspace, a folder.", show_default=True)
 ]
@@ -46,6 +48,15 @@ def model(version: str | None) -> str | None:
     """
     found = re.fullmatch(r"v?(\d{1,9})", version.strip(), re.IGNORECASE) if version else None
     return str(int(found[1])) if found else version
+
+
+class Group(TyperGroup):
+    """Its help has the whole first sentence of each command, over as many lines as that takes."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, c.get_short_help_str(LONG)) for n, c in found.items() if c])
 
 
 def at(now: str | None) -> datetime:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, acting, at, model
+from everloop.commands.options import Group, NowOption, WorkspaceOption, acting, at, model
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flows.home import Home
     from flows.undo import Asked
 
-app = typer.Typer(help="Look at a rollout, promote it, or undo it.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Look at a rollout, promote it, or undo it.", no_args_is_help=True)
 By = Annotated[str, typer.Option(help="Who decides.  [default: your login name]")]
 Why = Annotated[str, typer.Option("--why", "--reason", help="Why, for the record.")]
 SHOWN = 10

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.commands.options import NowOption, WorkspaceOption, acting
+from everloop.commands.options import Group, NowOption, WorkspaceOption, acting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitoring.candidates import Candidate
 
-app = typer.Typer(help="List new topics, and send their rows for labels.", invoke_without_command=True)
+app = typer.Typer(
+    cls=Group, help="List new topics, and send their rows for labels.", invoke_without_command=True
+)
 WIDTH = 96  # characters of an example
 
 
@@ -53,8 +55,9 @@ def _block(c: Candidate, texts: Sequence[str]) -> str:
         f"mean confidence {c.confidence:.2f}"
     )
     asked = [f"  {len(c.asked)} of them are annotation tasks"] if c.asked else []
-    shown = (" ".join(t.split()) for t in texts)
-    lines = [t if len(t) <= WIDTH else f"{t[: WIDTH - 1]}…" for t in shown]
+    from everloop.table import shortened
+
+    lines = [shortened(" ".join(t.split()), WIDTH) for t in texts]
     return "\n".join([head, *asked, *(f"  - {line}" for line in lines)])
 
 

@@ -38,8 +38,9 @@ class Contents:
             "label set": f"version {v.label_set}",
             "schema": v.schema_hash,
             "rows": ", ".join(f"{n} {name}" for name, n in v.rows.items()),
-            "left out": ", ".join(f"{n} {why}" for why, n in v.left_out.items()) or "none",
         }
+        if v.left_out:
+            facts["left out"] = ", ".join(f"{n} {why}" for why, n in v.left_out.items())
         width = max((len(x) for x in self.counts.index), default=0) + 2
         lines = [v.id, *(f"  {name:<10}{fact}" for name, fact in facts.items())]
         lines.append(f"  {'label':<{width}}" + "".join(f"{name:>8}" for name in self.counts))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
+from core.episodes import words_now
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger, alarms, days
+from pipelines.triggers.policy import Situation, Trigger, alarms, days, last_seen
 
 GOES_ON_DAYS = 3  # between two retrains for one alert: what goes on has brought something new by then
 
@@ -36,6 +38,13 @@ class Drift(Trigger):
                 f"drift, but the last retrain was {age:.1f} days ago (cool-down {self.cooldown_days:g})"
             )
             return self.answer(situation, False, reason, **evidence)
-        return self.answer(
-            situation, True, f"{last.reason}; {new} new labels to learn it from", **evidence
-        )
+        reason = f"{_today(last, situation.now)}; {new} new labels to learn it from"
+        return self.answer(situation, True, reason, **evidence)
+
+
+def _today(alert: Decision, now: datetime) -> str:
+    """An alert with the numbers of today, or of the last day that had any, and when it began."""
+    seen, words = last_seen(alert), words_now(alert)
+    of = [f"on {seen:%Y-%m-%d %H:%M}"] if seen < now else []
+    since = [f"since {alert.timestamp:%Y-%m-%d %H:%M}"] if alert.timestamp < seen else []
+    return f"{words} ({', '.join([*of, *since])})" if of or since else words

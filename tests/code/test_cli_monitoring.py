@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import yaml
 from core.records import Decision, Signal
 from core.store import Store
 from everloop.init import init
-from everloop.overview import Picture, overview, status
+from everloop.overview import Picture, overview, status, told
 from flows.alerts import alert
 from flows.home import Home, open_home
 from tests.code.command_line import everloop, refused
@@ -37,13 +39,16 @@ def everything(place: Path) -> list[Any]:
 # -- everloop monitor ---------------------------------------------------------------------------------
 
 
+YET = "not enough traffic yet: 40 of 50 rows in this window; monitoring.window_hours makes it longer"
+
+
 def test_monitor(shop: Path) -> None:
     ran = everloop("monitor", "-w", shop, "--now", "2026-01-06")
     assert (ran.code, ran.err) == (0, "")
     plain = [re.sub(" +", " ", NUMBER.sub("#", x)).strip() for x in ran.out.splitlines()]
-    lines = [x.split(" not ")[0] for x in plain]  # notes are cut to what room there is
-    assert lines[:3] == [
-        "healthy: no alert is open",
+    lines = [plain[0], *(x.split(" not ")[0] for x in plain[1:])]
+    assert ran.out.splitlines()[0] == YET
+    assert lines[1:3] == [
         "window: 2026-01-05 00:00 to 2026-01-06 00:00 UTC",
         "",
     ]
@@ -57,7 +62,8 @@ def test_monitor(shop: Path) -> None:
     assert "confidence confidence # probability" in lines
     kinds = [x.split()[0] for x in ran.out.splitlines()[4:] if x[:1].strip()]
     assert kinds == ["quality", "drift", "proxy", "confidence", "feedback", "accuracy", "system"]
-    assert max(len(x) for x in ran.out.splitlines()) <= 100
+    assert "…" not in ran.out  # nothing is cut in a pipe
+    assert max(len(x) for x in ran.out.splitlines()) > 100  # columns of the terminal
     assert plain[-1].startswith("alerts.week - alerts not enough")
 
 
@@ -79,7 +85,7 @@ def test_monitor_writes_data_docs(own: Path) -> None:
     assert "http" not in html
     js = everloop("monitor", "-w", own, "--now", "2026-01-06", "--docs", "--json")
     assert (js.code, js.err) == (0, f"data docs: {page}\n")
-    assert json.loads(js.out)["status"] == "healthy: no alert is open"
+    assert json.loads(js.out)["status"] == YET
 
 
 def test_there_is_no_page_where_no_text_is_kept(own: Path) -> None:
@@ -99,14 +105,15 @@ def test_monitor_as_json(shop: Path) -> None:
         40.0,
         "2026-01-06T00:00:00+00:00",
     )
-    assert (found["status"], found["alerts"]) == ("healthy: no alert is open", [])
+    assert (found["status"], found["alerts"]) == (YET, [])
 
 
 def test_monitor_without_traffic(shop: Path) -> None:
     ran = everloop("monitor", "-w", shop, "--now", "2027-01-01")
     assert (ran.code, ran.err) == (0, "")
     status, table, hint = ran.out.split("\n\n")
-    assert status == "healthy: no alert is open\nwindow: 2026-12-31 00:00 to 2027-01-01 00:00 UTC"
+    none, window = YET.replace("40", "0"), "window: 2026-12-31 00:00 to 2027-01-01 00:00 UTC"
+    assert status == f"{none}\n{window}"
     header, first, *rest = table.splitlines()
     assert header.split() == ["kind", "signal", "value", "unit", "note"]
     assert re.sub(" +", " ", first) == "quality rows 0 rows not comparable: no reference"
@@ -180,6 +187,7 @@ def sig(name: str, value: float | None, day: int = 0, **more: Any) -> Signal:
 
 def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     signals = [
         sig("accuracy.ipw", 0.61, baseline=0.8, low=0.5, high=0.7, note="a note " * 20),
         sig("rows", 200.0, baseline=40.0),
@@ -224,6 +232,8 @@ def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) ->
         "",
         "a note",
     ]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert ("a note " * 20).rstrip() in overview(picture)
     unfolded = overview(picture, segments=True)
     assert "drift.labels  plan=pro  0.2" in unfolded
     assert "folded" not in unfolded
@@ -239,7 +249,44 @@ def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_the_first_line_says_whether_all_is_well(severities: list[Any], line: str) -> None:
-    assert status([Decision("k", "m", START, "alert", "", severity=s) for s in severities]) == line
+    alerts = [Decision("k", "m", START, "alert", "", severity=s) for s in severities]
+    assert status(alerts, [sig("drift.labels", 0.2), sig("drift.week", None)]) == line
+
+
+@pytest.mark.parametrize(
+    ("note", "line"),
+    [
+        (
+            "not enough reference: 0 rows, 100 needed",
+            "not enough traffic yet: 0 of 100 rows to compare with; monitoring.reference: training "
+            "compares with the training rows until then",
+        ),
+        (
+            "not enough rows: 3, 50 needed",
+            "not enough traffic yet: 3 of 50 rows in this window; monitoring.window_hours makes it "
+            "longer",
+        ),
+        ("not comparable: encoder a", "not enough traffic yet: not comparable: encoder a"),
+    ],
+)
+def test_without_a_signal_of_drift_nothing_is_healthy(note: str, line: str) -> None:
+    signals = [
+        sig("rows", 9.0),
+        sig("drift.embeddings.c2st", None),
+        sig("drift.labels", None, note=note),
+    ]
+    assert status([], signals) == line
+    info = Decision("k", "m", START, "alert", "", severity="info")
+    assert status([info], signals) == "1 alert open: 1 info"
+
+
+def test_an_open_alert_is_told_with_the_numbers_of_today() -> None:
+    """Four retrains quoted 6.1 sd, the opening of one alert, while the signal stood at 83 sd."""
+    evidence = {"windows": 8, "last": START.isoformat(), "latest": "slow drift: 83 sd above"}
+    alert = Decision("a", "monitoring", START - 8 * DAY, "alert", "slow drift: 6.1 sd above", evidence)
+    assert told(alert, START).splitlines()[0].endswith("slow drift: 83 sd above")
+    ended = replace(alert, evidence={**evidence, "over": START.isoformat()})
+    assert told(ended, START).splitlines()[0].endswith("slow drift: 6.1 sd above")
 
 
 # -- everloop alerts ----------------------------------------------------------------------------------
@@ -308,7 +355,8 @@ def test_no_alert_yet(empty: Path) -> None:
     ran = everloop("alerts", "-w", empty)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
-        "healthy: no alert is open\nalerts a week: not enough history: 0 hours of 7 days\n"
+        "no window was looked at lately: everloop loop\n"
+        "alerts a week: not enough history: 0 hours of 7 days\n"
     )
 
 

@@ -38,7 +38,7 @@ def page(tmp_path: Path, told: Story) -> str:
 def test_the_page_says_what_changed_what_is_new_and_every_signal(tmp_path: Path):
     told = story()
     html = page(tmp_path, told)
-    assert "<h1>1 alert</h1>" in html
+    assert "<h1>1 alert open</h1>" in html
     for word in [*(w.word for w in told.explanation.came), *(m.value for m in told.explanation.labels)]:
         assert word in html
     for found in told.explanation.texts:
@@ -48,6 +48,21 @@ def test_the_page_says_what_changed_what_is_new_and_every_signal(tmp_path: Path)
     (topic, _), *_ = told.topics
     assert f"everloop topics ask {topic.name}" in html
     assert [p.name for p in (tmp_path / "reports").iterdir()] == ["window.html"]
+
+
+def test_the_page_has_every_open_alert_with_the_numbers_of_its_window(tmp_path: Path):
+    """It said "2 alerts" while a third had been open for eight days."""
+    new = Decision("a", "monitoring", NOW, "alert", "drift of labels")
+    old = Decision(
+        "b", "monitoring", NOW - 8 * DAY, "alert", "began at 6 sd", {"latest": "now at 83 sd"}
+    )
+    over = Decision("c/over", "monitoring", NOW, "over", "rows: over after 2 days")
+    html = page(tmp_path, story(alerts=[new, old, over]))
+    assert "<h1>2 alerts open, 1 of them new</h1>" in html
+    assert "now at 83 sd" in html
+    assert "began at 6 sd" not in html
+    assert f"open since {NOW - 8 * DAY:%a %d %b %H:%M} UTC, 8 days" in html
+    assert "rows: over after 2 days" in html
 
 
 def test_everything_from_outside_is_escaped(tmp_path: Path):
