@@ -22,6 +22,7 @@ from core.errors import DataError
 from core.files import whole_text
 from core.readers import Refused, nearest
 from core.tables import Columns, read_rows
+from core.workspace import inside
 
 FOLDER = "data/collections"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -44,6 +45,14 @@ def files(root: Path) -> dict[str, Path]:
         if path.suffix.lower() not in KINDS or path.name.startswith("."):
             continue
         check_name(path.stem, str(path))
+        if not inside(root, path):
+            raise DataError(
+                "a collection is a link that leads out of the workspace",
+                where=str(path),
+                got=str(path.resolve()),
+                expected="a file in the workspace",
+                do="copy the file there",
+            )
         if path.stem in found:
             raise DataError(
                 "two files of one collection",

@@ -3,6 +3,7 @@
 EverloopError
 ├── ParamsError      params.yaml: all faults of the file, reported together
 ├── WorkspaceError   a folder that is not a workspace, or a half-made one
+│   └── TrustError   it names code that nobody has trusted
 ├── StoreError       the store is locked, unreachable, or of another version
 │   └── RowError     the store is well and will never take this record
 ├── DataError        a table that cannot be read, a column that is not there
@@ -39,6 +40,10 @@ class ParamsError(EverloopError):
 
 class WorkspaceError(EverloopError):
     """The folder is not a workspace, or not a whole one."""
+
+
+class TrustError(WorkspaceError):
+    """The workspace names code, and may not run it yet."""
 
 
 class StoreError(EverloopError):

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from core.errors import ModelError
 from core.models.classifier import TextClassifier, packages
+from core.moved import folder_of, follow
 from core.records import Candidate, DatasetVersion
 from core.tracking import SQLITE, connect, quiet_mlflow, refusal, waiting
 from core.workspace import Workspace
@@ -138,8 +138,15 @@ class Registry:
         """No server: the database and the artifacts are files of this workspace."""
         return self._workspace.tracking_url.startswith(SQLITE)
 
+    @property
+    def _owned(self) -> bool:
+        """The tracking database lies in the workspace, and goes where that goes."""
+        return self._workspace.tracking_url == f"{SQLITE}{self._workspace.tracking}"
+
     @cached_property
     def _client(self) -> Any:
+        if self._owned:
+            follow(self._workspace.tracking, self._workspace.artifacts)
         return connect(self._workspace.tracking_url)
 
     @cached_property
@@ -232,7 +239,8 @@ class Registry:
     def _local(self, location: str, model_id: str) -> Path:
         """The folder behind an artifact location; a remote one is downloaded once."""
         if location.startswith("file:"):
-            return Path(unquote(urlparse(location).path))
+            artifacts = self._workspace.artifacts if self._owned else None
+            return folder_of(location, artifacts)
         folder = self._workspace.state / "models" / model_id
         if not folder.exists():
             part = folder.with_name(f".{model_id}.part")

@@ -32,8 +32,13 @@ class Workspace:
         return os.environ.get("EVERLOOP_STORE", f"sqlite:///{self.state / 'store.db'}")
 
     @property
+    def tracking(self) -> Path:
+        """MLflow's database, where no other is named."""
+        return self.state / "mlflow.db"
+
+    @property
     def tracking_url(self) -> str:
-        return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{self.state / 'mlflow.db'}")
+        return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{self.tracking}")
 
     @property
     def artifacts(self) -> Path:
@@ -103,6 +108,11 @@ def find(start: Path) -> Workspace:
             do=f"everloop init {start}",
         )
     return Workspace(root)
+
+
+def inside(root: Path, named: str | Path) -> bool:
+    """Whether a path of a workspace stays in it: no `..`, no absolute path, no link that leads out."""
+    return (root / named).resolve().is_relative_to(root.resolve())
 
 
 def check_name(root: Path) -> None:

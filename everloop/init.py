@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from core.errors import WorkspaceError
 from core.files import write_whole
 from core.workspace import Workspace, check_name
 from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.local import LOCAL, local_settings
 
 TEMPLATES = Path(__file__).parent / "templates"
 DVC_CONFIG = """\
@@ -24,8 +24,6 @@ DVC_CONFIG = """\
 ['remote "local"']
     url = ../.everloop/remote
 """
-# DVC would else share a folder below /var/tmp with every user of the machine
-DVC_LOCAL = "[core]\n    site_cache_dir = {}\n"
 # `dvc repro` takes the data that lies there for the data that is meant, so the data follows the commit
 HOOK = """\
 #!/bin/sh
@@ -119,12 +117,8 @@ def _write_missing(root: Path) -> list[str]:
         if missing:
             gap = "" if text.endswith("\n") or not text else "\n"
             wanted[name] = text + gap + "".join(f"{x}\n" for x in missing)
-    local = _read(root / ".dvc/config.local") or DVC_LOCAL.format("")
-    here = re.sub(
-        r"(?m)^(\s*site_cache_dir\s*=).*$", lambda m: f"{m[1]} {root / '.dvc/tmp/site'}", local
-    )
-    if here != _read(root / ".dvc/config.local"):
-        wanted[".dvc/config.local"] = here
+    if (local := local_settings(root)) is not None:
+        wanted[LOCAL] = local
     for name, text in wanted.items():
         _write(root / name, text)
     return list(wanted)

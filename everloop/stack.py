@@ -116,9 +116,11 @@ def _address(home: Path) -> Path:
 def _running(home: Path) -> str | None:
     """The URL of this workspace's server, if it answers."""
     try:
-        url = _address(home).read_text(encoding="utf-8")
+        url, _, owner = _address(home).read_text(encoding="utf-8").partition("\n")
     except FileNotFoundError:
         return None
+    if owner and owner != str(home.resolve()):
+        return None  # this is a copy of a workspace that is being scheduled
     return url if _healthy(url) else None
 
 
@@ -144,7 +146,7 @@ def _start(home: Path) -> tuple[subprocess.Popen[bytes], str]:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if _healthy(url):
-            write_whole(_address(home), url)
+            write_whole(_address(home), f"{url}\n{home.resolve()}")
             return process, url
         time.sleep(0.2)
     process.kill()

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import params, workspace
+from core import params, trust, workspace
 from core.label_set import names_of
 from core.records import Decision, Rollout
 from core.registry import Registry
@@ -18,6 +18,7 @@ from core.store import Store
 from core.workspace import Workspace
 from flows.strategy import Strategy
 from monitoring.delivery import Channel
+from pipelines.datasets.local import settle
 
 if TYPE_CHECKING:
     from core.models.encoder import Encoder
@@ -66,8 +67,11 @@ class Home:
 
 
 def open_home(root: Path, strategy: Strategy | None = None) -> Home:
-    """The workspace at `root`, checked. Raises WorkspaceError, ParamsError or StoreError."""
+    """The workspace at `root`, checked. Raises WorkspaceError (TrustError where it
+    names code that nobody has trusted), ParamsError or StoreError."""
     place = workspace.find(root)
+    settle(place.root)
     chosen = strategy or params.load(place.params, Strategy)
+    trust.require(place.root, chosen.code)
     store = Store(place.store_url, names=names_of(place.root))
     return Home(place, chosen, store, Registry(place))

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from core import collections, params
 from core.errors import ParamsError
 from core.readers import nearest
-from core.workspace import Workspace
+from core.workspace import Workspace, inside
 from flows.strategy import Strategy
 from pipelines.curation.like_these import LikeThese
 
@@ -45,7 +45,13 @@ def check_references(place: Workspace, strategy: Strategy) -> None:
 
 def _guideline(root: Path, strategy: Strategy) -> Iterator[tuple[Key, str]]:
     named = strategy.labeling.guideline
-    if named and not (root / named).is_file():
+    if named and not inside(root, named):
+        yield (
+            ("labeling", "guideline"),
+            f"{named!r}: it leads out of the workspace, to {(root / named).resolve()}, expected a "
+            "Markdown or text file in it",
+        )
+    elif named and not (root / named).is_file():
         got = "a folder" if (root / named).is_dir() else "nothing there"
         yield (
             ("labeling", "guideline"),

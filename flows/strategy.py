@@ -66,3 +66,12 @@ class Strategy(Section):
     testing: Testing
     rollout: RolloutPolicy
     schedule: Schedule
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The functions that the file names, by key: they run in our process."""
+        named = {
+            "logging.redact_with": self.logging.redact_with,
+            "monitoring.hook": self.monitoring.hook,
+        }
+        return {key: function for key, function in named.items() if function}

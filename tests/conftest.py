@@ -19,5 +19,6 @@ for name in ("EVERLOOP_STORE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Exported encoders of this session: made once, and not in the user's home."""
+    """What this session would put into the user's home: exported encoders, made once, and trust."""
     os.environ["EVERLOOP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))  # what is trusted

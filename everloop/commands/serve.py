@@ -76,9 +76,19 @@ def serve(
 
 def _labelling(home: Home) -> Labelling:
     """What the page at /label needs of params.yaml."""
+    from core.errors import WorkspaceError
+    from core.workspace import inside
     from serving.labelling.desk import Labelling
 
     section = home.strategy.labeling
+    if section.guideline and not inside(home.workspace.root, section.guideline):
+        raise WorkspaceError(
+            "labeling.guideline leads out of the workspace",
+            where=str(home.workspace.params),
+            got=str((home.workspace.root / section.guideline).resolve()),
+            expected="a file in the workspace",
+            do="copy it there, and name the copy",
+        )
     closed = section.closed
     return Labelling(
         labels=tuple(closed) if closed else None,

@@ -20,7 +20,12 @@ def init(directory: Annotated[Path, typer.Argument(help="Folder to make the work
     make(directory, typer.echo)
 
 
-def check(workspace: WorkspaceOption = Path()) -> None:
+def check(
+    workspace: WorkspaceOption = Path(),
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Let the functions that params.yaml names run here.")
+    ] = False,
+) -> None:
     """Validate params.yaml and report all faults together.
 
     Prints the whole strategy with its defaults and what each key means. Does no work. What the file
@@ -28,14 +33,21 @@ def check(workspace: WorkspaceOption = Path()) -> None:
     data/labels.json must be one. It does not look at models on the Hub, environment variables, and
     files that a scheduled batch waits for.
 
+    Where params.yaml names functions (logging.redact_with, monitoring.hook), the workspace is code.
+    No other command opens it before --trust, and again after that code has changed. Where the workspace
+    was copied or moved, its absolute paths are put right.
+
     Example: everloop check -w shop
     """
     from core import params
+    from core import trust as trusted
     from core import workspace as places
     from core.label_set import LabelSet
+    from core.moved import follow
     from everloop.reference import explained
     from flows.references import check_references
     from flows.strategy import Strategy
+    from pipelines.datasets.local import settle
 
     place = places.find(workspace)
     strategy = params.load(place.params, Strategy)
@@ -43,6 +55,14 @@ def check(workspace: WorkspaceOption = Path()) -> None:
     LabelSet.load(place.root)
     typer.echo(explained(strategy))
     typer.echo(f"# {place.params} has no fault")
+    for words in trusted.in_words(place.root, strategy.code):
+        typer.echo(f"# it names code: {words}")
+    if trust and strategy.code:
+        typer.echo(f"# trusted, as it is now: {trusted.grant(place.root, strategy.code)}")
+    elif not trusted.known(place.root, strategy.code):
+        typer.echo(f"# not trusted yet: read it, then: everloop check --trust -w {place.root}")
+    settle(place.root)
+    follow(place.tracking, place.artifacts)
 
 
 def train(

@@ -23,6 +23,7 @@ from core.files import write_whole
 from pipelines.datasets.forgotten import Rewritten, entries, replaced
 from pipelines.datasets.git import Git
 from pipelines.datasets.layout import FORGOTTEN, pointer
+from pipelines.datasets.local import settle
 from pipelines.datasets.lock import busy
 from pipelines.datasets.objects import Objects, md5
 
@@ -143,6 +144,7 @@ class Repository(Git):
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
 
+        settle(self.root)
         for name in ("dvc", "dvc_data", "dvc_objects"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         core = {"autostage": False, "site_cache_dir": str(self.root / ".dvc/tmp/site")}

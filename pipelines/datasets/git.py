@@ -20,6 +20,7 @@ from pipelines.datasets.lock import held
 
 QUIET = (
     "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",  # may name a program
     "commit.gpgsign=false",
     "tag.gpgsign=false",
     "gc.auto=0",

@@ -47,8 +47,8 @@ class Logging(Section):
     )
     redact_patterns: dict[str, str] = Field(
         {},
-        description="more to cut out, NAME: REGEX, stored as [NAME]; a pattern of yours that "
-        "backtracks holds up the log",
+        description="more to cut out, NAME: REGEX, stored as [NAME]; where a pattern of yours needs "
+        "longer than 0.2 s for a text, the whole text is stored as [NAME]",
     )
     redact_with: str = Field(
         "",

@@ -1,6 +1,7 @@
 r"""What must not be stored is cut out of a text first, and a placeholder says what was there.
 
-No pattern that ships can backtrack far: runs are possessive or bounded.
+No pattern that ships can backtrack far: runs are possessive or bounded. A pattern of the user's has
+`SEARCH_SECONDS` for a text; where it is not done by then, the whole text is cut out.
 
 >>> clean = cleaner(["email", "card"], {}, "")
 >>> clean("ana@example.org paid with 4111 1111 1111 1111, order 4111 1111 1111 1112")
@@ -14,8 +15,11 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 
+import regex
+
 from core.errors import ParamsError, RowError
 
+SEARCH_SECONDS = 0.2  # of this process's time
 Clean = Callable[[str], str]
 Found = Callable[[str], int]  # how many leading characters of a match are what it looks like
 
@@ -88,7 +92,8 @@ def check_patterns(patterns: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"a name of letters, digits and _, not {name!r}")
         try:
             re.compile(pattern)
-        except re.error as fault:
+            regex.compile(pattern)
+        except (re.error, regex.error) as fault:
             raise ValueError(f"a regular expression: {name}: {fault}") from None
     return patterns
 
@@ -96,7 +101,7 @@ def check_patterns(patterns: dict[str, str]) -> dict[str, str]:
 def cleaner(names: Sequence[str], patterns: dict[str, str], hook: str) -> Clean:
     """One function that does it all. Raises ParamsError when the hook cannot be had."""
     steps = [_cut(name, *PATTERNS[name]) for name in PATTERNS if name in names]
-    steps += [_cut(name, re.compile(pattern), len) for name, pattern in patterns.items()]
+    steps += [_bounded(name, pattern) for name, pattern in patterns.items()]
     steps += [_checked(_hook(hook), hook)] if hook else []
 
     def clean(text: str) -> str:
@@ -116,6 +121,21 @@ def _cut(name: str, pattern: re.Pattern[str], found: Found) -> Clean:
         return placeholder + text[end:] if end else text
 
     return lambda text: pattern.sub(put, text)
+
+
+def _bounded(name: str, pattern: str) -> Clean:
+    """The same for a pattern of the user's, which may need exponential time: nothing is stored that was
+    not searched, and no caller can hold up the log."""
+    placeholder, known = f"[{name.upper()}]", regex.compile(pattern)
+
+    def cut(text: str) -> str:
+        try:
+            cleaned: str = known.sub(lambda m: placeholder * bool(m[0]), text, timeout=SEARCH_SECONDS)
+        except TimeoutError:
+            return placeholder
+        return cleaned
+
+    return cut
 
 
 def _hook(name: str) -> Clean:

@@ -1,0 +1,60 @@
+"""A workspace that was copied or moved: MLflow's database holds the absolute address of every artifact.
+
+They are put right before the database is opened, so that a copy reads and writes its own files and
+never those of the workspace it was copied from.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+WAIT_SECONDS = 60.0
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def follow(database: Path, artifacts: Path) -> None:
+    """Let the addresses of a workspace's own tracking database lead into its own folder `artifacts`."""
+    if not database.exists():
+        return
+    here = artifacts.resolve().as_uri()
+    with (
+        suppress(sqlite3.Error),  # MLflow says it better, when it opens the database
+        closing(sqlite3.connect(database, timeout=WAIT_SECONDS)) as db,
+    ):
+        for was in _elsewhere(db, here):
+            with db:
+                for table, column in ADDRESSES:
+                    db.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                        (here, len(was) + 1, was, len(was) + 1, f"{was}/"),
+                    )
+
+
+def folder_of(location: str, artifacts: Path | None) -> Path:
+    """The folder of an address that begins with `file:`. One of the workspace at another path, as a
+    container has it, leads to its own `artifacts`, where they are given."""
+    path = unquote(urlparse(location).path)
+    if artifacts is None:
+        return Path(path)
+    _, inside, rest = path.rpartition(f"/{_name(artifacts)}/")
+    return artifacts / rest if inside else Path(path)
+
+
+def _elsewhere(db: sqlite3.Connection, here: str) -> list[str]:
+    found = db.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+    ends = f"/{_name(Path(unquote(urlparse(here).path)))}"
+    return [x for (x,) in found if x and x != here and x.startswith("file:") and x.endswith(ends)]
+
+
+def _name(artifacts: Path) -> str:
+    return f"{artifacts.parent.name}/{artifacts.name}"
