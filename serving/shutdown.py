@@ -30,6 +30,7 @@ from serving.keys import Keyring
 from serving.refusals import refusal
 from serving.sampler import Sampler
 from serving.settings import Serving
+from serving.wire import Wire
 
 READY = {"/ready", "/ping", "/v2/health/ready"}
 KEEP_ALIVE_SECONDS = 30  # longer than most clients and proxies pool a connection for without using it
@@ -128,6 +129,7 @@ def config_of(app: FastAPI, settings: Serving, level: str) -> uvicorn.Config:
     options: dict[str, Any] = {"access_log": False, "log_config": log_config(level), "ws": "none"}
     return uvicorn.Config(
         app,
+        http=Wire,
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=half,

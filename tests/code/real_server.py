@@ -18,6 +18,7 @@ from serving.labelling.desk import Labelling
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
+from serving.wire import Wire
 
 
 def now() -> datetime:
@@ -43,7 +44,7 @@ def running(
     engine = Engine(service, now, metrics or Metrics(), settings)
     app = create_app(engine, store, now, settings, labelling)
     with socket.create_server(("127.0.0.1", 0)) as door:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, http=Wire, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, args=([door],))
         thread.start()
         try:
