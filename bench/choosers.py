@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.rounds import Day, Picked
-from core.records import Array
+from core.records import AnnotationTask, Array
 from pipelines.curation.cover import wants
 from pipelines.curation.pacing import Account, Look
 from pipelines.curation.policy import Curation
@@ -37,6 +37,14 @@ class Ours:
     looks: list[Look] = field(default_factory=list)
 
     def choose(self, day: Day) -> Picked:
+        place = {p: i for i, p in enumerate(day.window.rows["prediction_id"])}
+        rows = [(place[t.prediction_id], t.audit) for t in self.tasks(day)]
+        return Picked(
+            _of([i for i, audit in rows if not audit]), _of([i for i, audit in rows if audit])
+        )
+
+    def tasks(self, day: Day) -> list[AnnotationTask]:
+        """The day's picks, as the store would have them."""
         known, held = day.known, day.held_out
         pool = Pool(
             day.window,
@@ -49,11 +57,7 @@ class Ours:
         size, account = self.policy.pacing.budget(rate, 1.0, self.account, self.looks)
         tasks = self.policy.pick(pool, size, f"{day.end:%Y-%m-%d}/{day.seed}", day.end)
         self.account = account.less(len(tasks) - size)
-        place = {p: i for i, p in enumerate(day.window.rows["prediction_id"])}
-        rows = [(place[t.prediction_id], t.audit) for t in tasks]
-        return Picked(
-            _of([i for i, audit in rows if not audit]), _of([i for i, audit in rows if audit])
-        )
+        return tasks
 
 
 @dataclass

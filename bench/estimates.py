@@ -1,130 +1,153 @@
-"""Accuracy without labels, and with few, against the truth of the real streams.
+"""Live accuracy from a few labels a day, against the truth of the real streams.
 
     python -m bench.estimates --data ../shared/data --seeds 10
 
-A model answers 60 days; each day 20 answers get a label, drawn by the `margin` policy, 4 of them for
-audit. The truth of the rest is seen by nobody but the score at the end. Single days (days.py) have
-twice the seeds.
+A model answers 60 days, with the shipped strategy: 20 labels a day, one of them for audit. At the end
+of each day monitoring says how accurate the answers of the last 14 days were (the signal `accuracy`),
+when the labels of all days but the last are there. The truth of the other answers is seen by nobody
+but the score at the end. Beside it: Wilson's interval on the audit labels alone.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench import days
 from bench.form import Row, report
-from bench.served import FIRST_SEED, Run, serve
-from bench.streams import read_stream
-from core import intervals
-from core.records import Array
-from monitoring.accuracy import weighted
-from monitoring.estimates.calibration import fit
-from monitoring.estimates.powered import Powered, chained, rectified
-from pipelines.curation.margin import Margin
+from bench.served import FIRST_SEED, SHIPPED, Run, serve
+from bench.streams import DAY, Stream, read_stream, shuffled
+from core.intervals import share
+from core.records import Array, Signal
+from monitoring.signals.accuracy import measure
+from monitoring.view import Model, View, having
+from pipelines.triggers.accuracy import Accuracy
+from pipelines.triggers.policy import Situation
 
-LABELS = Margin(policy="margin", labels_per_day=20, audit_share=0.2)
-WEEK, PERIOD = 7, 14
+MEMORY = 60  # days of labels that calibrate
+SEGMENTS_EVERY = 7  # days
+FIRST_WEEK = 7  # days
+SETTINGS = SHIPPED.monitoring.model_copy(update={"min_rows": 20})  # segments are small
+TRIGGER = Accuracy(policy="accuracy")
 
 
-def rows(data: Path, seeds: int) -> list[Row]:
-    """Weeks and fortnights."""
+def rows(data: Path, seeds: int) -> Iterator[Row]:
     clinc, banking = read_stream("clinc", data), read_stream("banking77", data)
-    found: list[Row] = []
-    for name, stream, refit in (
-        ("clinc, frozen", clinc, False),
-        ("clinc, refitted daily", clinc, True),
-        ("banking77, frozen", banking, False),
-    ):
-        runs = [serve(stream, FIRST_SEED + seed, refit, LABELS) for seed in range(seeds)]
-        found += [*_blind(name, runs), *_corrected(name, runs)]
-    return found
+    yield from _of("clinc", clinc, seeds, refit=True)
+    yield from _of("banking77", banking, seeds, refit=True)
+    yield from _of("clinc, frozen", clinc, seeds, refit=False)
+    yield from _of("clinc, shuffled", shuffled(clinc, 1), seeds, refit=True)
+    yield from _of("banking77, shuffled", shuffled(banking, 1), seeds, refit=True)
 
 
-def _blind(name: str, runs: list[Run]) -> Iterator[Row]:
-    """Weeks as their last day's monitoring sees them: labels up to then calibrate the confidences."""
-    off, calm, naive = [], [], []
-    for run in runs:
-        for end in range(WEEK, int(run.day.max()) + 2):
-            week = (run.day >= end - WEEK) & (run.day < end)
-            known = run.answers.take((run.day < end) & np.isfinite(run.answers.right))
-            answers, truth = run.answers.take(week), run.right[week].mean()
-            off.append(abs(float(fit(known).chances(answers).mean()) - truth))
-            naive.append(abs(float(answers.shares[:, 0].mean()) - truth))
-            calm.append(not run.fresh[week].any())
-    quiet = np.array(off)[calm]
-    weeks = f"{len(quiet) // len(runs)} of {len(off) // len(runs)} weeks"
-    yield Row(f"{name}: estimated, no new class", float(quiet.mean()), "MAE", "<= 0.03", weeks)
-    yield Row(f"{name}: estimated, all weeks", float(np.mean(off)), "MAE", "", f"worst {max(off):.3f}")
-    yield Row(f"{name}: mean confidence, all weeks", float(np.mean(naive)), "MAE")
+def _of(name: str, stream: Stream, seeds: int, refit: bool) -> Iterator[Row]:
+    found = []
+    for seed in range(seeds):
+        run = serve(stream, FIRST_SEED + seed, refit)
+        found += [{"seed": seed, **seen} for seen in _seen(run)]
+    yield from _rows(name, pd.DataFrame(found), seeds)
 
 
-def _corrected(name: str, runs: list[Run]) -> Iterator[Row]:
-    """Fourteen days as their last day's monitoring sees them: with all labels, as `accuracy.powered`
-    does and for all looks at once, and with the four audit labels a day alone, for one look."""
-    table = pd.DataFrame([look for seed, run in enumerate(runs) for look in _looks(seed, run)])
-    mean = table.mean()
-    worst = table.groupby("seed").mean().min()
-    yield Row(
-        f"{name}: powered, days covered", mean.covered, "share", ">= 0.95", f"worst {worst.covered:.2f}"
-    )
-    yield Row(
-        f"{name}: powered, width", mean.width / mean.wilson, "x Wilson", "<= 0.8",
-        f"{mean.width / mean.exact:.2f} x Clopper-Pearson, {mean.width / mean.kish:.2f} x all weighted",
-    )  # fmt: skip
-    yield Row(f"{name}: powered, off", mean.off, "MAE", "", f"audit labels alone {mean.plain_off:.4f}")
-    yield Row(
-        f"{name}: on audit labels, days covered", mean.few_covered, "share", ">= 0.95",
-        f"worst {worst.few_covered:.2f}; Wilson {mean.wilson_covered:.3f}, {worst.wilson_covered:.2f}",
-    )  # fmt: skip
-    yield Row(
-        f"{name}: on audit labels, width", mean.few_width / mean.wilson, "x Wilson", "<= 0.8",
-        f"{mean.few_width / mean.exact:.2f} x Clopper-Pearson; for all looks "
-        f"{mean.few_always / mean.wilson:.2f}, covers {mean.few_always_covered:.3f}",
-    )  # fmt: skip
+def _rows(name: str, table: pd.DataFrame, seeds: int) -> Iterator[Row]:
+    whole = table[table.part == ""]
+    said = whole[whole.value.notna()]
+    mean, covered = said.mean(numeric_only=True), said.groupby("seed").covered.mean()
+    spread = f"worst seed {covered.min():.3f}; audit labels alone {mean.alone_covered:.3f}"
+    yield Row(f"{name}: days covered", float(covered.mean()), "share", ">= 0.93", spread)
+    days = f"of {len(said)} days"
+    yield Row(f"{name}: wider than audit labels alone", mean.wider, "share", "<= 0", days)
+    width, both = float((said.width / said.alone).mean()), f"{mean.width:.3f} against {mean.alone:.3f}"
+    yield Row(f"{name}: width", width, "x audit", "", both)
+    first = float(said.groupby("seed").day.min().max())
+    labels = said[said.day == first]
+    spread = f"{labels.labels.mean():.0f} labels, {labels.audits.mean():.1f} of them audit"
+    yield Row(f"{name}: first day, latest seed", first, "day", "<= 7", spread)
+    silent = float(whole[whole.day >= FIRST_WEEK].value.isna().mean())
+    yield Row(f"{name}: later days without a value", silent, "share", "<= 0")
+    off = f"audit labels alone {mean.alone_off:.4f}; without labels, one day {mean.blind_off:.4f}"
+    yield Row(f"{name}: off", mean.off, "MAE", "", off)
+    yield _fired(name, whole, seeds)
+    parts = table[(table.part != "") & table.value.notna()]
+    if len(parts):
+        spread = f"{len(parts) / seeds:.0f} a seed, {float(parts.wider.mean()):.3f} of them wider"
+        covered = float(parts.covered.mean())
+        yield Row(f"{name}: segments, covered", covered, "share", ">= 0.93", spread)
 
 
-def _looks(seed: int, run: Run) -> Iterator[dict[str, float]]:
-    """Each day from the 14th: how wide the intervals were, and whether the truth was in them."""
-    labelled = np.isfinite(run.answers.right)
-    chances = chained(run.answers.take(labelled), run.answers)[1]
-    for end in range(PERIOD, int(run.day.max()) + 2):
-        period = (run.day >= end - PERIOD) & (run.day < end)
-        truth = float(run.right[period].mean())
-        every, audit = period & labelled, period & run.answers.audit
-        ours = _powered(run, chances, period, every)
-        few = _powered(run, chances, period, audit)
-        right = run.right[audit]
-        share, n = float(right.mean()), len(right)
-        plain, exact = intervals.share(right.sum(), n), intervals.exact(int(right.sum()), n)
-        kish = weighted(run.right[every], run.answers.chance[every])
+def _fired(name: str, whole: pd.DataFrame, seeds: int) -> Row:
+    """No trigger may fire where accuracy was never below the floor."""
+    fired = whole[whole.fires.astype(bool)].groupby("seed").day.min()
+    lowest = whole.truth.min()
+    spread = f"truth at least {lowest:.3f}; " + (f"days {sorted(fired)}" if len(fired) else "never")
+    bar = "<= 0" if lowest >= SETTINGS.accuracy_floor else ""
+    return Row(f"{name}: the trigger fires", float(len(fired)), f"of {seeds}", bar, spread)
+
+
+def _seen(run: Run) -> Iterator[dict[str, Any]]:
+    """Each day as monitoring and the trigger see it, beside the truth."""
+    for day in range(int(run.day[-1]) + 1):
+        right, view = run.right[run.last(day, SETTINGS.accuracy_days)], _view(run, day)
+        signals = list(measure(view))
+        said = {s.name: s.value for s in signals}
         yield {
-            "seed": seed,
-            "covered": ours.low <= truth <= ours.high,
-            "width": ours.high - ours.low,
-            "off": abs(ours.value - truth),
-            "few_covered": few.once[0] <= truth <= few.once[1],
-            "few_width": few.once[1] - few.once[0],
-            "few_always": few.high - few.low,
-            "few_always_covered": few.low <= truth <= few.high,
-            "wilson": plain[1] - plain[0],
-            "wilson_covered": plain[0] <= truth <= plain[1],
-            "exact": exact[1] - exact[0],
-            "kish": kish.high - kish.low,
-            "plain_off": abs(share - truth),
+            **_scored(signals[0], view, right),
+            "day": day + 1,
+            "blind_off": abs((said["accuracy.estimated"] or 0.0) - run.right[run.day == day].mean()),
+            "fires": _fires(view, signals),
         }
+        if day % SEGMENTS_EVERY == SEGMENTS_EVERY - 1:
+            for part in view.segments():
+                assert view.recent
+                here = having(view.recent, *part.where)
+                yield {
+                    **_scored(next(iter(measure(part))), part, right[here]),
+                    "day": day + 1,
+                    "fires": False,
+                }
 
 
-def _powered(run: Run, chances: Array, period: Array, labels: Array) -> Powered:
-    """Audit labels alone were drawn evenly."""
-    audit_only = bool(run.answers.audit[labels].all())
-    evenly = np.full(int(labels.sum()), labels.sum() / period.sum())
-    chance = evenly if audit_only else run.answers.chance[labels]
-    return rectified(chances[period], run.right[labels].astype(float), chances[labels], chance)
+def _view(run: Run, day: int) -> View:
+    recent, memory = run.until(day, SETTINGS.accuracy_days), run.until(day, MEMORY)
+    labelled = memory.take(memory.rows["truth"].notna().to_numpy(dtype=bool))
+    end = run.answers.start + (day + 1) * DAY
+    today = recent.take((recent.rows["timestamp"] >= end - DAY).to_numpy(dtype=bool))
+    window, nobody = replace(today, start=end - DAY, end=end), recent.take(np.zeros(0, dtype=int))
+    model = Model(today.rows["model_version"].iloc[-1], [], frozenset())
+    return View(window, nobody, model, SETTINGS, labelled=labelled, recent=recent)
+
+
+def _fires(view: View, signals: list[Signal]) -> bool:
+    now = view.whole.end
+    situation = Situation(now, now - MEMORY * DAY, 0, [], signals)
+    return TRIGGER.decide(situation).verdict == "retrain"
+
+
+def _scored(signal: Signal, view: View, right: Array) -> dict[str, Any]:
+    assert view.recent
+    recent = view.recent
+    audit = recent.rows["audit"].to_numpy(dtype=bool)
+    hits, n, truth = float(right[audit].sum()), int(audit.sum()), float(right.mean())
+    low, high = share(hits, n)
+    width = (signal.high or 0) - (signal.low or 0)
+    return {
+        "part": signal.segment,
+        "value": signal.value,
+        "truth": truth,
+        "covered": signal.value is not None and signal.low - 1e-9 <= truth <= signal.high + 1e-9,
+        "width": width,
+        "alone": high - low,
+        "alone_covered": low <= truth <= high,
+        "wider": signal.value is not None and width > high - low + 1e-9,
+        "off": abs((signal.value or 0.0) - truth),
+        "alone_off": abs(hits / n - truth) if n else np.nan,
+        "labels": int(recent.rows["truth"].notna().sum()),
+        "audits": n,
+    }
 
 
 def main() -> None:
@@ -133,8 +156,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    found = [*rows(given.data, given.seeds), *days.rows(given.data, 2 * given.seeds)]
-    report("estimates", found, given.json)
+    report("estimates", list(rows(given.data, given.seeds)), given.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A real stream as a model answered it, day by day, with the few labels that were picked."""
+"""A real stream as a model answered it, day by day, with the labels that the shipped strategy picks.
+
+Its curation, its pacing, and its 72 new labels a retrain; a new head answers from the next day on.
+"""
 
 from __future__ import annotations
 
@@ -6,68 +9,103 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
+import pandas as pd
 
-from bench.streams import Stream
+from bench.choosers import Ours
+from bench.rounds import Day
+from bench.streams import DAY, Labelled, Stream
 from core.models.head import Head, fit_head
-from core.records import Array, Window
-from monitoring.estimates.answers import Answers, answers_of, joined
-from pipelines.curation.margin import Margin
-from pipelines.curation.pool import Pool
+from core.params import load
+from core.records import AnnotationTask, Array, Window
+from everloop.init import TEMPLATES
+from flows.strategy import Strategy
 
 FIRST_SEED = 1000  # none that anything was tried out on
+SHIPPED = load(TEMPLATES / "params.yaml", Strategy)
+RETRAIN_AT = 72  # new labels, as the trigger `labels` of the shipped strategy
+UNSEEN = {"truth": None, "audit": False, "propensity": np.nan}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A served stream: what was seen of it, and what only the score may see."""
 
-    answers: Answers  # (n,), `right` only where a label was drawn
+    answers: Window  # (n,) of all days, with the labels that were picked
     right: Array  # (n,) bool, of all
     day: Array  # (n,) from 0
-    fresh: Array  # (n,) bool: of a label never seen before its day
-    segment: Array  # (n,) str: the domain of the request, or which quarter of the users asked
+
+    def until(self, day: int, length: int) -> Window:
+        """The last `length` days as they are known at the end of one: its own labels come later."""
+        found = self.answers.take(self.last(day, length))
+        unknown = self.day[self.last(day, length)] == day
+        for column, value in UNSEEN.items():
+            found.rows.loc[unknown, column] = value
+        return found
+
+    def last(self, day: int, length: int) -> Array:
+        """(n,) bool: answers of the last `length` days."""
+        return np.asarray((self.day > day - length) & (self.day <= day))
 
 
-def serve(stream: Stream, seed: int, refit: bool, labels: Margin) -> Run:
-    """The stream answered day by day, by a frozen head or by one refitted each night on the picks."""
-    head, parts, right = stream.head, [], []
-    truth = stream.frame["truth"].to_numpy(dtype=str)
-    embeddings, learnt = stream.training.embeddings, list(stream.training.labels)
+def serve(stream: Stream, seed: int, refit: bool) -> Run:
+    """The stream answered by a frozen head, or by one that is refitted on the picks."""
+    chooser, days, right = Ours(SHIPPED.curation), [], []
+    truth, segment = stream.frame["truth"].to_numpy(dtype=str), _segment(stream)
+    head, known, held, fresh, version = stream.head, stream.training, stream.evaluation, 0, 1
     for day in range(stream.days):
         where = np.flatnonzero(stream.day == day)
-        window = _answered(stream.window(day), head)
-        tasks = labels.pick(Pool(window), 20, f"{seed}/{day}", window.end)
-        place = {p: i for i, p in enumerate(window.rows["prediction_id"])}
-        at = np.array([place[t.prediction_id] for t in tasks], dtype=int)
-        audit = np.array([t.audit for t in tasks])
-        window.rows.loc[at, "truth"] = truth[where[at]]
-        window.rows.loc[at, "propensity"] = [t.propensity for t in tasks]
-        window.rows.loc[at[audit], "audit"] = True
-        parts.append(answers_of(window))
+        window = _answered(stream.window(day), head, version, segment[where])
+        seen = Day(stream.start + (day + 1) * DAY, window, head, known, held, seed)
+        at, audit = _label(window, chooser.tasks(seen), truth[where])
+        days.append(window)
         right.append(window.rows["label"].to_numpy(dtype=str) == truth[where])
-        if refit:
-            embeddings = np.concatenate([embeddings, window.embeddings[at[~audit]]])
-            learnt += truth[where[at[~audit]]].tolist()
-            head = fit_head(embeddings, learnt, start=head)
-    fresh = _fresh(stream, truth)
-    return Run(joined(*parts), np.concatenate(right), stream.day, fresh, _segment(stream))
+        known, held = _more(known, stream, where[at[~audit]]), _more(held, stream, where[at[audit]])
+        fresh += int((~audit).sum())
+        if refit and fresh >= RETRAIN_AT:
+            head = fit_head(known.embeddings, known.labels.tolist(), start=head)
+            fresh, version = 0, version + 1
+    return Run(joined(days), np.concatenate(right), stream.day)
 
 
-def _answered(window: Window, head: Head) -> Window:
+def joined(windows: list[Window]) -> Window:
+    """Windows, one after the other, as one. A label that a head did not know yet had no chance."""
+    rows = pd.concat([w.rows.astype({"truth": object}) for w in windows], ignore_index=True)
+    embeddings = np.concatenate([w.embeddings for w in windows])
+    width = max(w.probabilities.shape[1] for w in windows)
+    shares = [np.pad(w.probabilities, ((0, 0), (0, width - w.probabilities.shape[1]))) for w in windows]
+    return Window(windows[0].start, windows[-1].end, rows, embeddings, np.concatenate(shares))
+
+
+def _label(window: Window, tasks: list[AnnotationTask], truth: Array) -> tuple[Array, Array]:
+    """Write what was picked into a day; the positions of it, and which are audit."""
+    place = {p: i for i, p in enumerate(window.rows["prediction_id"])}
+    at = np.array([place[t.prediction_id] for t in tasks], dtype=int)
+    audit = np.array([t.audit for t in tasks], dtype=bool)
+    window.rows.loc[at, "truth"] = truth[at]
+    window.rows.loc[at, "propensity"] = [t.propensity for t in tasks]
+    window.rows.loc[at[audit], "audit"] = True
+    return at, audit
+
+
+def _more(rows: Labelled, stream: Stream, where: Array) -> Labelled:
+    frame = stream.frame.iloc[where]
+    return Labelled(
+        np.append(rows.texts, frame["text"].to_numpy(dtype=str)),
+        np.append(rows.labels, frame["truth"].to_numpy(dtype=str)),
+        np.vstack([rows.embeddings, stream.embeddings[where]]),
+    )
+
+
+def _answered(window: Window, head: Head, version: int, segment: Array) -> Window:
     shares = head.probabilities(window.embeddings).astype(np.float16).astype(np.float32)
     label = np.array(head.labels, dtype=object)[shares.argmax(axis=1)]
-    rows = window.rows.assign(label=label, score=shares.max(axis=1).astype(float))
+    columns = {"score": shares.max(axis=1).astype(float), "model_version": str(version)}
+    rows = window.rows.assign(label=label, **columns, **{"segment.part": segment})
     return replace(window, rows=rows, probabilities=shares)
 
 
-def _fresh(stream: Stream, truth: Array) -> Array:
-    first = dict.fromkeys(stream.training.labels.tolist(), -1)
-    for label, day in zip(truth, stream.day, strict=True):
-        first.setdefault(label, int(day))
-    return np.asarray(np.array([first[t] for t in truth]) == stream.day)
-
-
 def _segment(stream: Stream) -> Array:
+    """(n,) the domain of a request, or which quarter of the users asked."""
     domain = stream.frame["domain"].to_numpy(dtype=str)
     quarter = stream.frame["user_key"].map(lambda key: str(crc32(key.encode()) % 4)).to_numpy(dtype=str)
     return np.asarray(np.where(domain == "", quarter, domain))

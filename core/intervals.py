@@ -7,7 +7,7 @@
     chance_of(3, 4)                     would a fair coin do it as often?         McNemar 1947, exact
 
 None of them has width 0 where there is a row: few rows leave much open, however clear they look.
-They are for one look; `core/sequences.py` has those that hold however often one looks.
+They are for one look.
 """
 
 from __future__ import annotations

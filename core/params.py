@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -62,6 +62,19 @@ def load(path: Path, shape: type[S]) -> S:
 def line_of(path: Path, key: Sequence[int | str]) -> int:
     """Where a key, or the nearest one around it, stands in a file that can be read."""
     return _line(_parsed(path, path.read_text(encoding="utf-8"))[0], key)
+
+
+def named(path: Path, key: str) -> Iterator[tuple[list[int | str], Any]]:
+    """Every place of a key in a file that can be read, and its value."""
+
+    def below(at: list[int | str], raw: Any) -> Iterator[tuple[list[int | str], Any]]:
+        listed = enumerate(raw) if isinstance(raw, list) else ()
+        for name, value in raw.items() if isinstance(raw, dict) else listed:
+            if name == key:
+                yield [*at, name], value
+            yield from below([*at, name], value)
+
+    yield from below([], _parsed(path, path.read_text(encoding="utf-8"))[1])
 
 
 def _parsed(path: Path, text: str) -> tuple[yaml.Node | None, Any]:

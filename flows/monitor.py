@@ -26,7 +26,7 @@ from monitoring.explain import explain
 from monitoring.monitor import observe
 from monitoring.page import Story, window_page
 from monitoring.profiles import observe_profiles
-from monitoring.signals.estimated import MOST
+from monitoring.signals.accuracy import MOST
 from monitoring.view import Model, View, no_feedback
 
 MEMORY_DAYS = 60  # of labels, from which a calibration learns

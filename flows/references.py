@@ -15,6 +15,7 @@ from core.errors import ParamsError
 from core.readers import nearest
 from core.workspace import Workspace, inside
 from flows.strategy import Strategy
+from monitoring.rules import RENAMED
 from pipelines.curation.like_these import LikeThese
 
 Key = tuple[int | str, ...]  # a place in params.yaml
@@ -41,6 +42,16 @@ def check_references(place: Workspace, strategy: Strategy) -> None:
         where=str(place.params),
         do="make them or mend the lines above, then: everloop check",
     )
+
+
+def renamed(place: Workspace) -> list[str]:
+    """What params.yaml calls by a name of older versions, which is still understood."""
+    return [
+        f"line {params.line_of(place.params, key)}, {'.'.join(map(str, key))}: {old} is called "
+        f"{RENAMED[old]} now"
+        for key, old in params.named(place.params, "signal")
+        if isinstance(old, str) and old in RENAMED
+    ]
 
 
 def _guideline(root: Path, strategy: Strategy) -> Iterator[tuple[Key, str]]:

@@ -1,10 +1,8 @@
-"""How often the model is right, from the few labels there are, however they were chosen."""
+"""Shares with an interval, of answers that were drawn evenly or with known chances."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
 
 from core.intervals import share
 from core.records import Array
@@ -38,26 +36,3 @@ def weighted(right: Array, propensity: Array) -> Estimate:
     value = min(1.0, float((weight * right).sum() / weight.sum()))
     effective = float(weight.sum() ** 2 / (weight**2).sum())
     return Estimate(value, *share(value * effective, effective), len(right), effective)
-
-
-def macro_f1(truth: Array, predicted: Array, *, seed: int = 0, draws: int = 400) -> Estimate:
-    """Mean F1 over the labels that are a truth or an answer among (n,) pairs; 95 % percentile interval
-    of a seeded bootstrap (Efron 1979). With few rows a label it is rough, and the interval says so.
-
-    >>> truth, predicted = np.array(["a", "a", "b", "b"]), np.array(["a", "a", "b", "a"])
-    >>> round(macro_f1(truth, predicted).value, 3)
-    0.733
-    """
-    codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)[1]
-    pairs, labels = codes.reshape(2, -1), int(codes.max()) + 1
-    rng = np.random.default_rng(seed)
-    drawn = [_macro(pairs[:, rng.integers(0, len(truth), len(truth))], labels) for _ in range(draws)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(_macro(pairs, labels), float(low), float(high), len(truth), len(truth))
-
-
-def _macro(pairs: Array, labels: int) -> float:
-    truth, predicted = (np.bincount(side, minlength=labels) for side in pairs)
-    hits = np.bincount(pairs[0][pairs[0] == pairs[1]], minlength=labels)
-    seen = truth + predicted > 0
-    return float((2 * hits[seen] / (truth + predicted)[seen]).mean())

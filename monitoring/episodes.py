@@ -20,6 +20,7 @@ from monitoring.alerts import ORDER, Finding, severity, spec_of
 UNKNOWN = timedelta(days=7)  # an alert of which nothing more is heard ends after so long
 KEPT = timedelta(days=3)  # past its cool-down an episode is kept so long: its end may still be told
 FIXED = ("training", "since-promotion")  # references that a promotion changes
+PAST = ("accuracy",)  # of answers as they were given, which a promotion does not change
 What = Literal["opened", "worse", "kept", "again", "over"]
 
 
@@ -106,6 +107,8 @@ def _ended(episode: Episode, champion: str, now: datetime) -> Change | None:
 
 def _of_model(signal: Signal) -> bool:
     """Is it about the model? Drift of traffic from traffic is not, nor is what a row looks like."""
+    if signal.name in PAST:
+        return False
     kind = spec_of(signal.name).kind
     return kind in ("accuracy", "confidence", "feedback") or signal.reference in FIXED
 

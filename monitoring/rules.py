@@ -22,6 +22,10 @@ Bad = Literal["above", "below", "whole"]  # see Spec.bad
 Side = Literal["above", "below", "both"]
 WEEK, DAY = timedelta(weeks=1), timedelta(days=1)
 NEAR = timedelta(hours=12)  # so near the same hour of another week is the same place in the season
+RENAMED = {  # what signals of older versions are called now
+    f"accuracy.{old}": "accuracy"
+    for old in ("audit", "ipw", "powered", "last.picks", "last.ipw", "last.powered")
+}
 MAD_TO_SD, MEAN_TO_SD = 1.4826, 1.2533  # of normal noise
 
 
@@ -66,6 +70,7 @@ class Judge(Section):
     @field_validator("signal")
     @classmethod
     def _spelt(cls, name: str) -> str:
+        name = RENAMED.get(name, name)
         near = misspelt(name)
         if near:
             raise ValueError(f"a known signal; did you mean '{near}'?")

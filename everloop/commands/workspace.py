@@ -45,7 +45,7 @@ def check(
     from core.label_set import LabelSet
     from core.moved import follow
     from everloop.reference import explained
-    from flows.references import check_references
+    from flows.references import check_references, renamed
     from flows.strategy import Strategy
     from pipelines.datasets.local import settle
 
@@ -54,6 +54,8 @@ def check(
     check_references(place, strategy)
     LabelSet.load(place.root)
     typer.echo(explained(strategy))
+    for name in renamed(place):
+        typer.echo(f"# {name}")
     typer.echo(f"# {place.params} has no fault")
     for words in trusted.in_words(place.root, strategy.code):
         typer.echo(f"# it names code: {words}")

@@ -20,9 +20,15 @@ class Answers:
     right: Array  # (n,) 1 or 0, NaN without a label
     chance: Array  # (n,) that the row was kept and picked, NaN where it was not picked
     audit: Array  # (n,) bool: drawn evenly
+    version: Array  # (n,) str: which model gave it
 
     def __len__(self) -> int:
         return len(self.days)
+
+    @property
+    def drawn(self) -> Array:
+        """(n,) bool: those with a label that they were picked for, with a known chance."""
+        return np.asarray((self.chance > 0) & (self.chance <= 1) & np.isfinite(self.right))
 
     def take(self, keep: Array) -> Answers:
         return Answers(*(getattr(self, f.name)[keep] for f in fields(self)))
@@ -43,6 +49,7 @@ def answers_of(window: Window) -> Answers:
         right=np.where(known, right, np.nan),
         chance=rows["propensity"].to_numpy(dtype=float),
         audit=rows["audit"].to_numpy(dtype=bool),
+        version=rows["model_version"].to_numpy(dtype=str),
     )
 
 

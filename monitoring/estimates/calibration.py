@@ -51,6 +51,17 @@ def fit(labelled: Answers) -> Calibrator:
     return Calibrator(learnt, rows, surprise)
 
 
+def chained(labelled: Answers, asked: Answers) -> Array:
+    """(n,) the chance that each answer is right, as it was known on its day: learnt from the labels of
+    the days before. So neither a row's own label nor a later one is in what is said of it."""
+    labelled_day, day = np.floor(labelled.days), np.floor(asked.days)
+    found = np.zeros(len(asked))
+    for today in np.unique(day):
+        here = day == today
+        found[here] = fit(labelled.take(labelled_day < today)).chances(asked.take(here))
+    return found
+
+
 def _weight(rows: Answers) -> Array:
     """(n,) answers that each stands for, the older the fewer, scaled so that they count as many as an
     even draw that says as much (Kish 1965). A label that nobody drew stands for itself."""
@@ -76,8 +87,8 @@ def nearby(answers: Answers, memory: Answers, surprise: Array, own: bool = True)
 
 def _features(answers: Answers, near: Array) -> Array:
     best, second = np.clip(answers.shares, 1e-4, 1 - 1e-4).T
-    odds = np.log(best / (1 - best))
-    return np.column_stack([np.ones(len(answers)), odds, np.log(best / second) - odds, near])
+    sure = odds(best)
+    return np.column_stack([np.ones(len(answers)), sure, np.log(best / second) - sure, near])
 
 
 def likeliest(features: Array, right: Array, weight: Array, prior: Array, precision: Array) -> Array:
@@ -97,3 +108,9 @@ def likeliest(features: Array, right: Array, weight: Array, prior: Array, precis
 
 def sigmoid(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))
+
+
+def odds(chances: Array) -> Array:
+    """Log odds, those of 1 in 10,000 at most."""
+    inside = np.clip(chances, 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(inside / (1 - inside)))

@@ -1,124 +1,157 @@
-"""Accuracy on labels. They come late and few, so those of the last `accuracy_days` days count.
+"""How right the answers are, most of which nobody has labelled.
 
-Audit rows never train, so every model may be judged by all of them: the one that serves now is asked
-again for what others answered, from the stored embedding. The rows that were picked for training say
-something of a model only where it answered them itself, before anybody had labelled them.
+`accuracy` is the share of right answers among those of the last `accuracy_days` days, whoever gave
+them: see monitoring/estimates/live.py. Days slide along with the windows; labels count from when they
+are there. The same of the answers that the model that serves has given in these days is the segment
+`model_version=N`: a promotion does not make past answers right, and a trigger asks about the present.
+
+`accuracy.estimated` needs no label of the window: the mean calibrated chance of its answers (confidence
+based performance estimation). It is blind to what its calibration has not met, so it has no interval
+and never alarms; `cost-aware` reads it while there is no accuracy yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array, Signal, Window
-from monitoring.accuracy import Estimate, macro_f1, plain, weighted
+from monitoring.estimates.answers import Answers, answers_of, joined
+from monitoring.estimates.calibration import chained, fit
+from monitoring.estimates.live import Labels, live
 from monitoring.view import Spec, View
 
-_SHARE = "{value:.3f} (95 % interval {low:.3f}..{high:.3f}), less than {baseline:.3f}"
-AUDIT = Spec("accuracy.audit", "share", "accuracy", "whole", f"accuracy on audit labels: {_SHARE}")
-WEIGHTED = Spec(
-    "accuracy.ipw", "share", "accuracy", "whole", f"accuracy on all labels, weighted: {_SHARE}"
+MOST = 5000  # answers whose chances are averaged; more say nothing more, labels are the few
+FEWEST = 4  # even labels that ours must be worth: of fewer, two errors would prove a loss
+STAND_FOR = 1 / 3  # of the answers, by labels whose chances are as they were stored: 1 on average
+ACCURACY = Spec(
+    "accuracy",
+    "share",
+    "accuracy",
+    "whole",
+    "accuracy: {value:.3f} (95 % interval {low:.3f}..{high:.3f}), less than {baseline:.3f}",
 )
-F1 = Spec("f1.audit", "macro-F1", "accuracy")
-SPECS = (AUDIT, WEIGHTED, F1)
+ESTIMATED = Spec("accuracy.estimated", "share", "accuracy")
+SPECS = (ACCURACY, ESTIMATED)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The answers of the last days, or some of them."""
+
+    picked: Answers  # (n,) labelled
+    others: Answers  # (m,) an even draw of those without a label
+    said: tuple[Array, Array]  # (n,) and (m,) predicted chances
+    requests: float  # how many answers these are of
+
+    def of(self, version: str, share: float) -> Stretch:
+        """What one model has given, `share` of all."""
+        sides = [a.version == version for a in (self.picked, self.others)]
+        return Stretch(
+            self.picked.take(sides[0]),
+            self.others.take(sides[1]),
+            (self.said[0][sides[0]], self.said[1][sides[1]]),
+            self.requests * share,
+        )
 
 
 def measure(view: View) -> Iterator[Signal]:
-    if len(view.whole) == 0:
-        for spec in SPECS:
-            yield view.signal(spec, None, "not enough rows: 0", held=False)
+    known = _labelled(view)
+    yield from _accuracy(view, known)
+    yield _estimated(view, known)
+
+
+def _accuracy(view: View, known: Answers) -> Iterator[Signal]:
+    rows = _between(view)
+    if not sum(map(len, rows)):
+        yield view.signal(ACCURACY, None, "not enough rows: 0", held=False)
         return
-    version = view.model.version
-    audit, again = _audit(view, version)
-    asked = f", {again} of them answered again by it" if again else ""
-    truth, label = (audit[n].to_numpy(dtype=str) for n in ("truth", "label"))
-    yield _signal(view, AUDIT, plain(truth == label) if len(audit) else None, version, asked)
-    rows = pd.concat([w.rows for w in _labelled(view)], ignore_index=True)
-    rows = rows[
-        rows["propensity"].between(0, 1, inclusive="right") & (rows["model_version"] == version)
-    ]
-    right = (rows["label"] == rows["truth"]).to_numpy(dtype=bool)
-    chances = rows["propensity"].to_numpy(dtype=float)
-    stands, answers = float((1 / chances).sum()), _answers(view, version)
-    if stands < answers / 2:
-        note = f"not enough labels: {len(rows)} labels stand for {stands:.0f} of {answers:.0f} answers"
-        yield view.signal(WEIGHTED, None, note, held=False)
-    else:
-        yield _signal(view, WEIGHTED, weighted(right, chances) if len(rows) else None, version)
-    few = len(audit) < view.settings.min_labels
-    yield _signal(view, F1, None if few else macro_f1(truth, label, seed=view.seed), version, asked)
+    stretch, version = _stretch(view, known, rows), view.model.version
+    yield _signal(view, stretch)
+    if not view.segment:
+        ours = sum(_requests(w.take(_by(w, version))) for w in rows) / stretch.requests
+        signal = _signal(view, stretch.of(version, ours))
+        yield replace(signal, segment=f"model_version={version}")
 
 
-def _signal(view: View, spec: Spec, found: Estimate | None, version: str, more: str = "") -> Signal:
-    needed, labels = view.settings.min_labels, found.labels if found else 0
-    if found is None or labels < needed:
-        note = f"not enough labels of model_version {version}: {labels}, {needed} needed"
-        return view.signal(spec, None, note, held=False)
-    if found.effective < needed:
-        worth = f"{labels} labels are worth {found.effective:.1f} drawn evenly"
-        return view.signal(spec, None, f"not enough labels: {worth}, {needed} needed", held=False)
+def _signal(view: View, stretch: Stretch) -> Signal:
+    picked, few = stretch.picked, view.settings.min_labels
+    labels = Labels(picked.right, stretch.said[0], picked.chance, picked.audit)
+    if len(labels) < few:
+        note = f"not enough labels: {len(labels)} that were drawn, {few} needed"
+        return view.signal(ACCURACY, None, note, held=False)
+    days, stand_for = view.settings.accuracy_days, float((1 / picked.chance).sum())
+    about = f"{len(labels)} labels of {days} days"
+    if labels.worth < FEWEST or stand_for < STAND_FOR * stretch.requests:
+        note = (
+            f"not enough labels: {about} stand for {stand_for:,.0f} of {stretch.requests:,.0f} answers"
+        )
+        note += f", worth {labels.worth:.1f} drawn evenly, {FEWEST} needed"
+        return view.signal(ACCURACY, None, note, held=False)
+    found = live(labels, stretch.said[1], stretch.requests)
+    note = f"{about}, worth {labels.worth:.0f} drawn evenly; {stretch.requests:,.0f} answers"
     return view.signal(
-        spec,
+        ACCURACY,
         found.value,
-        f"{labels} labels of model_version {version}{more}",
-        baseline=view.settings.accuracy_floor if spec.bad else None,
+        note,
+        baseline=view.settings.accuracy_floor,
         low=found.low,
         high=found.high,
         held=False,
     )
 
 
-def _start(view: View) -> pd.Timestamp:
-    """Labels from here on count."""
-    return pd.Timestamp(view.whole.end - timedelta(days=view.settings.accuracy_days))
+def _estimated(view: View, known: Answers) -> Signal:
+    answers = _some(view.window)
+    if not len(answers):
+        return view.signal(ESTIMATED, None, "not enough rows: 0 with a score", held=False)
+    chances = fit(known).chances(answers)
+    note = f"mean chance of {len(answers):,} answers, calibrated on {len(known)} labels"
+    return view.signal(ESTIMATED, float(chances.mean()), note, held=False)
 
 
-def _answers(view: View, version: str) -> float:
-    """How many answers of a version there are at least in the days whose labels count.
-
-    Picks stand for 1 / chance answers each. A few that were all but certain to be picked stand for
-    themselves alone, and would pass for an even draw, as no weight differs from another.
-    """
-    found = 0.0
-    for window in (view.whole_reference, view.whole):
-        rows = window.rows
-        ours = (rows["model_version"] == version) & (rows["timestamp"] >= _start(view))
-        found += float((1 / window.kept[ours.to_numpy(dtype=bool)]).sum()) / window.share
-    return found
+def _stretch(view: View, known: Answers, rows: list[Window]) -> Stretch:
+    """Labels count that were drawn: nobody knows what others stand for."""
+    picked = known.take(known.drawn & (known.days >= _since(view).timestamp() / 86400))
+    others = joined(*(_some(w.even()) for w in rows))
+    others = others.take(~others.drawn)
+    said = chained(known, joined(picked, others))
+    parts = said[: len(picked)], said[len(picked) :]
+    return Stretch(picked, others, parts, sum(map(_requests, rows)))
 
 
-def _audit(view: View, version: str) -> tuple[pd.DataFrame, int]:
-    """Audit rows with the label this version gives them, and how many it was asked again."""
-    found, again = [], 0
-    for window in _labelled(view):
-        window = window.take(window.rows["audit"].to_numpy(dtype=bool))
-        own = (window.rows["model_version"] == version).to_numpy(dtype=bool)
-        other = _readable(view, window) & ~own
-        rows = window.rows[["label", "truth"]].copy()
-        if other.any() and view.model.classify:
-            best = view.model.classify(window.embeddings[other]).argmax(axis=1)
-            rows.loc[other, "label"] = [view.model.labels[i] for i in best]
-        found.append(rows[own | other])
-        again += int(other.sum())
-    return pd.concat(found, ignore_index=True), again
-
-
-def _readable(view: View, window: Window) -> Array:
-    """(n,) rows whose embedding the serving model's head understands."""
-    if view.model.classify is None:
-        return np.zeros(len(window), dtype=bool)
-    whole = np.isfinite(window.embeddings).all(axis=1)
-    return np.asarray(whole & (window.rows["encoder"] == view.model.encoder).to_numpy(dtype=bool))
-
-
-def _labelled(view: View) -> list[Window]:
-    """Labelled rows of the last days; without a longer memory those of the window and its reference."""
+def _labelled(view: View) -> Answers:
+    """Every row with a truth that is known of, newest last."""
     given = [view.labelled] if view.labelled is not None else [view.whole_reference, view.whole]
-    found = [view.whole.take(np.zeros(0, dtype=int))]
-    for window in (w for w in given if len(w)):
-        late = window.rows["truth"].notna() & (window.rows["timestamp"] >= _start(view))
-        found.append(window.take(late.to_numpy(dtype=bool)))
-    return found
+    rows = joined(*(answers_of(w) for w in given))
+    return rows.take(np.isfinite(rows.right))
+
+
+def _between(view: View) -> list[Window]:
+    """The answers of the last days that were read: where they are many, an even draw."""
+    given = [view.recent] if view.recent is not None else [view.whole_reference, view.whole]
+    late = [w.rows["timestamp"] >= _since(view) for w in given if len(w)]
+    found = [w.take(x.to_numpy(dtype=bool)) for w, x in zip(filter(len, given), late, strict=True)]
+    return [w for w in found if len(w)]
+
+
+def _since(view: View) -> datetime:
+    return view.whole.end - timedelta(days=view.settings.accuracy_days)
+
+
+def _some(window: Window) -> Answers:
+    """Evenly spaced rows of a window, up to `MOST`."""
+    step = max(1, -(-len(window) // MOST))
+    return answers_of(window.take(np.arange(0, len(window), step)))
+
+
+def _by(window: Window, version: str) -> Array:
+    return (window.rows["model_version"] == version).to_numpy(dtype=bool)
+
+
+def _requests(window: Window) -> float:
+    """How many there were, where the log or the reading of it left some out."""
+    return float((1 / window.kept).sum()) / window.share

@@ -1,29 +1,45 @@
-"""`accuracy`: retrain when labelled traffic shows, beyond its own noise, that accuracy is too low."""
+"""`accuracy`: retrain when labelled traffic shows, beyond its own noise, that accuracy is too low.
+
+It asks about the answers that the model which serves now has given: those of the one before are no
+reason to retrain again. Without a label of its answers it waits.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger
+from pipelines.triggers.policy import Situation, Trigger, days
+
+WAIT_DAYS = 3  # after a retrain: its model is on its way, and labels of its answers are still to come
+FORMER = ("accuracy.audit", "accuracy.ipw")
 
 
 class Accuracy(Trigger):
     policy: Literal["accuracy"]
     floor: float = Field(0.8, ge=0, le=1, description="live accuracy below which to retrain")
-    signal: Literal["accuracy.audit", "accuracy.ipw"] = Field(
-        "accuracy.ipw",
-        description="plain accuracy of audit rows, or propensity-weighted over all labels",
-    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_accuracy(cls, given: Any) -> Any:
+        """Older versions had several, and `signal` said which; `everloop check` tells of it."""
+        if isinstance(given, dict) and str(given.get("signal", "")) in FORMER:
+            return {key: value for key, value in given.items() if key != "signal"}
+        return given
 
     def decide(self, situation: Situation) -> Decision:
-        seen = situation.signal(self.signal)
+        seen = situation.of_model("accuracy")
         if seen is None or seen.value is None or seen.high is None:
-            return self.answer(situation, False, f"no {self.signal} for this window yet")
+            return self.answer(
+                situation, False, "no accuracy of the answers of the model that serves yet"
+            )
         low = f"{seen.low:.2f}" if seen.low is not None else "?"
-        reason = (
-            f"{self.signal} {seen.value:.2f} (95 % CI {low}..{seen.high:.2f}), floor {self.floor:g}"
-        )
-        return self.answer(situation, seen.high < self.floor, reason, value=seen.value, high=seen.high)
+        said = f"{seen.value:.2f} (95 % CI {low}..{seen.high:.2f}), floor {self.floor:g}"
+        evidence = {"value": seen.value, "high": seen.high}
+        age = days(situation.age)
+        if seen.high < self.floor and age < WAIT_DAYS:
+            reason = f"{said}, but the last retrain was {age:.1f} days ago"
+            return self.answer(situation, False, reason, **evidence)
+        return self.answer(situation, seen.high < self.floor, said, **evidence)

@@ -21,12 +21,7 @@ from pydantic import Field
 from core.records import Decision
 from pipelines.triggers.policy import Retrain, Situation, Trigger
 
-SIGNALS = (
-    "accuracy.powered",
-    "accuracy.ipw",
-    "accuracy.audit",
-    "accuracy.estimated",
-)  # the first that has a value
+SIGNALS = ("accuracy", "accuracy.estimated")  # the first that has a value
 BELIEF = 0.05  # accuracy missing, all of it won back: the retrain nobody has seen yet
 
 

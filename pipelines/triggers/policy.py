@@ -11,6 +11,8 @@ from pydantic import Field
 from core.params import Section
 from core.records import Decision, Signal
 
+OF_MODEL = "model_version="  # the segment of what one model answered
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -70,6 +72,12 @@ class Situation:
     def signal(self, name: str) -> Signal | None:
         """The newest value of a signal over the whole window, where there is one."""
         found = [s for s in self.signals if s.name == name and not s.segment and s.value is not None]
+        return found[-1] if found else None
+
+    def of_model(self, name: str) -> Signal | None:
+        """The same over the answers of the model that serves."""
+        found = [s for s in self.signals if s.name == name and s.segment.startswith(OF_MODEL)]
+        found = [s for s in found if s.value is not None]
         return found[-1] if found else None
 
 

@@ -79,11 +79,11 @@ def found(signals: Sequence[Signal], rules: Sequence[Rule] = ()) -> list[Finding
             "everloop label export tasks.csv",
         ),
         (
-            signal("accuracy.audit", 0.6, baseline=0.8, low=0.45, high=0.73, note="40 labels"),
+            signal("accuracy", 0.6, baseline=0.8, low=0.45, high=0.73, note="40 labels"),
             "accuracy",
             "critical",
-            "accuracy on audit labels: 0.600 (95 % interval 0.450..0.730), less than 0.800; 40 labels",
-            'everloop retrain --reason "accuracy.audit since 2026-01-13"',
+            "accuracy: 0.600 (95 % interval 0.450..0.730), less than 0.800; 40 labels",
+            'everloop retrain --reason "accuracy since 2026-01-13"',
         ),
     ],
 )
@@ -118,7 +118,7 @@ def test_an_alert_says_what_and_how_bad_and_what_next(
     [
         signal("drift.embeddings", None, note="not enough rows: 0, 50 needed"),
         signal("drift.embeddings", 0.01, baseline=0.01),
-        signal("accuracy.ipw", 0.7, baseline=0.8, low=0.5, high=0.85),
+        signal("accuracy", 0.7, baseline=0.8, low=0.5, high=0.85),
         signal("rows", 0.0),
         signal("confidence", 0.1, baseline=0.8, segment="plan=pro"),
         signal("somebody.else", 9.0, baseline=1.0),
@@ -189,7 +189,7 @@ def test_a_rule_that_can_say_nothing_is_not_silent() -> None:
         ([], "info"),
         ([signal("rows", 0.0, baseline=5.0)], "info"),
         ([signal("confidence", 0.6, baseline=0.8)], "warning"),
-        ([signal("accuracy.ipw", 0.6, baseline=0.8, low=0.5, high=0.7)], "warning"),
+        ([signal("accuracy", 0.6, baseline=0.8, low=0.5, high=0.7)], "warning"),
     ],
 )
 def test_drift_is_for_looking_at_unless_answers_suffer(others: list[Signal], expected: str) -> None:
@@ -322,7 +322,7 @@ LOW = {"baseline": 0.8, "low": 0.4, "high": 0.7}
 @pytest.mark.parametrize(
     ("name", "more", "said"),
     [
-        ("accuracy.audit", LOW, ["over", "opened"]),
+        ("accuracy", LOW, ["kept"]),
         ("confidence", {"baseline": 0.8}, ["over", "opened"]),
         ("drift.labels", {"baseline": 0.3, "reference": "since-promotion"}, ["over", "opened"]),
         ("drift.labels", {"baseline": 0.3, "reference": "sliding"}, ["kept"]),
@@ -342,7 +342,7 @@ def test_a_promotion_ends_what_was_said_of_the_old_model_only(
 
 
 def test_an_old_models_alert_does_not_come_back_with_the_new_one() -> None:
-    bad = [signal("accuracy.audit", 0.6, day, **LOW) for day in range(3)]
+    bad = [signal("confidence", 0.6, day, **LOW) for day in range(3)]
     state, _ = turn(Episodes(), bad[:1], found(bad[:1]), SETTINGS, "1", START)
     state, ended = turn(state, [], [], SETTINGS, "2", START + DAY)
     assert [c.what for c in ended] == ["over"]

@@ -189,7 +189,7 @@ def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     signals = [
-        sig("accuracy.ipw", 0.61, baseline=0.8, low=0.5, high=0.7, note="a note " * 20),
+        sig("accuracy", 0.61, baseline=0.8, low=0.5, high=0.7, note="a note " * 20),
         sig("rows", 200.0, baseline=40.0),
         sig("drift.labels", 0.7, baseline=0.6),
         sig("drift.labels", 0.2, baseline=0.9, segment="plan=pro"),
@@ -197,7 +197,7 @@ def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) ->
     ]
     alerts = [
         Decision("a", "monitoring", START - 2 * DAY, "alert", "accuracy is low", {
-            "signal": "accuracy.ipw", "segment": "", "windows": 3, "next": "everloop retrain",
+            "signal": "accuracy", "segment": "", "windows": 3, "next": "everloop retrain",
         }, "critical"),
         Decision("b", "monitoring", START, "alert", "drift of labels", {
             "signal": "drift.labels", "segment": "", "windows": 1, "episode": {"kind": "temporary", "reason": "as before"},
@@ -225,7 +225,7 @@ def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) ->
         "kind         signal        value  unit   95 % interval  limit   lately  note",
         "quality      rows          200    share                 >= 40   ▁▅ █",
         "drift     !  drift.labels  0.7    share                 <= 0.6",
-        "accuracy  !  accuracy.ipw  0.61   share  0.500..0.700   >= 0.8          a note a note a note a note…",
+        "accuracy  !  accuracy  0.61   share  0.500..0.700   >= 0.8          a note a note a note a note…",
         "system       alerts.week   1.25   share                                 5 in 28 days",
         "",
         "1 segment folded (plan=pro): --segments shows them",
@@ -418,9 +418,9 @@ def test_a_plot(watched: Path) -> None:
 
 
 def test_a_signal_of_which_nothing_was_stored(watched: Path) -> None:
-    ran = everloop("signals", "accuracy.ipw", "-w", watched, "--now", "2026-01-22")
+    ran = everloop("signals", "accuracy", "-w", watched, "--now", "2026-01-22")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == ("nothing was stored of accuracy.ipw since 14d; the loop never turned\n")
+    assert ran.out == ("nothing was stored of accuracy since 14d; the loop never turned\n")
 
 
 def test_a_signal_that_is_none_names_the_nearest(watched: Path) -> None:

@@ -1,8 +1,7 @@
-"""Signals of what users say, and of labels: exact numbers, who is judged by which label."""
+"""Signals of what users say: exact numbers, who is judged by which word."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,12 +10,11 @@ import pytest
 
 from core.records import Array, Signal, Window
 from monitoring import Monitoring
-from monitoring.accuracy import macro_f1
 from monitoring.alerts import broken
 from monitoring.examples import hard_examples
-from monitoring.signals import accuracy, estimated, feedback
+from monitoring.signals import feedback
 from monitoring.view import Model, View
-from tests.laws.traffic import DAY, LABELS, NOW, before, today, traffic
+from tests.laws.traffic import LABELS, NOW, before, today
 
 
 def classify(rows: Array) -> Array:
@@ -115,95 +113,6 @@ def test_the_last_thumb_of_an_answer_is_what_the_user_meant() -> None:
     assert (
         measured(feedback.measure, view(window, before(), feedback=given))["feedback.down"].value == 0
     )
-
-
-def test_a_new_model_is_judged_by_all_audit_rows_and_asked_again() -> None:
-    """Version 1 answered, all wrong; version 2 reads the stored embeddings and is right."""
-    window = today(label="nonsense")
-    right = {n: i for i, n in enumerate(LABELS)}
-    truth = window.rows["truth"].map(right)
-    embeddings = np.zeros_like(window.embeddings)
-    embeddings[np.arange(400), truth.fillna(0).astype(int)] = 1.0
-    window = replace(window, embeddings=embeddings)
-    found = measured(accuracy.measure, view(window, window.take(np.zeros(0, dtype=int)), "2"))
-    assert found["accuracy.audit"].value == 1.0
-    assert found["accuracy.audit"].note == (
-        "80 labels of model_version 2, 80 of them answered again by it"
-    )
-    assert found["f1.audit"].value == 1.0
-    assert found["accuracy.ipw"].note == "not enough labels of model_version 2: 0, 10 needed"
-
-
-@pytest.mark.parametrize(
-    ("chance", "value", "note"),
-    [
-        (1.0, None, "not enough labels: 12 labels stand for 12 of 400 answers"),
-        (0.03, 0.0, "12 labels of model_version 1"),
-    ],
-    ids=["each for itself", "each for many"],
-)
-def test_labels_that_stand_for_few_answers_say_nothing_of_the_others(chance, value, note) -> None:
-    """Doubtful answers that were certain to be picked, all of them wrong, beside 388 others."""
-    window = today(label="nonsense")
-    labelled = np.arange(400) < 12
-    rows = window.rows.assign(
-        truth=window.rows["truth"].where(labelled),
-        propensity=np.where(labelled, chance, np.nan),
-        audit=False,
-    )
-    rows.loc[labelled, "truth"] = "refund"
-    window = replace(window, rows=rows)
-    found = measured(accuracy.measure, view(window, window.take(np.zeros(0, dtype=int))))
-    assert (found["accuracy.ipw"].value, found["accuracy.ipw"].note) == (value, note)
-
-
-def test_a_new_encoder_is_not_asked_about_rows_of_the_old() -> None:
-    given = view(today(encoder="old"), before(encoder="old"), "2")
-    found = measured(accuracy.measure, given)
-    assert {s.note for s in found.values()} == {"not enough labels of model_version 2: 0, 10 needed"}
-
-
-def test_only_labels_of_the_last_days_count() -> None:
-    old = traffic(NOW - 40 * DAY, 10, 500)
-    found = measured(accuracy.measure, view(today(), before(), labelled=old))
-    assert found["accuracy.audit"].note.startswith("not enough labels of model_version 1: 0")
-
-
-def test_macro_f1_counts_every_label_the_same() -> None:
-    truth = np.array(["a"] * 98 + ["b"] * 2)
-    found = macro_f1(truth, np.array(["a"] * 100))
-    assert found.value == pytest.approx((2 * 98 / 198 + 0) / 2)
-    assert found.low <= found.value <= found.high
-
-
-def test_estimates_of_made_traffic_find_its_truth() -> None:
-    """Nine in ten are right, whatever the confidence; one label in five."""
-    found = measured(estimated.measure, view(today(), before()))
-    powered = found["accuracy.powered"]
-    assert found["accuracy.estimated"].value == pytest.approx(0.9, abs=0.03)
-    assert powered.value == pytest.approx(0.9, abs=0.03)
-    assert powered.low < 0.9 < powered.high
-    assert powered.baseline == 0.8
-    assert powered.note.startswith("640 labels of 14 days, chances trusted")
-
-
-@pytest.mark.parametrize(("right", "alarms"), [(0.5, 1), (0.9, 0)])
-def test_powered_accuracy_alarms_by_its_whole_interval_and_the_estimate_never(right, alarms) -> None:
-    def of(window: Window) -> Window:
-        rng = np.random.default_rng(0)
-        other = window.rows["label"].map(dict(zip(LABELS, LABELS[1:] + LABELS[:1], strict=True)))
-        truth = window.rows["label"].where(rng.random(len(window)) < right, other)
-        rows = window.rows.assign(truth=truth.where(window.rows["truth"].notna(), None))
-        return replace(window, rows=rows)
-
-    signals = list(estimated.measure(view(of(today()), of(before()))))
-    assert [s.name for s in signals if broken(s)] == ["accuracy.powered"] * alarms
-
-
-def test_labels_that_nobody_drew_do_not_correct() -> None:
-    found = measured(estimated.measure, view(today(propensity=np.nan), before(propensity=np.nan)))
-    assert found["accuracy.powered"].note == "not enough labels: 0 that were drawn, 10 needed"
-    assert found["accuracy.estimated"].value is not None
 
 
 def test_hard_examples_are_lists_of_requests() -> None:

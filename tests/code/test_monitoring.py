@@ -90,7 +90,8 @@ def seen(window: Window, reference: Window, **settings: object) -> dict[str, Sig
 
 def test_usual_traffic_gives_every_signal_and_breaks_no_rule():
     signals = look(today(), before())
-    assert [s.name for s in signals] == NAMES
+    assert [s.name for s in signals if not s.segment] == NAMES
+    assert [s.name for s in signals if s.segment == "model_version=1"] == ["accuracy"]
     silent = {s.name for s in signals if SPECS[s.name].bad and s.value is None}
     needy = {n for n in NAMES if SPECS[n].kind in ("accuracy", "feedback", "system") and SPECS[n].bad}
     assert silent == {"drift.week", "text.unknown", "duplicates", *needy}
@@ -110,8 +111,7 @@ def test_usual_traffic_gives_every_signal_and_breaks_no_rule():
                 "drift.embeddings": "not enough rows: 0, 50 needed",
                 "drift.labels": "not enough rows: 0, 50 needed",
                 "confidence": "not enough rows: 0 with a score",
-                "accuracy.audit": "not enough rows: 0",
-                "accuracy.ipw": "not enough rows: 0",
+                "accuracy.estimated": "not enough rows: 0 with a score",
             },
             id="empty window",
         ),
@@ -120,7 +120,6 @@ def test_usual_traffic_gives_every_signal_and_breaks_no_rule():
             before(),
             {
                 "drift.embeddings": "not enough rows: 1, 50 needed",
-                "accuracy.audit": "not enough labels of model_version 1: 0, 10 needed",
             },
             id="one row",
         ),
@@ -228,24 +227,6 @@ def test_classify_gives_both_sides_the_same_eyes():
     assert labels.value < labels.baseline
 
 
-def test_accuracy_on_audit_labels_is_the_plain_mean_with_a_wilson_interval():
-    audit = np.arange(80) < 20
-    truth = [("refund" if i < 18 else "invoice") if i < 20 else None for i in range(80)]
-    window = today(label="refund", audit=audit, truth=pd.Series(truth, dtype=object))
-    signal = seen(window, before())["accuracy.audit"]
-    assert signal.value == 0.9
-    assert (round(signal.low, 3), round(signal.high, 3)) == (0.699, 0.972)
-    assert (signal.baseline, signal.note) == (0.8, "20 labels of model_version 1")
-
-
-def test_labels_of_an_older_model_do_not_count():
-    truth = pd.Series(["refund"] * 560, dtype=object)
-    model = Model("2", LABELS, frozenset(LABELS), "minilm")
-    found = observe(View(today(model_version="2"), before(truth=truth, audit=True), model, SETTINGS))
-    signal = next(s for s in found if s.name == "accuracy.audit")
-    assert signal.note == "not enough labels of model_version 2: 0, 10 needed"
-
-
 def test_weighting_undoes_a_choice_of_hard_examples():
     """Of 10,000 answers 80 % are right; the wrong ones are picked nine times as often."""
     values, covered = [], 0
@@ -268,7 +249,7 @@ def test_large_segments_have_every_signal():
     assert [s.name for s in found if s.segment == "plan=pro"] == [
         n for n in NAMES if n not in OF_SERVERS
     ]
-    assert {s.segment for s in found} == {"", "plan=pro"}
+    assert {s.segment for s in found} == {"", "model_version=1", "plan=pro"}
 
 
 def test_the_report_is_one_file_that_works_offline(tmp_path):

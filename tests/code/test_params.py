@@ -341,3 +341,21 @@ def test_check_reports_the_faults_and_does_no_work(tmp_path: Path) -> None:
         "  do:       mend the lines above, then: everloop check\n"
     )
     assert sorted(place.root.rglob("*")) == before
+
+
+def test_signals_by_their_old_names_are_understood_and_told(tmp_path: Path) -> None:
+    """accuracy.ipw and four others are one accuracy by now."""
+    place = init(tmp_path / "shop")
+    text = place.params.read_text(encoding="utf-8")
+    rule = "  rules:\n    - {policy: range, signal: accuracy.powered, segment: plan=pro, low: 0.7}\n"
+    text = text.replace("  reference_days: 7\n", f"  reference_days: 7\n{rule}")
+    trigger = "    - {policy: accuracy, signal: accuracy.ipw, floor: 0.7}\n"
+    place.params.write_text(text.replace("  of:\n", f"  of:\n{trigger}"), encoding="utf-8")
+    strategy = params.load(place.params, Strategy)
+    assert strategy.monitoring.rules[0].signal == "accuracy"
+    ran = everloop("check", "-w", place.root)
+    assert ran.out.splitlines()[-3:] == [
+        "# line 23, monitoring.rules.0.signal: accuracy.powered is called accuracy now",
+        "# line 37, triggers.of.0.signal: accuracy.ipw is called accuracy now",
+        f"# {place.params} has no fault",
+    ]

@@ -24,7 +24,7 @@ def situation(
     days: float = 3, labels: int = 54, alerts: list[Decision] | None = None, accuracy: float = 0.7
 ) -> Situation:
     seen = Signal(
-        "accuracy.ipw",
+        "accuracy",
         NOW - timedelta(days=1),
         NOW,
         accuracy,
@@ -33,7 +33,8 @@ def situation(
         accuracy - 0.1,
         accuracy + 0.05,
     )
-    return Situation(NOW, NOW - timedelta(days=days), labels, alerts or [], [seen])
+    ours = replace(seen, segment="model_version=3")
+    return Situation(NOW, NOW - timedelta(days=days), labels, alerts or [], [seen, ours])
 
 
 def alert(kind: str = "drift") -> Decision:
@@ -55,9 +56,10 @@ def alert(kind: str = "drift") -> Decision:
         ({"policy": "drift"}, situation(days=3, alerts=[replace(alert(), timestamp=NOW - timedelta(days=9))]), "retrain", "drift: MMD 6.2 sd above its null (on 2026-01-03 00:00); 54 new labels to learn it from"),
         ({"policy": "drift"}, situation(labels=4, alerts=[alert()]), "wait", "drift: drift, but only 4 new labels of 10 to learn it from"),
         ({"policy": "drift", "cooldown_days": 5}, situation(alerts=[alert()]), "wait", "drift: drift, but the last retrain was 3.0 days ago (cool-down 5)"),
-        ({"policy": "accuracy", "floor": 0.8}, situation(accuracy=0.7), "retrain", "accuracy: accuracy.ipw 0.70 (95 % CI 0.60..0.75), floor 0.8"),
-        ({"policy": "accuracy", "floor": 0.8}, situation(accuracy=0.78), "wait", "accuracy: accuracy.ipw 0.78 (95 % CI 0.68..0.83), floor 0.8"),
-        ({"policy": "accuracy", "signal": "accuracy.audit"}, situation(), "wait", "accuracy: no accuracy.audit for this window yet"),
+        ({"policy": "accuracy", "floor": 0.8}, situation(accuracy=0.7), "retrain", "accuracy: 0.70 (95 % CI 0.60..0.75), floor 0.8"),
+        ({"policy": "accuracy", "floor": 0.8}, situation(accuracy=0.78), "wait", "accuracy: 0.78 (95 % CI 0.68..0.83), floor 0.8"),
+        ({"policy": "accuracy"}, situation(days=2), "wait", "accuracy: 0.70 (95 % CI 0.60..0.75), floor 0.8, but the last retrain was 2.0 days ago"),
+        ({"policy": "accuracy"}, replace(situation(), signals=situation().signals[:1]), "wait", "accuracy: no accuracy of the answers of the model that serves yet"),
         (
             {"policy": "any", "of": [{"policy": "drift"}, {"policy": "labels", "at_least": 9}]},
             situation(),
@@ -138,11 +140,10 @@ def test_both_sums_with_their_parts(
 
 def test_the_best_estimate_there_is_counts() -> None:
     seen = replace(situation(accuracy=0.7), promise=Promise(10, 100))
-    guess = replace(seen.signals[0], name="accuracy.powered", value=0.85)
-    both = replace(seen, signals=[*seen.signals, guess])
+    guess = replace(seen.signals[0], name="accuracy.estimated", value=0.85)
     decide = trigger(policy="cost-aware", **PRICES).decide
-    assert decide(both).evidence["signal"] == "accuracy.powered"
-    assert decide(seen).evidence["signal"] == "accuracy.ipw"
+    assert decide(replace(seen, signals=[*seen.signals, guess])).evidence["signal"] == "accuracy"
+    assert decide(replace(seen, signals=[guess])).evidence["signal"] == "accuracy.estimated"
 
 
 def test_more_than_there_are_cannot_be_asked_for() -> None:

@@ -42,7 +42,7 @@ def empty(now: datetime = NOW) -> Situation:
 
 def alarming() -> Situation:
     """Everything is as bad as can be: whatever the trigger looks at, it fires."""
-    seen = Signal("accuracy.ipw", NOW - timedelta(days=1), NOW, 0.4, "share", low=0.3, high=0.5)
+    seen = Signal("accuracy", NOW - timedelta(days=1), NOW, 0.4, "share", low=0.3, high=0.5)
     alert = Decision("alert/x", "monitoring", NOW, "alert", "far off", {"kind": "drift"})
     lost = Round(NOW, 200.0, 0.1, wrong=(0.1,) * 15, labels=20, picks=20)
     return Situation(
@@ -50,7 +50,7 @@ def alarming() -> Situation:
         last_retrain=NOW - timedelta(days=9),
         new_labels=100,
         alerts=[alert],
-        signals=[seen],
+        signals=[seen, replace(seen, segment="model_version=3")],
         promise=Promise(10, 400),
         rounds=[lost] * 3,
         retrains=[Retrain(NOW - timedelta(days=9), 50, gain=0.02, shortfall=0.03)],
@@ -115,7 +115,7 @@ def test_nothing_known_is_no_reason_to_retrain(settings: dict[str, Any]) -> None
         {"rounds": [Round(NOW, 0.0, 0.0, (), 0, 0)]},
         {"rounds": [Round(NOW, 1.0, 1.0, (1.0,), 1, 1)]},
         {"last_retrain": NOW + timedelta(days=2)},  # a clock that went back
-        {"signals": [Signal("accuracy.ipw", NOW, NOW, None, "share", note="not enough")]},
+        {"signals": [Signal("accuracy", NOW, NOW, None, "share", note="not enough")]},
         {"alerts": [Decision("a", "monitoring", NOW, "alert", "", {})]},
         {"retrains": [Retrain(NOW, 0), Retrain(NOW, 0, gain=-0.5, shortfall=-0.1)]},
         {"requests_per_day": 0.0, "new_labels": 0},
