@@ -75,8 +75,8 @@ def _rows(name: str, table: pd.DataFrame, seeds: int) -> Iterator[Row]:
     parts = table[(table.part != "") & table.value.notna()]
     if len(parts):
         spread = f"{len(parts) / seeds:.0f} a seed, {float(parts.wider.mean()):.3f} of them wider"
-        covered = float(parts.covered.mean())
-        yield Row(f"{name}: segments, covered", covered, "share", ">= 0.93", spread)
+        share_covered = float(parts.covered.mean())
+        yield Row(f"{name}: segments, covered", share_covered, "share", ">= 0.93", spread)
 
 
 def _fired(name: str, whole: pd.DataFrame, seeds: int) -> Row:
@@ -138,7 +138,8 @@ def _scored(signal: Signal, view: View, right: Array) -> dict[str, Any]:
         "part": signal.segment,
         "value": signal.value,
         "truth": truth,
-        "covered": signal.value is not None and signal.low - 1e-9 <= truth <= signal.high + 1e-9,
+        "covered": signal.value is not None
+        and (signal.low or 0) - 1e-9 <= truth <= (signal.high or 0) + 1e-9,
         "width": width,
         "alone": high - low,
         "alone_covered": low <= truth <= high,

@@ -71,9 +71,10 @@ def joined(windows: list[Window]) -> Window:
     """Windows, one after the other, as one. A label that a head did not know yet had no chance."""
     rows = pd.concat([w.rows.astype({"truth": object}) for w in windows], ignore_index=True)
     embeddings = np.concatenate([w.embeddings for w in windows])
-    width = max(w.probabilities.shape[1] for w in windows)
-    shares = [np.pad(w.probabilities, ((0, 0), (0, width - w.probabilities.shape[1]))) for w in windows]
-    return Window(windows[0].start, windows[-1].end, rows, embeddings, np.concatenate(shares))
+    matrices = [np.asarray(w.probabilities) for w in windows]
+    width = max(m.shape[1] for m in matrices)
+    shares = np.concatenate([np.pad(m, ((0, 0), (0, width - m.shape[1]))) for m in matrices])
+    return Window(windows[0].start, windows[-1].end, rows, embeddings, shares)
 
 
 def _label(window: Window, tasks: list[AnnotationTask], truth: Array) -> tuple[Array, Array]:

@@ -355,7 +355,7 @@ def test_signals_by_their_old_names_are_understood_and_told(tmp_path: Path) -> N
     assert strategy.monitoring.rules[0].signal == "accuracy"
     ran = everloop("check", "-w", place.root)
     assert ran.out.splitlines()[-3:] == [
-        "# line 23, monitoring.rules.0.signal: accuracy.powered is called accuracy now",
-        "# line 37, triggers.of.0.signal: accuracy.ipw is called accuracy now",
+        "# line 20, monitoring.rules.0.signal: accuracy.powered is called accuracy now",
+        "# line 35, triggers.of.0.signal: accuracy.ipw is called accuracy now",
         f"# {place.params} has no fault",
     ]
