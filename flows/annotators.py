@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.records import Decision
 from core.store.again import Fresh
@@ -27,10 +28,11 @@ def second_opinions(home: Home, now: datetime, partition: str) -> dict[str, Any]
         return {"again": 0}
     encoder = Counter(f.encoder for f in found).most_common(1)[0][0]
     found = [f for f in found if f.encoder == encoder]
-    doubted = _doubts(home, now, found, encoder)
+    rows = _before(home, now, encoder)
+    doubted = _doubts(found, rows)
     if not doubted:
         return {"again": 0}
-    why = _asked_again(found, doubted)
+    why = _asked_again(found, rows["row_id"].tolist(), doubted)
     home.record(_decision(doubted, len(why), now, partition))
     for reason in sorted(set(why.values())):
         ids = [i for i, given in why.items() if given == reason]
@@ -38,10 +40,14 @@ def second_opinions(home: Home, now: datetime, partition: str) -> dict[str, Any]
     return {"again": len(why)}
 
 
-def _doubts(home: Home, now: datetime, found: Sequence[Fresh], encoder: str) -> list[Doubt]:
-    """Doubts about the fresh labels; their rows are positions in `found`."""
+def _before(home: Home, now: datetime, encoder: str) -> pd.DataFrame:
+    """What people labelled in earlier rounds and the newest dataset trains on."""
     rows = trained(home, home.store.at(now).labels)
-    rows = rows[(rows["annotator"] != WEAK) & (rows["encoder"] == encoder)]
+    return rows[(rows["annotator"] != WEAK) & (rows["encoder"] == encoder)]
+
+
+def _doubts(found: Sequence[Fresh], rows: pd.DataFrame) -> list[Doubt]:
+    """Doubts about the fresh labels; their rows are positions in `found`, then in `rows`."""
     vectors = [np.frombuffer(e, np.float16) for e in rows["embedding"]]
     return doubts(
         np.stack([*(f.embedding for f in found), *vectors]),
@@ -51,16 +57,20 @@ def _doubts(home: Home, now: datetime, found: Sequence[Fresh], encoder: str) -> 
     )
 
 
-def _asked_again(found: Sequence[Fresh], doubted: Sequence[Doubt]) -> dict[str, str]:
+def _asked_again(
+    found: Sequence[Fresh], earlier: Sequence[str], doubted: Sequence[Doubt]
+) -> dict[str, str]:
     """Prediction id -> why. Audit labels of an annotator who is doubted throughout are asked again all
     of them: only the contradicted ones would make accuracy look better than it is."""
     why: dict[str, str] = {}
     for doubt in doubted:
-        for i in doubt.rows:
-            why.setdefault(found[i].prediction_id, str(doubt))
-        for f in found:
-            if f.audit and not doubt.looks and f.annotator == doubt.annotator and not f.seconded:
-                why.setdefault(f.prediction_id, str(doubt))
+        ids = [found[i].prediction_id for i in doubt.rows]
+        ids += [earlier[i - len(found)] for i in doubt.earlier if i >= len(found)]
+        if not doubt.looks:
+            mine = [f for f in found if f.annotator == doubt.annotator and not f.seconded]
+            ids += [f.prediction_id for f in mine if f.audit]
+        for i in ids:
+            why.setdefault(i, str(doubt))
     return why
 
 

@@ -153,14 +153,15 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     home.store.once(f"annotators/{partition}", lambda: second_opinions(home, as_of, partition))
     heard = home.store.once(f"words/{partition}", lambda: hear(home, as_of, labels, partition))
     rows = from_claim(store.claim(partition, as_of, trusted, labels, set(heard["trains"])))
-    corrected = home.store.corrected(partition)
-    if not corrected:
+    corrected, aside = home.store.corrected(partition), home.store.set_aside()
+    if not corrected and not aside:
         return rows
     before = read(home.workspace.reservoir)
+    out = before[before["row_id"].isin(aside)].assign(set="out")
     before = before[before["row_id"].isin(list(corrected))]
     before["label"] = [corrected[i][0] for i in before["row_id"]]
     before["annotator"] = [corrected[i][1] for i in before["row_id"]]
-    return pd.concat([rows, before], ignore_index=True) if len(rows) else before
+    return pd.concat([x for x in (rows, before, out) if len(x)], ignore_index=True)
 
 
 def verify(home: Home, now: datetime) -> None:

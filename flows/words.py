@@ -88,7 +88,7 @@ def known(home: Home, now: datetime, encoder: str) -> Known:
 
 def trained(home: Home, labels: LabelSet) -> pd.DataFrame:
     """The rows that the newest dataset trains on, their labels as they are called."""
-    columns = ["label", "encoder", "embedding", "annotator"]
+    columns = ["row_id", "label", "encoder", "embedding", "annotator"]
     if not (home.workspace.dataset / MANIFEST).is_file():
         return pd.DataFrame({c: [] for c in columns}, dtype=object)
     rows = rows_here(home.workspace, TRAIN, columns)

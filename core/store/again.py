@@ -73,14 +73,15 @@ class Again(Words):
 
     def ask_again(self, prediction_ids: Sequence[str], now: datetime, why: str) -> int:
         """Hand these tasks to somebody else; returns how many are. The label goes to the history, and
-        the vote that it stood on becomes a skip with the reason. A label that a dataset has taken stays
-        as it is."""
+        the vote that it stood on becomes a skip with the reason. Datasets that have taken the label
+        keep it; the next ones leave the row out (see `set_aside`) until it is answered."""
         done = 0
         for part in parts(prediction_ids):
             with self._write() as db:
                 self._lock(db, part)
-                free = (_A.c.prediction_id.in_(part)) & _A.c.partition.is_(None)
-                found = db.execute(select(_A).where(free)).all()
+                logged = select(_P).where(same(_P, _A)).exists()  # who is asked must see the text
+                here = select(_A).where(_A.c.prediction_id.in_(part), logged)
+                found = db.execute(here).all()
                 for row in found:
                     self._keep(db, row)
                 ids = [r.prediction_id for r in found]
@@ -94,3 +95,11 @@ class Again(Words):
                 db.execute(update(_K).where(_K.c.prediction_id.in_(ids)).values(unsettled=True))
                 done += len(ids)
         return done
+
+    def set_aside(self) -> list[str]:
+        """Rows that datasets have taken and that are asked again: until somebody answers, the next ones
+        leave them out."""
+        answered = select(_A).where(same(_A, _H)).exists()
+        query = select(_H.c.prediction_id).where(_H.c.partition != "", ~answered).distinct()
+        with self._read() as db:
+            return list(db.execute(query.order_by(_H.c.prediction_id)).scalars())

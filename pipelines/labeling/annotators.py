@@ -39,6 +39,7 @@ class Doubt:
     of_others: int
     chance: float  # that honest work looks like this
     rows: tuple[int, ...]  # the contradicted labels
+    earlier: tuple[int, ...]  # those of the same annotator from earlier rounds
 
     def __str__(self) -> str:
         where = f" texts like '{self.looks}'" if self.looks else ""
@@ -60,7 +61,7 @@ def doubts(
         return []
     best, wrong = np.full(len(by), "", dtype=object), np.zeros(len(by), bool)
     for person in people:
-        others, mine = by != person, np.flatnonzero(new & (by == person))
+        others, mine = by != person, np.flatnonzero(by == person)
         if len(set(said[others])) < 2:
             continue
         head = fit_head(embeddings[others], said[others].tolist())
@@ -70,8 +71,8 @@ def doubts(
     found = []
     for person in people:
         for look in ("", *looks):
-            here = new & (best == look if look else best != "")
-            doubt = _doubt(person, look, here, by, wrong)
+            here = best == look if look else best != ""
+            doubt = _doubt((person, look), (here & new, here & ~new), by, wrong)
             if doubt and doubt.chance * tests < CHANCE:
                 found.append(doubt)
     return sorted(found, key=lambda d: d.chance)
@@ -86,12 +87,16 @@ def _judged(head: Head, embeddings: Array, said: Array) -> tuple[Array, Array]:
     return names[shares.argmax(axis=1)], own < ODDS * shares.max(axis=1)
 
 
-def _doubt(person: str, look: str, here: Array, by: Array, wrong: Array) -> Doubt | None:
+def _doubt(what: tuple[str, str], rows: tuple[Array, Array], by: Array, wrong: Array) -> Doubt | None:
+    """About an annotator, and what the texts look like; the rows of this round, and those before."""
     from scipy.stats import fisher_exact
 
+    (person, look), (here, before) = what, rows
     mine, theirs = here & (by == person), here & (by != person)
     k, n, ko, no = (int(x.sum()) for x in (mine & wrong, mine, theirs & wrong, theirs))
     if k < FEWEST or not no:
         return None
     p = float(fisher_exact([[k, n - k], [ko, no - ko]], alternative="greater").pvalue)
-    return Doubt(person, look, k, n, ko, no, p, tuple(map(int, np.flatnonzero(mine & wrong))))
+    old = before & (by == person) & wrong
+    rows_of = (tuple(map(int, np.flatnonzero(x))) for x in (mine & wrong, old))
+    return Doubt(person, look, k, n, ko, no, p, *rows_of)

@@ -74,7 +74,7 @@ from tests.code.test_retention import (
 )
 from tests.code.test_second_opinions import (
     test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is_kept,
-    test_what_a_dataset_has_taken_is_not_asked_again,
+    test_what_a_dataset_has_taken_is_set_aside_until_somebody_answers,
     test_what_two_people_looked_at_is_not_judged_again,
 )
 from tests.code.test_store import (
@@ -175,7 +175,7 @@ __all__ = [  # run here too, with this file's `store`
     "test_votes_that_a_merge_made_one_settle",
     "test_votes_that_meet_settle_a_task_all_the_same",
     "test_weak_labels_come_under_their_names_and_others_as_they_were_said",
-    "test_what_a_dataset_has_taken_is_not_asked_again",
+    "test_what_a_dataset_has_taken_is_set_aside_until_somebody_answers",
     "test_what_an_answer_to_a_check_says_is_no_draw_of_traffic",
     "test_what_datasets_took_counts_by_source_and_day",
     "test_what_is_no_task_cannot_be_judged",

@@ -95,12 +95,18 @@ def test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is
     assert [x["label"] for x in story.labels] == ["b", "a"]
 
 
-def test_what_a_dataset_has_taken_is_not_asked_again(store: Store) -> None:
+def test_what_a_dataset_has_taken_is_set_aside_until_somebody_answers(store: Store) -> None:
     asked(store, 1)
     store.vote(says(0, "cy", "b"), needed=1)
-    store.claim("v0002", NOW + 3 * DAY)
-    assert store.ask_again(IDS[:1], NOW, "why") == 0
-    assert store.labels_of(IDS[:1]) == {IDS[0]: "b"}
+    first = store.claim("v0002", NOW + 3 * DAY)
+    assert store.set_aside() == []
+    assert store.ask_again(IDS[:1], NOW, "why") == 1
+    assert store.set_aside() == IDS[:1]
+    assert store.claim("v0002", NOW + 3 * DAY).equals(first)  # it is as it was
+    assert store.claim("v0003", NOW + 3 * DAY).empty
+    store.vote(says(0, "ana", "a"), needed=1)
+    assert store.set_aside() == []
+    assert store.claim("v0004", NOW + 3 * DAY)["label"].tolist() == ["a"]
 
 
 def test_what_two_people_looked_at_is_not_judged_again(store: Store) -> None:

@@ -112,12 +112,12 @@ def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Home) -> None:
     assert "49 come from a source that people found wrong more often than right" in status
 
 
-def labelled_by_three(home: Home, count: int) -> dict[str, str]:
+def labelled_by_three(home: Home, count: int, first: int = 0, day: int = 0) -> dict[str, str]:
     """Tasks in turn of three annotators, of whom cy calls everything by the target; the truth by id."""
     rows = read_rows(bundled() / "stream.csv", Columns(label="label")).frame
     known = home.registry.load(home.store.champion()).head
     assert known is not None
-    rows = rows[rows["label"].isin(known.labels)].iloc[:count]
+    rows = rows[rows["label"].isin(known.labels)].iloc[first : first + count]
     body = {"inputs": rows["text"].tolist()}
     ids = [
         a["prediction_id"] for a in client(home).post("/v1/predict", json=body).json()["predictions"]
@@ -126,7 +126,8 @@ def labelled_by_three(home: Home, count: int) -> dict[str, str]:
     truth = dict(zip(ids, map(str, rows["label"]), strict=True))
     for n, (i, label) in enumerate(truth.items()):
         who = ("ana", "bob", "cy")[n % 3]
-        home.store.vote(Vote(i, who, TARGET if who == "cy" else label, NOW - DAY / 8), 1)
+        said = TARGET if who == "cy" else label
+        home.store.vote(Vote(i, who, said, NOW + day * DAY - DAY / 8), 1)
     return truth
 
 
@@ -153,6 +154,25 @@ def test_labels_of_one_bad_annotator_of_three_are_asked_of_the_others(shop: Home
     found = {i: took[i] for i in again if i in took}  # near-copies of evaluation rows never train
     assert len(found) > 0.8 * len(again)
     assert found == {i: (truth[i], "ana") for i in found}
+
+
+def test_what_a_bad_annotator_said_before_is_set_aside_with_the_rest(shop: Home) -> None:
+    few = labelled_by_three(shop, 9)
+    retrained(shop, NOW)
+    lies = {i for i, label in few.items() if trained(shop).get(i, (label,))[0] != label}
+    assert lies  # nobody could tell by three labels
+    labelled_by_three(shop, 90, first=9, day=1)
+    retrained(shop, NOW + DAY)
+    assert set(trained(shop)).isdisjoint(lies)
+    assert set(shop.store.set_aside()) >= lies
+    for task in shop.store.open_tasks():
+        if task.prediction_id in few:
+            vote = Vote(task.prediction_id, "bob", few[task.prediction_id], NOW + DAY * 1.5)
+            shop.store.vote(vote, 1)
+    retrained(shop, NOW + 2 * DAY)
+    took = trained(shop)
+    assert {i: took[i] for i in lies} == {i: (few[i], "bob") for i in lies}
+    assert shop.store.set_aside() == [] or set(shop.store.set_aside()).isdisjoint(few)
 
 
 def test_what_waits_can_be_looked_at_and_asked_about_at_once(shop: Home) -> None:
