@@ -60,6 +60,13 @@ class Examples(Naming):
         with self._read() as db:
             return sorted(x for x in db.execute(given.union(voted)).scalars() if x is not None)
 
+    def labels_answered(self) -> list[str]:
+        """Every label that a model gave to a text which somebody was asked about."""
+        asked = select(schema.tasks.c.prediction_id)
+        query = select(self._called(_P.c.label)).where(_P.c.prediction_id.in_(asked)).distinct()
+        with self._read() as db:
+            return sorted(db.execute(query).scalars())
+
     def said_since(self, annotator: str, since: datetime) -> int:
         """Votes and skips of an annotator from this time on."""
         query = select(func.count()).where(_V.c.annotator == annotator, _V.c.timestamp >= since)

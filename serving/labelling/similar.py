@@ -27,7 +27,8 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Known:
-    """The newest labelled texts at one moment, and every label in use."""
+    """The newest labelled texts at one moment, and every label in use: of people, and of answers that
+    people were asked about (a page without a model offers those)."""
 
     labels: frozenset[str] = frozenset()
     examples: dict[str, list[Example]] = field(default_factory=dict)  # by encoder
@@ -75,7 +76,8 @@ def _read(store: Store) -> Known:
     directions = {
         e: _directions(np.stack([x.embedding for x in some])) for e, some in by_encoder.items()
     }
-    return Known(frozenset(store.labels_in_use()), by_encoder, directions)
+    labels = {*store.labels_in_use(), *store.labels_answered()}
+    return Known(frozenset(labels), by_encoder, directions)
 
 
 def _directions(embeddings: Array) -> Array:
