@@ -317,7 +317,7 @@ def test_labels_go_out_and_come_back(asked: Path, tmp_path: Path, suffix: str) -
     blank = everloop("label", "import", file, "-w", asked)
     assert blank.out == "0 new labels, 0 known already, 3 not filled in\n"
     fill_in(file, ["track_order", "", "a_new_intent"])
-    done = everloop("label", "import", file, "-w", asked, "--annotator", "ana")
+    done = everloop("label", "import", file, "-w", asked, "--annotator", "ana", "--new-labels")
     assert (done.code, done.out) == (0, "2 new labels, 0 known already, 1 not filled in\n")
     again = everloop("label", "import", file, "-w", asked)
     assert (again.code, again.out) == (0, "0 new labels, 2 known already, 1 not filled in\n")
