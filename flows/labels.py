@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -192,6 +194,14 @@ def labels_in_use(home: Home, now: datetime) -> list[str]:
     store = home.store.at(now)
     voted = store.labels_in_use() if declared(home, now) is None else []
     return store.labels.current([*known_labels(home, store.labels), *voted])
+
+
+def unknown_labels(home: Home, labels: Iterable[str], now: datetime) -> dict[str, int]:
+    """Of the labels of some rows those that nobody has used, and how many rows have them; none where no
+    label is in use yet."""
+    names, used = home.store.names(now), set(labels_in_use(home, now))
+    found = Counter(names.last(x) for x in labels)
+    return {x: n for x, n in found.items() if used and x not in used}
 
 
 def known_labels(home: Home, labels: LabelSet) -> list[str]:

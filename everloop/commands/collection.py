@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from everloop.commands.options import Group, LabelColumn, TextColumn, WorkspaceOption
+from everloop.commands.options import Group, LabelColumn, TextColumn, WorkspaceOption, at
 
 app = typer.Typer(
     cls=Group,
@@ -30,14 +30,20 @@ def add(
     Example: everloop collection add refunds-that-failed refunds.csv
     """
     from core import collections
-    from core import workspace as places
+    from core.label_names import in_words
     from core.tables import Columns
+    from flows.home import open_home
+    from flows.labels import labels_in_use, unknown_labels
 
-    root = places.find(workspace).root
+    home, when = open_home(workspace), at(None)
+    root = home.workspace.root
     columns = Columns(text_column, label_column)
     target, new = collections.add(root, name, file, columns)
-    total = len(collections.read(target))
-    typer.echo(f"{name}: {new} new rows, {total} in all")
+    rows = collections.read(target)
+    typer.echo(f"{name}: {new} new rows, {len(rows)} in all")
+    if unknown := unknown_labels(home, rows["label"], when):
+        slips = ", ".join(in_words(unknown, labels_in_use(home, when)))
+        typer.echo(f"warning: nobody has used {slips}; no model can be right there", err=True)
     typer.echo(f"keep it: git add {target.relative_to(root)}")
 
 

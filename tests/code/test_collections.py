@@ -87,7 +87,8 @@ def test_the_commands(own: Path, tmp_path: Path) -> None:
     )
     names = ("--text-column", "utterance", "--label-column", "intent", "-w", own)
     made = everloop("collection", "add", "hard", file, *names)
-    assert (made.code, made.err) == (0, "")
+    warning = "warning: nobody has used 'other' in 1 row; no model can be right there\n"
+    assert (made.code, made.err) == (0, warning)
     assert made.out == "hard: 2 new rows, 2 in all\nkeep it: git add data/collections/hard.csv\n"
     assert everloop("collection", "list", "-w", own).out == (
         "collection  rows  labels\nhard           2       2\n"
