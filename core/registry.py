@@ -21,6 +21,7 @@ from typing import Any
 from core.errors import ModelError
 from core.models.classifier import TextClassifier, packages
 from core.moved import folder_of, follow
+from core.progress import doing
 from core.records import Candidate, DatasetVersion
 from core.tracking import SQLITE, connect, quiet_mlflow, refusal, waiting
 from core.workspace import Workspace
@@ -70,6 +71,7 @@ class Registry:
             )
             try:
                 self._log_numbers(run.info.run_id, params, metrics, dataset)
+                doing("registering the model")
                 version = self._register(run.info.run_id, model_dir, dataset)
             except BaseException:  # Ctrl-C too: a run that stopped half-way must not look alive
                 self._client.set_terminated(run.info.run_id, "FAILED")

@@ -29,10 +29,13 @@ def main() -> None:
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", "coroutine 'S3FileSystem.*never awaited", RuntimeWarning)
     from core.errors import EverloopError
-    from everloop.commands import app
+    from everloop.progress import shown
 
     try:
-        app(prog_name="everloop")
+        with shown():
+            from everloop.commands import app
+
+            app(prog_name="everloop")
     except EverloopError as fault:
         _fail(fault)
     except OSError as fault:  # a full disk, a folder that is a file, no right to write

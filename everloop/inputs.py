@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.errors import DataError
 from core.label_set import LabelSet
+from core.progress import doing
 from core.tables import Columns, read_rows, write_quarantine
 from flows.first_labels import check_labels
 from flows.strategy import Strategy
@@ -35,6 +36,7 @@ def rows(path: Path, role: str, columns: Columns, strategy: Strategy, quarantine
 
     Raises DataError when there is no usable row.
     """
+    doing(f"reading {path.name}")
     table = read_rows(
         path,
         columns,

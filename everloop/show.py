@@ -13,6 +13,7 @@ from core import workspace as places
 from core.errors import EverloopError
 from core.files import write_whole
 from core.label_set import LabelSet
+from core.progress import doing, whole
 from core.records import Decision
 from core.tables import Columns
 from everloop.init import TEMPLATES, init
@@ -44,8 +45,7 @@ def show_replay(
     json_file: Path | None = None,
 ) -> tuple[Home, dict[str, Any]]:
     """Replay files in a workspace, made if it is not there, and say what happens."""
-    from rich.console import Console
-
+    from everloop import progress
     from everloop.replay import Replay, claim, label_everything
 
     if frozen and oracle:
@@ -66,7 +66,7 @@ def show_replay(
         init(place)
     home = open_home(place, label_everything(strategy) if oracle else strategy)
     claim(home, job)  # before there is any progress to show
-    console = Console(stderr=True, highlight=False)
+    console = progress.console()
     result = _run(home, job, console)
     if json_file:
         write_whole(json_file, json.dumps(result, indent=2) + "\n")
@@ -98,26 +98,19 @@ def _check_file(path: Path) -> None:
 
 
 def _run(home: Home, job: Any, console: Any) -> dict[str, Any]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from everloop.replay import run
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("requests"),
-        TimeElapsedColumn(),
-        console=console,
-    )
     home.listen = lambda d: _tell(console, d)
-    with bar:
-        task = bar.add_task("first model", total=len(job.stream))
+    answered = 0
+    whole(0, len(job.stream), "requests")
 
-        def advance(now: Any, requests: int) -> None:
-            bar.update(task, advance=requests, description=f"{now:%Y-%m-%d %H:%M}")
+    def advance(now: Any, requests: int) -> None:
+        nonlocal answered
+        answered += requests
+        whole(answered, len(job.stream), "requests")
+        doing(f"{now:%Y-%m-%d %H:%M}")
 
-        return run(home, job, advance)
+    return run(home, job, advance)
 
 
 def _tell(console: Any, decision: Decision) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from core import params, trust, workspace
 from core.label_set import names_of
+from core.progress import doing
 from core.records import Decision, Rollout
 from core.registry import Registry
 from core.store import Store
@@ -52,6 +53,7 @@ class Home:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
+        doing(stage)
         try:
             yield
         finally:
@@ -69,6 +71,7 @@ class Home:
 def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     """The workspace at `root`, checked. Raises WorkspaceError (TrustError where it
     names code that nobody has trusted), ParamsError or StoreError."""
+    doing("opening the workspace")
     place = workspace.find(root)
     settle(place.root)
     chosen = strategy or params.load(place.params, Strategy)

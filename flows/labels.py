@@ -14,6 +14,7 @@ from core.errors import LabelError
 from core.label_names import normal
 from core.label_set import LabelSet
 from core.models.head import Head
+from core.progress import doing
 from core.readers import nearest
 from core.records import Review, uuid7
 from core.tables import EPOCH
@@ -106,6 +107,7 @@ def review(home: Home, now: datetime) -> tuple[int, int]:
     are new, and how many labels were looked at: those with an embedding of the commonest encoder."""
     from pipelines.labeling.suspects import suspects
 
+    doing("looking for labels that look wrong")
     store = home.store.at(now)
     rows = labelled(home, now, store.labels)
     if not len(rows):

@@ -13,6 +13,7 @@ import pandas as pd
 from core.label_set import LabelSet
 from core.models.classifier import TextClassifier
 from core.models.migrated import answering
+from core.progress import doing
 from core.records import Decision, Quarantined, Signal
 from flows.alerts import alert, alerts_a_week, deliver, open_alerts
 from flows.collections import collected
@@ -44,6 +45,7 @@ class Look:
 
 def look(home: Home, now: datetime) -> Look:
     """The signals of the window that ends now. Stores nothing, so the past may be looked at too."""
+    doing("looking at the newest window")
     start = now - timedelta(hours=home.strategy.monitoring.window_hours)
     view = _view(home, start, now) if home.strategy.logging.texts else None
     signals = observe(view) if view else _profiles(home, start, now)
@@ -141,6 +143,7 @@ def write_docs(home: Home, view: View) -> Path:
     """Great Expectations' page of what each check found, with values that failed."""
     from monitoring.data_docs import data_docs
 
+    doing("writing the page of checks")
     settings = home.strategy.monitoring
     asked = (view.model.known, settings.max_length, home.workspace.reports, settings.expectations)
     return data_docs(view.window, *asked)
@@ -150,6 +153,7 @@ def write_report(home: Home, story: Story, now: datetime, compare: bool) -> Path
     """Our page; Evidently's beside it where it was asked for, since that takes its seconds."""
     from monitoring.reports import window_report
 
+    doing("writing the report")
     folder, name = home.workspace.reports, f"window-{now:%Y-%m-%dT%H}"
     comparison = folder / f"{name}.evidently.html"
     if compare and not comparison.exists():

@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.errors import ModelError
 from core.models.runtimes import RUNTIMES, Runtime, threads
+from core.progress import doing
 from flows.home import Home
 from pipelines.datasets.contents import rows_here
 from pipelines.datasets.layout import MANIFEST
@@ -50,6 +51,7 @@ def runtimes(home: Home) -> list[Measured]:
     measured: list[Measured] = []
     encoders: dict[Runtime, Encoder] = {}
     for runtime in RUNTIMES:
+        doing(f"measuring {runtime}")
         try:
             own = model.on(runtime)
             told = None if runtime == "torch" else torch_agreement(home, own, rows)
@@ -57,6 +59,7 @@ def runtimes(home: Home) -> list[Measured]:
             measured.append(Measured(runtime, own.encoder.file.stat().st_size / 1e6, agreement=told))
         except ModelError as fault:
             measured.append(Measured(runtime, refused=str(fault)))
+    doing("measuring speeds")
     alone, together = _speeds(encoders, 1), _speeds(encoders, 64 * threads())
     return [
         m if m.refused else replace(m, alone=alone[m.runtime], together=together[m.runtime])

@@ -41,6 +41,7 @@ from core.models.runtimes import (
     need_onnx,
     threads,
 )
+from core.progress import doing
 from core.records import Array
 
 __all__ = ["DEFAULT", "PACKAGE", "Encoder", "load_encoder"]
@@ -103,10 +104,16 @@ class Encoder:
 
         As many texts as a lane of the server brings are read in the calling thread, more on all cores.
         """
-        out = np.zeros((len(texts), self.dim), dtype=np.float16)
+        out, done = np.zeros((len(texts), self.dim), dtype=np.float16), 0
 
         def read(batch: Batch) -> None:
             out[batch.rows] = self.forward(batch.ids, batch.mask)
+
+        def counted(batch: Batch) -> None:
+            nonlocal done
+            read(batch)
+            done += len(batch.rows)
+            doing("reading texts", done, len(texts), "texts")
 
         self._count(len(texts))
         batches = self.tokens.batches(texts)
@@ -114,7 +121,7 @@ class Encoder:
             for batch in batches:
                 read(batch)
         else:
-            list(_lanes().map(read, reversed(batches)))  # the longest first: the last one ends soon
+            list(_lanes().map(counted, reversed(batches)))  # the longest first: the last one ends soon
         return out
 
     def together(self, texts: Sequence[str]) -> Array:
@@ -169,6 +176,7 @@ def load_encoder(name: str, max_tokens: int = 128, runtime: Runtime = "torch") -
     Raises ModelError: nothing found, pickled weights only, altered weights, `max_tokens` too large, a
     runtime that is not installed or whose export is not the same encoder.
     """
+    doing(f"loading the encoder {name}")
     if runtime not in RUNTIMES:
         raise ModelError("no such runtime", got=runtime, expected=", ".join(RUNTIMES))
     if runtime.startswith("onnx"):

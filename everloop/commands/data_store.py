@@ -113,6 +113,7 @@ def gc(
 
     Example: everloop data gc --drop v0001 --yes
     """
+    from everloop.progress import over
     from flows.home import open_home
     from pipelines.datasets.gc import collect, look
 
@@ -128,6 +129,7 @@ def gc(
         typer.echo(f"tag dataset/{id} goes, too; {id} cannot be brought back")
     if not (found.cache or found.remote or found.drop):
         return
+    over()
     if not yes and not typer.confirm("Remove it?"):
         typer.echo("nothing was removed")
         return

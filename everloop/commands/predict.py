@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +31,8 @@ def predict(
 
     Example: everloop predict tickets.csv answers.parquet -w shop
     """
+    from core.progress import doing
+    from core.readers import about_rows
     from flows.batch_predict import predict_file, quarantine_of
     from flows.clock import check_ahead
     from flows.home import open_home
@@ -42,35 +41,18 @@ def predict(
     home, job, when = open_home(workspace), Job(source, out, text_column), at(now)
     check_ahead(home, when)
     began, answered = time.perf_counter(), 0
-    with _bar(source) as show:
+    total = about_rows(source) if source.is_file() else None
 
-        def advance(rows: int, new: int) -> None:
-            nonlocal answered, began
-            began = began if rows else time.perf_counter()
-            answered += new
-            show(rows)
+    def advance(rows: int, new: int) -> None:
+        nonlocal answered, began
+        began = began if rows else time.perf_counter()
+        answered += new
+        doing("answering", rows, total, "rows")
 
-        done = predict_file(home, job, when, advance)
+    done = predict_file(home, job, when, advance)
     _tell(job, done, answered, time.perf_counter() - began, quarantine_of(home, job))
     if done.refused and not done.rows:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _bar(source: Path) -> Iterator[Callable[[int], None]]:
-    """A progress bar that is told how many rows are through; nothing where there is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from core.readers import about_rows
-
-    shown = (BarColumn(), MofNCompleteColumn(), TextColumn("rows"), TimeRemainingColumn())
-    with Progress(*shown, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=about_rows(source) if source.is_file() else None)
-        yield lambda rows: bar.update(task, completed=rows)
 
 
 def _tell(job: Job, done: Done, answered: int, seconds: float, quarantine: Path) -> None:

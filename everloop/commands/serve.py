@@ -41,6 +41,7 @@ def serve(
     from functools import partial
 
     from core.store import Store
+    from everloop.progress import over
     from flows.home import open_home
     from flows.log import open_writer
     from serving.app import create_app
@@ -52,6 +53,7 @@ def serve(
     from serving.shutdown import run
     from serving.tracing import tracing
 
+    over()  # its stderr is a log
     home = open_home(workspace)
     settings = home.strategy.serving
     clock = partial(datetime.now, UTC)

@@ -61,12 +61,14 @@ def flow(
 
     Example: everloop flow loop -w shop
     """
+    from core.progress import doing
     from everloop.stack import prefect_settings
 
     when = None if now is None else at(now)
     prefect_settings(workspace, "CRITICAL", impatient=True)  # a failed run raises; not shown twice
     from flows.prefect_server import look
 
+    doing("starting Prefect")
     look()  # before the heavy imports
     from flows.deployed import run
 
@@ -79,8 +81,10 @@ def schedule(workspace: WorkspaceOption = Path()) -> None:
 
     Example: everloop schedule -w shop
     """
+    from everloop.progress import over
     from everloop.stack import prefect_server
 
+    over()  # it runs until it is stopped, and says so
     with prefect_server(workspace) as url:
         from flows.prefect_server import look
 

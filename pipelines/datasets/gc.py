@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from core.errors import DatasetError
+from core.progress import doing
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.history import find
 from pipelines.datasets.layout import parse
@@ -35,6 +36,7 @@ def look(root: Path, drop: Sequence[str] = (), remote: str | None = None) -> Gar
     drop: versions to give up. What later versions share with them stays. Raises DatasetError for the
     newest version, which the next one grows from.
     """
+    doing("looking for what nothing needs")
     repository = Repository(root)
     _check_drop(repository, drop)
     with repository.objects(remote) as objects:

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from core.errors import DatasetError
+from core.progress import doing
 from core.records import DatasetVersion
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.form import Inputs
@@ -39,6 +40,7 @@ RECORD = (VERSION_FILE, METRICS, LOCK)
 
 def list_versions(root: Path) -> list[DatasetVersion]:
     """Every version of the workspace, oldest first."""
+    doing("reading versions")
     repository = Repository(root)
     tags = repository.tags()
     texts = repository.read_many([f"{c}:{p}" for c in tags.values() for p in RECORD])
@@ -51,6 +53,7 @@ def list_versions(root: Path) -> list[DatasetVersion]:
 
 def version(root: Path, id: str) -> DatasetVersion:
     """The record of one version."""
+    doing(f"reading {id}")
     repository = Repository(root)
     commit = find(repository, id)
     return _version(root, id, commit, repository.read(commit, RECORD))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import DatasetError
+from core.progress import doing
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.history import find, folders_of
 from pipelines.datasets.objects import Objects
@@ -50,6 +51,7 @@ def _move(
                 where=str(repository.root),
                 do="everloop train TRAIN.csv --eval EVAL.csv; in a clone: git fetch --tags",
             )
+        doing("moving objects between cache and remote")
         folders = {o for outs in folders_of(repository, commits).values() for o in outs.values()}
         moved = move(objects, folders)
         return Moved(objects.remote_name, objects.url, len(commits), moved)

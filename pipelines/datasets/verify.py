@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.errors import DatasetError
+from core.progress import doing
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.fences import Fences
 from pipelines.datasets.forgotten import in_words
@@ -71,7 +72,11 @@ def verify(
     chosen = {id: find(repository, id) for id in ids} or tags
     with repository.objects(remote) as objects:
         verifier = _Verifier(repository, objects, tags, recorded or {}, deep)
-        found = [verifier.check(id, commit) for id, commit in chosen.items()]
+        found: list[Check] = []
+        for id, commit in chosen.items():
+            doing("hashing the objects", len(found), len(chosen), "versions")
+            found.append(verifier.check(id, commit))
+        doing("comparing rows that train with rows that evaluate")
         leaked = verifier.fences.faults()
     for check in found:
         if check.id in leaked:

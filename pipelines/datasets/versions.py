@@ -18,6 +18,7 @@ from core.collections import FOLDER as COLLECTIONS
 from core.errors import DatasetError
 from core.files import write_whole
 from core.label_set import FILE, LabelSet
+from core.progress import doing
 from core.records import DatasetVersion, utc
 from core.workspace import Workspace
 from pipelines.datasets import Datasets, leaks
@@ -106,6 +107,7 @@ def make_version(
             write_whole(workspace.version_file, inputs.to_json())
             form_dataset(workspace, policy)
             leaks.check(workspace, manifest_of(repository, plan.parent))
+            doing(f"keeping {plan.id}: cache, remote, git")
             repository.track([*grown, CHAMPION], STAGE)
             _send(repository, plan.parent, partitions, grown)
             message = f"Dataset {plan.id}\n\n{plan.reason}".strip()
