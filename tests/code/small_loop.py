@@ -48,10 +48,12 @@ def job(days: int = 3, each_day: int = 40, **options: Any) -> Replay:
     start = stream["timestamp"].min().normalize()
     day = (stream["timestamp"] - start) // timedelta(days=1)
     few = stream[day < days].groupby(day[day < days], group_keys=False).head(each_day)
-    return Replay(few.reset_index(drop=True), _rows("train.csv", 60), _rows("eval.csv", 30), **options)
+    return Replay(
+        few.reset_index(drop=True), rows_of("train.csv", 60), rows_of("eval.csv", 30), **options
+    )
 
 
-def _rows(name: str, count: int) -> pd.DataFrame:
+def rows_of(name: str, count: int) -> pd.DataFrame:
     frame = read_rows(bundled() / name, Columns(label="label")).frame
     return frame.iloc[:count].reset_index(drop=True)
 

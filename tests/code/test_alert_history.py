@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from core.episodes import words_now
 from core.records import Signal
-from flows.alerts import alert, alerts_since, recent
+from flows.alerts import alert, alerts_since, open_alerts, recent
 from flows.home import Home
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
@@ -46,6 +47,23 @@ def test_a_retrain_does_not_hide_an_alert_that_stays_open(home: Home) -> None:
     assert (seen.timestamp, seen.verdict, seen.evidence["windows"]) == (START, "alert", 10)
     assert seen.evidence["kind"] == "drift"
     assert len(home.store.decisions("monitoring")) == 1
+
+
+def test_every_open_alert_is_known_with_its_numbers_of_today(home: Home) -> None:
+    """The page of a window said "2 alerts" while a third had been open for eight days."""
+    for day in range(9):
+        end = START + day * DAY
+        signals = [Signal("drift.labels", end - DAY, end, 0.7 + day / 100, "L1", baseline=0.6)]
+        if day == 8:
+            signals.append(Signal("accuracy.ipw", end - DAY, end, 0.4, "share", 0.8, 0.3, 0.5))
+        new = alert(home, signals, end)
+    assert [a.evidence["signal"] for a in new] == ["accuracy.ipw"]
+    (worst, old) = open_alerts(home)
+    assert (worst.evidence["signal"], worst.timestamp) == ("accuracy.ipw", START + 8 * DAY)
+    assert (old.evidence["signal"], old.timestamp) == ("drift.labels", START)
+    assert old.reason == "drift of predicted labels: L1 0.70, more than 0.60"
+    assert words_now(old) == "drift of predicted labels: L1 0.78, more than 0.60"
+    assert words_now(worst) == worst.reason
 
 
 def test_listeners_hear_what_is_new_only(home: Home) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -16,6 +18,7 @@ from flows.stages import decide
 from pipelines.curation.margin import Margin
 from pipelines.curation.pool import Pool
 from tests.code.command_line import everloop
+from tests.code.small_loop import make_home, rows_of
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 SLIP = "no such label"
@@ -93,3 +96,27 @@ def test_asked_for_by_hand_it_is_trained_and_goes_nowhere(few: Home) -> None:
     assert (place / "reports" / "testing-v0004.html").read_text().count("Cannot judge") == 1
     again = everloop("stage", "testing", "-w", place)
     assert again.out.startswith(f"testing: cannot judge: nothing to judge by: {TOO_FEW}; held back, ")
+
+
+def test_what_does_not_train_is_counted_with_the_reason(tmp_path: Path) -> None:
+    """And what there is too little of is named: a label of one row, rows to judge the next model by."""
+    place = make_home(tmp_path / "shop").workspace.root
+    train, evaluation = rows_of("train.csv", 60), rows_of("eval.csv", 6)
+    slip = train.head(1).assign(text="a slip of the keyboard", label="retrun_item")
+    copies = evaluation.head(2).assign(text=lambda r: r["text"].str.upper())
+    both = pd.concat([train, slip, copies])[["text", "label"]]
+    both.to_csv(tmp_path / "train.csv", index=False)
+    evaluation[["text", "label"]].to_csv(tmp_path / "eval.csv", index=False)
+    ran = everloop("train", tmp_path / "train.csv", "--eval", tmp_path / "eval.csv", "-w", place)
+    assert (ran.code, ran.err) == (0, "")
+    assert re.sub(r"accuracy 0\.\d+", "accuracy #", ran.out) == (
+        "first model 1: head on v0001: 63 rows, 2 near-copies of evaluation rows left out: 61 train, "
+        "7 labels, evaluation accuracy #; a slip? fewer than 2 rows to train on: `retrun_item` (1); "
+        "6 evaluation rows judge no later model, 10 needed (testing.min_rows)\n"
+    )
+    (_, version) = everloop("data", "list", "-w", place).out.splitlines()
+    assert version.endswith("all          7     61     6      0  2 near-copies of evaluation rows")
+    assert (
+        "  left out  2 near-copies of evaluation rows\n"
+        in everloop("data", "show", "1", "-w", place).out
+    )

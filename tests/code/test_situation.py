@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -42,6 +43,16 @@ def test_the_newest_retrains_and_what_was_said_before_them(home: Home) -> None:
     assert seen.asked is not None
     assert seen.asked.reason == "day 29"
     assert seen.promise == Promise(10, 100)  # tested 26 retrains ago, and champion still
+
+
+def test_a_gain_on_a_handful_of_rows_is_none(home: Home) -> None:
+    lived(home, 2)
+    for name, rows in (("v0002", 9), ("v0003", 10)):
+        told = home.store.decision(f"testing/{name}")
+        assert told is not None
+        evidence = {**told.evidence, "audit_rows": rows, "audit_difference": 0.5}
+        home.store.decide([replace(told, evidence=evidence)])
+    assert [r.gain for r in situation(home, NOW).retrains] == [None, 0.5]
 
 
 def test_a_retrain_by_hand_was_asked_for_by_nobody(home: Home) -> None:
