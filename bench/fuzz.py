@@ -36,7 +36,7 @@ from bench.systems import Running, System, running
 
 OUT = Path(__file__).parent / "out" / "fuzz"
 CALLERS = 8
-PATIENCE = 120.0  # seconds for one answer
+PATIENCE = 330.0  # seconds for one answer
 REST = 10.0  # seconds the server rests before its memory is read
 KEPT = 50  # failed requests on disk
 
@@ -127,11 +127,11 @@ def _said(probe: dict[str, Any]) -> str:
 
 
 def _patient(workspace: Path) -> None:
-    """Give answers a minute, so that a machine that is busy is not taken for a server that fails."""
+    """Give answers five minutes: a machine that is busy is no server that fails."""
     params = workspace / "params.yaml"
     lines = params.read_text(encoding="utf-8")
     if "timeout_ms" not in lines:
-        lines = lines.replace("serving:\n", "serving:\n  timeout_ms: 60000\n", 1)
+        lines = lines.replace("serving:\n", "serving:\n  timeout_ms: 300000\n", 1)
         params.write_text(lines, encoding="utf-8")
 
 

@@ -8,11 +8,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import EverloopError, LateError
 from serving.codings import coding_of, unpack
+from serving.memory import Memory
 from serving.protocols.faults import TooBigError
 from serving.reading import aside
 from serving.refusals import unread
 
 BODY_SECONDS = 30.0
+LARGE = 1 << 18  # bytes; what such calls needed is given back
 
 
 class Bodies:
@@ -20,6 +22,7 @@ class Bodies:
 
     def __init__(self, app: ASGIApp, most: int, seconds: float = BODY_SECONDS) -> None:
         self._app, self._most, self._seconds = app, most, seconds
+        self._memory = Memory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -27,17 +30,24 @@ class Bodies:
         if (announced := _announced(scope)) == 0:  # nor does it wait whether the caller is still there
             return await self._app(scope, _again(b"", receive), send)
         try:
-            if announced is not None and announced > self._most:
-                raise self._too_big(f"{announced} bytes")
-            coding = coding_of(_header(scope, b"content-encoding"))
-            body = await self._body(receive)
-            if body and coding:
-                body = await aside(unpack, body, coding, self._most)
+            body = await self._unpacked(scope, receive, announced)
         except EverloopError as fault:
             return await unread(scope["path"], fault)(scope, receive, send)
-        if body is None:  # the caller left; there is nobody to answer
-            return None
-        return await self._app(scope, _again(body, receive), send)
+        if body is not None:  # else the caller left, and there is nobody to answer
+            await self._app(scope, _again(body, receive), send)
+            if len(body) > LARGE:
+                self._memory.used()
+        return None
+
+    async def _unpacked(self, scope: Scope, receive: Receive, announced: int | None) -> bytes | None:
+        """The body without its coding. Raises EverloopError for one that cannot be had."""
+        if announced is not None and announced > self._most:
+            raise self._too_big(f"{announced} bytes")
+        coding = coding_of(_header(scope, b"content-encoding"))
+        body = await self._body(receive)
+        if body and coding:
+            body = await aside(unpack, body, coding, self._most)
+        return body
 
     async def _body(self, receive: Receive) -> bytes | None:
         """Raises LateError when it does not come in time, TooBigError when it is too big."""
