@@ -75,6 +75,20 @@ def make_folder(folder: Path, *, durable: bool = True) -> None:
         sync_folder(folder.parent)
 
 
+def sync_tree(folder: Path) -> None:
+    """Files that another program wrote, with their folders, on the disk."""
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        sync_file(path)
+    for inner in (folder, *(p for p in folder.rglob("*") if p.is_dir())):
+        sync_folder(inner)
+    sync_folder(folder.parent)
+
+
+def sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """A new name is on the disk when its folder is."""
     with contextlib.suppress(OSError):  # a file system that cannot do it does it by itself

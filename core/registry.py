@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ModelError
+from core.files import sync_tree
 from core.models.classifier import TextClassifier, packages
 from core.moved import folder_of, follow
 from core.progress import doing
@@ -205,6 +206,8 @@ class Registry:
         with tempfile.TemporaryDirectory() as temporary:
             _save_pyfunc(Path(temporary) / "model", model_dir, run_id, model.model_id)
             self._client.log_model_artifacts(model.model_id, str(Path(temporary) / "model"))
+        if model.artifact_location.startswith("file:"):
+            sync_tree(self._local(model.artifact_location, model.model_id))
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
         if not self._client.search_registered_models(f"name = '{NAME}'"):

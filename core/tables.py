@@ -30,6 +30,7 @@ __all__ = [
     "Refused",
     "Rows",
     "as_string",
+    "bounded",
     "missing_columns",
     "read_rows",
     "resolve",
@@ -90,7 +91,7 @@ def read_rows(
     gate = _Gate(path.stem, columns, labels, max_text_characters)
     taken: list[tuple[Any, ...]] = []
     refused: list[Refused] = []
-    for record in _bounded(path, table, columns.text):
+    for record in bounded(path, table, columns.text):
         checked = record if isinstance(record, Refused) else gate.check(*record)
         if isinstance(checked, Refused):
             refused.append(checked)
@@ -103,14 +104,14 @@ def read_rows(
     return Rows(_frame(taken), refused)
 
 
-def _bounded(path: Path, table: Table, text: str) -> Iterator[Record]:
+def bounded(path: Path, table: Table, column: str) -> Iterator[Record]:
     """The records of a file that is held in memory. Raises DataError when it is too large for that."""
     characters = 0
     if (table.rows or 0) > MOST_ROWS:
         raise _too_large(path, f"{table.rows:,} rows")
     for count, record in enumerate(table.records, 1):
         if not isinstance(record, Refused):
-            cell = record[1].get(text)
+            cell = record[1].get(column)
             characters += len(cell) if isinstance(cell, str | bytes) else 0
         if count > MOST_ROWS or characters > MOST_CHARACTERS:
             raise _too_large(path, f"more, by row {count:,}")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from core.errors import ParamsError
+from core.errors import DataError, ParamsError
 from flows.home import Home
 from serving.batch import Batch, Done, Job
 from serving.service import Service
@@ -24,6 +24,18 @@ def predict_file(
     max_text = logging.max_text_characters
     service = Service(home.store, home.registry.load, max_text, logging=logging)
     return Batch(home.store, service, max_text, quarantine_of(home, job)).run(job, now, tell)
+
+
+def check_answered(home: Home, job: Job, done: Done) -> None:
+    """Raises DataError when every row of the file was refused."""
+    if done.refused and not done.rows:
+        raise DataError(
+            "not one row of this file could be answered",
+            where=str(job.source),
+            got=f"{done.refused} row{'s' * (done.refused > 1)}, all refused",
+            expected="at least one text",
+            do=f"see the reasons in {quarantine_of(home, job)}",
+        )
 
 
 def quarantine_of(home: Home, job: Job) -> Path:

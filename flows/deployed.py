@@ -18,7 +18,7 @@ from prefect.events import emit_event
 from prefect.schedules import Interval
 
 from flows import stages
-from flows.batch_predict import predict_file, scheduled_job
+from flows.batch_predict import check_answered, predict_file, scheduled_job
 from flows.clock import acting
 from flows.home import Home, open_home
 from flows.prefect_server import refusals
@@ -62,7 +62,9 @@ def batch_predict(workspace: str = ".", now: datetime | None = None) -> dict[str
     """Classify the file whose turn it is by `schedule.batch`; returns how many rows were answered."""
     home = open_home(Path(workspace))
     when = acting(home, now)
-    done = predict_file(home, scheduled_job(home, when), when)
+    job = scheduled_job(home, when)
+    done = predict_file(home, job, when)
+    check_answered(home, job, done)
     return {"rows": done.rows, "refused": done.refused}
 
 

@@ -33,7 +33,7 @@ def predict(
     """
     from core.progress import doing
     from core.readers import about_rows
-    from flows.batch_predict import predict_file, quarantine_of
+    from flows.batch_predict import check_answered, predict_file, quarantine_of
     from flows.clock import check_ahead
     from flows.home import open_home
     from serving.batch import Job
@@ -51,8 +51,7 @@ def predict(
 
     done = predict_file(home, job, when, advance)
     _tell(job, done, answered, time.perf_counter() - began, quarantine_of(home, job))
-    if done.refused and not done.rows:
-        raise typer.Exit(1)
+    check_answered(home, job, done)
 
 
 def _tell(job: Job, done: Done, answered: int, seconds: float, quarantine: Path) -> None:

@@ -37,12 +37,14 @@ class Repository(Git):
         """Put data folders and the outputs of a stage into the DVC cache, .dvc files and dvc.lock."""
         for folder in folders:
             self._point(folder)
+        began = time.time() - 1  # a file system's clock may be coarse
         with self._dvc() as dvc, self._locked(dvc):
             # Repo.commit, less the run cache: that one works in the current folder only
             for done in self._stages(dvc, folders, stage):
                 self._when_free(partial(done.save, run_cache=False))
                 self._when_free(done.commit)
                 done.dump(update_pipeline=False)
+                Objects(dvc).sync([o.hash_info.value for o in done.outs if o.use_cache], began)
 
     def bring(self, folders: Sequence[str], stage: str) -> None:
         """Make the folders what their .dvc files and dvc.lock say, from the cache or the remote."""

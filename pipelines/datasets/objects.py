@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from core.away import while_there, why
 from core.errors import DatasetError
+from core.files import sync_file, sync_folder
 from pipelines.datasets.endpoint import endpoint, look
 
 T = TypeVar("T")
@@ -111,6 +112,15 @@ class Objects:
                 got=str(fault),
                 do=f"rm {self.path(oid)} && everloop data pull",
             ) from None
+
+    def sync(self, folders: Iterable[str], since: float) -> None:
+        """Let these folders (oids of listings) be on the disk, as far as they came after a time: DVC
+        itself leaves that to the system."""
+        for folder in folders:
+            for path in map(self.path, [*self.written(folder).values(), folder]):
+                if path.stat().st_ctime >= since:
+                    sync_file(path)
+                    sync_folder(path.parent)
 
     def sizes(self, oids: Iterable[str]) -> int:
         """Bytes of these objects in the cache."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from core.errors import DataError
 
+MOST_BYTES = 2**28  # of JSON, which takes about ten times that in memory
 Format = Literal["csv", "jsonl", "label-studio", "argilla"]
 SUFFIXES: dict[Format, tuple[str, ...]] = {
     "csv": (".csv",),
@@ -57,6 +58,15 @@ def json_objects(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON file that is one list. Raises DataError for another one."""
     where = str(path)
     try:
+        if path.stat().st_size > MOST_BYTES:
+            got, most = f"{path.stat().st_size:,} bytes", f"at most {MOST_BYTES:,}"
+            raise DataError(
+                "the file is too large to be held in memory",
+                where=where,
+                got=got,
+                expected=most,
+                do="export the project in parts",
+            )
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError("no such file", where=where) from None

@@ -19,7 +19,7 @@ from core.files import whole_text
 from core.label_names import normal
 from core.readers import Refused, nearest, read_table
 from core.records import AnnotationTask
-from core.tables import as_string, missing_columns
+from core.tables import as_string, bounded, missing_columns
 from pipelines.labeling.judgements import Judgement
 
 COLUMNS = ["prediction_id", "text", "predicted", "round", "label"]
@@ -50,7 +50,7 @@ def read(path: Path, annotator: str) -> Iterator[Judgement | Refused]:
         do = f"rename {', '.join(near)}" if near else "everloop label export writes such a file"
         expected = f"columns {', '.join(COLUMNS)}"
         raise missing_columns(path, table.columns, missing, expected, do)
-    for record in table.records:
+    for record in bounded(path, table, "label"):
         yield record if isinstance(record, Refused) else _judgement(*record, annotator)
 
 

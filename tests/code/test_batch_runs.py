@@ -53,6 +53,23 @@ def tickets(path: Path, rows: int = 6) -> Path:
     return path
 
 
+def test_a_file_of_which_no_row_is_answered_is_an_error(shop: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_bytes(b"text,n\ncaf\xe9,1\n,2\n")
+    for _ in range(2):  # also when it is done already
+        ran = everloop("predict", source, out, "-w", shop, "--now", DAY)
+        assert (ran.code, ran.err.splitlines()[1:]) == (
+            2,
+            [
+                "error: not one row of this file could be answered",
+                f"  where:    {source}",
+                "  got:      2 rows, all refused",
+                "  expected: at least one text",
+                f"  do:       see the reasons in {shop}/.everloop/quarantine/predict-out.csv",
+            ],
+        )
+
+
 def test_a_file_is_answered_and_the_command_says_so(shop: Path, tmp_path: Path) -> None:
     source, out = tickets(tmp_path / "in.csv"), tmp_path / "out.csv"
     ran = everloop("predict", source, out, "-w", shop, "--now", DAY)

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from core.files import whole_file, whole_text, write_whole
+from everloop.init import init
+from pipelines.datasets.versions import make_version
+from tests.code.small_versions import ALL, first, plan
 
 WRITER = """
 import sys
@@ -116,6 +119,30 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(
     assert done == ["folder", "file", "name", "folder"]
     write_whole(tmp_path / "new" / "cache.txt", "x", durable=False)
     assert done[4:] == ["name"]
+
+
+def test_a_version_is_on_the_disk_before_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The partition, and DVC's own copies of it: what a version that was made consists of."""
+    synced: set[int] = set()
+    sync = os.fsync
+
+    def counted(file: int) -> None:
+        synced.add(os.fstat(file).st_ino)
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    place = init(tmp_path / "shop")
+    place.params.write_text("datasets:\n  policy: all\n")
+    make_version(place, first(), plan(1), ALL, None)
+    kept = [
+        *place.reservoir.rglob("*.parquet"),
+        *(place.root / ".dvc" / "cache" / "files").rglob("??/*"),
+        place.version_file,
+    ]
+    assert len(kept) > 4
+    assert [p for p in kept if p.is_file() and p.stat().st_ino not in synced] == []
 
 
 def test_only_one_place_renames_files() -> None:

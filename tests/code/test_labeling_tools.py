@@ -13,7 +13,7 @@ import pytest
 from core.errors import DataError
 from core.readers import Refused
 from core.store import Store
-from pipelines.labeling import Labeling, argilla, label_studio
+from pipelines.labeling import Labeling, argilla, files, label_studio
 from pipelines.labeling.files import read_as, written_as
 from pipelines.labeling.handout import Answer, Handout
 from pipelines.labeling.judgements import Imported, Judgement, take
@@ -344,3 +344,14 @@ def test_the_tools_own_types_take_what_we_write_and_write_what_we_read(
         take(label_studio.read(tmp_path / "studio.json", OURS, "f"), store, Labeling(), NOW).accepted
         == 2
     )
+
+
+def test_a_json_file_too_large_for_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("[{}]")
+    assert files.json_objects(path) == [{}]
+    monkeypatch.setattr(files, "MOST_BYTES", 3)
+    with pytest.raises(DataError, match="too large to be held in memory"):
+        files.json_objects(path)
