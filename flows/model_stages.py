@@ -154,7 +154,7 @@ def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:
 
 
 def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFrame) -> Contender:
-    from core.models.migrated import Migrated
+    from core.models.migrated import answering
 
     head: Head | None = model.head
     if head is None:
@@ -165,7 +165,7 @@ def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFra
         return home.store.embed(texts, encoder.identity, encoder.encode, "testing")
 
     labels = label_set(home.workspace, read_inputs(home.workspace))
-    asked = Migrated(head, labels) if labels.version else head  # a champion may be older than a merge
+    asked = answering(head, labels)  # a champion may be older than a merge, or than the normal form
     return Contender(version, asked, embeddings(home, model, rows), embed)
 
 

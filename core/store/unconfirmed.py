@@ -43,7 +43,7 @@ class Unconfirmed(Naming):
 
     def names_said(self) -> Counter[str]:
         """How often users gave each label in feedback, under its name in the label set."""
-        label = self._called(_F.c.value)
-        query = select(label, func.count()).where(_F.c.kind != "thumbs").group_by(label)
+        said = self._called(_F.c.value).label("said")  # by its name: in Postgres each CASE is another
+        query = select(said, func.count()).where(_F.c.kind != "thumbs").group_by("said")
         with self._read() as db:
             return Counter({str(name): int(n) for name, n in db.execute(query)})
