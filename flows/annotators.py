@@ -20,24 +20,27 @@ from pipelines.labeling.annotators import Doubt, doubts
 STAGE = "labeling"
 
 
-def second_opinions(home: Home, now: datetime, partition: str) -> dict[str, Any]:
+def second_opinions(home: Home, now: datetime, partition: str) -> None:
     """Hand the labels that everybody else's contradict to another annotator, where their annotator is
-    contradicted more often than the others are. Returns how many, as `again`."""
+    contradicted more often than the others are. What is found is stored before anything is done."""
+    found = home.store.once(f"annotators/{partition}", lambda: _look(home, now, partition))
+    for annotator, why, ids in found["again"]:
+        home.store.ask_again(ids, annotator, now, f"asked again: {why}")
+
+
+def _look(home: Home, now: datetime, partition: str) -> dict[str, Any]:
+    """What is to be asked again: annotator, reason and prediction ids of each doubt."""
     found = home.store.at(now).fresh(now)
     if len({f.annotator for f in found if not f.seconded}) < 2:
-        return {"again": 0}
+        return {"again": []}
     encoder = Counter(f.encoder for f in found).most_common(1)[0][0]
     found = [f for f in found if f.encoder == encoder]
     rows = _before(home, now, encoder)
     doubted = _doubts(found, rows)
-    if not doubted:
-        return {"again": 0}
-    why = _asked_again(found, rows["row_id"].tolist(), doubted)
-    home.record(_decision(doubted, len(why), now, partition))
-    for reason in sorted(set(why.values())):
-        ids = [i for i, given in why.items() if given == reason]
-        home.store.ask_again(ids, now, f"asked again: {reason}")
-    return {"again": len(why)}
+    again = _asked_again(found, rows["row_id"].tolist(), doubted)
+    if doubted:
+        home.record(_decision(doubted, sum(len(ids) for *_, ids in again), now, partition))
+    return {"again": again}
 
 
 def _before(home: Home, now: datetime, encoder: str) -> pd.DataFrame:
@@ -59,19 +62,21 @@ def _doubts(found: Sequence[Fresh], rows: pd.DataFrame) -> list[Doubt]:
 
 def _asked_again(
     found: Sequence[Fresh], earlier: Sequence[str], doubted: Sequence[Doubt]
-) -> dict[str, str]:
-    """Prediction id -> why. Audit labels of an annotator who is doubted throughout are asked again all
-    of them: only the contradicted ones would make accuracy look better than it is."""
-    why: dict[str, str] = {}
+) -> list[tuple[str, str, list[str]]]:
+    """By doubt: annotator, reason, prediction ids; an id once. Audit labels of an annotator who is
+    doubted throughout are asked again all of them: only the contradicted ones would make accuracy look
+    better than it is."""
+    seen: set[str] = set()
+    again = []
     for doubt in doubted:
         ids = [found[i].prediction_id for i in doubt.rows]
         ids += [earlier[i - len(found)] for i in doubt.earlier if i >= len(found)]
         if not doubt.looks:
             mine = [f for f in found if f.annotator == doubt.annotator and not f.seconded]
             ids += [f.prediction_id for f in mine if f.audit]
-        for i in ids:
-            why.setdefault(i, str(doubt))
-    return why
+        again.append((doubt.annotator, str(doubt), [i for i in dict.fromkeys(ids) if i not in seen]))
+        seen.update(ids)
+    return again
 
 
 def _decision(doubted: Sequence[Doubt], count: int, now: datetime, partition: str) -> Decision:

@@ -154,7 +154,7 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     reservoir has. The same rows again whenever it is asked."""
     trusted, store = home.strategy.labeling.trusted, home.store.at(as_of)
     labels = known_labels(home, store.labels)
-    home.store.once(f"annotators/{partition}", lambda: second_opinions(home, as_of, partition))
+    second_opinions(home, as_of, partition)
     heard = home.store.once(f"words/{partition}", lambda: hear(home, as_of, labels, partition))
     rows = from_claim(store.claim(partition, as_of, trusted, labels, set(heard["trains"])))
     corrected, aside = home.store.corrected(partition), home.store.set_aside()

@@ -71,17 +71,19 @@ class Again(Words):
                 for r in db.execute(query)
             ]
 
-    def ask_again(self, prediction_ids: Sequence[str], now: datetime, why: str) -> int:
-        """Hand these tasks to somebody else; returns how many are. The label goes to the history, and
-        the vote that it stood on becomes a skip with the reason. Datasets that have taken the label
-        keep it; the next ones leave the row out (see `set_aside`) until it is answered."""
+    def ask_again(self, prediction_ids: Sequence[str], annotator: str, now: datetime, why: str) -> int:
+        """Hand these tasks to somebody else than their annotator; returns how many are.
+
+        The label goes to the history, and the vote that it stood on becomes a skip with the reason.
+        Datasets that have taken the label keep it; the next ones leave the row out (see `set_aside`)
+        until it is answered. A label of another annotator by now stays."""
         done = 0
         for part in parts(prediction_ids):
             with self._write() as db:
                 self._lock(db, part)
                 logged = select(_P).where(same(_P, _A)).exists()  # who is asked must see the text
-                here = select(_A).where(_A.c.prediction_id.in_(part), logged)
-                found = db.execute(here).all()
+                here = select(_A).where(_A.c.prediction_id.in_(part), _A.c.annotator == annotator)
+                found = db.execute(here.where(logged)).all()
                 for row in found:
                     self._keep(db, row)
                 ids = [r.prediction_id for r in found]

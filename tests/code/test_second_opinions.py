@@ -78,8 +78,9 @@ def test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is
     asked(store, 2)
     for i in (0, 1):
         store.vote(says(i, "cy", "b"), needed=1)
-    assert store.ask_again(IDS[:1], NOW, "asked again: why") == 1
-    assert store.ask_again(IDS[:1], NOW, "asked again: why") == 0
+    assert store.ask_again(IDS[:1], "ana", NOW, "asked again: why") == 0
+    assert store.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 1
+    assert store.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 0
     assert [v.note for v in store.votes_of(IDS[:1])] == ["asked again: why"]
     assert store.settle(1) == 0
     assert [t.prediction_id for t in store.open_tasks()] == IDS[:1]
@@ -100,7 +101,7 @@ def test_what_a_dataset_has_taken_is_set_aside_until_somebody_answers(store: Sto
     store.vote(says(0, "cy", "b"), needed=1)
     first = store.claim("v0002", NOW + 3 * DAY)
     assert store.set_aside() == []
-    assert store.ask_again(IDS[:1], NOW, "why") == 1
+    assert store.ask_again(IDS[:1], "cy", NOW, "why") == 1
     assert store.set_aside() == IDS[:1]
     assert store.claim("v0002", NOW + 3 * DAY).equals(first)  # it is as it was
     assert store.claim("v0003", NOW + 3 * DAY).empty
@@ -119,6 +120,6 @@ def test_what_two_people_looked_at_is_not_judged_again(store: Store) -> None:
     assert {f.prediction_id: f.seconded for f in store.fresh(NOW + 3 * DAY)} == {
         IDS[0]: False, IDS[1]: True, IDS[2]: True,
     }  # fmt: skip
-    store.ask_again(IDS[:1], NOW, "why")
+    store.ask_again(IDS[:1], "cy", NOW, "why")
     store.vote(Vote(IDS[0], "cy", "b", NOW), 1)  # the same person once more is no second opinion
     assert [f.seconded for f in store.fresh(NOW + 3 * DAY) if f.prediction_id == IDS[0]] == [False]
