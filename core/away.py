@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 T = TypeVar("T")
 LOOK_SECONDS = 4  # in which a service answers a look
 GONE_SECONDS = 8.0  # without an answer to any look: it is away
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 1.0
 
 
 def while_there(ask: Callable[[], T], look: Callable[[], None]) -> T:

@@ -35,7 +35,7 @@ R = TypeVar("R")
 LOCKED = ("locked", "lock timeout", "statement timeout")
 FULL = ("disk is full", "No space left on device")
 BUSY_SECONDS = 10.0
-CONNECT_SECONDS = 8  # in which a database answers whoever knocks
+CONNECT_SECONDS = 6  # in which a database answers whoever knocks
 # a server whose machine or line is gone while it works on a query: noticed after so many seconds
 KEEPALIVE = {"keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
 NOT_LET_IN = (

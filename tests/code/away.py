@@ -58,6 +58,25 @@ def answering(
         server.server_close()
 
 
+@contextmanager
+def going_away(stall: bool) -> Iterator[str]:
+    """HOST:PORT of a tracking server that answers once and then takes calls without answering, or
+    takes none any more."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as door:
+
+        def once() -> None:
+            call, _ = door.accept()
+            with call:
+                call.recv(65536)
+                call.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+            if not stall:
+                door.shutdown(socket.SHUT_RDWR)
+                door.close()
+
+        threading.Thread(target=once, daemon=True).start()
+        yield f"127.0.0.1:{door.getsockname()[1]}"
+
+
 def _with_tls(door: socket.socket, folder: Path) -> ssl.SSLSocket:
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]

@@ -17,14 +17,17 @@ from core import away
 from core.away import while_there
 from core.errors import EverloopError, ModelError, StoreError
 from core.registry import Registry
+from core.store import Store
+from core.tracking import quiet_mlflow
 from core.workspace import Workspace
-from tests.code.away import NO_SUCH_NAME, REFUSED, answering, black_hole
+from tests.code.away import NO_SUCH_NAME, REFUSED, answering, black_hole, going_away
 
-SECONDS = 15  # of processor-idle time; what is asked of every one of these
+SECONDS = 15  # asked of every one of these
 
 
 @pytest.fixture
 def seconds() -> Iterator[None]:
+    quiet_mlflow()  # what an import takes on a busy machine is not meant
     began = time.monotonic()
     yield
     assert time.monotonic() - began < SECONDS
@@ -84,6 +87,18 @@ def test_a_tracking_server_that_is_away(
     assert lines["where"].strip() == f"http://ana:***@{at}"
     assert got in lines["got"]
     assert do in lines["do"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("seconds")
+@pytest.mark.parametrize(("stall", "got"), [(True, "no answer in time"), (False, "Connection refused")])
+def test_a_tracking_server_that_goes_away_under_a_command(
+    stall: bool, got: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with going_away(stall) as at:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{at}")
+        with pytest.raises(StoreError, match=rf"(?s)cannot be reached.*{got}"):
+            Registry(Workspace(tmp_path)).version("champion")
 
 
 @pytest.mark.usefixtures("seconds")
@@ -150,6 +165,37 @@ def test_a_prefect_server_that_is_away(how: str) -> None:
     assert lines["where"].strip() == f"http://{at}/api"
     assert got in lines["got"]
     assert do in lines["do"]
+
+
+POSTGRES = {
+    "refused": (nullcontext(REFUSED), "Connection refused"),
+    "black hole": (black_hole(), "connection timeout expired"),
+    "no name": (nullcontext(NO_SUCH_NAME), "Name or service not known"),
+    "another service": (page(200, "hello"), "connection timeout expired"),
+}
+
+
+@pytest.mark.usefixtures("seconds")
+@pytest.mark.parametrize("how", POSTGRES)
+def test_a_store_that_is_away(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setattr("core.database.CONNECT_SECONDS", 2)  # the least that libpq obeys
+    server, got = POSTGRES[how]
+    with server as at, pytest.raises(StoreError, match="the store cannot be reached") as fault:
+        Store(f"postgresql+psycopg://ana:secret@{at}/everloop")
+    said = str(fault.value)
+    assert "secret" not in said
+    assert got in said
+    assert said.endswith("set EVERLOOP_STORE right, then run this again; nothing was lost")
+
+
+@pytest.mark.usefixtures("seconds")
+def test_a_tracking_database_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow itself tries for 100 s."""
+    pytest.importorskip("psycopg")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql+psycopg://ana:secret@{REFUSED}/mlflow")
+    with pytest.raises(StoreError, match=r"(?s)tracking database cannot be reached.*ana:\*\*\*@.*_URI"):
+        Registry(Workspace(tmp_path)).version("champion")
 
 
 def test_an_error_of_a_flows_work_is_its_own() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from pipelines.datasets.history import list_versions, rows_of
 from pipelines.datasets.remote import pull, push
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import make_version
+from tests.code.away import answering, black_hole
 from tests.code.small_versions import ALL, plan, rows, second_version
 
 boto3 = pytest.importorskip("boto3")
@@ -116,6 +118,26 @@ def test_s3_that_is_not_there_is_one_clear_error(two: Workspace, bucket: str) ->
     use(two, f"s3://{bucket}/everloop", "http://127.0.0.1:9")
     with pytest.raises(DatasetError, match=r"(?s)the remote cloud refuses.*127\.0\.0\.1:9"):
         push(two.root, remote="cloud")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (black_hole(), "no answer in time"),
+        (answering(403, "<html>no</html>"), r"403.*dvc remote modify --local cloud access_key_id"),
+        (answering(502, "<h1>Bad Gateway</h1>"), "502 Bad Gateway"),
+        (answering(200, "<html>hello</html>"), "an object that nobody ever stored"),
+    ],
+    ids=["black hole", "403", "502", "a page for everything"],
+)
+def test_what_is_no_s3_is_one_clear_error(two: Workspace, bucket: str, there: Any, said: str) -> None:
+    with there as at:
+        use(two, f"s3://{bucket}/everloop", f"http://{at}")
+        with pytest.raises(
+            DatasetError, match=rf"(?s)the remote cloud refuses.*at http://{at}.*{said}"
+        ):
+            push(two.root, remote="cloud")
 
 
 @pytest.mark.slow

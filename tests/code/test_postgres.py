@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from core.errors import AccessError, LabelError, StoreError
 from core.records import Annotation
@@ -269,10 +269,18 @@ def test_a_locked_store_says_so_and_loses_nothing(store: Store, url: str) -> Non
 
 
 def test_an_unreachable_server_is_one_clear_error_without_the_password(server: str) -> None:
-    with pytest.raises(StoreError, match="the store cannot be used") as fault:
+    with pytest.raises(StoreError, match="the store cannot be reached") as fault:
         Store(server.replace("postgres@", "ana:secret@").replace("everloop-pg-", "nowhere-"))
     assert "ana:***@" in str(fault.value)
     assert "secret" not in str(fault.value)
+
+
+def test_a_server_that_knows_neither_us_nor_the_database_says_what_to_do(server: str) -> None:
+    with pytest.raises(StoreError, match=r'(?s)does not let us in.*role "ana".*EVERLOOP_STORE right'):
+        Store(server.replace("postgres@", "ana:secret@"))
+    other = make_url(server).set(database="nowhere").render_as_string(hide_password=False)
+    with pytest.raises(StoreError, match=r'(?s)does not exist.*"nowhere".*createdb it'):
+        Store(other)
 
 
 def test_a_text_that_postgres_cannot_hold_is_a_store_error(store: Store) -> None:
