@@ -22,8 +22,13 @@ START_SECONDS = 120
 STOP_SECONDS = 10
 
 
-# a server of the user's that goes away under a flow: two tries, so that we know within 15 s
-IMPATIENT = {"PREFECT_API_REQUEST_TIMEOUT": "6", "PREFECT_CLIENT_MAX_RETRIES": "1"}
+# a server of the user's that goes away under a flow is known to be away within 15 s
+IMPATIENT = {
+    "PREFECT_API_REQUEST_TIMEOUT": "6",
+    "PREFECT_CLIENT_MAX_RETRIES": "0",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",  # of a flow that says nothing; it shows tracebacks
+}
 
 
 def prefect_settings(root: Path, log_level: str = "WARNING", impatient: bool = False) -> None:

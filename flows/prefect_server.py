@@ -18,6 +18,10 @@ AGAIN = "then run this again; nothing was lost"
 OWN = ("Failed to reach API", "Found incompatible versions", "Timed out while attempting to connect")
 
 
+class PrefectAwayError(EverloopError):
+    """Prefect's server does not do its part."""
+
+
 def look() -> None:
     """Raises EverloopError, within seconds, when no Prefect server answers at PREFECT_API_URL."""
     if PREFECT_API_URL.value() is None:  # Prefect starts one of its own
@@ -55,7 +59,7 @@ def _is_prefects(fault: Exception) -> bool:
     return told or theirs or module == "httpx"
 
 
-def _refusal(fault: Exception) -> EverloopError:
+def _refusal(fault: Exception) -> PrefectAwayError:
     where, cause = (
         shown(str(PREFECT_API_URL.value() or "a server of its own")),
         fault.__cause__ or fault,
@@ -67,10 +71,10 @@ def _refusal(fault: Exception) -> EverloopError:
         return _answered(where, 200, "and no version of Prefect")
     if OWN[1] in str(fault):
         do = "install the server's version of Prefect here, or ours there"
-        return EverloopError(
+        return PrefectAwayError(
             "Prefect's server is of another version", where=where, got=str(fault), do=do
         )
-    return EverloopError(
+    return PrefectAwayError(
         "Prefect's server cannot be reached",
         where=where,
         got=why(fault),
@@ -79,15 +83,15 @@ def _refusal(fault: Exception) -> EverloopError:
     )
 
 
-def _answered(where: str, status: int, said: str) -> EverloopError:
+def _answered(where: str, status: int, said: str) -> PrefectAwayError:
     got = f"{status} {said}".strip()
     if status in (401, 403, 407):
         do = "set PREFECT_API_AUTH_STRING=USER:PASSWORD; for Prefect Cloud: PREFECT_API_KEY"
-        return EverloopError("Prefect's server does not let us in", where=where, got=got, do=do)
+        return PrefectAwayError("Prefect's server does not let us in", where=where, got=got, do=do)
     if status >= 500:
         do = f"see its log, {AGAIN}"
-        return EverloopError("Prefect's server is out of order", where=where, got=got, do=do)
-    return EverloopError(
+        return PrefectAwayError("Prefect's server is out of order", where=where, got=got, do=do)
+    return PrefectAwayError(
         "this is not a Prefect server",
         where=where,
         got=got,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -66,13 +67,17 @@ def flow(
 
     when = None if now is None else at(now)
     prefect_settings(workspace, "CRITICAL", impatient=True)  # a failed run raises; not shown twice
-    from flows.prefect_server import look
+    from flows.prefect_server import PrefectAwayError, look
 
     doing("starting Prefect")
     look()  # before the heavy imports
     from flows.deployed import run
 
-    result = run(name, workspace, when)
+    try:
+        result = run(name, workspace, when)
+    except PrefectAwayError as fault:
+        typer.echo(f"error: {fault}", err=True)
+        os._exit(2)  # else Prefect goes on trying to tell its server, for minutes
     typer.echo(f"{name}: {json.dumps(result) if result is not None else 'done'}")
 
 

@@ -104,9 +104,18 @@ def kill_anywhere(
                 seen.wrote += ran.wrote
         run(place, command(place))
         seen.ended += 1
-        assert left(place) == expected
+        found = left(place)
+        assert found == expected, differing(found, expected)
     seen.check(kills)
     return seen
+
+
+def differing(found: dict[str, Any], expected: dict[str, Any]) -> str:
+    """What of it is not the same, in a few lines."""
+    parts = (k for k in expected if found.get(k) != expected[k])
+    return "\n".join(
+        f"{k}: {str(found.get(k))[:2000]}\n  calm: {str(expected[k])[:2000]}" for k in parts
+    )
 
 
 def _work(pid: int | None) -> float:
@@ -128,14 +137,18 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def rows(store: Path, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
-    """Every table of a store, sorted, less these columns."""
+def rows(root: Path, without: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """Every table of a workspace's store, sorted, less these columns and the workspace's name."""
+    store = root / ".everloop/store.db"
     db = sqlite3.connect(store)
     db.row_factory = sqlite3.Row
     names = [r[0] for r in db.execute("select name from sqlite_master where type = 'table'")]
     found = {}
     for name in names:
         dicts = [dict(r) for r in db.execute(f'select * from "{name}"')]
-        found[name] = sorted(str({k: v for k, v in row.items() if k not in without}) for row in dicts)
+        found[name] = sorted(
+            str({k: v for k, v in row.items() if k not in without}).replace(str(root), "")
+            for row in dicts
+        )
     db.close()
     return found

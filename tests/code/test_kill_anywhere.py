@@ -36,7 +36,7 @@ def left(root: Path) -> dict[str, Any]:
     """What a command leaves: store, versions, models, champion."""
     home = open_home(root)
     repository = Repository(root)
-    tables = rows(root / ".everloop/store.db", without=("latency_ms", "run_id"))
+    tables = rows(root, without=("latency_ms", "run_id"))
     runs = home.registry._client.search_runs([home.registry._experiment])
     found = {
         "store": {name: [DRAWN.sub("", r) for r in table] for name, table in tables.items()},
