@@ -17,9 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-os.environ["EVERLOOP_TESTS_WARM"] = "1"  # for the server
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.code.warmed", "tests.code.killing"])
 WAIT = 0.0005
@@ -50,7 +49,8 @@ def run(folder: Path, arguments: list[object], work: float | None = None) -> Ran
     before, begun = _files(folder), SERVER.Event()
     log = str(folder.parent / f"{folder.name}.log")
     process = SERVER.Process(target=_command, args=([str(a) for a in arguments], log, begun))
-    process.start()
+    with patch.dict(os.environ, EVERLOOP_TESTS_WARM="1", OMP_NUM_THREADS="1"):  # for the server
+        process.start()
     begun.wait(300)
     start, done = _work(process.pid), 0.0
     while process.is_alive():
