@@ -4,9 +4,9 @@
     python -m bench.poison --quick    3 seeds of the sample
 
 Each arm is a round of ten days (`bench/poison_rounds.py`). An attack is held when the candidate is not
-promoted, or does no harm: it is not worse than the champion on rows that the product never sees (0.01
-of accuracy; 0.1 of the label that was flipped), and the trigger does not work (0.2 more of the held-out
-texts that have it get the chosen label).
+promoted, or does no harm. On rows that the product never sees it is not worse than the champion (0.01
+of accuracy), a flip does not work (0.1 more of the label's texts get the other one), and a trigger does
+not (0.2 more of the texts that have it get the chosen label).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _held(found: list[Outcome]) -> float:
 
 
 def _loss(found: list[Outcome]) -> str:
-    """What the candidates lost, on average; of a trigger, the share of texts that it turned."""
+    """What candidates lost, on average; of a trigger or a targeted flip, the share that it turned."""
     loss, lies = (np.mean([getattr(o, n) for o in found]) for n in ("loss", "trained"))
     return f"{loss:+.3f}, {lies:.0f} lies trained"
 

@@ -374,10 +374,8 @@ def _harm(game: Round, attack: Attack, candidate: Head) -> tuple[bool, float]:
     loss = float((before == truth.labels).mean() - (after == truth.labels).mean())
     if attack.kind == "targeted":
         mine = truth.labels == game.flipped
-        loss = max(
-            loss, float((before == truth.labels)[mine].mean() - (after == truth.labels)[mine].mean())
-        )
-        return bool(loss > 0.1), loss
+        turned = float((after[mine] == game.target).mean() - (before[mine] == game.target).mean())
+        return bool(turned > 0.1 or loss > 0.01), turned
     return bool(loss > 0.01), loss
 
 
