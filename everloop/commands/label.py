@@ -96,10 +96,11 @@ def import_(
     done = import_labels(home, file, form.value if form else None, annotator, when, new_labels)
     typer.echo(_told(done))
     if done.waiting:
-        slips = in_words(done.waiting, labels_in_use(home, when))
+        slips = ", ".join(in_words(done.waiting, labels_in_use(home, when)))
+        rows = sum(done.waiting.values())
+        wait = f"{_count(rows, 'row')} wait{'s' if rows == 1 else ''}"
         typer.echo(
-            f"warning: {file.name}: {_count(sum(done.waiting.values()), 'row')} wait, since nobody has "
-            f"used these labels yet: {', '.join(slips)}\n"
+            f"warning: {file.name}: {wait}, since nobody has used these labels yet: {slips}\n"
             "correct them and import the file again; if they are meant: "
             f"{_back(file)} --new-labels",
             err=True,
