@@ -26,8 +26,9 @@ def predict(
     """Classify every row of a file.
 
     OUT has the columns of IN and label, score, model_version, variant and prediction_id
-    (predicted_label where IN has a label already); its suffix says the format. The answers are logged
-    as those of the server are. Killed and run again, it goes on where it stopped.
+    (predicted_label where IN has a label already); its suffix says the format. In CSV and JSONL, bytes
+    of other columns are base64. The answers are logged as those of the server are. Killed and run
+    again, it goes on where it stopped.
 
     Example: everloop predict tickets.csv answers.parquet -w shop
     """
