@@ -22,6 +22,7 @@ KINDS = ("quality", "drift", "proxy", "confidence", "feedback", "accuracy", "sys
 COLOUR: Mapping[str, str] = {"critical": "red", "warning": "yellow", "info": "cyan", "over": "green"}
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 HEADER = ("kind", "", "signal", "segment", "value", "unit", "95 % interval", "limit", "lately", "note")
+OF_MODEL = "model_version="  # always one, so no news; --segments shows it too
 Place = tuple[str, str]
 
 
@@ -66,7 +67,8 @@ def overview(picture: Picture, segments: bool = False) -> str:
         "",
         table(HEADER, fitted(HEADER, list(_rows(shown, picture)))),
     ]
-    folded = sorted({s.segment for s in picture.signals if s.segment})
+    parts = {s.segment for s in picture.signals if s.segment}
+    folded = sorted(p for p in parts if not p.startswith(OF_MODEL))
     if folded and not segments:
         count = f"{len(folded)} segment{'s' if len(folded) > 1 else ''}"
         blocks.append(f"\n{count} folded ({', '.join(folded)}): --segments shows them")

@@ -92,7 +92,7 @@ def live(labels: Labels, others: Array, answers: float) -> Live:
         right=labels.right,
         few=trust * odds(labels.said),
         weight=stand_for / stand_for.sum(),
-        spread=stand_for / labels.chance / (stand_for.sum() * rest),
+        spread=stand_for / labels.chance / stand_for.sum() ** 2,
     )
     score = moved.score(labels.worth)
 

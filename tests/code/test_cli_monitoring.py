@@ -225,7 +225,7 @@ def test_the_picture_of_a_window_with_alerts(monkeypatch: pytest.MonkeyPatch) ->
         "kind         signal        value  unit   95 % interval  limit   lately  note",
         "quality      rows          200    share                 >= 40   ▁▅ █",
         "drift     !  drift.labels  0.7    share                 <= 0.6",
-        "accuracy  !  accuracy  0.61   share  0.500..0.700   >= 0.8          a note a note a note a note…",
+        "accuracy  !  accuracy      0.61   share  0.500..0.700   >= 0.8          a note a note a note a note…",
         "system       alerts.week   1.25   share                                 5 in 28 days",
         "",
         "1 segment folded (plan=pro): --segments shows them",
