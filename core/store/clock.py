@@ -20,17 +20,14 @@ _COLUMNS = {  # what a record is called, of which kind it is, and where its time
     "a rollout": (DECIDED, schema.rollouts.c.stage_started),
 }
 _SERVING = "serving"  # decides by itself, at the time of a server
-_MOVED = (  # every other time that is set back
-    schema.rollouts.c.started,
-    schema.votes.c.timestamp,
-    schema.reviews.c.timestamp,
-    schema.leases.c.until,
-    schema.quarantine.c.timestamp,
-    schema.served.c.since,
-    schema.served.c.until,
-    schema.decisions.c.timestamp,
-)
 _DERIVED = (schema.signals.c.window_end, schema.samples.c.end, schema.system.c.timestamp)
+_MOVED = [  # every time that is said of a record and does not name it
+    c
+    for table in schema.metadata.sorted_tables
+    if table not in {d.table for d in _DERIVED}
+    for c in table.columns
+    if isinstance(c.type, schema.Utc) and not c.primary_key
+]
 
 
 class Clock(Database):
@@ -56,7 +53,7 @@ class Clock(Database):
         deleted. All of it or nothing; returns how many records of each table it was."""
         moved: dict[str, int] = {}
         with self._write() as db:
-            for column in (*(c for _, c in _COLUMNS.values()), *_MOVED):
+            for column in _MOVED:
                 self._noted(db, moved, column, update(column.table).values({column: now}), now)
             for column in _DERIVED:
                 self._noted(db, moved, column, delete(column.table), now)
