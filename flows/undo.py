@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from core.errors import RolloutError
+from core.models.head import Head
 from core.records import Decision
 from flows.home import Home
 from flows.state import crown
@@ -169,7 +170,7 @@ def check(home: Home, target: str) -> None:
             expected=" or ".join(others) or "none: no other version ever served",
             do=STATUS,
         )
-    home.registry.load(target)  # its files are whole: a server would refuse it
+    Head.load(home.registry.path(target))  # there, and whole; a server looks at the rest of it
 
 
 def end_barred(home: Home, now: datetime) -> None:
