@@ -268,9 +268,9 @@ def test_data_show(shop: Path) -> None:
     assert all(re.fullmatch(r"  [a-z_]+ +\d+ +\d+ +0", x) for x in lines[11:])
     assert sum(int(x.split()[1]) for x in lines[11:]) == 60
     assert refused("data", "show", "v9", "-w", shop) == (
-        "error: there is no dataset version v9\n"
+        "error: there is no dataset version v0009\n"
         f"  where:    {shop}\n"
-        "  expected: one of v0001 .. v0003\n"
+        "  expected: v0003, or one of v0001 .. v0003\n"
         "  do:       everloop data list\n"
     )
 

@@ -305,7 +305,7 @@ def test_a_server_follows_within_a_second(promoted: Home) -> None:
         url = server.stdout.readline().split(",")[0].removeprefix("serving on ")
         try:
             wait_until(lambda: answered_by(url) == "3", 120)
-            ran = everloop("rollout", "rollback", "-w", promoted.workspace.root, *at(2))
+            ran = everloop("rollout", "rollback", "-w", promoted.workspace.root, "--by", "ana")
             done = time.monotonic()
             assert ran.code == 0
             wait_until(lambda: answered_by(url) == "2", 60)
