@@ -44,7 +44,9 @@ def running(
     engine = Engine(service, now, metrics or Metrics(), settings)
     app = create_app(engine, store, now, settings, labelling)
     with socket.create_server(("127.0.0.1", 0)) as door:
-        server = uvicorn.Server(uvicorn.Config(app, http=Wire, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, http=Wire, ws="none", log_level="warning", lifespan="off")
+        )
         thread = threading.Thread(target=server.run, args=([door],))
         thread.start()
         try:
