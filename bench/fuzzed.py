@@ -88,6 +88,7 @@ def heavy(rng: random.Random, limit: int) -> Asked:
     count = rng.choice([MOST, MOST // 4])
     call = _good(rng, count, longest=limit // count // 2 if rng.random() < 0.3 else 0)
     while len(call.body) > limit:
+        count //= 2
         call = _good(rng, count)
     return Asked("heavy", call.raw(), heavy=True)
 

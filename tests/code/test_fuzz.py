@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.fuzz import Found, send
-from bench.fuzzed import LIMIT, requests
+from bench.fuzzed import LIMIT, heavy, requests
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
@@ -92,6 +93,8 @@ def test_the_same_seed_sends_the_same() -> None:
     unsigned = [[a.raw for a in many if a.kind != "webhook"] for many in (one, two, other)]
     assert unsigned[0] == unsigned[1] != unsigned[2]
     assert len({a.kind for a in one}) >= 11
+    largest = [heavy(random.Random(i), 1 << 12) for i in range(9)]  # however little a call may have
+    assert all(len(a.raw) < (1 << 12) + 500 for a in largest)
 
 
 @pytest.fixture
