@@ -3,8 +3,8 @@
     held back, fewer than 2 rows to train on: `no such label` (1 row to train on, 0 to test)
 
 A mistyped cell makes a class of one row. It would pass every test, since no evaluation row has it, and
-then answer users. So a new label waits for its second row (`training.min_label_rows`), and the report
-says of every new one how many rows stand behind it.
+then answer users. So a new label waits for its second row (`training.min_label_rows`), unless several
+come at once, which no slip does; and the report says of every new one how many rows stand behind it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ class Scarce:
         )
         floor = f"fewer than {self.needed} rows to train on (training.min_label_rows)"
         if held:
-            slip = f"everloop label set merge {shlex.quote(held[0].label)} --into RIGHT"
-            todo = f"A slip: {slip}. A new class: label more rows of it"
-            yield f"held back, {floor}: {_named(held)}. {todo}"
+            more = "A new class: label more rows of it"
+            yield f"held back, {floor}: {_named(held)}. {_todo(held)}. {more}"
+        if thin := [x for x in new if x.train < self.needed]:
+            yield f"learnt with {floor}, as several came at once: {_named(thin)}. {_todo(thin)}"
         if new:
             yield f"new to the model: {_named(new)}"
         if untested := [f"`{x.label}`" for x in new if not x.evaluation]:
@@ -92,6 +93,10 @@ def _state(label: str, candidate: Collection[str], champion: Collection[str]) ->
     if label not in candidate:
         return "held back"
     return "known" if label in champion else "new"
+
+
+def _todo(found: Sequence[LabelRows]) -> str:
+    return f"A slip: everloop label set merge {shlex.quote(found[0].label)} --into RIGHT"
 
 
 def _named(found: Sequence[LabelRows]) -> str:

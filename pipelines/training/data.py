@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +16,9 @@ from core.models.head import Head
 from core.params import Section
 from core.records import Array
 
+ALONE = 2  # new labels with too few rows; more at once are new classes
+ALIKE = 0.85  # of two names, by difflib
+
 
 class Recipe(Section):
     """What all recipes have in common."""
@@ -24,7 +28,8 @@ class Recipe(Section):
         2,
         ge=1,
         description="rows to train on that a new label needs; one with fewer waits for more, since a "
-        "slip of the keyboard makes a label of one row, too",
+        "slip of the keyboard makes a label of one row, too. Where three or more such labels come at "
+        "once, only those wait whose name looks like another",
     )
 
 
@@ -60,13 +65,21 @@ class Trained:
 
 
 def learnable(labels: Sequence[str], known: Collection[str], needed: int) -> Array:
-    """(n,) rows to train on: of labels that the champion knows, or that have enough rows.
+    """(n,) rows to train on: all but those of new labels that may be a slip.
+
+    A new label of fewer rows than needed waits. But a slip comes alone, or looks like a label there is:
+    where more than ALONE such labels come at once, those that look like no other are new classes.
 
     >>> learnable(["a", "b", "c", "c"], {"a"}, 2).tolist()
     [True, False, True, True]
+    >>> learnable(["transfer", "tranfer", "pay", "atm", "loan"], {"transfer"}, 2).tolist()
+    [True, False, True, True, True]
     """
     rows = Counter(labels)
-    return np.array([x in known or rows[x] >= needed for x in labels], bool)
+    few = [x for x in rows if x not in known and rows[x] < needed]
+    alone = len(few) <= ALONE
+    held = {x for x in few if alone or get_close_matches(x, {*rows, *known} - {x}, 1, ALIKE)}
+    return np.array([x not in held for x in labels], bool)
 
 
 def accuracy(head: Head, embeddings: Array, labels: list[str]) -> float:

@@ -224,6 +224,16 @@ def test_a_label_of_next_to_no_rows_is_named_with_what_to_do(tmp_path: Path) -> 
     assert f"{row}</td><td class=n>1</td><td class=n>0</td></tr>" in page
 
 
+def test_new_labels_that_came_together_are_learnt_and_named() -> None:
+    train = ["old"] * 3 + ["atm", "loan", "trip"]
+    said = list(scarce(train, train, train, ["old"], needed=2).words())
+    assert said[0] == (
+        "learnt with fewer than 2 rows to train on (training.min_label_rows), as several came at once: "
+        "`atm` (1 row to train on, 1 to test), `loan` (1 row to train on, 1 to test), `trip` (1 row to "
+        "train on, 1 to test). A slip: everloop label set merge atm --into RIGHT"
+    )
+
+
 def test_new_labels_that_no_evaluation_row_has_are_named() -> None:
     train = [f"new {i}" for i in range(7) for _ in range(3)]
     (new, untested) = scarce(train, ["new 0"], train, ["old"], needed=2).words()
