@@ -183,6 +183,7 @@ def test_a_corrected_first_row_is_in_the_next_dataset(own: Path) -> None:
     other = next(x for x in rows["label"] if x != label)
     known: Store = store(own)
     known.add_reviews([Review(key, END, label, other, 0.01, text)])
+    everloop("rollout", "rollback", "-w", own, "--now", "2026-01-07")  # no retrain ends one
     assert everloop("label", "adjudicate", key, other, "-w", own, "--now", "2026-01-07").code == 0
     before = len(list((own / "data" / "reservoir").rglob("*.parquet")))
     ran = everloop("retrain", "-w", own, "--now", "2026-01-07T01:00", "--reason", "a correction")
