@@ -29,6 +29,7 @@ def weighted(right: Array, propensity: Array) -> Estimate:
     """The same from answers drawn with unequal chances (n,) in (0, 1]: each stands for 1 / propensity
     answers (Hájek 1971). Interval: Wilson at Kish's (1965) effective number of labels.
 
+    >>> import numpy as np
     >>> weighted(np.array([True, False]), np.array([0.1, 1.0])).value.__round__(3)
     0.909
     """

@@ -55,11 +55,11 @@ def test_every_open_alert_is_known_with_its_numbers_of_today(home: Home) -> None
         end = START + day * DAY
         signals = [Signal("drift.labels", end - DAY, end, 0.7 + day / 100, "L1", baseline=0.6)]
         if day == 8:
-            signals.append(Signal("accuracy.ipw", end - DAY, end, 0.4, "share", 0.8, 0.3, 0.5))
+            signals.append(Signal("accuracy", end - DAY, end, 0.4, "share", 0.8, 0.3, 0.5))
         new = alert(home, signals, end)
-    assert [a.evidence["signal"] for a in new] == ["accuracy.ipw"]
+    assert [a.evidence["signal"] for a in new] == ["accuracy"]
     (worst, old) = open_alerts(home)
-    assert (worst.evidence["signal"], worst.timestamp) == ("accuracy.ipw", START + 8 * DAY)
+    assert (worst.evidence["signal"], worst.timestamp) == ("accuracy", START + 8 * DAY)
     assert (old.evidence["signal"], old.timestamp) == ("drift.labels", START)
     assert old.reason == "drift of predicted labels: L1 0.70, more than 0.60"
     assert words_now(old) == "drift of predicted labels: L1 0.78, more than 0.60"

@@ -350,7 +350,7 @@ def test_a_tracking_database_that_is_none(data: Path, encoder: str, tmp_path: Pa
     (place / ".everloop" / "mlflow.db").write_bytes(b"SQLite format 3\x00" + b"cut off")
     error = refused(*arguments(data, place))
     assert error.count("error: ") == 1
-    assert f"error: the tracking database did not do its part\n  where:    sqlite:///{place}" in error
+    assert f"error: the tracking database is damaged\n  where:    sqlite:///{place}" in error
 
 
 # -- stopped by hand ------------------------------------------------------------------------------

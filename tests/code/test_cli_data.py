@@ -37,7 +37,7 @@ def test_log(shop: Path, empty: Path) -> None:
     assert [x.split("  ")[-1] for x in lines[1:3]] == reasons
     assert said("log", "v0001", "-w", shop).count("\n") == 2
     assert said("log", "-w", empty).startswith("no dataset version yet")
-    assert "there is no dataset version v9" in refused("data", "log", "v9", "-w", shop)
+    assert "there is no dataset version v0009" in refused("data", "log", "v9", "-w", shop)
 
 
 # -- diff -----------------------------------------------------------------------------------------

@@ -255,7 +255,7 @@ def test_nothing_to_train_on_is_an_error(one: Workspace) -> None:
 
 def test_a_foreign_git_lock_is_explained(one: Workspace) -> None:
     (one.root / ".git" / "index.lock").touch()
-    with pytest.raises(DatasetError, match=r"(?s)git add refuses.*index\.lock.*remove that"):
+    with pytest.raises(DatasetError, match=r"(?s)git add refuses.*index\.lock.*rm "):
         second_version(one)
 
 

@@ -32,8 +32,16 @@ home.registry.attach(home.registry.versions()[-1].run_id, [page], {})
 
 
 def contents(root: Path) -> dict[str, str]:
-    files = (p for p in root.rglob("*") if p.is_file())
-    return {str(p.relative_to(root)): hashlib.md5(p.read_bytes()).hexdigest() for p in files}
+    """Every file; of a database what it says, since SQLite moves that from its log when it likes."""
+    files = (p for p in root.rglob("*") if p.is_file() and not p.name.endswith(("-wal", "-shm")))
+    return {str(p.relative_to(root)): hashlib.md5(content(p)).hexdigest() for p in files}
+
+
+def content(path: Path) -> bytes:
+    if path.suffix != ".db":
+        return path.read_bytes()
+    with closing(sqlite3.connect(path)) as db:
+        return "\n".join(db.iterdump()).encode()
 
 
 def addresses(root: Path) -> str:
@@ -66,7 +74,9 @@ def test_a_copy_leaves_the_original_alone(original: Path, tmp_path: Path) -> Non
     # a process of its own: MLflow remembers where a run's files go, and copies have the same runs
     subprocess.run([sys.executable, "-c", ATTACH, copy], check=True, cwd=tmp_path)
     assert len(list(copy.glob(".everloop/artifacts/**/attached.html"))) == 1
-    assert (contents(original) == before, str(original) in addresses(copy)) == (True, False)
+    after = contents(original)
+    assert {k for k in before | after if before.get(k) != after.get(k)} == set()
+    assert str(original) not in addresses(copy)
 
 
 def test_a_moved_one_works_without_the_place_it_was_made_at(original: Path, tmp_path: Path) -> None:
