@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from httpx import Timeout
 from packaging.version import InvalidVersion
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
@@ -14,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from core.away import LOOK_SECONDS, shown, why, words
 from core.errors import EverloopError
 
+CONNECT_SECONDS = 2  # Prefect's client tries to connect four times, whatever it is told
 AGAIN = "then run this again; nothing was lost"
 OWN = ("Failed to reach API", "Found incompatible versions", "Timed out while attempting to connect")
 
@@ -26,7 +28,7 @@ def look() -> None:
     """Raises EverloopError, within seconds, when no Prefect server answers at PREFECT_API_URL."""
     if PREFECT_API_URL.value() is None:  # Prefect starts one of its own
         return
-    settings = {"timeout": LOOK_SECONDS}
+    settings = {"timeout": Timeout(LOOK_SECONDS, connect=CONNECT_SECONDS)}
     with (
         refusals(),
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
