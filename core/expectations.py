@@ -84,7 +84,8 @@ def batches() -> Any:
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
     gc.freeze()  # some 300,000 objects that stay, and need not be walked again
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    for talks in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(talks).setLevel(logging.WARNING)  # the second has a level of its own
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("window").add_dataframe_asset("rows")
