@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -27,10 +28,19 @@ def make_workspace(folder: Path, runtime: str = "torch") -> Path:
         lines = lines.replace("model:\n", f"model:\n  runtime: {runtime}\n", 1)
     params.write_text(lines, encoding="utf-8")
     sample, evaluation = bundled(), folder.with_name("eval.csv")
-    with (sample / "stream.csv").open(encoding="utf-8") as file:
-        evaluation.write_text("".join(islice(file, EVALUATION + 1)), encoding="utf-8")
+    known = {row["label"] for row in _rows(sample / "train.csv")}
+    rows = list(islice((r for r in _rows(sample / "stream.csv") if r["label"] in known), EVALUATION))
+    with evaluation.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
     _everloop("train", str(sample / "train.csv"), "--eval", str(evaluation), "-w", str(folder))
     return folder
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
 
 
 def model_of(workspace: Path) -> tuple[Path, Path]:
