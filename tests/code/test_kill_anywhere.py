@@ -142,6 +142,6 @@ def test_label_import(base: Path, tmp_path: Path) -> None:
     votes.write_text("\n".join(["prediction_id,label,annotator", *lines]))
 
     def command(root: Path) -> list[object]:
-        return ["label", "import", votes, "-w", root, "--new-labels", "--now", "2026-01-06"]
+        return ["label", "import", votes, "-w", root, "--new-labels", "--now", "2026-01-08"]
 
     told("label import", kill_anywhere(copies(asked, tmp_path), command, left))
