@@ -48,6 +48,7 @@ def test_the_loop_goes_on(shop: Path, tmp_path: Path) -> None:
     assert (took.code, took.out.split(",")[0]) == (0, "3 new labels"), took
     turn = everloop("loop", "-w", shop, "--now", "2026-01-08T02:00")
     assert turn.code == 0, turn
+    assert everloop("rollout", "rollback", "-w", shop, "--now", "2026-01-08T02:30").code == 0
     made = everloop("retrain", "-w", shop, "--now", "2026-01-08T03:00")
     assert "candidate 4: head on v0004" in made.out, made
     assert everloop("data", "verify", "-w", shop).out.count("whole") == 4
