@@ -11,6 +11,7 @@ import pytest
 
 from core.near import mapped, near_any, units
 from core.records import Array, Feedback
+from everloop.laws.windows import START, window
 from flows.curate import curate, gather
 from flows.home import Home, open_home
 from pipelines.curation.draw import inclusion, pivotal, systematic
@@ -21,7 +22,6 @@ from pipelines.curation.round import Sizes, draw
 from pipelines.datasets.contents import rows_here
 from pipelines.triggers.betting import evidence
 from pipelines.triggers.policy import Round
-from tests.laws.windows import START, window
 
 Draw = Callable[[Array, Array, np.random.Generator], Array]
 

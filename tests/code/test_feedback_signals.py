@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from core.records import Array, Signal, Window
+from everloop.laws.traffic import LABELS, NOW, before, today
 from monitoring import Monitoring
 from monitoring.alerts import broken
 from monitoring.examples import hard_examples
 from monitoring.signals import feedback
 from monitoring.view import Model, View
-from tests.laws.traffic import LABELS, NOW, before, today
 
 
 def classify(rows: Array) -> Array:

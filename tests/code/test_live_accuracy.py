@@ -9,6 +9,7 @@ import pytest
 
 from core.intervals import share
 from core.records import Array, Signal, Window
+from everloop.laws.traffic import DAY, LABELS, NOW, before, today, traffic
 from monitoring import Monitoring
 from monitoring.alerts import broken
 from monitoring.signals import accuracy
@@ -17,7 +18,6 @@ from pipelines.curation.mix import Mix
 from pipelines.curation.pool import Known, Pool
 from pipelines.triggers.accuracy import Accuracy
 from pipelines.triggers.policy import Situation
-from tests.laws.traffic import DAY, LABELS, NOW, before, today, traffic
 
 
 def view(window: Window, reference: Window, version: str = "1", **more: object) -> View:

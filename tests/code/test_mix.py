@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from everloop.laws.windows import START, window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.cover import Cover, covering, wants
 from pipelines.curation.margin import Margin
 from pipelines.curation.mix import Mix
 from pipelines.curation.pool import Known, Pool
 from pipelines.curation.random import Random
-from tests.laws.windows import START, window
 
 
 def mix(**shares: float) -> Mix:

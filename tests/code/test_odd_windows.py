@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from core.records import Prediction, Signal, uuid7
+from everloop.laws.traffic import DAY, NOW
 from flows.first import first_model
 from flows.home import Home, open_home
 from flows.monitor import monitor
@@ -23,7 +24,6 @@ from monitoring.signals import SPECS
 from monitoring.signals.collections import COLLECTION
 from monitoring.signals.drift import asked
 from tests.code.small_loop import job, make_home
-from tests.laws.traffic import DAY, NOW
 
 A_DAY = 60
 Change = Callable[[Prediction], Prediction]

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from core.records import Signal, Window
+from everloop.laws.traffic import LABELS, before, today
 from monitoring import Monitoring
 from monitoring.neighbours import GROUP, duplicated, novelty
 from monitoring.signals import confidence, custom, descriptors, proxies, system
 from monitoring.signals import novelty as new
 from monitoring.texts import describe
 from monitoring.view import Measure, Model, View
-from tests.laws.traffic import LABELS, before, today
 
 
 def view(window: Window, reference: Window, **settings: object) -> View:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from core.records import Quarantined, Request
+from everloop.laws.traffic import NOW
 from flows import stages
 from flows.first import first_model
 from flows.home import Home
 from serving.service import Service
 from tests.code.command_line import everloop
 from tests.code.small_loop import job, make_home
-from tests.laws.traffic import NOW
 
 LONG = "x" * 900
 

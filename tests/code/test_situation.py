@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from core.records import Annotation, Decision
+from everloop.laws.traffic import DAY, NOW
 from flows.home import Home
 from flows.situation import RETRAINS, situation
 from pipelines.triggers.policy import Promise
-from tests.laws.traffic import DAY, NOW
 
 
 def lived(home: Home, days: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from core.records import SystemSample
 from core.store import Store
+from everloop.laws.traffic import LABELS, before, today
 from monitoring import Monitoring
 from monitoring.signals import system
 from monitoring.view import Model, View
@@ -21,7 +22,6 @@ from serving.sampler import Sampler
 from serving.service import Service
 from tests.code.fake_models import NOW, Shelf
 from tests.code.real_server import now, running, wait_until
-from tests.laws.traffic import LABELS, before, today
 
 LONG = timedelta(days=365)
 SOON = 0.05  # seconds between samples

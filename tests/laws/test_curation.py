@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from core.records import Array, Window
+from everloop.laws.windows import START, window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import HeldOut, Known, Pool
 from pipelines.datasets.fence import cosines, least, marks
-from tests.laws.windows import START, window
 
 POLICIES = [
     p(policy=get_args(p.model_fields["policy"].annotation)[0], audit_share=0.1)

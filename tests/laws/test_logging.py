@@ -10,6 +10,7 @@ import pytest
 
 from core.kept import merged
 from core.records import Prediction, Window
+from everloop.laws.windows import START, window
 from monitoring.accuracy import plain, weighted
 from pipelines.curation.margin import Margin
 from pipelines.curation.pool import Pool
@@ -17,7 +18,6 @@ from pipelines.logging import LoggingPolicy
 from pipelines.logging.policy import Logging
 from pipelines.logging.sample import Sample
 from tests.code.logs import row
-from tests.laws.windows import START, window
 
 POLICIES: list[Logging] = [
     p(policy=get_args(p.model_fields["policy"].annotation)[0])

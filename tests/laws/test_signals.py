@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from core.records import Array, Signal, SystemSample, Window
+from everloop.laws.traffic import DAY, LABELS, NOW, before, today
 from monitoring import Monitoring
 from monitoring.signals import MEASURES, SPECS
 from monitoring.view import Measure, Model, View
-from tests.laws.traffic import DAY, LABELS, NOW, before, today
 
 SETTINGS = Monitoring()
 SYSTEM = [SystemSample("host:1", NOW - DAY / 2, 100, 1, 3, 2**30, 2**20)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ LABELS = ["refund", "delivery", "invoice"]
 WORDS = np.array([f"word{i}" for i in range(400)])
 
 
-def traffic(start: datetime, days: int, rows: int, seed: int = 0, **columns: object) -> Window:
-    """`rows` answers in all, evenly spread; every fifth one is labelled, and right nine times in ten."""
+def traffic(start: datetime, days: int, rows: int, seed: int = 0, **columns: Any) -> Window:
+    """`rows` answers, evenly spread; every fifth one is labelled, and right nine times in ten."""
     rng = np.random.default_rng([seed, rows, days])
     shares = rng.dirichlet(np.full(3, 0.3), rows).astype(np.float32)
     codes = shares.argmax(axis=1)
@@ -50,9 +51,9 @@ def traffic(start: datetime, days: int, rows: int, seed: int = 0, **columns: obj
     return Window(start, start + DAY * days, frame, embeddings, shares)
 
 
-def today(rows: int = 400, **columns: object) -> Window:
+def today(rows: int = 400, **columns: Any) -> Window:
     return traffic(NOW - DAY, 1, rows, **columns)
 
 
-def before(rows: int = 2800, **columns: object) -> Window:
+def before(rows: int = 2800, **columns: Any) -> Window:
     return traffic(NOW - 8 * DAY, 7, rows, seed=1, **columns)
