@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.labelled import Stream
-from core.models.head import Head, fit_head
+from core.models.classifier.head import Head, fit_head
 from core.records import AnnotationTask, Array, Decision, Signal, Window, uuid7
 from monitoring import Monitoring
 from monitoring.alerts import findings, spec_of

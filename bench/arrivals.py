@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench.streams import DAY, Labelled, Stream, embedded
-from core.models.head import fit_head
+from core.models.classifier.head import fit_head
 from core.records import Array
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from core.models.encoder import DEFAULT, load_encoder
+from core.models.classifier.encoder import DEFAULT, load_encoder
 from everloop.sample import bundled
 
 EVALUATION = 1000  # rows: enough to tell 99.5 % from 99 %

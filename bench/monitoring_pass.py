@@ -24,7 +24,7 @@ import numpy as np
 from bench.form import Row, report
 from bench.material import make_workspace
 from core.kept import Kept
-from core.models.classifier import TextClassifier
+from core.models.classifier.model import TextClassifier
 from core.records import Array, Prediction, uuid7
 from everloop.sample import bundled
 from flows.home import Home, open_home

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.models.encoder import DEFAULT, load_encoder
+from core.models.classifier.encoder import DEFAULT, load_encoder
 from core.records import Array
 from core.store import Store
 from everloop.sample import bundled

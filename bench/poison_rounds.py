@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bench.poison_material import PHRASES, Material, Reader, Rows
-from core.models.head import Head, fit_head
+from core.models.classifier.head import Head, fit_head
 from core.records import Array
 from core.store.words import Record, Word
 from pipelines.labeling import Users

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from bench.streams import DAY, Labelled, Stream
-from core.models.head import Head, fit_head
+from core.models.classifier.head import Head, fit_head
 from core.records import Array, Window
 
 

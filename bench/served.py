@@ -14,7 +14,7 @@ import pandas as pd
 from bench.choosers import Ours
 from bench.rounds import Day
 from bench.streams import DAY, Labelled, Stream
-from core.models.head import Head, fit_head
+from core.models.classifier.head import Head, fit_head
 from core.params import load
 from core.records import AnnotationTask, Array, Window
 from everloop.init import TEMPLATES

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.models.encoder import DEFAULT, load_encoder
-from core.models.head import Head, fit_head
+from core.models.classifier.encoder import DEFAULT, load_encoder
+from core.models.classifier.head import Head, fit_head
 from core.records import Array, Window, hash_user, uuid7
 from monitoring import Monitoring
 from monitoring.view import Model, View

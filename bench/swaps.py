@@ -20,8 +20,8 @@ import numpy as np
 
 from bench.form import Row
 from bench.systems import Running, everloop, load_command, running
-from core.models.classifier import TextClassifier
-from core.models.head import fit_head
+from core.models.classifier.head import fit_head
+from core.models.classifier.model import TextClassifier
 from core.records import Array, DatasetVersion
 from core.tables import Columns, read_rows
 from everloop.sample import bundled
@@ -29,7 +29,7 @@ from flows.home import Home, open_home
 from flows.state import crown
 
 if TYPE_CHECKING:
-    from core.models.head import Head
+    from core.models.classifier.head import Head
 
 POOL = 5000  # different texts; the server's answer cache is off
 SHARE = 0.8  # of what the server can do

@@ -27,7 +27,7 @@ from bench.curves import Named, delay, false_alarms, kind_of
 from bench.form import Row
 from bench.ours import Policy, ours
 from bench.streams import Event, Labelled, Stream
-from core.models.head import fit_head
+from core.models.classifier.head import fit_head
 from core.records import Array
 from monitoring import Monitoring
 

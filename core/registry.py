@@ -20,7 +20,7 @@ from typing import Any
 
 from core.errors import ModelError
 from core.files import sync_tree
-from core.models.classifier import TextClassifier, packages
+from core.models.classifier.model import TextClassifier, packages
 from core.moved import folder_of, follow
 from core.progress import doing
 from core.records import Candidate, DatasetVersion

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.models.migrated import answering
+from core.models.classifier.migrated import answering
 from flows.home import Home
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 from core import collections
 from core.errors import DataError
 from core.label_set import LabelSet
-from core.models.classifier import TextClassifier
-from core.models.migrated import answering
+from core.models.classifier.migrated import answering
+from core.models.classifier.model import TextClassifier
 from flows.home import Home
 from monitoring.view import Collected
 

@@ -22,7 +22,7 @@ from monitoring.delivery import Channel
 from pipelines.datasets.local import settle
 
 if TYPE_CHECKING:
-    from core.models.encoder import Encoder
+    from core.models.classifier.encoder import Encoder
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Home:
     @cached_property
     def encoder(self) -> Encoder:
         """The base encoder that params.yaml names."""
-        from core.models.encoder import load_encoder
+        from core.models.classifier.encoder import load_encoder
 
         model = self.strategy.model
         return load_encoder(model.encoder, model.max_tokens, model.runtime)

@@ -13,7 +13,7 @@ import pandas as pd
 from core.errors import LabelError
 from core.label_names import normal
 from core.label_set import LabelSet
-from core.models.head import Head
+from core.models.classifier.head import Head
 from core.progress import doing
 from core.readers import nearest
 from core.records import Review, uuid7

@@ -29,8 +29,8 @@ from pipelines.testing.report import write_report
 from pipelines.testing.runtime import same_labels
 
 if TYPE_CHECKING:
-    from core.models.classifier import TextClassifier
-    from core.models.head import Head
+    from core.models.classifier.head import Head
+    from core.models.classifier.model import TextClassifier
     from pipelines.testing.expectations import Expectation
     from pipelines.training import Trained
 
@@ -65,7 +65,7 @@ def train_candidate(home: Home) -> Trained:
 
 def _start(home: Home) -> TextClassifier:
     """The champion, without labels that are gone by the time of the dataset."""
-    from core.models.migrated import learning
+    from core.models.classifier.migrated import learning
 
     before, labels = champion(home), label_set(home.workspace, read_inputs(home.workspace))
     return replace(before, head=learning(before.head, labels)) if before.head else before
@@ -76,8 +76,8 @@ def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport
 
     `names` are the versions of candidate and champion; `page` is where the HTML report goes.
     """
-    from core.models.classifier import TextClassifier
-    from core.models.head import fit_head
+    from core.models.classifier.head import fit_head
+    from core.models.classifier.model import TextClassifier
 
     place = home.workspace
     settings = home.strategy.testing
@@ -115,7 +115,7 @@ def _scarce(
 
 def _known(home: Home) -> list[str] | None:
     """The labels that the champion answers, under their names of the dataset; None without one."""
-    from core.models.migrated import answering
+    from core.models.classifier.migrated import answering
 
     head = champion(home).head
     labels = label_set(home.workspace, read_inputs(home.workspace))
@@ -131,7 +131,7 @@ def _same_labels(home: Home, model: TextClassifier, rows: pd.DataFrame) -> list[
 
 def champion(home: Home) -> TextClassifier:
     """The champion of the dataset version; before there is one, the base encoder without a head."""
-    from core.models.classifier import TextClassifier
+    from core.models.classifier.model import TextClassifier
 
     folder = home.workspace.champion
     if any(folder.iterdir()):
@@ -154,7 +154,7 @@ def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:
 
 
 def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFrame) -> Contender:
-    from core.models.migrated import answering
+    from core.models.classifier.migrated import answering
 
     head: Head | None = model.head
     if head is None:

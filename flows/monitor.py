@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from core.label_set import LabelSet
-from core.models.classifier import TextClassifier
-from core.models.migrated import answering
+from core.models.classifier.migrated import answering
+from core.models.classifier.model import TextClassifier
 from core.progress import doing
 from core.records import Decision, Quarantined, Signal
 from flows.alerts import alert, alerts_a_week, deliver, open_alerts

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from core.errors import ModelError
-from core.models.runtimes import RUNTIMES, Runtime, threads
+from core.models.classifier.runtimes import RUNTIMES, Runtime, threads
 from core.progress import doing
 from flows.home import Home
 from pipelines.datasets.contents import rows_here
 from pipelines.datasets.layout import MANIFEST
 
 if TYPE_CHECKING:
-    from core.models.agreement import Agreement
-    from core.models.classifier import TextClassifier
-    from core.models.encoder import Encoder
+    from core.models.classifier.agreement import Agreement
+    from core.models.classifier.encoder import Encoder
+    from core.models.classifier.model import TextClassifier
 
 SECONDS = 0.5  # each speed is measured for so long
 TWELVE = "i ordered a blue winter coat last week where is it"  # 12 tokens with the two of the frame
@@ -38,7 +38,7 @@ class Measured:
 
 def torch_agreement(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Agreement:
     """A model's labels of evaluation rows against its labels on torch, each text read there once."""
-    from core.models.agreement import agreement
+    from core.models.classifier.agreement import agreement
 
     twin, texts = model.encoder.on("torch"), rows["text"].tolist()
     expected = home.store.embed(texts, twin.identity, twin.encode, "testing")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from core.models.runtimes import Runtime
+from core.models.classifier.runtimes import Runtime
 from core.params import Section
 from monitoring import Monitoring
 from pipelines.curation import CurationPolicy

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from core.errors import RolloutError
-from core.models.head import Head
+from core.models.classifier.head import Head
 from core.records import Decision
 from flows.home import Home
 from flows.state import crown

@@ -66,7 +66,7 @@ def judge(home: Home, now: datetime, labels: Sequence[str]) -> list[Ruling]:
 
 def known(home: Home, now: datetime, encoder: str) -> Known:
     """What is known beside words whose embeddings are of an encoder."""
-    from core.models.head import fit_head
+    from core.models.classifier.head import fit_head
 
     store = home.store.at(now)
     rows = trained(home, store.labels)

@@ -12,13 +12,13 @@ import numpy as np
 
 from core.errors import ModelError
 from core.label_set import LabelSet
-from core.models.migrated import Migrated, answering
+from core.models.classifier.migrated import Migrated, answering
 from core.records import Array, Prediction, Request, Variant, uuid7
 from serving.cache import Cache
 
 if TYPE_CHECKING:
-    from core.models.encoder import Encoder
-    from core.models.head import Head
+    from core.models.classifier.encoder import Encoder
+    from core.models.classifier.head import Head
 
 AS_TRAINED = LabelSet()
 

@@ -23,7 +23,7 @@ from serving.scoring import Scores, row, score
 from serving.traffic import Switch, Traffic
 
 if TYPE_CHECKING:
-    from core.models.classifier import TextClassifier
+    from core.models.classifier.model import TextClassifier
 
 
 class Logging(Protocol):

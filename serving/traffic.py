@@ -14,7 +14,7 @@ from core.store import Store
 from serving.scoring import Served, score
 
 if TYPE_CHECKING:
-    from core.models.classifier import TextClassifier
+    from core.models.classifier.model import TextClassifier
 
 
 @dataclass(frozen=True)

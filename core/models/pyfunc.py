@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.models.classifier import TextClassifier
+from core.models.classifier.model import TextClassifier
 
 
 class Served:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from core.models.head import Head, fit_head
+from core.models.classifier.head import Head, fit_head
 from core.records import Array
 from core.rowwise import one_thread, rowwise
 from pipelines.curation.entropy import entropy

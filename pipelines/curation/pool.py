@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from core.models.head import Head
+from core.models.classifier.head import Head
 from core.near import Map, fence, mapped, near_any, units
 from core.records import Array, Window
 from core.texts import normal, words

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.models.head import fit_head
+from core.models.classifier.head import fit_head
 from core.near import unit
 from core.records import Array
 from core.rowwise import one_thread, rowwise

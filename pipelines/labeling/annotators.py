@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.models.head import Head, fit_head
+from core.models.classifier.head import Head, fit_head
 from core.records import Array
 
 ODDS = 0.25  # a label is contradicted where another is more than four times as likely

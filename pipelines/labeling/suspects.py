@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.models.head import fit_head
+from core.models.classifier.head import fit_head
 from core.records import Array
 
 FOLDS = 5

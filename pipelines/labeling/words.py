@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.models.head import Head
+from core.models.classifier.head import Head
 from core.records import Array
 from core.store.words import Record, Word
 from pipelines.labeling import Users

@@ -22,8 +22,8 @@ from pipelines.testing.compare import compare
 from pipelines.testing.probes import Probe, change_case, changed, joined, politely, slip
 
 if TYPE_CHECKING:
-    from core.models.head import Head
-    from core.models.migrated import Migrated
+    from core.models.classifier.head import Head
+    from core.models.classifier.migrated import Migrated
 
 Embed = Callable[[list[str]], Array]
 FAMILIES = 5  # that need new texts; they share max_probes

@@ -15,7 +15,7 @@ from core.records import Array
 from pipelines.testing.expectations import Expectation
 
 if TYPE_CHECKING:
-    from core.models.head import Head
+    from core.models.classifier.head import Head
 
 LABELS, EACH = 4, 4
 ENOUGH = 0.9  # one of 16 rows may be a mislabelled one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.models.agreement import Agreement
+from core.models.classifier.agreement import Agreement
 from pipelines.testing.expectations import Expectation
 
 

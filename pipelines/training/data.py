@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import ModelError
-from core.models.classifier import TextClassifier
-from core.models.head import Head
+from core.models.classifier.head import Head
+from core.models.classifier.model import TextClassifier
 from core.params import Section
 from core.records import Array
 

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from core.models.classifier import TextClassifier
-from core.models.finetune import Tuning, finetune
-from core.models.head import Head, fit_head
+from core.models.classifier.finetune import Tuning, finetune
+from core.models.classifier.head import Head, fit_head
+from core.models.classifier.model import TextClassifier
 from pipelines.training.data import Recipe, Trained, TrainingData, measured
 from pipelines.training.head import HeadRecipe
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.models.classifier import TextClassifier
-from core.models.head import fit_head
+from core.models.classifier.head import fit_head
+from core.models.classifier.model import TextClassifier
 from pipelines.training.data import Recipe, Trained, TrainingData, measured
 
 

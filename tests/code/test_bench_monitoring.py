@@ -13,7 +13,7 @@ from bench.detectors import answer_of, run, write_job
 from bench.ours import Policy, ours, strength
 from bench.scale import Cost, scale_rows
 from bench.streams import Event, Labelled, Stream, shuffled, weekly
-from core.models.head import fit_head
+from core.models.classifier.head import fit_head
 from monitoring import Monitoring
 from monitoring.rule import Drift
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from core.models.encoder import Encoder
+from core.models.classifier.encoder import Encoder
 from everloop.replay import run
 from flows.home import Home
 from flows.stages import curate, monitor

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from core.models.head import Head
+from core.models.classifier.head import Head
 from core.records import Annotation
 from flows.home import Home, open_home
 from flows.stages import decide

@@ -12,8 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.label_set import LabelSet, Operation
-from core.models.head import Head
-from core.models.migrated import answering
+from core.models.classifier.head import Head
+from core.models.classifier.migrated import answering
 from core.records import Annotation, Feedback
 from core.store import Store
 from core.tables import Columns, read_rows

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from core.errors import WorkspaceError
-from core.models.encoder import Encoder
+from core.models.classifier.encoder import Encoder
 from core.records import Array
 from core.store import Store
 from everloop.replay import Replay, run

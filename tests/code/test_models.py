@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core.errors import ModelError
-from core.models import classifier
-from core.models.classifier import TextClassifier
-from core.models.encoder import DEFAULT, PACKAGE, Encoder, load_encoder
-from core.models.head import Head, fit_head
+from core.models.classifier import model as classifier
+from core.models.classifier.encoder import DEFAULT, PACKAGE, Encoder, load_encoder
+from core.models.classifier.head import Head, fit_head
+from core.models.classifier.model import TextClassifier
 from tests.code.tiny import save_tiny_encoder
 
 TEXTS = ["pay my card", "rain", "play a loud song please", "is the weather cold", "", "stop the music"]

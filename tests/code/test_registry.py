@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from core.errors import ModelError, StoreError
-from core.models.classifier import TextClassifier
-from core.models.encoder import Encoder, load_encoder
-from core.models.head import fit_head
+from core.models.classifier.encoder import Encoder, load_encoder
+from core.models.classifier.head import fit_head
+from core.models.classifier.model import TextClassifier
 from core.records import Candidate, DatasetVersion
 from core.registry import Registry
 from core.workspace import Workspace

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from core.errors import ModelError
-from core.models import agreement
+from core.models.classifier import agreement
 from core.models.pyfunc import _load_pyfunc
 from core.records import Request
 from everloop.commands import app

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from core.errors import ModelError
-from core.models import classifier, export, runtimes
-from core.models.agreement import agreement
-from core.models.classifier import TextClassifier, packages
-from core.models.encoder import Encoder, load_encoder
-from core.models.export import calibration
-from core.models.finetune import Tuning, finetune
-from core.models.head import Head, fit_head
-from core.models.runtimes import RUNTIMES, Runtime
+from core.models.classifier import export, runtimes
+from core.models.classifier import model as classifier
+from core.models.classifier.agreement import agreement
+from core.models.classifier.encoder import Encoder, load_encoder
+from core.models.classifier.export import calibration
+from core.models.classifier.finetune import Tuning, finetune
+from core.models.classifier.head import Head, fit_head
+from core.models.classifier.model import TextClassifier, packages
+from core.models.classifier.runtimes import RUNTIMES, Runtime
 from tests.code.tiny import WORDS, save_tiny_encoder
 
 RNG = np.random.default_rng(0)

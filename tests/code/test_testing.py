@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.intervals import paired_difference
-from core.models.head import Head, fit_head
+from core.models.classifier.head import Head, fit_head
 from core.records import Array, TestReport
 from pipelines.testing import Contender, Testing, run_tests
 from pipelines.testing.compare import Comparison, compare

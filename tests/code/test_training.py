@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from core.errors import ModelError
-from core.models.classifier import TextClassifier
-from core.models.encoder import Encoder, load_encoder
+from core.models.classifier.encoder import Encoder, load_encoder
+from core.models.classifier.model import TextClassifier
 from pipelines.training import FinetuneRecipe, HeadRecipe, Trained, Training, TrainingData
 from tests.code.tiny import save_tiny_encoder
 

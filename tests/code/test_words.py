@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.models.head import Head
+from core.models.classifier.head import Head
 from core.records import VERIFY, Annotation, AnnotationTask, Feedback
 from core.store import Store
 from core.store.words import Record, Word

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from core.errors import LabelError
 from core.label_set import FILE, LabelSet, Operation
-from core.models.head import Head
-from core.models.migrated import Migrated
+from core.models.classifier.head import Head
+from core.models.classifier.migrated import Migrated
 
 NAMES = ("a", "b", "c", "d")
 OPERATIONS = st.builds(

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from core.errors import ModelError
-from core.models.encoder import load_encoder
-from core.models.head import fit_head
+from core.models.classifier.encoder import load_encoder
+from core.models.classifier.head import fit_head
 from pipelines.testing.expectations import Answers, Contender
 
 TEXTS = {

@@ -20,12 +20,12 @@ import numpy as np
 
 from core.errors import ModelError
 from core.files import write_whole
-from core.models.batches import Batch
+from core.models.classifier.batches import Batch
+from core.models.classifier.runtimes import onnx_session, pooled
 from core.models.files import read_model
-from core.models.runtimes import onnx_session, pooled
 
 if TYPE_CHECKING:
-    from core.models.encoder import Encoder
+    from core.models.classifier.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def _made(encoder: Encoder, runtime: str) -> Path:
         if runtime == "onnx":
             data = _checked(encoder, batches)
         else:
-            from core.models.quantize import quantize
+            from core.models.classifier.quantize import quantize
 
             data = quantize(_made(encoder, "onnx").read_bytes(), batches)
         write_whole(place, data)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.models.encoder import Encoder
-from core.models.head import Head
+from core.models.classifier.encoder import Encoder
+from core.models.classifier.head import Head
 from core.records import Array
 
 LEAST = 0.995  # share of texts that must have torch's label, each way of asking

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from core.errors import ModelError
 from core.files import write_whole
-from core.models.encoder import Encoder, load_encoder
-from core.models.head import Head
-from core.models.runtimes import PACKAGES, Runtime
+from core.models.classifier.encoder import Encoder, load_encoder
+from core.models.classifier.head import Head
+from core.models.classifier.runtimes import PACKAGES, Runtime
 from core.records import Array
 
 CONFIG = "encoder.json"

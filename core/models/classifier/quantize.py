@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from core.models.batches import Batch
-from core.models.runtimes import onnx_session
+from core.models.classifier.batches import Batch
+from core.models.classifier.runtimes import onnx_session
 from core.records import Array
 
 STRENGTH = 0.75  # how much of a channel's range moves into its weights: SmoothQuant's alpha

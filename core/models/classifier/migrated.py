@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.label_set import LabelSet
-from core.models.head import Head
+from core.models.classifier.head import Head
 from core.records import Array
 
 

@@ -19,7 +19,17 @@ import numpy as np
 
 from core.errors import ModelError
 from core.files import whole_file
-from core.models.batches import MOST, Batch, Tokens
+from core.models.classifier.batches import MOST, Batch, Tokens
+from core.models.classifier.runtimes import (
+    IN_IDENTITY,
+    RUNTIMES,
+    Forward,
+    Runtime,
+    in_onnx,
+    in_torch,
+    need_onnx,
+    threads,
+)
 from core.models.files import (
     DEFAULT,
     FILES,
@@ -30,16 +40,6 @@ from core.models.files import (
     read_config,
     read_model,
     read_tokenizer,
-)
-from core.models.runtimes import (
-    IN_IDENTITY,
-    RUNTIMES,
-    Forward,
-    Runtime,
-    in_onnx,
-    in_torch,
-    need_onnx,
-    threads,
 )
 from core.progress import doing
 from core.records import Array
@@ -83,7 +83,7 @@ class Encoder:
         """What the runtime reads: the exported graph, made where there is none yet, or the weights."""
         if self.runtime in ("torch", "torch-bf16"):
             return next(iter(sorted(self.folder.glob("*.safetensors"))))
-        from core.models.export import exported
+        from core.models.classifier.export import exported
 
         return exported(self)
 

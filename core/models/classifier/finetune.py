@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from core.models.encoder import Encoder, load_encoder
-from core.models.head import Head
-from core.models.runtimes import pooled
+from core.models.classifier.encoder import Encoder, load_encoder
+from core.models.classifier.head import Head
+from core.models.classifier.runtimes import pooled
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The family of encoders with a linear head, which answer with a label."""
