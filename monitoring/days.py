@@ -15,7 +15,6 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import nnls
 
 from core.records import Array
 from monitoring.rule import SURE, Ordinary, ordinary_days
@@ -76,6 +75,8 @@ class Days:
         """
         if len(mixtures) == 1:
             return np.ones(1)
+        from scipy.optimize import nnls
+
         corners = np.vstack([(mixtures @ self.places).T, np.full(len(mixtures), HEAVY)])
         shares, _ = nnls(corners, np.append(some @ self.places, HEAVY))
         return np.asarray(shares / shares.sum())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from core.expectations import Check, batches, quietly, suite, validated
 from core.records import Window
 from monitoring import Expectation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Check", "check", "failed_rows", "suite_of"]
 
@@ -23,6 +24,8 @@ def check(
     score.range, and the user's own. A check on a missing column is left out, because `schema` says so
     already.
     """
+    import pandas as pd
+
     asked_for = window.rows.columns if own else window.rows.columns.intersection(pd.Index(COLUMNS))
     frame = window.rows[asked_for].reset_index(drop=True)  # every column that is there is hashed, twice
     asked, broken = suite_of(frame, known_labels, max_length, own)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from core.records import Array, Window
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def heard(window: Window, feedback: pd.DataFrame, until: Array) -> pd.DataFrame:
     """Of each answer, in the order of the window: kept (chance that the log kept it), thumb (True is
     down, none where there is none), corrected. What was said counts before `until` (n,), in UTC."""
+    import pandas as pd
+
     if not len(window):
         return pd.DataFrame({"kept": [], "thumb": [], "corrected": []})
     if not len(feedback):

@@ -13,8 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm as normal
-from scipy.stats import t as student
 
 from core.records import Array
 
@@ -82,7 +80,9 @@ class Rule:
         that one more day exceeds as rarely as `sds` standard deviations of normal noise."""
         extra = usual.sd
         if extra and usual.days > 1:
-            extra *= float(student.ppf(normal.cdf(self.sds), usual.days - 1)) / self.sds
+            from scipy.special import ndtr, stdtrit
+
+            extra *= float(stdtrit(usual.days - 1, ndtr(self.sds))) / self.sds
         both = float(np.hypot(sd, extra))
         threshold = usual.mean + max(self.sds * both, self.floor)
         return Drift(value, usual.mean, both, threshold, rows, sd, nearest)

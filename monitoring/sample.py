@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array, Window
 from monitoring.neighbours import duplicated, novelty
@@ -46,6 +45,8 @@ def _told(sample: Window) -> Window:
 
 def drawn(window: Window, most: int) -> Window:
     """At most `most` rows, in the order of a hash of their ids: however they came, the same ones."""
+    import pandas as pd
+
     ids = window.rows["prediction_id"].astype(object).to_numpy()
     places = pd.util.hash_array(ids, categorize=False) if len(ids) else np.zeros(0)
     return window.take(np.argsort(places, kind="stable")[:most])

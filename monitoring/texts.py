@@ -6,12 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GRAM = 4  # words of the n-grams whose repetition counts
 CHARACTERS = 4000  # of a text that are looked at
@@ -57,6 +59,8 @@ def _holding(words: Words, size: int) -> Array:
 
 
 def _frame(texts: Sequence[Any], words: Words, unseen: Array) -> pd.DataFrame:
+    import pandas as pd
+
     there = np.array([isinstance(t, str) for t in texts], dtype=bool)
     grams, repeated = _grams(words)
     counts = {

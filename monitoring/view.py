@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array, Signal, SystemSample, Window
 from monitoring import Monitoring
@@ -19,6 +18,9 @@ from monitoring.features import IncomparableError
 from monitoring.heard import heard
 from monitoring.rule import Rule
 from monitoring.sample import described
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_DAYS = 2  # of a reference
 MAX_SEGMENTS = 10  # of each segment column, the largest first
@@ -63,6 +65,8 @@ class Collected:
 
 
 def no_feedback() -> pd.DataFrame:
+    import pandas as pd
+
     names = ["prediction_id", "timestamp", "kind", "value", "source"]
     return pd.DataFrame(columns=names, dtype=object)
 
@@ -247,6 +251,8 @@ def _only_where(window: Window, column: str, value: str) -> Window:
 
 def windows_before(window: Window, reference: Window) -> Array:
     """(m,) how many windows before this one a reference row was answered: 1 is the one just before."""
+    import pandas as pd
+
     if len(reference) == 0 or "timestamp" not in reference.rows:
         return np.zeros(0, dtype=int)
     length = max(window.end - window.start, timedelta(hours=1)) // timedelta(microseconds=1)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import (
     Connection,
     Subquery,
@@ -23,6 +22,9 @@ from sqlalchemy import (
 from core import schema
 from core.store.again import Again
 from core.store.labels import same
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WEAK = "feedback"  # policy and annotator of labels that came of feedback
 _A, _P, _K, _H, _W = (
@@ -74,6 +76,8 @@ class Claims(Again):
         again is harmless: a label that was corrected in between is in this partition as it was. An
         annotation's label is as it was said, whatever it is called.
         """
+        import pandas as pd
+
         there = [select(t).where(same(t, _A), t.c.partition == partition).exists() for t in (_H, _W)]
         unclaimed = [_A.c.partition.is_(None), _A.c.timestamp <= as_of, *(~t for t in there)]
         with self._write() as db:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-import pandas as pd
 from sqlalchemy import ColumnElement, Text, case, cast, type_coerce
 
 from core import schema
 from core.records import BY_HAND, Array, Window
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IDS = ("prediction_id", "request_id")
 ARRAYS = ("embedding", "probabilities")
@@ -93,6 +95,8 @@ class Arrays:
 
 
 def _frame(given: dict[str, list[Any]]) -> pd.DataFrame:
+    import pandas as pd
+
     kept = np.array(given["kept"], dtype=float)
     times = pd.to_datetime(pd.Series(given["timestamp"], dtype=object), utc=True, format="ISO8601")
     made = {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import ColumnElement, FromClause, and_, func, or_, select
 
 from core import schema
@@ -13,6 +12,9 @@ from core.garbage import uncollected
 from core.records import ANSWERED, Window, evenly, uuid7_floor
 from core.store import frames
 from core.store.naming import Naming
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS_AT_A_TIME = 5000
 
@@ -63,6 +65,8 @@ class Windows(Naming):
         score, latency_ms, user_key, truth (of the request, whoever answered it), complained (the user
         did, of this answer, before `end`: thumbs down, or a correction to another label). Where the log
         keeps some requests more often than others, those that were drawn evenly."""
+        import pandas as pd
+
         p, a = schema.predictions, schema.annotations
         answered = p.alias("answered")
         truth = (

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array, Window
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def joined(*parts: Answers) -> Answers:
 
 
 def _days(times: pd.Series) -> Array:
+    import pandas as pd
+
     since = pd.to_datetime(times, utc=True, cache=False) - pd.Timestamp(0, tz="UTC")
     return np.asarray(since / pd.Timedelta(days=1), dtype=float)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array, Signal, Window
 from monitoring.rule import Drift, Ordinary, Rule, ordinary_days
 from monitoring.shares import MIN_DAY_ROWS
 from monitoring.signals.means import mean
 from monitoring.view import Spec, View, commonest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFIDENCE = Spec(
     "confidence",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from core.records import Signal
 from monitoring.accuracy import Estimate, weighted
 from monitoring.view import Spec, View
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DOWN = Spec(
     "feedback.down",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array, Signal
 from monitoring.view import Spec, View
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values: TypeAlias = "Array | pd.Series[Any]"  # (n,), one a row
 

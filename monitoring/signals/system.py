@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array, Signal
 from monitoring.view import Spec, View
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERCENTILES = (50, 95, 99)
 LATENCY = {

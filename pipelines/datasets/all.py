@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal
 
 from pipelines.datasets.policy import Formation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class All(Formation):

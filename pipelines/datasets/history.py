@@ -7,9 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
 from core.errors import DatasetError
@@ -34,6 +33,9 @@ from pipelines.datasets.layout import (
 from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.objects import Objects, files_of
 from pipelines.datasets.partitions import Locate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RECORD = (VERSION_FILE, METRICS, LOCK)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 from pydantic import Field
 
 from pipelines.datasets.policy import Formation, drawn, newer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Mixed(Formation):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from pydantic import Field
 
 from core.params import Section
 from core.records import bucket
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Formation(Section):

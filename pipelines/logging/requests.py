@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from core.records import Request, hash_user
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def requests(frame: pd.DataFrame) -> list[Request]:
     """The rows of `core.tables.read_rows` as requests, in their order, without truth or user names.
 
+    >>> import pandas as pd
     >>> row = {"request_id": "r1", "timestamp": pd.Timestamp("2026-01-05", tz="UTC"), "text": "hi"}
     >>> row |= {"user": "u0577", "label": "greeting", "segments": {"app": "web"}}
     >>> [request] = requests(pd.DataFrame([row]))

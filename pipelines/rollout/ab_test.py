@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
 from core.intervals import Interval, unpaired_difference
@@ -24,6 +23,9 @@ from core.params import Section
 from core.records import Decision, Rollout
 from pipelines.rollout.compare import arms, compare
 from pipelines.rollout.policy import Verdict, begin, decision, end, must_be_live
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Metric = Literal["accuracy", "feedback"]
 DAY = timedelta(days=1)

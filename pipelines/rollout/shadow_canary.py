@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 from pydantic import Field, field_validator
 
 from core.params import Section
 from core.records import Decision, Rollout
 from pipelines.rollout.compare import Comparison, compare
 from pipelines.rollout.policy import Verdict, begin, decision, end, must_be_live
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLLAPSE_ROWS = 25
 COLLAPSE_SHARE, HEALTHY_SHARE = 0.9, 0.6

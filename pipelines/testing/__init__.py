@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from pydantic import Field
 
 from core.params import Section
@@ -19,6 +19,9 @@ from pipelines.testing.expectations import Answers, Contender, Expectation, suit
 from pipelines.testing.labels import Scarce
 from pipelines.testing.sheet import Sheet
 from pipelines.testing.verdict import Asked, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Contender", "Testing", "run_tests"]
 

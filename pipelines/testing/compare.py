@@ -12,12 +12,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from core.intervals import Bounds, chance_of, paired_difference
 from core.records import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_ROWS = 20  # a slice of fewer rows says more about chance than about a model
 
@@ -80,6 +83,7 @@ def compare(champion: Array, candidate: Array) -> Comparison:
 def segments(rows: pd.DataFrame, min_rows: int = MIN_ROWS) -> Iterator[tuple[str, Array]]:
     """Each `column=value` of the rows' segments that has enough rows, as a boolean mask.
 
+    >>> import pandas as pd
     >>> rows = pd.DataFrame({"segments": ['{"channel": "app"}', '{"channel": "web"}', ""]})
     >>> [(name, mask.tolist()) for name, mask in segments(rows, min_rows=1)]
     [('channel=app', [True, False, False]), ('channel=web', [False, True, False])]

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array
 from pipelines.testing.compare import compare
 from pipelines.testing.probes import Probe, change_case, changed, joined, politely, slip
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.models.classifier.head import Head
     from core.models.classifier.migrated import Migrated
 

@@ -10,8 +10,10 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 MANNERS = ("hi there, {}", "please {}", "{} please", "{}, thanks", "hello! {} thank you")
 
@@ -59,6 +61,7 @@ def politely(text: str, draw: int = 0) -> str:
 def changed(rows: pd.DataFrame, change: Callable[[str, int], str], n: int, seed: int) -> list[Probe]:
     """The first n texts, in the order of their hash, that the change does change.
 
+    >>> import pandas as pd
     >>> rows = pd.DataFrame({"text": ["HI", "help", "42"], "label": ["a", "b", "c"]})
     >>> sorted(p.text for p in changed(rows, change_case, n=5, seed=0))
     ['HELP', 'hi']
@@ -73,6 +76,7 @@ def changed(rows: pd.DataFrame, change: Callable[[str, int], str], n: int, seed:
 def joined(rows: pd.DataFrame, same: bool, n: int, seed: int) -> list[Probe]:
     """Two texts one after the other, of the same label or of two different ones; no text is used twice.
 
+    >>> import pandas as pd
     >>> rows = pd.DataFrame({"text": ["one.", "two", "six"], "label": ["odd", "even", "even"]})
     >>> {p.labels for p in joined(rows, same=True, n=5, seed=0)}
     {('even', 'even')}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from core.records import Array
 from pipelines.testing.compare import Comparison, compare, segments
 from pipelines.testing.expectations import Answers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LARGE = 0.05  # a segment that loses this much, beyond chance, is worth a warning
 SHOWN = 10
