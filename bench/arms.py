@@ -12,7 +12,7 @@ from bench.labelled import Stream
 from core.models.classifier.head import Head, fit_head
 from core.records import AnnotationTask, Array, Decision, Signal, Window, uuid7
 from monitoring import Monitoring
-from monitoring.alerts import findings, spec_of
+from monitoring.alerts.findings import findings, spec_of
 from monitoring.signals import accuracy, confidence, drift
 from monitoring.view import Model, View
 from pipelines.curation.policy import Curation, answered

@@ -20,8 +20,8 @@ from bench.curves import Named, Watch
 from bench.streams import Stream
 from core.records import Array, Window
 from monitoring import Monitoring
-from monitoring.drift import Held, History, traffic
-from monitoring.rule import Rule
+from monitoring.drift.embeddings import Held, History, traffic
+from monitoring.drift.threshold import Rule
 from monitoring.signals import drift
 from monitoring.signals.confidence import fall
 from monitoring.view import Spec, View

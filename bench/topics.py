@@ -20,8 +20,8 @@ import numpy as np
 from bench.form import Row, report
 from bench.streams import Event, Stream, read_events, read_stream
 from monitoring import Monitoring
-from monitoring.candidates import Candidate, followed
-from monitoring.topics import Topic, topics
+from monitoring.topics.clusters import Topic, topics
+from monitoring.topics.tracking import Candidate, followed
 
 SETTINGS = Monitoring()
 

@@ -13,7 +13,7 @@ from everloop.overview import fitted, interval, limit, number
 from everloop.plot import plot, sparkline
 from everloop.table import table
 from flows.home import Home
-from monitoring.alerts import SIGNALS, spec_of
+from monitoring.alerts.findings import SIGNALS, spec_of
 
 
 def check(home: Home, name: str, segment: str, since: datetime) -> None:

@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 def signals() -> str:
     """The table of docs/monitoring.md: every signal, and when it is bad."""
-    from monitoring.alerts import SIGNALS
+    from monitoring.alerts.findings import SIGNALS
 
     side = {None: "", "whole": "its whole interval is below its limit"}
     rows = [

@@ -11,7 +11,9 @@ from typing import Any
 from core.episodes import STATE, Episode, Episodes
 from core.records import Decision, Signal
 from flows.home import Home
-from monitoring.alerts import (
+from monitoring.alerts.delivery import Channel, DeliveryError, Level, due, message, settled
+from monitoring.alerts.episodes import Change, turn
+from monitoring.alerts.findings import (
     FATIGUE_DAYS,
     ORDER,
     Past,
@@ -23,9 +25,7 @@ from monitoring.alerts import (
     opened,
     over,
 )
-from monitoring.delivery import Channel, DeliveryError, Level, due, message, settled
-from monitoring.episodes import Change, turn
-from monitoring.rules import Rule
+from monitoring.alerts.rules import Rule
 
 log = logging.getLogger(__name__)
 Why = Callable[[Decision], dict[str, Any]]

@@ -22,7 +22,7 @@ from flows.batch_predict import check_answered, predict_file, scheduled_job
 from flows.clock import acting
 from flows.home import Home, open_home
 from flows.prefect_server import refusals
-from monitoring.delivery import Channel, Message, channels
+from monitoring.alerts.delivery import Channel, Message, channels
 
 
 @flow(name="monitor")

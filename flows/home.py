@@ -18,7 +18,7 @@ from core.registry import Registry
 from core.store import Store
 from core.workspace import Workspace
 from flows.strategy import Strategy
-from monitoring.delivery import Channel
+from monitoring.alerts.delivery import Channel
 from pipelines.datasets.local import settle
 
 if TYPE_CHECKING:

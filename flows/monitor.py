@@ -21,13 +21,13 @@ from flows.home import Home
 from flows.reference import reference
 from flows.story import history, kind_of, remember
 from flows.topics import follow_topics, open_topics
-from monitoring.examples import hard_examples
-from monitoring.expectations import failed_rows
-from monitoring.explain import explain
+from monitoring.accuracy.hard_examples import hard_examples
+from monitoring.explain.explanation import explain
 from monitoring.monitor import observe
 from monitoring.page import Story, window_page
-from monitoring.profiles import observe_profiles
+from monitoring.quality.expectations import failed_rows
 from monitoring.signals.accuracy import MOST
+from monitoring.signals.profiles import observe_profiles
 from monitoring.view import Model, View, no_feedback
 
 MEMORY_DAYS = 60  # of labels, from which a calibration learns
@@ -141,7 +141,7 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
 
 def write_docs(home: Home, view: View) -> Path:
     """Great Expectations' page of what each check found, with values that failed."""
-    from monitoring.data_docs import data_docs
+    from monitoring.quality.data_docs import data_docs
 
     doing("writing the page of checks")
     settings = home.strategy.monitoring

@@ -15,7 +15,7 @@ from core.errors import ParamsError
 from core.readers import nearest
 from core.workspace import Workspace, inside
 from flows.strategy import Strategy
-from monitoring.rules import RENAMED
+from monitoring.alerts.rules import RENAMED
 from pipelines.curation.like_these import LikeThese
 
 Key = tuple[int | str, ...]  # a place in params.yaml

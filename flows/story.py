@@ -7,8 +7,8 @@ from typing import Any
 
 from core.records import Decision
 from flows.home import Home
-from monitoring.drift import History
-from monitoring.kinds import DriftEpisode
+from monitoring.drift.embeddings import History
+from monitoring.drift.types import DriftEpisode
 from monitoring.signals.drift import WEEK
 from monitoring.view import View
 

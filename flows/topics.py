@@ -12,11 +12,11 @@ from core.errors import DataError
 from core.records import TOPIC, AnnotationTask, Array, Signal
 from flows.home import Home
 from flows.learnt import learnt
-from monitoring.alike import alike
-from monitoring.candidates import Candidate, decision, followed, from_json, settled, to_json
-from monitoring.features import IncomparableError
+from monitoring.drift.features import IncomparableError
+from monitoring.explain.rows import alike
 from monitoring.signals.topics import NEW
-from monitoring.topics import topics
+from monitoring.topics.clusters import topics
+from monitoring.topics.tracking import Candidate, decision, followed, from_json, settled, to_json
 from monitoring.view import View, commonest
 
 STATE = "topics"

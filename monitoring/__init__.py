@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, field_validator
 
 from core.params import Section
 from core.records import Severity
-from monitoring.distances import Metric
+from monitoring.alerts.rules import AnyRule
+from monitoring.drift.distances import Metric
 from monitoring.hooks import PATTERN
-from monitoring.rules import AnyRule
 
 Reference = Literal["training", "since-promotion", "sliding", "same-weekday"]
 

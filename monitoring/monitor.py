@@ -1,7 +1,7 @@
 """One pass over a window of traffic: every signal, of all of it and of its larger segments.
 
 `Signal.baseline` is the bound its value is held against, so a rule can be read off the stored signal
-(see monitoring/alerts.py). A signal without a value breaks no rule; its note says why there is none.
+(see monitoring/alerts). A signal without a value breaks no rule; its note says why there is none.
 """
 
 from __future__ import annotations

@@ -13,15 +13,15 @@ from pathlib import Path
 from core.episodes import words_now
 from core.page import bars, figures, tag, text, write_page
 from core.records import Decision, Signal
-from monitoring.alerts import broken, length, unproven
-from monitoring.candidates import Candidate
-from monitoring.explain import Explanation
-from monitoring.moved import Moved
+from monitoring.alerts.findings import broken, length, unproven
+from monitoring.explain.explanation import Explanation
+from monitoring.explain.shifts import Moved
+from monitoring.explain.texts import Typical
+from monitoring.explain.words import Word
 from monitoring.signals import SPECS
 from monitoring.sparkline import sparkline
+from monitoring.topics.tracking import Candidate
 from monitoring.view import View
-from monitoring.witness import Typical
-from monitoring.words import Word
 
 TOPICS = 6  # before the rest is folded away
 SHOWN = 8  # labels and segments that moved, before the rest is folded away

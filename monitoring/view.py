@@ -12,12 +12,12 @@ import numpy as np
 
 from core.records import Array, Signal, SystemSample, Window
 from monitoring import Monitoring
-from monitoring.drift import Held, History, Traffic, traffic
-from monitoring.expectations import Check, check
-from monitoring.features import IncomparableError
-from monitoring.heard import heard
-from monitoring.rule import Rule
-from monitoring.sample import described
+from monitoring.accuracy.feedback import heard
+from monitoring.drift.embeddings import Held, History, Traffic, traffic
+from monitoring.drift.features import IncomparableError
+from monitoring.drift.threshold import Rule
+from monitoring.quality.expectations import Check, check
+from monitoring.quality.sample import described
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ class View:
 
     @cached_property
     def sample(self) -> tuple[Window, Window]:
-        """Some rows of window and reference with what is known of each; see monitoring/sample.py."""
+        """Some rows of window and reference with what is known of each; see quality/sample.py."""
         if self.parent is None:
             return described(self.window, self.reference, self.labelled, self.model.unknown)
         ours, theirs = (_only_where(sample, *self.where) for sample in self.parent.sample)
@@ -120,7 +120,7 @@ class View:
 
     @cached_property
     def heard(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """What users said of window and reference, see monitoring/heard.py. Late words count for no
+        """What users said of window and reference, see accuracy/feedback.py. Late words count for no
         day: each answer is judged by what was said until its own window's end, or the newest window,
         which had least time, would always look best."""
         if self.parent is not None:

@@ -46,7 +46,7 @@ def monitor(
     from flows import alerts as rules
     from flows.home import open_home
     from flows.monitor import look
-    from monitoring.alerts import unsaid
+    from monitoring.alerts.findings import unsaid
 
     home, when = open_home(workspace), at(now)
     modelled = home.store.get("champion") is not None
@@ -77,7 +77,7 @@ def _pages(
 ) -> Iterator[str]:
     """Write the pages that are asked for (report, Data Docs), and say where they lie."""
     from flows.monitor import write_docs, write_report
-    from monitoring.explain import explain
+    from monitoring.explain.explanation import explain
     from monitoring.page import Story
 
     report, docs = asked

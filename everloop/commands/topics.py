@@ -13,7 +13,7 @@ from everloop.commands.options import Group, NowOption, WorkspaceOption, acting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitoring.candidates import Candidate
+    from monitoring.topics.tracking import Candidate
 
 app = typer.Typer(
     cls=Group, help="List new topics, and send their rows for labels.", invoke_without_command=True

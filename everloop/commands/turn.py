@@ -19,7 +19,7 @@ def loop(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
     """
     from flows import stages
     from flows.home import open_home
-    from monitoring.delivery import channels
+    from monitoring.alerts.delivery import channels
 
     home = open_home(workspace)
     when = acting(home, now)

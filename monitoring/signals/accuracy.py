@@ -1,7 +1,7 @@
 """How right the answers are, most of which nobody has labelled.
 
 `accuracy` is the share of right answers among those of the last `accuracy_days` days, whoever gave
-them: see monitoring/estimates/live.py. Days slide along with the windows; labels count from when they
+them: see monitoring/accuracy/powered.py. Days slide along with the windows; labels count from when they
 are there. The same of the answers that the model that serves has given in these days is the segment
 `model_version=N`: a promotion does not make past answers right, and a trigger asks about the present.
 
@@ -19,9 +19,9 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from core.records import Array, Signal, Window
-from monitoring.estimates.answers import Answers, answers_of, joined
-from monitoring.estimates.calibration import chained, fit
-from monitoring.estimates.live import Labels, live
+from monitoring.accuracy.answers import Answers, answers_of, joined
+from monitoring.accuracy.calibration import chained, fit
+from monitoring.accuracy.powered import Labels, live
 from monitoring.view import Spec, View
 
 MOST = 5000  # answers whose chances are averaged; more say nothing more, labels are the few

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from core.records import Signal
-from monitoring.accuracy import plain
+from monitoring.accuracy.shares import plain
 from monitoring.view import Collected, Spec, View
 
 COLLECTION = Spec("accuracy.collection", "share", "accuracy")

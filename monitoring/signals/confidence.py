@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.records import Array, Signal, Window
-from monitoring.rule import Drift, Ordinary, Rule, ordinary_days
-from monitoring.shares import MIN_DAY_ROWS
+from monitoring.drift.shares import MIN_DAY_ROWS
+from monitoring.drift.threshold import Drift, Ordinary, Rule, ordinary_days
 from monitoring.signals.means import mean
 from monitoring.view import Spec, View, commonest
 

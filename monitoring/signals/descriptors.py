@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.records import Signal
+from monitoring.quality.texts import GRAM
 from monitoring.signals.means import mean, ratio
-from monitoring.texts import GRAM
 from monitoring.view import Spec, View
 
 LENGTH = Spec(

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from core.records import Array, Signal, Window
-from monitoring.descriptors import DESCRIPTORS, describe
-from monitoring.distances import ORDERED, SHARES
-from monitoring.features import IncomparableError, spread_out
-from monitoring.projections import principal
-from monitoring.rule import Drift, Rule
-from monitoring.shares import count, in_bins, shares_drift
-from monitoring.two_sample import classifier_drift
+from monitoring.drift.descriptors import DESCRIPTORS, describe
+from monitoring.drift.distances import ORDERED, SHARES
+from monitoring.drift.features import IncomparableError, spread_out
+from monitoring.drift.pca import principal
+from monitoring.drift.shares import count, in_bins, shares_drift
+from monitoring.drift.threshold import Drift, Rule
+from monitoring.drift.two_sample import classifier_drift
 from monitoring.view import Spec, View
 
 SCORE_BINS = 20

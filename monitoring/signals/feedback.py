@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.records import Signal
-from monitoring.accuracy import Estimate, weighted
+from monitoring.accuracy.shares import Estimate, weighted
 from monitoring.view import Spec, View
 
 if TYPE_CHECKING:

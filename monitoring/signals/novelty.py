@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.records import Signal
-from monitoring.neighbours import GROUP
+from monitoring.quality.neighbours import GROUP
 from monitoring.signals.means import mean
 from monitoring.view import Spec, View
 

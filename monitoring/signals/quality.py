@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from core.records import Signal
-from monitoring.expectations import Check
+from monitoring.quality.expectations import Check
 from monitoring.view import Spec, View
 
 FAILED = Spec(

@@ -15,7 +15,7 @@ from bench.scale import Cost, scale_rows
 from bench.streams import Event, Labelled, Stream, shuffled, weekly
 from core.models.classifier.head import fit_head
 from monitoring import Monitoring
-from monitoring.rule import Drift
+from monitoring.drift.threshold import Drift
 
 DAYS, A_DAY = 24, 60
 NEW = 14  # from this day on "home" is asked for, which nobody trained

@@ -18,7 +18,7 @@ from core.readers import Refused
 from core.records import Annotation, AnnotationTask, Feedback, Review, Vote
 from core.store import Store
 from everloop.labels import picture
-from monitoring.heard import heard
+from monitoring.accuracy.feedback import heard
 from pipelines.labeling import Labeling, argilla, label_studio, tables
 from pipelines.labeling.judgements import Judgement, take
 from pipelines.logging.profile import Profiled

@@ -7,9 +7,9 @@ import pytest
 
 from core import intervals
 from core.records import Array
-from monitoring.estimates.answers import Answers
-from monitoring.estimates.calibration import chained, fit
-from monitoring.estimates.live import Labels, Live, live
+from monitoring.accuracy.answers import Answers
+from monitoring.accuracy.calibration import chained, fit
+from monitoring.accuracy.powered import Labels, Live, live
 
 N, LABELS, SEEDS = 2000, 60, 200
 TRUTHFUL, FLAT, BOASTING = "truthful", "flat", "boasting"

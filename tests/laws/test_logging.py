@@ -11,7 +11,7 @@ import pytest
 from core.kept import merged
 from core.records import Prediction, Window
 from everloop.laws.windows import START, window
-from monitoring.accuracy import plain, weighted
+from monitoring.accuracy.shares import plain, weighted
 from pipelines.curation.margin import Margin
 from pipelines.curation.pool import Pool
 from pipelines.logging import LoggingPolicy

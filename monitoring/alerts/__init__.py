@@ -1,0 +1,1 @@
+"""From signals to people: rules, findings, episodes, delivery."""

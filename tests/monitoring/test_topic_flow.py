@@ -1,0 +1,144 @@
+"""Topics of a workspace: watched with every window, asked about once, closed when they are learnt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import DataError
+from core.records import Annotation, Prediction
+from flows import topics as flow
+from flows.home import Home
+from flows.topics import ask, candidates, follow_topics, open_topics
+from monitoring.view import Model, View
+from tests.code.small_loop import make_home
+from tests.monitoring.changes import DAY, LABELS, NEW, NOW, learnt, traffic, view
+
+CHANGED = view(traffic(new=0.3))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A workspace whose log has the window, and whose model learnt from rows of the known topics."""
+    made = make_home(tmp_path / "shop")
+    window = CHANGED.whole
+    made.store.log([_prediction(i) for i in range(len(window))])
+    monkeypatch.setattr(flow, "_learnt", lambda *_: learnt())
+    return made
+
+
+def _prediction(i: int) -> Prediction:
+    row = CHANGED.whole.rows.iloc[i]
+    return Prediction(
+        prediction_id=row["prediction_id"],
+        request_id=row["request_id"],
+        timestamp=row["timestamp"].to_pydatetime(),
+        model_version="1",
+        variant="champion",
+        text=row["text"],
+        label=row["label"],
+        score=float(row["score"]),
+        probabilities=np.ones(3, np.float16),
+        embedding=CHANGED.whole.embeddings[i].astype(np.float16),
+        encoder="minilm",
+        segments={},
+        user_key="",
+        latency_ms=1.0,
+    )
+
+
+def later(labels: list[str]) -> View:
+    """The day after, with nothing new and a model of these labels."""
+    quiet = view(traffic(NOW + DAY, seed=5), traffic(NOW, 7, seed=5))
+    return replace(quiet, model=Model("2", labels, frozenset(labels), "minilm"))
+
+
+def test_a_topic_is_counted_remembered_and_shown_with_its_texts(home: Home):
+    told: list[str] = []
+    home.listen = lambda d: told.append(d.verdict)
+    signal = follow_topics(home, CHANGED, NOW)
+    assert (signal.name, signal.value) == ("topics.new", 1.0)
+    ((topic, texts),) = open_topics(home)
+    assert signal.note == topic.name
+    assert len(texts) == 3
+    (stored,) = home.store.decisions("monitoring")
+    assert (stored.key, stored.verdict) == (topic.key, "topic")
+    before = candidates(home)
+    follow_topics(home, CHANGED, NOW)
+    assert candidates(home) == before
+    assert told == ["topic"]
+
+
+def test_rows_of_a_topic_are_asked_about_once(home: Home):
+    follow_topics(home, CHANGED, NOW)
+    ((topic, _),) = open_topics(home)
+    asked = ask(home, topic.name, 4, NOW)
+    assert (asked.tasks, asked.new, asked.over) == (4, 4, 0)
+    tasks = home.store.open_tasks()
+    assert {t.prediction_id for t in tasks} <= set(topic.members)
+    assert {(t.policy, t.audit, t.round) for t in tasks} == {("topic", False, topic.key)}
+    assert {t.propensity for t in tasks} == {4 / len(topic.members)}
+    again = ask(home, topic.name, 4, NOW + DAY)
+    assert (again.tasks, again.new) == (4, 0)
+    assert home.store.open_tasks() == tasks
+    assert ask(home, topic.name, 6, NOW + DAY).new == 2
+    window = home.store.window(NOW - DAY, NOW).rows
+    picked = window[window["prediction_id"].isin([t.prediction_id for t in tasks])]
+    assert len(picked)
+    assert picked["propensity"].isna().all()  # so they count in no estimate over all traffic
+    assert home.store.picks("1", NOW - DAY, NOW + DAY) == []
+
+
+def test_a_draw_that_was_stored_and_not_made_goes_on(home: Home, monkeypatch: pytest.MonkeyPatch):
+    follow_topics(home, CHANGED, NOW)
+    name = candidates(home)[0].name
+
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.store, "add_tasks", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask(home, name, 5, NOW)
+    drawn = set(candidates(home)[0].asked)
+    ask(home, name, 5, NOW)
+    assert {t.prediction_id for t in home.store.open_tasks()} == drawn
+
+
+def test_asking_for_more_than_the_budget_says_so(home: Home):
+    follow_topics(home, CHANGED, NOW)
+    asked = ask(home, candidates(home)[0].name, 20, NOW)  # labels_per_day is 12 here
+    assert (asked.new, asked.over) == (20, 8)
+
+
+def test_a_topic_that_is_not_there(home: Home):
+    with pytest.raises(DataError, match="no open topic has this name"):
+        ask(home, "weather", 3, NOW)
+
+
+def test_a_topic_closes_once_the_model_that_serves_has_learnt_its_label(home: Home):
+    follow_topics(home, CHANGED, NOW)
+    ask(home, candidates(home)[0].name, 5, NOW)
+    home.store.annotate(
+        [Annotation(t.prediction_id, NEW, "ana", NOW + DAY / 2) for t in home.store.open_tasks()]
+    )
+    assert follow_topics(home, later(LABELS), NOW + DAY).value == 1.0
+    assert follow_topics(home, later([*LABELS, NEW]), NOW + DAY).value == 0.0
+    (stored,) = home.store.decisions("monitoring")
+    assert stored.verdict == "topic learnt"
+    assert open_topics(home) == []
+
+
+def test_what_a_curation_round_may_still_pick_is_not_asked_for(home: Home):
+    follow_topics(home, CHANGED, NOW)
+    (topic,) = candidates(home)
+    times = {m: p.timestamp for m in topic.members if (p := home.store.prediction(m))}
+    until = sorted(times.values())[5]
+    home.store.set("curated_until", until.isoformat())
+    assert ask(home, topic.name, 1000, NOW).tasks == 5
+    assert home.store.task_ids(topic.members) == {m for m, when in times.items() if when < until}
+    home.store.set("curated_until", NOW.isoformat())
+    assert ask(home, topic.name, 1000, NOW).tasks == len(topic.members)
