@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 Variant = Literal["champion", "canary", "challenger", "shadow"]
 Severity = Literal["info", "warning", "critical"]
 Stage = Literal["shadow", "canary", "ab_test", "promoted", "rolled_back"]
+Kind = Literal["label"]  # of a truth; demonstration, rating and preference come with generation
 TaskState = Literal["open", "leased", "waiting", "disputed", "done", "skipped"]
 ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
 TOPIC = "topic"  # policy of tasks drawn from a group of rows
@@ -319,6 +320,17 @@ class Window:
         if "kept" not in self.rows:
             return np.ones(len(self))
         return self.rows["kept"].to_numpy(dtype=float)
+
+    @property
+    def padded(self) -> Array:
+        """(n, n_labels) probabilities; a row of a model with fewer labels ends in zeros."""
+        given = self.probabilities
+        if isinstance(given, np.ndarray):
+            return given
+        whole = np.zeros((len(given), max((len(p) for p in given), default=0)), dtype=np.float32)
+        for row, p in zip(whole, given, strict=True):
+            row[: len(p)] = p
+        return whole
 
     def even(self) -> Window:
         """Rows that look like all traffic: where the log always keeps some kinds, those thinned out."""

@@ -5,12 +5,13 @@ The frozen line costs no replay of its own: the first model's head scores the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from core.models.classifier.migrated import answering
+from core.tasks import Task
 from flows.home import Home
 
 
@@ -18,8 +19,8 @@ from flows.home import Home
 class Day:
     day: str  # 2026-01-05
     requests: int
-    right: int
-    frozen_right: int | None  # None where another encoder than the first model's served
+    right: float  # the sum of the scores of its answers
+    frozen_right: float | None  # None where another encoder than the first model's served
 
 
 def score_days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> list[Day]:
@@ -36,13 +37,17 @@ def _days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> I
         if not len(window):
             continue
         expected = [store.labels.last(truth.get(r, "")) for r in window.rows["request_id"]]
-        right = sum(a == b for a, b in zip(window.rows["label"], expected, strict=True))
+        right = _sum(home.task, window.rows["label"], expected)
         frozen = None
         if set(window.rows["encoder"]) == {first.encoder.identity}:
             head = answering(first.trained, store.labels)
             guesses = head.probabilities(window.embeddings).argmax(axis=1)
-            frozen = sum(head.labels[g] == t for g, t in zip(guesses, expected, strict=True))
+            frozen = _sum(home.task, (head.labels[g] for g in guesses), expected)
         yield Day(f"{day:%Y-%m-%d}", len(window), right, frozen)
+
+
+def _sum(task: Task, outputs: Iterable[str], truth: list[str]) -> float:
+    return sum(task.judge(o, t) or 0.0 for o, t in zip(outputs, truth, strict=True))
 
 
 def accuracies(days: list[Day]) -> dict[str, Any]:
@@ -61,5 +66,5 @@ def accuracies(days: list[Day]) -> dict[str, Any]:
     }
 
 
-def _share(day: Day, right: int) -> dict[str, Any]:
+def _share(day: Day, right: float) -> dict[str, Any]:
     return {"day": day.day, "accuracy": right / day.requests, "requests": day.requests}

@@ -16,6 +16,7 @@ from core.progress import doing
 from core.records import Decision, Rollout
 from core.registry import Registry
 from core.store import Store
+from core.tasks import Classification, Task
 from core.workspace import Workspace
 from flows.strategy import Strategy
 from monitoring.alerts.delivery import Channel
@@ -31,6 +32,7 @@ class Home:
     strategy: Strategy
     store: Store
     registry: Registry
+    task: Task
     listen: Callable[[Decision], None] = lambda _: None
     channels: list[Channel] = field(default_factory=list)  # where alerts go; a replay has none
     seconds: dict[str, float] = field(default_factory=dict)  # spent, by stage
@@ -68,6 +70,11 @@ class Home:
         return load_encoder(model.encoder, model.max_tokens, model.runtime)
 
 
+def chosen_task() -> Task:
+    """The one place that chooses. As long as there is one task, params.yaml has no key for it."""
+    return Classification()
+
+
 def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     """The workspace at `root`, checked. Raises WorkspaceError (TrustError where it
     names code that nobody has trusted), ParamsError or StoreError."""
@@ -77,4 +84,4 @@ def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     chosen = strategy or params.load(place.params, Strategy)
     trust.require(place.root, chosen.code)
     store = Store(place.store_url, names=names_of(place.root))
-    return Home(place, chosen, store, Registry(place))
+    return Home(place, chosen, store, Registry(place), chosen_task())

@@ -8,17 +8,15 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from core import collections, params
 from core.errors import ParamsError
 from core.readers import nearest
 from core.workspace import Workspace, inside
+from flows.fits import Key, sections
 from flows.strategy import Strategy
 from monitoring.alerts.rules import RENAMED
 from pipelines.curation.like_these import LikeThese
 
-Key = tuple[int | str, ...]  # a place in params.yaml
 HUB = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # what may be a model's name, and need not be a folder
 
 
@@ -86,7 +84,11 @@ def _hook(strategy: Strategy) -> Iterator[tuple[Key, str]]:
 
 
 def _collections(root: Path, strategy: Strategy) -> Iterator[tuple[Key, str]]:
-    asked = list(_like_these(strategy.curation, ("curation",)))
+    asked = [
+        ((*at, "collection"), part.collection)
+        for at, part in sections(strategy.curation, ("curation",))
+        if isinstance(part, LikeThese) and part.collection
+    ]
     there = collections.files(root) if asked else {}
     for key, name in asked:
         if name not in there:
@@ -97,15 +99,3 @@ def _collections(root: Path, strategy: Strategy) -> Iterator[tuple[Key, str]]:
                 f"{name!r}: no such collection, expected {collections.FOLDER}/{name}.csv or one of "
                 f"{', '.join(there) or 'none yet'}{hint}; everloop collection add {name} FILE",
             )
-
-
-def _like_these(section: BaseModel, at: Key) -> Iterator[tuple[Key, str]]:
-    """The collections that a policy names, and the parts of a mix."""
-    if isinstance(section, LikeThese) and section.collection:
-        yield (*at, "collection"), section.collection
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        inner = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for i, part in inner:
-            if isinstance(part, BaseModel):
-                yield from _like_these(part, (*at, name) if i is None else (*at, name, i))

@@ -40,6 +40,7 @@ class Spec:
     kind: Kind
     bad: Literal["above", "below", "whole"] | None = None
     words: str = ""
+    tasks: tuple[str, ...] = ()  # that have it; every one where none is named
 
 
 @dataclass(frozen=True)

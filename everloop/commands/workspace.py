@@ -45,12 +45,15 @@ def check(
     from core.label_set import LabelSet
     from core.moved import follow
     from everloop.reference import explained
+    from flows.fits import check_task
+    from flows.home import chosen_task
     from flows.references import check_references, renamed
     from flows.strategy import Strategy
     from pipelines.datasets.local import settle
 
     place = places.find(workspace)
     strategy = params.load(place.params, Strategy)
+    check_task(place, strategy, chosen_task())
     check_references(place, strategy)
     LabelSet.load(place.root)
     typer.echo(explained(strategy))

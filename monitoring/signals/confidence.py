@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.records import Array, Signal, Window
+from core.tasks import CLASSIFICATION
 from monitoring.drift.shares import MIN_DAY_ROWS
 from monitoring.drift.threshold import Drift, Ordinary, Rule, ordinary_days
 from monitoring.signals.means import mean
@@ -29,6 +30,7 @@ ENTROPY = Spec(
     "proxy",
     bad="above",
     words="entropy: {value:.3f} of the most there can be, more than {baseline:.3f}",
+    tasks=(CLASSIFICATION,),
 )
 SPECS = (CONFIDENCE, ENTROPY)
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from core.records import Array, Signal, Window
+from core.tasks import CLASSIFICATION
 from monitoring.drift.descriptors import DESCRIPTORS, describe
 from monitoring.drift.distances import ORDERED, SHARES
 from monitoring.drift.features import IncomparableError, spread_out
@@ -34,7 +35,8 @@ UNITS = {
 
 
 def _spec(name: str, unit: str, bad: bool = False, words: str = "") -> Spec:
-    return Spec(name, unit, "drift", "above" if bad else None, words)
+    tasks = (CLASSIFICATION,) if name.startswith("drift.labels") else ()
+    return Spec(name, unit, "drift", "above" if bad else None, words, tasks)
 
 
 EMBEDDINGS = _spec(

@@ -7,7 +7,7 @@ one head alone finds hard is worth nothing. Drawn instead of cut off.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,12 +15,14 @@ from pydantic import Field
 from core.models.classifier.head import Head, fit_head
 from core.records import Array
 from core.rowwise import one_thread, rowwise
+from core.tasks import CLASSIFICATION
 from pipelines.curation.entropy import entropy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
 
 class Disagreement(Curation):
+    tasks: ClassVar = (CLASSIFICATION,)  # it needs probabilities
     policy: Literal["disagreement"]
     heads: int = Field(5, ge=2, le=50, description="heads that are asked")
 

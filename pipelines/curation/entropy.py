@@ -6,13 +6,14 @@ row's worth is its entropy^sharpness, and certain rows keep the floor.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from core.records import Array
 from core.rowwise import rowwise
+from core.tasks import CLASSIFICATION
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
@@ -20,6 +21,7 @@ LEAST = 1e-12
 
 
 class Entropy(Curation):
+    tasks: ClassVar = (CLASSIFICATION,)  # it needs probabilities
     policy: Literal["entropy"]
     sharpness: float = Field(4.0, ge=0, description="0 draws like random, larger cuts off harder")
 

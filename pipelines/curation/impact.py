@@ -7,18 +7,20 @@ other draws keep apart in gradient space, which the one draw here does, too.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from core.near import PLACES
 from core.records import Array
 from core.rowwise import rowwise
+from core.tasks import CLASSIFICATION
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
 
 class Impact(Curation):
+    tasks: ClassVar = (CLASSIFICATION,)  # it needs probabilities
     policy: Literal["impact"]
 
     def worth(self, pool: Pool) -> Array:

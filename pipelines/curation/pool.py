@@ -83,13 +83,7 @@ class Pool:
     @cached_property
     def probabilities(self) -> Array:
         """(n, n_labels) of any float; a row of a model with fewer labels ends in zeros."""
-        given = self.window.probabilities
-        if isinstance(given, np.ndarray):
-            return given
-        whole = np.zeros((len(given), max((len(p) for p in given), default=0)), dtype=np.float32)
-        for row, p in zip(whole, given, strict=True):
-            row[: len(p)] = p
-        return whole
+        return self.window.padded
 
     @cached_property
     def texts(self) -> list[str]:

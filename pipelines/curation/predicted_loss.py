@@ -8,7 +8,7 @@ instead of cut off.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from core.models.classifier.head import fit_head
 from core.near import unit
 from core.records import Array
 from core.rowwise import one_thread, rowwise
+from core.tasks import CLASSIFICATION
 from pipelines.curation.entropy import entropies
 from pipelines.curation.least_confidence import doubt
 from pipelines.curation.margin import margins
@@ -29,6 +30,7 @@ MIN_KNOWN = 2 * FOLDS
 
 
 class PredictedLoss(Curation):
+    tasks: ClassVar = (CLASSIFICATION,)  # it needs probabilities
     policy: Literal["predicted-loss"]
 
     def worth(self, pool: Pool) -> Array:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,7 @@ from pydantic import Field
 from core.models.classifier.finetune import Tuning, finetune
 from core.models.classifier.head import Head, fit_head
 from core.models.classifier.model import TextClassifier
+from core.tasks import CLASSIFICATION
 from pipelines.training.data import Recipe, Trained, TrainingData, measured
 from pipelines.training.head import HeadRecipe
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 class FinetuneRecipe(Recipe):
     """The head first, then all layers, then the head once more on the new embeddings."""
 
+    tasks: ClassVar = (CLASSIFICATION,)
     policy: Literal["finetune"]
     epochs: int = Field(2, ge=1, description="passes over the training rows")
     learning_rate: float = Field(2e-5, gt=0, description="AdamW's first step size, falling to zero")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from core.models.classifier.head import fit_head
 from core.models.classifier.model import TextClassifier
+from core.tasks import CLASSIFICATION
 from pipelines.training.data import Recipe, Trained, TrainingData, measured
 
 
 class HeadRecipe(Recipe):
     """Logistic regression from where the champion's head stands."""
 
+    tasks: ClassVar = (CLASSIFICATION,)
     policy: Literal["head"]
     regularization: float = Field(1 / 30, gt=0, description="L2 penalty; larger holds the head back")
     seed: int = Field(0, ge=0, description="seed of whatever is drawn")
