@@ -29,6 +29,7 @@ from core.records import Array, Prediction, uuid7
 from everloop.sample import bundled
 from flows.home import Home, open_home
 from flows.monitor import monitor
+from monitoring.limits import REFERENCE_ROWS
 
 DAYS = 8  # the window's, and its reference's
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -119,7 +120,7 @@ def look(home: Home) -> dict[str, float]:
         seconds.append(time.perf_counter() - began)
     began = time.perf_counter()
     home.store.window(now - DAY, now)
-    home.store.window(START, now - DAY, most=home.strategy.monitoring.reference_rows)
+    home.store.window(START, now - DAY, most=REFERENCE_ROWS)
     return {
         "first": seconds[0],
         "again": seconds[1],

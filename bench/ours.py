@@ -22,6 +22,7 @@ from core.records import Array, Window
 from monitoring import Monitoring
 from monitoring.drift.embeddings import Held, History, traffic
 from monitoring.drift.threshold import Rule
+from monitoring.limits import EMBEDDING_SHIFT
 from monitoring.signals import drift
 from monitoring.signals.confidence import fall
 from monitoring.view import Spec, View
@@ -125,7 +126,7 @@ def once(window: Array, reference: Array) -> None:
     length = timedelta(days=1)
     ages = np.arange(len(reference)) * settings.reference_days // len(reference) + 1
     past = as_window(reference, START - settings.reference_days * length, START)
-    rule = Rule(settings.drift_sd, settings.embedding_shift)
+    rule = Rule(settings.drift_sd, EMBEDDING_SHIFT)
     traffic(as_window(window, START, START + length), past, ages, Held(rule))
 
 

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import ParamsError
+from core.removed_settings import gone
 
 
 class Section(BaseModel):
@@ -168,6 +169,8 @@ def _fault(error: Any, raw: Any, node: yaml.Node | None, shape: type[Section]) -
     where = f"line {_line(node, location)}, {name}"
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
+        if became := gone(location):
+            return f"{where}: this setting is gone; {became}. Delete the line"
         known = sorted(_shapes_at(shape, raw, location[:-1])[0].model_fields)
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"

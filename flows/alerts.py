@@ -11,7 +11,7 @@ from typing import Any
 from core.episodes import STATE, Episode, Episodes
 from core.records import Decision, Signal
 from flows.home import Home
-from monitoring.alerts.delivery import Channel, DeliveryError, Level, due, message, settled
+from monitoring.alerts.delivery import Channel, DeliveryError, Level, due, message
 from monitoring.alerts.episodes import Change, turn
 from monitoring.alerts.findings import (
     FATIGUE_DAYS,
@@ -36,9 +36,8 @@ def weigh(
     home: Home, signals: Sequence[Signal], now: datetime, known: Episodes
 ) -> tuple[Episodes, list[Change]]:
     """What becomes of every alert in the window that these signals are of. Stores nothing."""
-    settings = home.strategy.monitoring
-    found = findings(signals, settings.rules, past(home))
-    return turn(known, signals, found, settings, home.store.champion(), now)
+    found = findings(signals, home.strategy.monitoring.rules, past(home))
+    return turn(known, signals, found, home.store.champion(), now)
 
 
 def past(home: Home) -> Past:
@@ -170,13 +169,12 @@ def deliver(home: Home, now: datetime) -> None:
     What fails is logged and tried again at the next turn. At least once: killed after a message and
     before its mark is stored, it is sent again.
     """
-    cooled = settled(home.strategy.monitoring.cooldown_days, now)
     episodes = Episodes.of(home.store.get(STATE)).episodes
     stored = home.store.get(TOLD) or {}
     told: dict[str, dict[str, str]] = {e.key: stored.get(e.key, {}) for e in episodes}
     for channel in home.channels:
         for episode in episodes:
-            level = due(episode, channel, told[episode.key], cooled)
+            level = due(episode, channel, told[episode.key], now)
             if level is None:
                 continue
             if not _tell(home, channel, episode, level):

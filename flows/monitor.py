@@ -23,6 +23,7 @@ from flows.story import history, kind_of, remember
 from flows.topics import follow_topics, open_topics
 from monitoring.accuracy.hard_examples import hard_examples
 from monitoring.explain.explanation import explain
+from monitoring.limits import MAX_CHARACTERS
 from monitoring.monitor import observe
 from monitoring.page import Story, window_page
 from monitoring.quality.expectations import failed_rows
@@ -145,7 +146,7 @@ def write_docs(home: Home, view: View) -> Path:
 
     doing("writing the page of checks")
     settings = home.strategy.monitoring
-    asked = (view.model.known, settings.max_length, home.workspace.reports, settings.expectations)
+    asked = (view.model.known, MAX_CHARACTERS, home.workspace.reports, settings.expectations)
     return data_docs(view.window, *asked)
 
 

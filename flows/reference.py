@@ -15,6 +15,7 @@ import pandas as pd
 
 from core.records import Window
 from flows.home import Home
+from monitoring.limits import REFERENCE_ROWS
 from monitoring.view import Model
 
 WEEKS = 4
@@ -25,7 +26,7 @@ MOST_DAYS = 28  # of `since-promotion`: a window is read into memory whole
 def reference(home: Home, model: Model, start: datetime, end: datetime) -> tuple[Window, str]:
     """The rows that the window [start, end) is held against, and what they are in words."""
     settings, store = home.strategy.monitoring, home.store.at(end)
-    most = settings.reference_rows
+    most = REFERENCE_ROWS
     if settings.reference == "training":
         return _training(home, model, start)
     if settings.reference == "same-weekday":

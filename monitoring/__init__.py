@@ -63,19 +63,10 @@ class Monitoring(Section):
         "training rows (training)",
     )
     reference_days: int = Field(7, ge=1, description="days of a sliding reference")
-    reference_rows: int = Field(
-        20_000,
-        ge=1000,
-        description="rows of the reference that are read at most, drawn evenly: more teach nothing",
-    )
     metrics: list[Metric] = Field(
         ["mmd", "l1", "linf", "emd", "c2st"],
         description="distances to measure; only mmd of embeddings and l1 of labels alarm. psi, kl, js "
         "and ks are for those who must report them: they depend on bins or say little of size",
-    )
-    min_rows: int = Field(50, ge=10, description="rows below which a window says nothing about drift")
-    min_labels: int = Field(
-        10, ge=1, description="labels below which nothing is said about accuracy over accuracy_days"
     )
     drift_sd: float = Field(
         3.5,
@@ -83,29 +74,11 @@ class Monitoring(Section):
         description="drift and lost confidence count from this many standard deviations of the "
         "sampling noise at the window's size, on top of what days of the reference differ",
     )
-    embedding_shift: float = Field(
-        5e-4, ge=0, description="MMD^2 of embeddings too small to matter, however many rows prove it"
-    )
-    label_shift: float = Field(
-        0.1, ge=0, le=2, description="L1 of label shares too small to matter; 0.1 is 5 % of rows moved"
-    )
-    confidence_drop: float = Field(
-        0.05, ge=0, le=1, description="fall of mean confidence too small to matter"
-    )
     accuracy_floor: float = Field(
         0.8, ge=0, le=1, description="alert when the whole 95 % interval of accuracy lies below this"
     )
     accuracy_days: int = Field(
         14, ge=1, description="days whose answers and labels say how accurate the model is"
-    )
-    complaint_rise: float = Field(
-        0.05, ge=0, le=1, description="rise of the share of bad feedback too small to matter"
-    )
-    failed_share: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="alert when more than this share of rows fails a data quality check",
     )
     expectations: list[Expectation] = Field(
         [],
@@ -117,22 +90,8 @@ class Monitoring(Section):
         description="your own signals: package.module:function, called with the window's rows (a "
         "pandas frame), returns {name: number}; they are stored as custom.NAME",
     )
-    traffic_share: float = Field(
-        0.2, ge=0, le=1, description="alert when a window has less than this share of its usual rows"
-    )
-    max_length: int = Field(
-        2000, ge=1, description="characters beyond which a text is a quality failure"
-    )
-    critical: float = Field(
-        2.0, ge=1, description="an alert is critical from this many times its threshold; else a warning"
-    )
     rules: list[AnyRule] = Field(
         [], description="more rules, on any signal or segment: range, predicted, anomaly"
-    )
-    cooldown_days: float = Field(
-        1.0,
-        ge=0,
-        description="bad again so many days after its end is the same alert, not a new one",
     )
     notify: list[Variable] = Field(
         [],

@@ -21,6 +21,7 @@ from monitoring.quality.sample import described
 
 if TYPE_CHECKING:
     import pandas as pd
+from monitoring.limits import EMBEDDING_SHIFT, MAX_CHARACTERS, MIN_ROWS
 
 MIN_DAYS = 2  # of a reference
 MAX_SEGMENTS = 10  # of each segment column, the largest first
@@ -117,7 +118,7 @@ class View:
         if self.parent is not None:
             return self.parent.checks
         settings = self.settings
-        return check(self.window, self.model.known, settings.max_length, settings.expectations)
+        return check(self.window, self.model.known, MAX_CHARACTERS, settings.expectations)
 
     @cached_property
     def heard(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -144,14 +145,14 @@ class View:
 
     def comparable(self, same: str) -> tuple[Window, Window] | str:
         """Window and reference as far as they agree in the column `same`, or why there is nothing."""
-        settings, least = self.settings, MIN_DAYS * self.settings.min_rows
-        if len(self.window) < settings.min_rows:
-            return f"not enough rows: {len(self.window)}, {settings.min_rows} needed"
+        settings, least = self.settings, MIN_DAYS * MIN_ROWS
+        if len(self.window) < MIN_ROWS:
+            return f"not enough rows: {len(self.window)}, {MIN_ROWS} needed"
         if len(self.reference) < least:
             return f"not enough reference: {len(self.reference)} rows, {least} needed"
         kind = commonest(self.window.rows[same])
         ours, theirs = (_only_where(w, same, kind) for w in (self.window, self.reference))
-        if len(ours) < settings.min_rows or len(theirs) < least:
+        if len(ours) < MIN_ROWS or len(theirs) < least:
             counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
             return f"not comparable: {same} {kind} is behind {counts}"
         days = len(np.unique(self.ages(theirs)))
@@ -174,7 +175,7 @@ class View:
         both, settings = self.comparable("encoder"), self.settings
         if isinstance(both, str):
             return both
-        rule = Rule(settings.drift_sd, settings.embedding_shift)
+        rule = Rule(settings.drift_sd, EMBEDDING_SHIFT)
         held = Held(rule, float(settings.reference_days), alone=settings.reference != "sliding")
         try:
             return traffic(*both, self.ages(both[1]), held, self.history)
@@ -213,7 +214,7 @@ class View:
             sizes = self.window.rows[column].value_counts(sort=False)  # in the order they are seen
             largest = sizes[sizes.index != ""].sort_values(ascending=False, kind="stable")
             for value, rows in largest.head(MAX_SEGMENTS).items():
-                if rows >= self.settings.min_rows:
+                if rows >= MIN_ROWS:
                     yield self._only(column, str(value))
 
     def _only(self, column: str, value: str) -> View:

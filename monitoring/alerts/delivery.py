@@ -11,12 +11,13 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from core.episodes import Episode, words_now
 from core.records import Decision, Severity
 from monitoring.alerts.findings import ORDER, describe
+from monitoring.limits import COOLDOWN
 
 Level = Literal["info", "warning", "critical", "over"]
 Told = Mapping[str, str]  # channel -> the last level it was told of an alert
@@ -54,18 +55,14 @@ def channels(notify: Sequence[str], least: Severity) -> list[Channel]:
     return [Channel(name, through(name), least) for name in dict.fromkeys(notify)]
 
 
-def due(episode: Episode, channel: Channel, told: Told, settled: datetime) -> Level | None:
-    """What a channel has yet to be told of an alert. Its end is told when it was over before `settled`:
-    then it cannot come back as the same alert."""
+def due(episode: Episode, channel: Channel, told: Told, now: datetime) -> Level | None:
+    """What a channel has yet to be told of an alert. Its end is told after the cool-down: then it
+    cannot come back as the same alert."""
     if ORDER.index(episode.severity) < ORDER.index(channel.least):
         return None
-    ended = episode.over is not None and episode.over <= settled
+    ended = episode.over is not None and episode.over <= now - COOLDOWN
     level: Level = "over" if ended else episode.severity
     return None if told.get(channel.name) == level else level
-
-
-def settled(cooldown_days: float, now: datetime) -> datetime:
-    return now - timedelta(days=cooldown_days)
 
 
 def message(workspace: str, level: Level, alert: Decision, end: Decision | None) -> Message:

@@ -14,8 +14,8 @@ from typing import Literal
 
 from core.episodes import Episode, Episodes
 from core.records import Severity, Signal
-from monitoring import Monitoring
 from monitoring.alerts.findings import ORDER, Finding, severity, spec_of
+from monitoring.limits import COOLDOWN
 
 UNKNOWN = timedelta(days=7)  # an alert of which nothing more is heard ends after so long
 KEPT = timedelta(days=3)  # past its cool-down an episode is kept so long: its end may still be told
@@ -38,28 +38,26 @@ def turn(
     known: Episodes,
     signals: Sequence[Signal],
     found: Sequence[Finding],
-    settings: Monitoring,
     champion: str,
     now: datetime,
 ) -> tuple[Episodes, list[Change]]:
     """The episodes after this window, and what became of each. The same turn again gives the same."""
     before = known.until(now)
-    cooldown = timedelta(days=settings.cooldown_days)
     changes = [c for e in before.open if (c := _ended(e, champion, now))]
     ended = {c.episode.key for c in changes}
     live = {
         (e.signal, e.segment): e
         for e in before.episodes
-        if e.key not in ended and _goes_on(e, champion, cooldown, now)
+        if e.key not in ended and _goes_on(e, champion, now)
     }
     for finding in found:
-        worst = severity(finding, [f for f in found if f is not finding], settings)
+        worst = severity(finding, [f for f in found if f is not finding])
         changes.append(_bad(live.get(finding.place), finding, worst, champion, now))
     said = {(s.name, s.segment) for s in signals if s.value is not None}
     changes += _good(live.values(), {f.place for f in found}, said, now)
     after = {c.episode.key: c.episode for c in changes}
     rest = [e for e in before.episodes if e.key not in after]
-    kept = [e for e in (*rest, *after.values()) if not _forgotten(e, cooldown, now)]
+    kept = [e for e in (*rest, *after.values()) if not _forgotten(e, now)]
     new = sum(c.what == "opened" for c in changes)
     return Episodes(now, kept, before.opened + new, before), changes
 
@@ -113,12 +111,12 @@ def _of_model(signal: Signal) -> bool:
     return kind in ("accuracy", "confidence", "feedback") or signal.reference in FIXED
 
 
-def _goes_on(episode: Episode, champion: str, cooldown: timedelta, now: datetime) -> bool:
+def _goes_on(episode: Episode, champion: str, now: datetime) -> bool:
     """Is a bad window now still this alert?"""
     if episode.over is None:
         return True
-    return now - episode.over <= cooldown and episode.model in ("", champion)
+    return now - episode.over <= COOLDOWN and episode.model in ("", champion)
 
 
-def _forgotten(episode: Episode, cooldown: timedelta, now: datetime) -> bool:
-    return episode.over is not None and now - episode.over > cooldown + KEPT
+def _forgotten(episode: Episode, now: datetime) -> bool:
+    return episode.over is not None and now - episode.over > COOLDOWN + KEPT

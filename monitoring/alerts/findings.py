@@ -10,8 +10,8 @@ from typing import Any
 
 from core.episodes import Episode
 from core.records import Decision, Severity, Signal
-from monitoring import Monitoring
 from monitoring.alerts.rules import Range, Rule, Verdict
+from monitoring.limits import CRITICAL
 from monitoring.signals import SPECS
 from monitoring.view import Spec
 
@@ -127,28 +127,28 @@ def _words(signal: Signal, spec: Spec) -> str:
     return "; ".join(p for p in (spec.words.format(**_numbers(signal)), signal.note) if p)
 
 
-def severity(finding: Finding, others: Iterable[Finding], settings: Monitoring) -> Severity:
+def severity(finding: Finding, others: Iterable[Finding]) -> Severity:
     """The worst that its rules ask for, or by its kind where a rule asks for none."""
-    usual = _usual(finding, others, settings)
+    usual = _usual(finding, others)
     return max((asked or usual for asked in finding.asked or [None]), key=ORDER.index)
 
 
-def _usual(finding: Finding, others: Iterable[Finding], settings: Monitoring) -> Severity:
+def _usual(finding: Finding, others: Iterable[Finding]) -> Severity:
     """Proven to cost answers is critical, what may cost some a warning, other change is info."""
     signal, kind = finding.signal, spec_of(finding.signal.name).kind
     if kind == "accuracy" or signal.name == "expectations.broken":
         return "critical"
     if kind in ("drift", "proxy"):
         costs = any(spec_of(o.signal.name).kind in COSTLY for o in others)
-        return "warning" if costs or _far(signal, settings.critical) else "info"
-    return "critical" if _far(signal, settings.critical) and kind not in COSTLY else "warning"
+        return "warning" if costs or _far(signal) else "info"
+    return "critical" if _far(signal) and kind not in COSTLY else "warning"
 
 
-def _far(signal: Signal, times: float) -> bool:
+def _far(signal: Signal) -> bool:
     value, baseline = signal.value or 0.0, signal.baseline
     if spec_of(signal.name).bad == "below":
         return value <= 0
-    return baseline is not None and value > times * baseline
+    return baseline is not None and value > CRITICAL * baseline
 
 
 def opened(episode: Episode, finding: Finding) -> Decision:

@@ -21,6 +21,8 @@ from core.records import Array, Severity, Signal
 Bad = Literal["above", "below", "whole"]  # see Spec.bad
 Side = Literal["above", "below", "both"]
 WEEK, DAY = timedelta(weeks=1), timedelta(days=1)
+HISTORY_WEEKS, MIN_WEEKS = 8, 3  # that `predicted` looks back, and without which it says nothing
+HISTORY_DAYS, MIN_VALUES = 28, 14  # the same of `anomaly`
 NEAR = timedelta(hours=12)  # so near the same hour of another week is the same place in the season
 RENAMED = {  # what signals of older versions are called now
     f"accuracy.{old}": "accuracy"
@@ -98,14 +100,12 @@ class Predicted(Judge):
 
     policy: Literal["predicted"]
     side: Side | None = Field(None, description="above, below or both; the signal's own unless told")
-    weeks: int = Field(8, ge=4, le=52, description="weeks of history it looks back")
-    min_weeks: int = Field(3, ge=3, description="weeks without which nothing is foretold")
     sd: float = Field(4.0, gt=0, description="standard deviations of its past errors that are usual")
     least: float = Field(0.0, ge=0, description="distance from the prediction too small to matter")
 
     @property
     def memory(self) -> timedelta:
-        return self.weeks * WEEK
+        return HISTORY_WEEKS * WEEK
 
     def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal]) -> Verdict:
         """Level: median of the week before. Season: median, over the weeks, of what the same weekday
@@ -116,8 +116,8 @@ class Predicted(Judge):
         ages, values = _ages(signal, known)
         level, offsets = _level(0.0, ages, values), _offsets(ages, values)
         same = _slot(0.0, ages) & np.isfinite(offsets)
-        if level is None or same.sum() < self.min_weeks:
-            need = f"{self.min_weeks} weeks of the same weekday, and one before, needed"
+        if level is None or same.sum() < MIN_WEEKS:
+            need = f"{MIN_WEEKS} weeks of the same weekday, and one before, needed"
             return Verdict(False, f"not enough history: {int(same.sum())}; {need}")
         middle = level + float(np.median(offsets[same]))
         reach = max(self.sd * spread(_errors(ages, offsets)), self.least)
@@ -130,21 +130,19 @@ class Anomaly(Judge):
 
     policy: Literal["anomaly"]
     side: Side | None = Field(None, description="above, below or both; the signal's own unless told")
-    days: int = Field(28, ge=2, le=365, description="days of history it looks back")
-    min_values: int = Field(14, ge=5, description="values without which nothing is said")
     score: float = Field(3.5, gt=0, description="modified z-score beyond which a value is bad")
     least: float = Field(0.0, ge=0, description="distance from the median too small to matter")
 
     @property
     def memory(self) -> timedelta:
-        return self.days * DAY
+        return HISTORY_DAYS * DAY
 
     def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal]) -> Verdict:
         """0.6745 (x - median) / MAD, and 3.5 as its limit: Iglewicz and Hoaglin, How to Detect and
         Handle Outliers (1993), 3.3."""
         values = np.array([s.value for s in _known(history)], dtype=float)
-        if len(values) < self.min_values:
-            need = f"{self.min_values} values needed"
+        if len(values) < MIN_VALUES:
+            need = f"{MIN_VALUES} values needed"
             return Verdict(False, f"not enough history: {len(values)}; {need}")
         middle = float(np.median(values))
         reach = max(self.score * spread(values - middle), self.least)

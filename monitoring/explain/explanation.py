@@ -14,6 +14,7 @@ from monitoring.explain.rows import Side, alike
 from monitoring.explain.shifts import Moved, moved
 from monitoring.explain.texts import Typical, Witness, typical, witness
 from monitoring.explain.words import Word, compared, sure, within
+from monitoring.limits import MIN_ROWS
 from monitoring.view import View
 
 SHOWN = 4  # of each in a line
@@ -73,8 +74,8 @@ def explain(view: View) -> Explanation:
         went += within(_at(reference, old), window.texts, [w for w in words if w.z < 0])
         texts = typical(window, reference, found.window)
     return Explanation(
-        labels=_moved(view, "label", window, reference),
-        segments=[m for c in _segments(window, reference) for m in _moved(view, c, window, reference)],
+        labels=_moved("label", window, reference),
+        segments=[m for c in _segments(window, reference) for m in _moved(c, window, reference)],
         came=list(dict.fromkeys(came))[:WORDS],
         went=list(dict.fromkeys(went))[:WORDS],
         texts=texts,
@@ -100,9 +101,9 @@ def _at(side: Side, where: Array) -> list[str]:
     return [texts[i] for i in where]
 
 
-def _moved(view: View, column: str, window: Side, reference: Side) -> list[Moved]:
+def _moved(column: str, window: Side, reference: Side) -> list[Moved]:
     ours, theirs = (_values(column, side) for side in (window, reference))
-    return moved(column.removeprefix("segment."), ours, theirs, reference.ago, view.settings.min_rows)
+    return moved(column.removeprefix("segment."), ours, theirs, reference.ago, MIN_ROWS)
 
 
 def _values(column: str, side: Side) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.records import Array, Window
 from monitoring.drift.features import IncomparableError
+from monitoring.limits import MIN_ROWS
 from monitoring.view import View, commonest
 
 MAX_ROWS = 20_000  # of a side: what is typical of more is typical of so many
@@ -74,7 +75,7 @@ def alike(view: View, most: int = MAX_ROWS) -> tuple[Side, Side]:
     encoder = commonest(view.window.rows["encoder"].sort_values())
     window = _side(view, view.window, np.zeros(len(view.window), dtype=int), encoder, most)
     reference = _side(view, view.reference, view.days, encoder, most)
-    least = view.settings.min_rows
+    least = MIN_ROWS
     if len(window) < least or len(reference) < least:
         counts = f"{len(window)} rows of the window and {len(reference)} of the reference"
         raise IncomparableError(f"not enough rows of encoder {encoder}: {counts}, {least} needed")

@@ -22,6 +22,7 @@ from core.records import Array, Signal, Window
 from monitoring.accuracy.answers import Answers, answers_of, joined
 from monitoring.accuracy.calibration import chained, fit
 from monitoring.accuracy.powered import Labels, live
+from monitoring.limits import MIN_LABELS
 from monitoring.view import Spec, View
 
 MOST = 5000  # answers whose chances are averaged; more say nothing more, labels are the few
@@ -78,7 +79,7 @@ def _accuracy(view: View, known: Answers) -> Iterator[Signal]:
 
 
 def _signal(view: View, stretch: Stretch) -> Signal:
-    picked, few = stretch.picked, view.settings.min_labels
+    picked, few = stretch.picked, MIN_LABELS
     labels = Labels(picked.right, stretch.said[0], picked.chance, picked.audit)
     if len(labels) < few:
         note = f"not enough labels: {len(labels)} that were drawn, {few} needed"

@@ -11,6 +11,7 @@ from core.records import Array, Signal, Window
 from core.tasks import CLASSIFICATION
 from monitoring.drift.shares import MIN_DAY_ROWS
 from monitoring.drift.threshold import Drift, Ordinary, Rule, ordinary_days
+from monitoring.limits import CONFIDENCE_DROP, MIN_ROWS
 from monitoring.signals.means import mean
 from monitoring.view import Spec, View, commonest
 
@@ -64,15 +65,15 @@ def fall(view: View) -> tuple[float, Drift] | str:
     ours = _scores(window[window["model_version"] == version])
     there = (reference["model_version"] == version) & np.isfinite(reference["score"].astype(float))
     theirs = _scores(reference[there])
-    if min(len(ours), len(theirs)) < settings.min_rows:
+    if min(len(ours), len(theirs)) < MIN_ROWS:
         counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
         return f"not comparable: model_version {version} is behind {counts}"
     ages = view.ages(view.reference.take(there.to_numpy(dtype=bool)))
-    rule = Rule(settings.drift_sd, settings.confidence_drop)
+    rule = Rule(settings.drift_sd, CONFIDENCE_DROP)
     spread, ordinary = float(theirs.std()), _ordinary(theirs, ages)
     mean, found = float(ours.mean()), []
     for name, some in (("", theirs), ("the same weekday", theirs[ages % 7 == 0])):
-        if len(some) >= settings.min_rows:
+        if len(some) >= MIN_ROWS:
             sd = spread * float(np.sqrt(1 / len(ours) + 1 / len(some)))
             found.append(rule.hold(float(some.mean()) - mean, sd, ordinary, len(some), name))
     return mean, min(found, key=lambda d: d.value - d.threshold)

@@ -19,6 +19,7 @@ from monitoring.drift.pca import principal
 from monitoring.drift.shares import count, in_bins, shares_drift
 from monitoring.drift.threshold import Drift, Rule
 from monitoring.drift.two_sample import classifier_drift
+from monitoring.limits import LABEL_SHIFT, MIN_ROWS
 from monitoring.view import Spec, View
 
 SCORE_BINS = 20
@@ -146,7 +147,7 @@ def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str
     if classify:
         sound = [np.asarray(np.isfinite(w.embeddings).all(axis=1)) for w in sides]
         sides = [w if where.all() else w.take(where) for w, where in zip(sides, sound, strict=True)]
-        if min(map(len, sides)) < view.settings.min_rows:
+        if min(map(len, sides)) < MIN_ROWS:
             counts = "{} of the window and {} of the reference".format(*((~s).sum() for s in sound))
             note = f"not comparable: embeddings that are no numbers, {counts}"
             yield from ((spec, note) for _, spec, _ in of)
@@ -177,7 +178,7 @@ def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array
             np.clip((x[f] * classes).astype(int), 0, classes - 1)
             for x, f in zip(sides, finite, strict=True)
         )
-    rule = Rule(view.settings.drift_sd, view.settings.label_shift if metric == "l1" else 0.0)
+    rule = Rule(view.settings.drift_sd, LABEL_SHIFT if metric == "l1" else 0.0)
     counts = np.bincount(ours, minlength=classes), count(theirs, classes, ages)
     return shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
 

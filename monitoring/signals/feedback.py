@@ -9,6 +9,7 @@ import numpy as np
 
 from core.records import Signal
 from monitoring.accuracy.shares import Estimate, weighted
+from monitoring.limits import COMPLAINT_RISE, MIN_LABELS
 from monitoring.view import Spec, View
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def measure(view: View) -> Iterator[Signal]:
 
 def _share(view: View, spec: Spec, ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Signal:
     """The share of True in a column, weighed by the chance that the log kept a row."""
-    what, needed = "thumbs" if column == "thumb" else "answers", view.settings.min_labels
+    what, needed = "thumbs" if column == "thumb" else "answers", MIN_LABELS
     if len(ours) < needed:
         return view.signal(spec, None, f"not enough {what}: {len(ours)}, {needed} needed")
     now = _estimate(ours, column)
@@ -58,7 +59,7 @@ def _share(view: View, spec: Spec, ours: pd.DataFrame, theirs: pd.DataFrame, col
     # where nobody ever complained the noise is not zero: one more of each (Laplace's rule)
     share = (usual.value * usual.effective + 1) / (usual.effective + 2)
     sd = np.sqrt(share * (1 - share) * (1 / now.effective + 1 / usual.effective))
-    rise = max(view.settings.complaint_rise, view.settings.drift_sd * float(sd))
+    rise = max(COMPLAINT_RISE, view.settings.drift_sd * float(sd))
     return view.signal(spec, now.value, note, baseline=usual.value + rise, low=now.low, high=now.high)
 
 

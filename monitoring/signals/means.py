@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from core.records import Array, Signal
+from monitoring.limits import MIN_ROWS
 from monitoring.view import Spec, View
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def ratio(
 ) -> Signal:
     """Sum over sum: how many (n,) of how many (n,) of each row. Rows that have none do not count."""
     (value, rows), (usual, others) = _ratio(*ours), _ratio(*theirs)
-    least = view.settings.min_rows
+    least = MIN_ROWS
     if rows < least:
         note = f"not enough rows: {rows}, {least} needed" + (f" ({why})" if why else "")
         return view.signal(spec, None, note)

@@ -19,6 +19,7 @@ import numpy as np
 from core.kept import SCORE_BINS, Profile
 from core.records import Array, Signal
 from monitoring import Monitoring
+from monitoring.limits import TRAFFIC_SHARE
 
 
 def observe_profiles(
@@ -32,7 +33,7 @@ def observe_profiles(
     ours, theirs = ([p for p in ps if p.variant != "shadow"] for ps in (window, reference))
     rows = sum(p.rows for p in ours)
     usual = sum(p.rows for p in theirs) * settings.window_hours / (24 * settings.reference_days)
-    limit = usual * settings.traffic_share if theirs else None
+    limit = usual * TRAFFIC_SHARE if theirs else None
     note = f"{usual:,.0f} rows in a usual window" if theirs else "not comparable: no reference"
     signals = [
         Signal("rows", start, end, float(rows), "rows", baseline=limit, note=note),

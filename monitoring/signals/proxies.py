@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.records import Signal
+from monitoring.limits import MIN_ROWS
 from monitoring.signals.means import mean, ratio
 from monitoring.view import Spec, View
 
@@ -28,8 +29,8 @@ SPECS = (WORDS, TOKENS)
 def measure(view: View) -> Iterator[Signal]:
     """Of a reference text, words no other one holds are new: that is what the next text would be."""
     ours, theirs = (s.rows for s in view.sample)
-    if len(theirs) < view.settings.min_rows:
-        note = f"not enough reference: {len(theirs)} rows, {view.settings.min_rows} needed"
+    if len(theirs) < MIN_ROWS:
+        note = f"not enough reference: {len(theirs)} rows, {MIN_ROWS} needed"
         yield view.signal(WORDS, None, note)
     else:
         yield ratio(view, WORDS, (ours["unseen"], ours["words"]), (theirs["unseen"], theirs["words"]))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from core.records import Signal
+from monitoring.limits import FAILED_SHARE
 from monitoring.quality.expectations import Check
 from monitoring.view import Spec, View
 
@@ -40,7 +41,7 @@ def measure(view: View) -> Iterator[Signal]:
     failed = [c for c in checks if not c.passed and not c.error]
     counts = [f"{c.name} {len(c.failed) or 'failed'}" for c in failed]
     why = "; ".join(f"{c.name}: {c.error}" for c in errors)
-    yield view.signal(FAILED, share, ", ".join(counts), baseline=view.settings.failed_share, held=False)
+    yield view.signal(FAILED, share, ", ".join(counts), baseline=FAILED_SHARE, held=False)
     yield view.signal(BROKEN, float(len(errors)), why, baseline=0.0, held=False)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from core.records import Signal
+from monitoring.limits import TRAFFIC_SHARE
 from monitoring.view import Spec, View, windows_before
 
 ROWS = Spec(
@@ -31,4 +32,4 @@ def measure(view: View) -> Iterator[Signal]:
         return
     usual = float((1 / view.whole_reference.kept).sum()) / view.whole_reference.share / len(days)
     note = f"{usual:,.0f} rows in a usual window"
-    yield view.signal(ROWS, rows, note, baseline=usual * view.settings.traffic_share)
+    yield view.signal(ROWS, rows, note, baseline=usual * TRAFFIC_SHARE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.records import Array, Signal
+from monitoring.limits import MIN_ROWS
 from monitoring.view import Spec, View
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def measure(view: View) -> Iterator[Signal]:
 
 def _latency(view: View) -> Iterator[Signal]:
     ours, theirs = _milliseconds(view.window.rows), _milliseconds(view.reference.rows)
-    least = view.settings.min_rows
+    least = MIN_ROWS
     for percent, spec in LATENCY.items():
         if len(ours) < least:
             note = f"not enough rows: {len(ours)} with a latency, {least} needed"

@@ -13,7 +13,9 @@ from pydantic import BaseModel
 
 from core import params
 from core.errors import ParamsError
+from core.removed_settings import GONE
 from everloop.init import TEMPLATES, init
+from everloop.reference import settings
 from flows.strategy import Strategy
 from tests.code.command_line import everloop, refused
 
@@ -359,3 +361,18 @@ def test_signals_by_their_old_names_are_understood_and_told(tmp_path: Path) -> N
         "# line 35, triggers.of.0.signal: accuracy.ipw is called accuracy now",
         f"# {place.params} has no fault",
     ]
+
+
+def test_a_key_that_is_gone_says_what_became_of_it(faults: Any) -> None:
+    assert faults(("window_hours: 24", "window_hours: 24\n  cooldown_days: 2.0")) == whole(
+        f"line {line('window_hours') + 1}, monitoring.cooldown_days: this setting is gone; "
+        "the cool-down is one day, always. Delete the line"
+    )
+
+
+def test_what_is_gone_is_not_there() -> None:
+    text = settings()
+    for key in GONE:
+        stage, _, name = key.partition(".")
+        part = text.partition(f"\n## {stage}\n")[2].partition("\n## ")[0]
+        assert f"`{name}`" not in part, key

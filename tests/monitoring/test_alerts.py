@@ -176,7 +176,7 @@ def test_a_rule_says_how_bad_its_own_finding_is_and_no_less_than_the_others() ->
         Range(policy="range", signal="confidence", low=0.8, severity="info"),
     ]
     bad = found([rows, confidence], rules)
-    assert [severity(f, bad, SETTINGS) for f in bad] == ["critical", "info"]
+    assert [severity(f, bad) for f in bad] == ["critical", "info"]
 
 
 def test_a_rule_that_can_say_nothing_is_not_silent() -> None:
@@ -203,7 +203,7 @@ def test_a_rule_that_can_say_nothing_is_not_silent() -> None:
 )
 def test_drift_is_for_looking_at_unless_answers_suffer(others: list[Signal], expected: str) -> None:
     (drift,) = found([signal("drift.labels", 0.7, baseline=0.6)])
-    assert severity(drift, found(others), SETTINGS) == expected
+    assert severity(drift, found(others)) == expected
 
 
 def test_kind_and_explanation_of_others_are_told() -> None:
@@ -220,13 +220,13 @@ def test_kind_and_explanation_of_others_are_told() -> None:
 
 
 def passed(
-    windows: Sequence[Sequence[Signal]], rules: Sequence[Rule] = (), settings: Monitoring = SETTINGS
+    windows: Sequence[Sequence[Signal]], rules: Sequence[Rule] = ()
 ) -> list[tuple[Episodes, list[Change]]]:
     """What became of the alerts in each of some windows, a day apart; the model stays."""
     state, turns = Episodes(), []
     for day, signals in enumerate(windows):
         now = START + day * DAY
-        state, changes = turn(state, signals, found(signals, rules), settings, "1", now)
+        state, changes = turn(state, signals, found(signals, rules), "1", now)
         turns.append((state, changes))
     return turns
 
@@ -240,9 +240,9 @@ def drift(days: str, **more: Any) -> list[list[Signal]]:
     ]
 
 
-def course(windows: Sequence[Sequence[Signal]], **settings: Any) -> str:
+def course(windows: Sequence[Sequence[Signal]]) -> str:
     """What was said each day; a dot where nothing was."""
-    turns = passed(windows, settings=Monitoring(**settings))
+    turns = passed(windows)
     return " ".join("+".join(c.what for c in changes) or "." for _, changes in turns)
 
 
@@ -263,18 +263,6 @@ def course(windows: Sequence[Sequence[Signal]], **settings: Any) -> str:
 )
 def test_a_bad_signal_is_one_alert(days: str, said: str) -> None:
     assert course(drift(days)) == said
-
-
-@pytest.mark.parametrize(
-    ("cooldown", "said"),
-    [
-        (0, "opened over opened over . ."),
-        (2, "opened over again over . ."),
-        (0.5, "opened over opened over . ."),
-    ],
-)
-def test_the_cool_down_is_the_users(cooldown: float, said: str) -> None:
-    assert course(drift("bgbggg"), cooldown_days=cooldown) == said
 
 
 def test_an_episode_counts_its_windows_and_says_how_long_it_lasted() -> None:
@@ -305,10 +293,10 @@ def test_a_turn_done_again_gives_the_same(days: str) -> None:
     state = Episodes()
     for day, signals in enumerate(drift(days)):
         now = START + day * DAY
-        once = turn(state, signals, found(signals), SETTINGS, "1", now)
+        once = turn(state, signals, found(signals), "1", now)
         kept = Episodes.of(once[0].stored())
         assert kept == replace(once[0], before=replace(state, before=None))
-        assert turn(kept, signals, found(signals), SETTINGS, "1", now)[1] == once[1]
+        assert turn(kept, signals, found(signals), "1", now)[1] == once[1]
         state = kept
 
 
@@ -320,7 +308,7 @@ def test_what_is_remembered_does_not_grow() -> None:
 
 def test_a_clock_that_goes_back_keeps_the_alert() -> None:
     (state, _), windows = passed(drift("bb"))[-1], drift("b")
-    again, changes = turn(state, windows[0], found(windows[0]), SETTINGS, "1", START - 9 * DAY)
+    again, changes = turn(state, windows[0], found(windows[0]), "1", START - 9 * DAY)
     assert [c.what for c in changes] == ["kept"]
     assert len(again.open) == 1
 
@@ -342,8 +330,8 @@ def test_a_promotion_ends_what_was_said_of_the_old_model_only(
     name: str, more: dict[str, Any], said: list[str]
 ) -> None:
     days = [signal(name, 0.6, day, **more) for day in range(2)]
-    state, _ = turn(Episodes(), days[:1], found(days[:1]), SETTINGS, "1", START)
-    state, changes = turn(state, days[1:], found(days[1:]), SETTINGS, "2", START + DAY)
+    state, _ = turn(Episodes(), days[:1], found(days[:1]), "1", START)
+    state, changes = turn(state, days[1:], found(days[1:]), "2", START + DAY)
     assert [c.what for c in changes] == said
     assert [e.model for e in state.open] == ["2" if len(said) > 1 else ""]
     if len(said) > 1:
@@ -352,13 +340,13 @@ def test_a_promotion_ends_what_was_said_of_the_old_model_only(
 
 def test_an_old_models_alert_does_not_come_back_with_the_new_one() -> None:
     bad = [signal("confidence", 0.6, day, **LOW) for day in range(3)]
-    state, _ = turn(Episodes(), bad[:1], found(bad[:1]), SETTINGS, "1", START)
-    state, ended = turn(state, [], [], SETTINGS, "2", START + DAY)
+    state, _ = turn(Episodes(), bad[:1], found(bad[:1]), "1", START)
+    state, ended = turn(state, [], [], "2", START + DAY)
     assert [c.what for c in ended] == ["over"]
-    state, changes = turn(state, bad[2:], found(bad[2:]), SETTINGS, "2", START + 2 * DAY)
+    state, changes = turn(state, bad[2:], found(bad[2:]), "2", START + 2 * DAY)
     assert [(c.what, c.episode.model) for c in changes] == [("opened", "2")]
     assert len(state.episodes) == 2
-    state, changes = turn(state, bad[2:], found(bad[2:]), SETTINGS, "2", START + 3 * DAY)
+    state, changes = turn(state, bad[2:], found(bad[2:]), "2", START + 3 * DAY)
     assert [c.what for c in changes] == ["kept"]
 
 

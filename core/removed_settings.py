@@ -1,0 +1,34 @@
+"""Keys of params.yaml that are gone, and what became of each: the error that an older file gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+RULE = "for another limit, put a rule on the signal: monitoring.rules"
+GONE = {
+    "monitoring.reference_rows": "20,000 rows of the reference are read, always",
+    "monitoring.min_rows": "50 rows are needed, always",
+    "monitoring.min_labels": "10 labels are needed, always",
+    "monitoring.embedding_shift": f"the limit is 0.0005; {RULE}",
+    "monitoring.label_shift": f"the limit is 0.1; {RULE}",
+    "monitoring.confidence_drop": f"the limit is 0.05; {RULE}",
+    "monitoring.complaint_rise": f"the limit is 0.05; {RULE}",
+    "monitoring.failed_share": f"the limit is 0.01; {RULE}",
+    "monitoring.traffic_share": f"the limit is 0.2; {RULE}",
+    "monitoring.max_length": "the limit is 2,000 characters; another goes into monitoring.expectations",
+    "monitoring.critical": "twice the limit is critical; `severity:` of a rule says it otherwise",
+    "monitoring.cooldown_days": "the cool-down is one day, always",
+    "monitoring.weeks": "a predicted rule looks back 8 weeks, always",
+    "monitoring.min_weeks": "a predicted rule needs 3 weeks, always",
+    "monitoring.days": "an anomaly rule looks back 28 days, always",
+    "monitoring.min_values": "an anomaly rule needs 14 values, always",
+}
+
+
+def gone(place: Sequence[int | str]) -> str:
+    """What became of the key at a place of the file; "" where it never was one.
+
+    >>> gone(["monitoring", "rules", 0, "weeks"])
+    'a predicted rule looks back 8 weeks, always'
+    """
+    return GONE.get(f"{place[0]}.{place[-1]}", "") if place else ""
