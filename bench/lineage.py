@@ -29,6 +29,7 @@ from bench.datasets import fill
 from bench.form import Row, report
 from core.records import uuid7
 from core.store import Store
+from core.store.upgrade import count_served
 from core.workspace import Workspace
 from pipelines.datasets.history import rows_of
 from pipelines.datasets.holders import held
@@ -40,6 +41,7 @@ import sys, time
 from pathlib import Path
 from core import workspace
 from core.store import Store
+from core.store.upgrade import count_served
 for _ in range(2):
     start = time.perf_counter()
     from flows.lineage import as_json, trace
@@ -82,7 +84,7 @@ def log(place_url: str, count: int) -> None:
         db.executemany(f"INSERT INTO predictions VALUES ({','.join('?' * 15)})", rows(count))
     db.close()
     store = Store(place_url)
-    store.count_served()
+    count_served(store.database)
     store.close()
 
 
@@ -140,7 +142,7 @@ def measure(root: Path, count: int, days: int) -> list[Row]:
     first = str(rows_of(root, newest, columns=["row_id"])["row_id"].iloc[0])
     store = Store(place.store_url)
     made = {"version": "2", "run_id": run, "dataset": newest, "recipe": "head", "metrics": {}}
-    store.once(f"training/{newest}", lambda: made)
+    store.state.once(f"training/{newest}", lambda: made)
     store.close()
     ids = {
         "prediction": prediction,

@@ -70,7 +70,7 @@ def log_rows(rows: int = 200_000, call: int = 32) -> list[Row]:
                 wait.result()
             rates.append(PART / (time.perf_counter() - began))
             cpu += time.process_time() - busy
-        assert store.requests() == rows
+        assert store.answers.count() == rows
         writer.close()
         store.close()
     spread = f"{min(rates):,.0f}..{max(rates):,.0f} over {len(rates)} parts of {PART:,}"

@@ -64,7 +64,7 @@ def _child(what: str, place: Path, a_day: int) -> str:
 
 def fill(home: Home, a_day: int) -> None:
     """Answers of the champion to the sample's texts, each with a word of its own and some noise."""
-    model = home.registry.load(home.store.champion())
+    model = home.registry.load(home.store.state.champion())
     with (bundled() / "stream.csv").open(encoding="utf-8") as file:
         texts = [row["text"] for row in csv.DictReader(file)][:2000]
     read = model.embed(texts).astype(np.float32)
@@ -74,8 +74,8 @@ def fill(home: Home, a_day: int) -> None:
         noisy = read[chosen] + rng.normal(0, 0.02, (PART, read.shape[1])).astype(np.float32)
         noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
         times = [START + DAY * ((start + i) / a_day) for i in range(PART)]
-        made = _answers(model, home.store.champion(), times, [texts[c] for c in chosen], noisy)
-        home.store.append([Kept(list(made), PART)])
+        made = _answers(model, home.store.state.champion(), times, [texts[c] for c in chosen], noisy)
+        home.store.answers.append([Kept(list(made), PART)])
 
 
 def _answers(
@@ -111,7 +111,7 @@ def look(home: Home) -> dict[str, float]:
     """The passes of a process that has opened the workspace and loaded its model, and nothing more."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    home.registry.load(home.store.champion())
+    home.registry.load(home.store.state.champion())
     now = START + DAY * DAYS
     seconds = []
     for _ in range(2):
@@ -119,8 +119,8 @@ def look(home: Home) -> dict[str, float]:
         signals = monitor(home, now)
         seconds.append(time.perf_counter() - began)
     began = time.perf_counter()
-    home.store.window(now - DAY, now)
-    home.store.window(START, now - DAY, most=REFERENCE_ROWS)
+    home.store.answers.window(now - DAY, now)
+    home.store.answers.window(START, now - DAY, most=REFERENCE_ROWS)
     return {
         "first": seconds[0],
         "again": seconds[1],

@@ -49,7 +49,7 @@ class Reader:
         self.encoder = self._encoder.identity
 
     def __call__(self, texts: list[str]) -> Array:
-        return self._store.embed(texts, self.encoder, self._encoder.encode, "poison")
+        return self._store.embeddings.of(texts, self.encoder, self._encoder.encode, "poison")
 
     def rows(self, frame: pd.DataFrame) -> Rows:
         frame = frame.reset_index(drop=True)

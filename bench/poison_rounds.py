@@ -18,7 +18,7 @@ import pandas as pd
 from bench.poison_material import PHRASES, Material, Reader, Rows
 from core.models.classifier.head import Head, fit_head
 from core.records import Array
-from core.store.words import Record, Word
+from core.store.feedback import Record, Word
 from pipelines.labeling import Users
 from pipelines.labeling.annotators import doubts
 from pipelines.labeling.words import Known, fates

@@ -104,7 +104,7 @@ def logged(workspace: Path) -> int:
     """Requests in the prediction log."""
     store = Store(find(workspace).store_url)
     try:
-        return store.requests()
+        return store.answers.count()
     finally:
         store.close()
 

@@ -99,7 +99,7 @@ def _versions(home: Home, count: int) -> dict[str, Head]:
     rows = read_rows(bundled() / "train.csv", Columns(label="label")).frame
     embeddings = home.encoder.encode(rows["text"].tolist())
     labels = rows["label"].to_numpy()
-    first = home.store.champion()
+    first = home.store.state.champion()
     made = {first: home.registry.load(first).trained}
     about = DatasetVersion("v0001", datetime.now(UTC), "all", 1, "", "bench", "", {}, 0, "")
     for i in range(1, count):

@@ -59,7 +59,6 @@ class Database:
         self.url = url
         self.busy = BUSY_SECONDS if busy is None else busy
         self._engine = _engine(url, self.busy)
-        self._dialect: Any = sqlite if self._engine.dialect.name == "sqlite" else postgresql
         with self._faults():
             metadata.create_all(self._engine)
 
@@ -67,12 +66,12 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def read(self) -> Iterator[Connection]:
         with self._faults(), self._engine.connect() as db:
             yield db
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def write(self) -> Iterator[Connection]:
         with self._faults(), self._engine.connect().execution_options(write=True) as db, db.begin():
             yield db
 
@@ -82,7 +81,7 @@ class Database:
             yield
         except DBAPIError as fault:
             text = next(iter(str(fault.orig).strip().splitlines()), "")
-            where = self._where()
+            where = self.where()
             if any(sign in text for sign in LOCKED):
                 raise StoreError(
                     "the store is locked by another process",
@@ -94,7 +93,7 @@ class Database:
             if any(sign in text for sign in FULL):
                 do = "make room on it; nothing that was acknowledged is lost"
                 raise StoreError("the store's disk is full", where=where, got=text, do=do) from fault
-            if self._dialect is postgresql and (
+            if self._engine.dialect.name == "postgresql" and (
                 fault.statement is None or fault.connection_invalidated
             ):
                 raise _away("the store", "EVERLOOP_STORE", where, text) from fault
@@ -102,55 +101,79 @@ class Database:
             kind = RowError if isinstance(fault, DataError | IntegrityError) else StoreError
             raise kind("the store cannot be used", where=where, got=text, do=do) from fault
 
-    def _where(self) -> str:
+    def where(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)
 
-    def _insert(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            db.execute(self._dialect.insert(table).on_conflict_do_nothing(), rows)
-
-    def _append(self, db: Connection, table: Table, columns: list[Sequence[Any]]) -> int:
-        """Insert rows, given as the table's columns, without SQLAlchemy's work for each value; returns
-        how many are new."""
-        if not columns:
-            return 0
-        dialect, ready = self._engine.dialect, list(columns)
-        for i, column in enumerate(table.columns):
-            change = _as_driver_takes(column.type, dialect)
-            if change:
-                ready[i] = [change(value) for value in ready[i]]
-        rows = list(zip(*ready, strict=True))
-        return self._plain(db, _insert_text(table, dialect), rows).rowcount
-
-    def _plain(self, db: Connection, text: str, values: Any) -> CursorResult[Any]:
-        """SQL that both databases speak, `?` for each value: it is not compiled anew each time."""
-        mark = "?" if self._dialect is sqlite else "%s"
-        return db.exec_driver_sql(text.replace("?", mark), values)
-
-    def _add_columns(self, table: Table) -> None:
+    def add_columns(self, table: Table) -> None:
         """The columns and indices that the table has by now and an older store does not."""
-        with self._write() as db:
+        with self.write() as db:
             known = {c["name"] for c in inspect(db).get_columns(table.name)}
             for column in (c for c in table.columns if c.name not in known):
-                text = CreateColumn(column).compile(dialect=self._engine.dialect)
+                text = CreateColumn(column).compile(dialect=db.dialect)
                 # two may open an old store at once; SQLite lets one write, Postgres must be told
-                again = "IF NOT EXISTS " if self._dialect is postgresql else ""
+                again = "IF NOT EXISTS " if is_postgres(db) else ""
                 db.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {again}{text}")
             for index in table.indexes:
                 db.execute(CreateIndex(index, if_not_exists=True))
 
-    def _replace(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        query = self._dialect.insert(table)
-        keys = [c.name for c in table.primary_key]
-        new = {c.name: query.excluded[c.name] for c in table.columns if c.name not in keys}
-        db.execute(query.on_conflict_do_update(index_elements=keys, set_=new), rows)
+    def empty_wal(self) -> None:
+        """SQLite's log of pages is emptied: it holds what was deleted."""
+        if self._engine.dialect.name == "sqlite":
+            raw = self._engine.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
 
-    def _records(self, query: Any, shape: type[R]) -> list[R]:
+    def records(self, query: Any, shape: type[R]) -> list[R]:
         names = [f.name for f in fields(shape)]  # type: ignore[arg-type]  # every R is a dataclass
-        with self._read() as db:
+        with self.read() as db:
             return [shape(**{n: r[n] for n in names}) for r in db.execute(query).mappings()]
+
+
+def is_postgres(db: Connection) -> bool:
+    return db.dialect.name == "postgresql"
+
+
+def insert(db: Connection, table: Table) -> Any:
+    """An INSERT that can say what happens on a conflict: each database has its own."""
+    return (postgresql if is_postgres(db) else sqlite).insert(table)
+
+
+def insert_new(db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows whose keys are not there."""
+    if rows:
+        db.execute(insert(db, table).on_conflict_do_nothing(), rows)
+
+
+def upsert(db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, or replace those that have their keys."""
+    if not rows:
+        return
+    query = insert(db, table)
+    keys = [c.name for c in table.primary_key]
+    new = {c.name: query.excluded[c.name] for c in table.columns if c.name not in keys}
+    db.execute(query.on_conflict_do_update(index_elements=keys, set_=new), rows)
+
+
+def insert_columns(db: Connection, table: Table, columns: list[Sequence[Any]]) -> int:
+    """Insert the rows whose keys are not there, given as the table's columns, without SQLAlchemy's work
+    for each value; returns how many are new."""
+    if not columns:
+        return 0
+    ready = list(columns)
+    for i, column in enumerate(table.columns):
+        change = _as_driver_takes(column.type, db.dialect)
+        if change:
+            ready[i] = [change(value) for value in ready[i]]
+    rows = list(zip(*ready, strict=True))
+    return plain(db, _insert_text(table, db.dialect), rows).rowcount
+
+
+def plain(db: Connection, text: str, values: Any) -> CursorResult[Any]:
+    """SQL that both databases speak, `?` for each value: it is not compiled anew each time."""
+    mark = "%s" if is_postgres(db) else "?"
+    return db.exec_driver_sql(text.replace("?", mark), values)
 
 
 def check_there(url: str, name: str, variable: str) -> None:

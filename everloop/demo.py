@@ -40,7 +40,7 @@ def write_pages(
     folder: Path, store: Store, result: dict[str, Any], further: Sequence[str] = ()
 ) -> tuple[Path, Path]:
     """The picture of accuracy over time and the report of the run; returns both paths."""
-    decisions = store.decisions()
+    decisions = store.decisions.read()
     picture = accuracy_picture(
         result["daily_accuracy"],
         result["frozen_daily_accuracy"],

@@ -18,7 +18,7 @@ from monitoring.alerts.findings import SIGNALS, spec_of
 
 def check(home: Home, name: str, segment: str, since: datetime) -> None:
     """Raises DataError when there is no such signal, or nothing of such a segment since then."""
-    stored = home.store.signal_names()
+    stored = home.store.signals.names()
     known = sorted({*SIGNALS, *stored})
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
@@ -31,7 +31,7 @@ def check(home: Home, name: str, segment: str, since: datetime) -> None:
         )
     if not segment:
         return
-    seen = sorted({s.segment for s in home.store.signals(since, name)} - {""})
+    seen = sorted({s.segment for s in home.store.signals.read(since, name)} - {""})
     if segment not in seen:
         raise DataError(
             f"nothing was stored of {name} for this segment",
@@ -44,7 +44,7 @@ def check(home: Home, name: str, segment: str, since: datetime) -> None:
 def nothing(home: Home, name: str | None, segment: str, back: str) -> str:
     """Why there is nothing to show."""
     of = f" of {segment}" if segment else ""
-    turned = home.store.get("curated_until")
+    turned = home.store.state.get("curated_until")
     last = f"the loop last turned at {turned[:16]}" if turned else "the loop never turned"
     return f"nothing was stored of {name or 'any signal'}{of} since {back}; {last}"
 

@@ -24,13 +24,13 @@ def picture(store: Store, now: datetime, known: Collection[str]) -> dict[str, An
     """Queue, annotators, agreement, disputes and names that are not `known`, as JSON has them."""
     from pipelines.labeling.agreement import agreement
 
-    said = store.under(LabelSet()).all_votes()  # a label that is gone since was no skip
+    said = store.under(LabelSet()).queue.all_votes()  # a label that is gone since was no skip
     labels = Counter(v.annotator for v in said if v.label is not None)
     skips = Counter(v.annotator for v in said if v.label is None)
-    found = agreement(store.all_votes())
+    found = agreement(store.queue.all_votes())
     return {
-        "queue": dict(store.queue_state(now)),
-        "reviews": store.reviewed(),
+        "queue": dict(store.queue.state(now)),
+        "reviews": store.reviews.count(),
         "users": _users(store),
         "annotators": [
             {"annotator": a, "labels": labels[a], "skipped": skips[a]}
@@ -49,7 +49,7 @@ def picture(store: Store, now: datetime, known: Collection[str]) -> dict[str, An
                 for p in found.pairs
             ],
         },
-        "disputes": [_dispute(d) for d in store.disputed(SHOWN)],
+        "disputes": [_dispute(d) for d in store.reviews.disputed(SHOWN)],
         "unconfirmed": _unconfirmed(store, known),
     }
 
@@ -74,7 +74,7 @@ def text(found: dict[str, Any]) -> str:
 
 def _users(store: Store) -> dict[str, Any]:
     """What became of users' words at the last look; {} where there were none."""
-    last = [d for d in store.decisions("labeling") if "by_fate" in d.evidence][-1:]
+    last = [d for d in store.decisions.read("labeling") if "by_fate" in d.evidence][-1:]
     if not last:
         return {}
     return {
@@ -82,7 +82,7 @@ def _users(store: Store) -> dict[str, Any]:
         "verdict": last[0].verdict,
         "reason": last[0].reason,
         **last[0].evidence,
-        "waiting_for_people": store.words_asked(),
+        "waiting_for_people": store.feedback.words_asked(),
     }
 
 
@@ -130,8 +130,8 @@ def words_text(rulings: Sequence[Ruling], limit: int) -> str:
 def _unconfirmed(store: Store, known: Collection[str]) -> dict[str, Any]:
     """Names that nobody has used: how many, and the commonest. Votes of files wait for them, and users'
     words."""
-    votes = Counter(str(v.label) for v in store.waiting())
-    words = Counter({x: n for x, n in store.names_said().items() if x not in known})
+    votes = Counter(str(v.label) for v in store.queue.waiting())
+    words = Counter({x: n for x, n in store.feedback.names().items() if x not in known})
     names = sorted({*votes, *words}, key=lambda x: (-votes[x] - words[x], x))
     shown = [
         {"label": x, "votes": votes[x], "feedback": words[x], "nearest": nearest(x, known)}

@@ -89,12 +89,12 @@ def run(
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
     oracle = Oracle(truth, job.label_delay)
-    progress = home.store.get("replay")
+    progress = home.store.state.get("replay")
     for number, chunk in enumerate(_chunks(requests(job.stream), start, step)):
         end = start + (number + 1) * step
         if number >= progress["position"]:
             _turn(home, service, oracle, chunk, end, job, start)
-            home.store.set("replay", {**progress, "position": number + 1})
+            home.store.state.set("replay", {**progress, "position": number + 1})
         if advance:
             advance(end, len(chunk))
     return {**result(home, job, start), "seconds": time.perf_counter() - began}
@@ -131,9 +131,9 @@ def _chunks(stream: list[Request], start: datetime, step: timedelta) -> list[lis
 
 def claim(home: Home, job: Replay) -> None:
     """Make the workspace this job's, or refuse because it is another's. Again does nothing."""
-    known = home.store.get("replay")
-    if known is None and home.store.get("champion") is None:
-        home.store.set("replay", {"name": job.name(), "position": 0})
+    known = home.store.state.get("replay")
+    if known is None and home.store.state.get("champion") is None:
+        home.store.state.set("replay", {"name": job.name(), "position": 0})
     elif known is None or known["name"] != job.name():
         raise WorkspaceError(
             "this workspace already holds another stream",
@@ -149,20 +149,20 @@ def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
     day = timedelta(days=1)
     days = int((job.stream["timestamp"].max().to_pydatetime() - start) / day) + 1
-    picked = [home.store.picked(start + d * day, start + (d + 1) * day) for d in range(days + 1)]
-    stages = [r.stage for r in home.store.rollouts()]
-    told = [d for d in home.store.decisions("monitoring") if d.verdict == "alert"]
+    picked = [home.store.queue.picked(start + d * day, start + (d + 1) * day) for d in range(days + 1)]
+    stages = [r.stage for r in home.store.decisions.rollouts()]
+    told = [d for d in home.store.decisions.read("monitoring") if d.verdict == "alert"]
     alerts = [d for d in told if d.evidence.get("kind") == "drift"]
-    counters = home.store.counters()
+    counters = home.store.state.counters()
     passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
     passes += sum(int(c.metrics.get("texts_read", 0)) for c in home.registry.versions())  # in training
     texts = sum(v for k, v in counters.items() if k.startswith("texts."))
     return {
         "days": days,
         **accuracies(score_days(home, truth, start, days)),
-        "labels": home.store.annotations(),
+        "labels": home.store.labels.count(),
         "most_labels_in_a_day": max(picked),
-        "retrains": home.store.get("retrains")["done"] - 1,
+        "retrains": home.store.state.get("retrains")["done"] - 1,
         "promotions": stages.count("promoted"),
         "rollbacks": stages.count("rolled_back"),
         "drift_alerts": len(alerts),

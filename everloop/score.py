@@ -33,14 +33,14 @@ def _days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> I
     for n in range(days):
         day = start + timedelta(days=n)
         store = home.store.at(day + timedelta(days=1))
-        window = store.window(day, day + timedelta(days=1))
+        window = store.answers.window(day, day + timedelta(days=1))
         if not len(window):
             continue
-        expected = [store.labels.last(truth.get(r, "")) for r in window.rows["request_id"]]
+        expected = [store.label_set.last(truth.get(r, "")) for r in window.rows["request_id"]]
         right = _sum(home.task, window.rows["label"], expected)
         frozen = None
         if set(window.rows["encoder"]) == {first.encoder.identity}:
-            head = answering(first.trained, store.labels)
+            head = answering(first.trained, store.label_set)
             guesses = head.probabilities(window.embeddings).argmax(axis=1)
             frozen = _sum(home.task, (head.labels[g] for g in guesses), expected)
         yield Day(f"{day:%Y-%m-%d}", len(window), right, frozen)

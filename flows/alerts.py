@@ -37,7 +37,7 @@ def weigh(
 ) -> tuple[Episodes, list[Change]]:
     """What becomes of every alert in the window that these signals are of. Stores nothing."""
     found = findings(signals, home.strategy.monitoring.rules, past(home))
-    return turn(known, signals, found, home.store.champion(), now)
+    return turn(known, signals, found, home.store.state.champion(), now)
 
 
 def past(home: Home) -> Past:
@@ -47,7 +47,7 @@ def past(home: Home) -> Past:
         if not rule.memory:
             return ()
         start = signal.window_start
-        return home.store.signals(start - rule.memory, signal.name, start, signal.segment)
+        return home.store.signals.read(start - rule.memory, signal.name, start, signal.segment)
 
     return look
 
@@ -71,10 +71,10 @@ def alert(
     `why` gives more evidence for a new one. Killed and called again with the same `now` and
     signals, it stores the same.
     """
-    after, changes = weigh(home, signals, now, Episodes.of(home.store.get(STATE)))
+    after, changes = weigh(home, signals, now, Episodes.of(home.store.state.get(STATE)))
     decided = [(c, decisions(home, c, now)) for c in changes]
     decided = [(c, [_with(d, why) for d in f] if c.what == "opened" else f) for c, f in decided]
-    home.store.decide([d for _, found in decided for d in found], {STATE: after.stored()})
+    home.store.decisions.put([d for _, found in decided for d in found], {STATE: after.stored()})
     for change, found in decided:
         if change.what != "kept":
             for decision in found[-1:]:
@@ -85,7 +85,7 @@ def alert(
 def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
     """The records of a change, the one that says what is new last."""
     episode = change.episode
-    stored = home.store.decision(episode.key)
+    stored = home.store.decisions.get(episode.key)
     if change.what == "opened" and change.finding:
         fresh = opened(episode, change.finding)
         return [replace(fresh, evidence={**(stored.evidence if stored else {}), **fresh.evidence})]
@@ -105,7 +105,7 @@ def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision
 
     Stores nothing. A window before that of the last turn is judged by itself.
     """
-    known = Episodes.of(home.store.get(STATE))
+    known = Episodes.of(home.store.state.get(STATE))
     if known.at and now < known.at:
         known = Episodes()
     after, changes = weigh(home, signals, now, known)
@@ -118,7 +118,7 @@ def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision
 
 def open_alerts(home: Home) -> list[Decision]:
     """Every alert that is open after the last turn, worst first, and of these the newest."""
-    found = [d for e in Episodes.of(home.store.get(STATE)).open for d in _stored(home, e.key)]
+    found = [d for e in Episodes.of(home.store.state.get(STATE)).open for d in _stored(home, e.key)]
     return sorted(found, key=lambda d: (-ORDER.index(d.severity), -d.timestamp.timestamp()))
 
 
@@ -132,7 +132,7 @@ def recent(home: Home, since: datetime, now: datetime) -> list[Decision]:
 
 
 def _stored(home: Home, key: str) -> list[Decision]:
-    found = home.store.decision(key)
+    found = home.store.decisions.get(key)
     return [found] if found else []
 
 
@@ -141,11 +141,11 @@ def alerts_since(home: Home, since: datetime, now: datetime) -> list[Decision]:
 
     One that was open before and stays so is among them.
     """
-    told = home.store.decisions("monitoring", since=since)
+    told = home.store.decisions.read("monitoring", since=since)
     keys = {d.key for d in told if d.verdict == "alert"}
     keys |= {str(d.evidence["alert"]) for d in told if d.verdict == "over"}
-    keys |= {e.key for e in Episodes.of(home.store.get(STATE)).open}
-    found = [(last_bad(d), d.key, d) for k in keys if (d := home.store.decision(k))]
+    keys |= {e.key for e in Episodes.of(home.store.state.get(STATE)).open}
+    found = [(last_bad(d), d.key, d) for k in keys if (d := home.store.decisions.get(k))]
     return [d for when, _, d in sorted(found, key=lambda x: x[:2]) if since < when <= now]
 
 
@@ -157,9 +157,9 @@ def last_bad(alert: Decision) -> datetime:
 def alerts_a_week(home: Home, now: datetime) -> Signal:
     """How much is asked of the people who read alerts."""
     start = now - timedelta(days=FATIGUE_DAYS)
-    watched = home.store.signals(start, "rows", now, segment="")
+    watched = home.store.signals.read(start, "rows", now, segment="")
     return fatigue(
-        home.store.decisions("monitoring", start), watched[0].window_end if watched else None, now
+        home.store.decisions.read("monitoring", start), watched[0].window_end if watched else None, now
     )
 
 
@@ -169,8 +169,8 @@ def deliver(home: Home, now: datetime) -> None:
     What fails is logged and tried again at the next turn. At least once: killed after a message and
     before its mark is stored, it is sent again.
     """
-    episodes = Episodes.of(home.store.get(STATE)).episodes
-    stored = home.store.get(TOLD) or {}
+    episodes = Episodes.of(home.store.state.get(STATE)).episodes
+    stored = home.store.state.get(TOLD) or {}
     told: dict[str, dict[str, str]] = {e.key: stored.get(e.key, {}) for e in episodes}
     for channel in home.channels:
         for episode in episodes:
@@ -180,14 +180,14 @@ def deliver(home: Home, now: datetime) -> None:
             if not _tell(home, channel, episode, level):
                 break  # the next would wait as long for as little
             told[episode.key] = {**told[episode.key], channel.name: level}
-            home.store.set(TOLD, told)
+            home.store.state.set(TOLD, told)
 
 
 def _tell(home: Home, channel: Channel, episode: Episode, level: Level) -> bool:
-    alert = home.store.decision(episode.key)
+    alert = home.store.decisions.get(episode.key)
     if alert is None:  # somebody deleted it
         return True
-    end = home.store.decision(f"{episode.key}/over") if level == "over" else None
+    end = home.store.decisions.get(f"{episode.key}/over") if level == "over" else None
     try:
         channel.send(message(home.workspace.root.resolve().name, level, alert, end))
     except DeliveryError as fault:

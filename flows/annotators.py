@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.records import Decision
-from core.store.again import Fresh
-from core.store.claims import WEAK
+from core.store.labels import WEAK, Fresh
 from flows.home import Home
 from flows.words import trained
 from pipelines.labeling.annotators import Doubt, doubts
@@ -23,14 +22,14 @@ STAGE = "labeling"
 def second_opinions(home: Home, now: datetime, partition: str) -> None:
     """Hand the labels that everybody else's contradict to another annotator, where their annotator is
     contradicted more often than the others are. What is found is stored before anything is done."""
-    found = home.store.once(f"annotators/{partition}", lambda: _look(home, now, partition))
+    found = home.store.state.once(f"annotators/{partition}", lambda: _look(home, now, partition))
     for annotator, why, ids in found["again"]:
-        home.store.ask_again(ids, annotator, now, f"asked again: {why}")
+        home.store.labels.ask_again(ids, annotator, now, f"asked again: {why}")
 
 
 def _look(home: Home, now: datetime, partition: str) -> dict[str, Any]:
     """What is to be asked again: annotator, reason and prediction ids of each doubt."""
-    found = home.store.at(now).fresh(now)
+    found = home.store.at(now).labels.fresh(now)
     if len({f.annotator for f in found if not f.seconded}) < 2:
         return {"again": []}
     encoder = Counter(f.encoder for f in found).most_common(1)[0][0]
@@ -45,7 +44,7 @@ def _look(home: Home, now: datetime, partition: str) -> dict[str, Any]:
 
 def _before(home: Home, now: datetime, encoder: str) -> pd.DataFrame:
     """What people labelled in earlier rounds and the newest dataset trains on."""
-    rows = trained(home, home.store.at(now).labels)
+    rows = trained(home, home.store.at(now).label_set)
     return rows[(rows["annotator"] != WEAK) & (rows["encoder"] == encoder)]
 
 

@@ -64,8 +64,8 @@ def check_ahead(home: Home, now: datetime, known: list[Known] | None = None) -> 
 
 def newest(home: Home) -> list[Known]:
     """The newest record of each kind that there is."""
-    found = [Known(name, time, kind == ARRIVES) for name, kind, time in home.store.newest()]
-    turned, progress = home.store.get("curated_until"), progress_of(home)
+    found = [Known(name, time, kind == ARRIVES) for name, kind, time in home.store.clock.newest()]
+    turned, progress = home.store.state.get("curated_until"), progress_of(home)
     for what, time in (("a turn", turned), (f"dataset v{progress['done']:04d}", progress["last"])):
         if time:
             found.append(Known(what, utc(datetime.fromisoformat(time))))
@@ -78,7 +78,7 @@ def set_back(home: Home, now: datetime, by: str) -> tuple[Decision, dict[str, in
     Nothing is dropped but signals of windows that have not been.
     """
     latest = newest(home)[-1:]
-    moved = home.store.set_back(now)
+    moved = home.store.clock.set_back(now)
     told = ", ".join(f"{n} {name}" for name, n in sorted(moved.items())) or "nothing was later"
     seen = f" (the latest said {latest[0].time:%Y-%m-%d %H:%M})" if latest and moved else ""
     evidence = {"by": by, "moved": moved}
@@ -94,7 +94,7 @@ def _begun(home: Home, when: datetime, latest: Known) -> bool:
         return False
     plan = progress_of(home)["plan"]
     planned = bool(plan) and plan["as_of"] == when.isoformat()
-    return planned or bool(home.store.signals(when, "rows", when))
+    return planned or bool(home.store.signals.read(when, "rows", when))
 
 
 def _before(home: Home, when: datetime, latest: Known, by_hand: bool) -> ClockError:

@@ -34,7 +34,7 @@ def _answered(
     home: Home, champion: TextClassifier, labels: LabelSet, name: str, rows: pd.DataFrame
 ) -> Collected:
     encoder, texts = champion.encoder, rows["text"].tolist()
-    read = home.store.embed(texts, encoder.identity, encoder.encode, "testing")
+    read = home.store.embeddings.of(texts, encoder.identity, encoder.encode, "testing")
     head = answering(champion.trained, labels)
     best = head.probabilities(read).argmax(axis=1)
     truth = np.array([labels.last(x) for x in rows["label"]], dtype=object)

@@ -44,24 +44,24 @@ def curate(home: Home, now: datetime) -> None:
         home.record(Decision(f"curation/{now.isoformat()}", "curation", now, "0 picked", NO_TEXTS))
         return
     with home.timed("curation"):
-        home.store.once(f"curation/{now.isoformat()}", lambda: _pick(home, now))
-        home.store.set("curated_until", now.isoformat())
+        home.store.state.once(f"curation/{now.isoformat()}", lambda: _pick(home, now))
+        home.store.state.set("curated_until", now.isoformat())
 
 
 def _pick(home: Home, now: datetime) -> dict[str, Any]:
     policy, store = home.strategy.curation, home.store
-    since = store.get("curated_until")
+    since = store.state.get("curated_until")
     last = min(now, datetime.fromisoformat(since)) if since else now - DAY
     pool = gather(home, max(last, now - 7 * DAY), now)
     account, looks = _paced(home, now)
     looks.append(Look(now, len(pool), float(wants(pool).sum())))
-    asked = store.picked(last + timedelta(microseconds=1), now)  # by people
+    asked = store.queue.picked(last + timedelta(microseconds=1), now)  # by people
     budget, account = policy.pacing.budget(
         policy.labels_per_day, _days(pool, last, now), account.less(asked), looks
     )
     wanted = home.strategy.triggers.labels_wanted(situation(home, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
-    store.add_tasks(tasks)
+    store.queue.add(tasks)
     left = to_json(account.less(len(tasks) - budget))
     paced = {"budget": budget, "need": looks[-1].need, **left}
     home.record(_decision(policy.policy, pool, tasks, paced, now))
@@ -79,7 +79,7 @@ def _days(pool: Pool, last: datetime, now: datetime) -> float:
 
 def _paced(home: Home, now: datetime) -> tuple[Account, list[Look]]:
     """What the rounds before this one left, and what they saw."""
-    past = home.store.decisions("curation", since=now - USUAL - DAY)
+    past = home.store.decisions.read("curation", since=now - USUAL - DAY)
     past = [d for d in past if d.timestamp < now and "need" in d.evidence]
     looks = [Look(d.timestamp, d.evidence["requests"], d.evidence["need"]) for d in past]
     last = past[-1].evidence if past else {}
@@ -113,14 +113,14 @@ def _decision(
 def gather(home: Home, start: datetime, end: datetime) -> Pool:
     """The candidates of [start, end) and what is known beside them, all of one encoder."""
     store = home.store.at(end)
-    window, encoder = _one_encoder(_sound(home, store.window(start, end)))
+    window, encoder = _one_encoder(_sound(home, store.answers.window(start, end)))
     if len(window) == 0:
         return Pool(window)
     ids = window.rows["prediction_id"]
     return Pool(
         window,
         known=_known(home, encoder, store),
-        complaints=ids.isin(store.complained(start, end)).to_numpy(dtype=bool),
+        complaints=ids.isin(store.feedback.complained(start, end)).to_numpy(dtype=bool),
         topics=_topics(home, ids.tolist()),
         collections=_collections(home, encoder),
         held_out=_held_out(home, encoder, end),
@@ -130,7 +130,7 @@ def gather(home: Home, start: datetime, end: datetime) -> Pool:
 def _sound(home: Home, window: Window) -> Window:
     """Without the rows that failed a data quality check: they are not worth a label."""
     ids = window.rows["request_id"]
-    failed = home.store.quarantined(ids.tolist())
+    failed = home.store.signals.quarantined(ids.tolist())
     return window.take(~ids.isin(failed).to_numpy(dtype=bool)) if failed else window
 
 
@@ -151,10 +151,10 @@ def _known(home: Home, encoder: str, store: Store) -> Known:
     dataset, evenly drawn if many, and those labelled since. What has a label that is gone since is
     learnt from no more."""
     rows = _stored(home, TRAIN, "label")
-    rows["label"] = rows["label"].map(store.labels.now)
+    rows["label"] = rows["label"].map(store.label_set.now)
     rows = rows[(rows["encoder"] == encoder) & rows["label"].notna()]
     rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
-    since = [(label, found) for label, name, found in store.untrained() if name == encoder]
+    since = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
     embeddings = [*rows["embedding"], *(found for _, found in since)]
     labels = [*rows["label"], *(label for label, _ in since)]
     return Known(_matrix(embeddings), np.array(labels, dtype=object))
@@ -163,7 +163,7 @@ def _known(home: Home, encoder: str, store: Store) -> Known:
 def _held_out(home: Home, encoder: str, now: datetime) -> HeldOut:
     """Rows that evaluate: those of the newest dataset, and earlier audit picks that no dataset has."""
     rows = _stored(home, TESTED, "text")
-    waiting = home.store.audited(now, MOST_HELD_OUT)
+    waiting = home.store.labels.audited(now, MOST_HELD_OUT)
     found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
     found = [embedding for _, name, embedding in waiting if name == encoder] + found
     texts = [*rows["text"], *(text for text, _, _ in waiting)]
@@ -197,11 +197,11 @@ def _collections(home: Home, encoder: str) -> dict[str, Array]:
     """(k, dim) embeddings of each named collection that can be read; monitoring says which cannot."""
     found: dict[str, Array] = {}
     files = collections.files(home.workspace.root)
-    champion = home.registry.load(home.store.champion()).encoder if files else None
+    champion = home.registry.load(home.store.state.champion()).encoder if files else None
     if champion is None or champion.identity != encoder:
         return found
     for name, path in files.items():
         with suppress(DataError):
             texts = collections.read(path)["text"].tolist()
-            found[name] = home.store.embed(texts, encoder, champion.encode, "testing")
+            found[name] = home.store.embeddings.of(texts, encoder, champion.encode, "testing")
     return found

@@ -18,7 +18,7 @@ def too_little(home: Home, now: datetime, new_labels: int) -> str:
     versions = list_versions(home.workspace.root)
     rows = dict(versions[-1].rows) if versions else {}
     there = {name: rows.get(name, 0) for name in ("eval", "audit", "recent")}
-    there["audit"] += home.store.at(now).unclaimed()[1]
+    there["audit"] += home.store.at(now).labels.unclaimed()[1]
     if home.strategy.datasets.recent_days:
         there["recent"] += new_labels
     needed = home.strategy.testing.min_rows

@@ -25,12 +25,12 @@ from pipelines.testing.labels import first_few
 def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
     """Train and crown version v0001 from labelled rows (text, label, segments); returns its version."""
     with home.timed("first model"):
-        if home.store.get("champion") is None:
+        if home.store.state.get("champion") is None:
             home.check()
-        made = home.store.once("datasets/v0001", lambda: _dataset(home, train, evaluation, now))
+        made = home.store.state.once("datasets/v0001", lambda: _dataset(home, train, evaluation, now))
         version = DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
-        candidate = Candidate(**home.store.once("training/v0001", lambda: _train(home, version)))
-        if home.store.get("champion") is None:
+        candidate = Candidate(**home.store.state.once("training/v0001", lambda: _train(home, version)))
+        if home.store.state.get("champion") is None:
             home.record(
                 Decision(
                     key="training/v0001",
@@ -45,7 +45,7 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
             )
             result = {"dataset": version.id, "candidate": candidate.version, "passed": True}
             progress = {"done": 1, "last": version.as_of.isoformat(), "plan": None, "result": result}
-            home.store.set("retrains", progress)
+            home.store.state.set("retrains", progress)
             crown(home, candidate.version)
     return candidate.version
 
@@ -68,7 +68,9 @@ def _dataset(
     encoder = home.encoder
 
     def rows(table: pd.DataFrame, kind: Literal["train", "eval"]) -> pd.DataFrame:
-        read = home.store.embed(table["text"].tolist(), encoder.identity, encoder.encode, "initial")
+        read = home.store.embeddings.of(
+            table["text"].tolist(), encoder.identity, encoder.encode, "initial"
+        )
         return first_rows(table[["text", "label", "segments"]], read, kind, encoder.identity, now)
 
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)

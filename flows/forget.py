@@ -55,9 +55,9 @@ class Found:
 
 def look(home: Home, asked: Asked, value: str) -> Found:
     """What would go. Changes nothing. value: the user's key as stored, a row's id, or a text."""
-    log = home.store.matching(asked, value)
+    log = home.store.erasure.matching(asked, value)
     texts = {*log.values(), *([value] if asked == "text" else [])}
-    found = Found(asked, value, sorted(log), texts=texts, begun=len(home.store.to_forget()))
+    found = Found(asked, value, sorted(log), texts=texts, begun=len(home.store.erasure.to_forget()))
     if _has_versions(home):
         rows = erase.places(home.workspace)
         meant = erase.matching(rows, asked, value, list(log))
@@ -90,35 +90,35 @@ def forget(home: Home, found: Found, now: datetime) -> str:
     for path in found.pages:
         path.unlink(missing_ok=True)
     found.spool = _drop_from_spool(found)
-    home.store.bury(found.ids, found.asked, now)
+    home.store.erasure.bury(found.ids, found.asked, now)
     return finish(home, now, found.texts)
 
 
 def finish(home: Home, now: datetime, texts: Collection[str] = ()) -> str:
     """Do what is noted: reservoir and a new version first, since they tell what is left to do."""
-    ids, made = home.store.to_forget(), ""
-    home.store.erase([], {*texts, *home.store.texts_of(ids).values()})
+    ids, made = home.store.erasure.to_forget(), ""
+    home.store.erasure.erase([], {*texts, *home.store.answers.texts(ids).values()})
     if ids and _has_versions(home):
         rows = erase.places(home.workspace)
         mine = rows[rows["row_id"].isin(ids)]
-        home.store.erase([], mine["text"])  # the reservoir may be the last to know them
+        home.store.erasure.erase([], mine["text"])  # the reservoir may be the last to know them
         made = _rebuild(home, ids, bool(len(mine)), now)
         erase.purge(home.workspace)
-    home.store.erase(ids, [])
-    home.store.forgotten(ids)
+    home.store.erasure.erase(ids, [])
+    home.store.erasure.forgotten(ids)
     return made
 
 
 def _rebuild(home: Home, ids: Collection[str], there: bool, now: datetime) -> str:
     """Blank the rows, and make the version that knows of it. Its number is noted first: the next
     retrain takes the one after it."""
-    under_way = home.store.get("forgetting")
+    under_way = home.store.state.get("forgetting")
     if under_way is None:
         if not there:
             return ""
         number = progress_of(home)["done"] + 1
         under_way = {"id": f"v{number:04d}", "as_of": now.isoformat(), "rows": len(ids)}
-        home.store.set("forgetting", under_way)
+        home.store.state.set("forgetting", under_way)
     id, as_of = str(under_way["id"]), datetime.fromisoformat(under_way["as_of"])
     number = int(id[1:])
 
@@ -126,14 +126,14 @@ def _rebuild(home: Home, ids: Collection[str], there: bool, now: datetime) -> st
         rewritten = erase.erase(home.workspace, ids, as_of)
         reason = "rows were forgotten"
         plan = Plan(id, as_of, number, f"v{number - 1:04d}", reason)
-        champion = home.registry.path(home.store.champion())
+        champion = home.registry.path(home.store.state.champion())
         policy = home.strategy.datasets
         version = make_version(home.workspace, None, plan, policy, champion, rewritten)
         return to_json(version)
 
-    home.store.once(f"datasets/{id}", make)
-    home.store.set("retrains", {**progress_of(home), "done": number})
-    home.store.set("forgetting", None)
+    home.store.state.once(f"datasets/{id}", make)
+    home.store.state.set("retrains", {**progress_of(home), "done": number})
+    home.store.state.set("forgetting", None)
     return id
 
 
@@ -158,7 +158,7 @@ def remains(home: Home, found: Found) -> list[str]:
         lines.append(
             "a server that runs has rows on its disk: they go when it brings them to the store"
         )
-    quoting = home.store.mentions(sorted(found.texts)) if found.texts else 0
+    quoting = home.store.erasure.mentions(sorted(found.texts)) if found.texts else 0
     if quoting:
         lines.append(f"{quoting} decisions quote a text; newer ones replace them")
     if found.ids:
@@ -171,7 +171,7 @@ def _has_versions(home: Home) -> bool:
 
 
 def _trained(home: Home) -> list[dict[str, Any]]:
-    return [r for r in home.store.results("training/").values() if "version" in r]
+    return [r for r in home.store.state.results("training/").values() if "version" in r]
 
 
 def _collections(home: Home, texts: Collection[str]) -> Iterator[Path]:

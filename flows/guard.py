@@ -29,13 +29,13 @@ def occupied(home: Home) -> str:
     """A new candidate would have nowhere to go, or would end a rollout that has not been judged."""
     if pin := pinned(home):
         return pin
-    live = home.store.live_rollout()
+    live = home.store.decisions.live_rollout()
     return f"a rollout is under way: version {live.candidate}, {stage_name(live)}" if live else ""
 
 
 def nothing_new(home: Home, now: datetime) -> str:
     """Whether a new candidate would only be the last one again."""
-    if home.store.at(now).unclaimed()[0] or _made_otherwise(home, now):
+    if home.store.at(now).labels.unclaimed()[0] or _made_otherwise(home, now):
         return ""
     return "no new label to learn from"
 

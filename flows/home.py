@@ -39,7 +39,7 @@ class Home:
 
     def record(self, *decisions: Decision, rollout: Rollout | None = None) -> None:
         """Store decisions, and how a rollout stands with them; then tell whoever listens."""
-        self.store.decide(decisions, rollout=rollout)
+        self.store.decisions.put(decisions, rollout=rollout)
         for decision in decisions:
             self.listen(decision)
 

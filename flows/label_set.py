@@ -16,12 +16,12 @@ AT_ONCE = 500  # reviews in one transaction
 def declared(home: Home, now: datetime) -> tuple[str, ...] | None:
     """The labels that may be given at a time; None where any may."""
     closed = home.strategy.labeling.closed
-    return None if closed is None else tuple(home.store.names(now).current(closed))
+    return None if closed is None else tuple(home.store.label_set_at(now).current(closed))
 
 
 def given(home: Home, label: str, now: datetime) -> str:
     """What a label that somebody gives is called. Raises LabelError for one that is no more."""
-    labels = home.store.names(now)
+    labels = home.store.label_set_at(now)
     if why := labels.refusal(label):
         raise LabelError(why, where=label, do="everloop label set show")
     return labels.last(label)
@@ -70,4 +70,4 @@ def _reopen(home: Home, split: Operation, before: LabelSet) -> int:
         for i, label, text in zip(rows["row_id"], rows["label"], rows["text"], strict=True)
     ]
     parts = [reviews[i : i + AT_ONCE] for i in range(0, len(reviews), AT_ONCE)]
-    return sum(home.store.add_reviews(part) for part in parts)
+    return sum(home.store.reviews.add(part) for part in parts)

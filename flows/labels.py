@@ -39,13 +39,13 @@ def export_tasks(
     that Label Studio needs. Raises DataError for a format that does not fit the file's name."""
     form = written_as(path, named)
     store = home.store.at(now)
-    tasks = store.open_tasks()
+    tasks = store.queue.open()
     if form in ("csv", "jsonl"):
         tables.write(tasks, path, lines=form == "jsonl")
         return len(tasks), None
-    given = store.known([t.request_id for t in tasks])
+    given = store.answers.known([t.request_id for t in tasks])
     answers = {p.prediction_id: Answer(p.model_version, p.score) for p in given.values()}
-    closed, names = declared(home, now), store.labels
+    closed, names = declared(home, now), store.label_set
     labels = list(closed or ()) or names.current(
         [*known_labels(home, names), *(t.predicted for t in tasks)]
     )
@@ -76,7 +76,7 @@ def import_labels(
 def release(home: Home, now: datetime) -> int:
     """Cast the votes that waited for a name that is in use by now; returns how many waited."""
     store = home.store.at(now)
-    if not store.waiting():
+    if not store.queue.waiting():
         return 0
     return judgements.release(store, home.strategy.labeling, labels_in_use(home, now))
 
@@ -98,7 +98,7 @@ def settle(
             expected=f"'{near}'" if near else ", ".join(names),
             do="--new-label if it is meant" if label and closed is None else "",
         )
-    home.store.at(now).adjudicate(prediction_id, label, annotator, now)
+    home.store.at(now).reviews.adjudicate(prediction_id, label, annotator, now)
     return label
 
 
@@ -109,7 +109,7 @@ def review(home: Home, now: datetime) -> tuple[int, int]:
 
     doing("looking for labels that look wrong")
     store = home.store.at(now)
-    rows = labelled(home, now, store.labels)
+    rows = labelled(home, now, store.label_set)
     if not len(rows):
         return 0, 0
     same = rows[rows["encoder"] == rows["encoder"].mode()[0]].reset_index(drop=True)
@@ -119,7 +119,7 @@ def review(home: Home, now: datetime) -> tuple[int, int]:
         for s in found
         for r in [same.iloc[s.row]]
     ]
-    return store.add_reviews(reviews), len(same)
+    return store.reviews.add(reviews), len(same)
 
 
 def labelled(home: Home, now: datetime, labels: LabelSet) -> pd.DataFrame:
@@ -128,12 +128,12 @@ def labelled(home: Home, now: datetime, labels: LabelSet) -> pd.DataFrame:
     store = home.store.under(labels)
     columns = ["row_id", "text", "label", "encoder", "embedding"]
     known = read(home.workspace.reservoir, sets=GIVEN, columns=columns)
-    log = store.labelled(EPOCH, now)
+    log = store.answers.labelled(EPOCH, now)
     fresh = log.rows.rename(columns={"prediction_id": "row_id"})
     fresh["label"] = fresh["truth"]
     fresh["embedding"] = [e.astype(np.float16).tobytes() for e in log.embeddings]
     fresh = fresh[fresh["label"].notna()]
-    corrected = home.store.labels_of(known["row_id"].tolist())
+    corrected = home.store.labels.of(known["row_id"].tolist())
     known["label"] = [
         labels.now(corrected.get(i, label))
         for i, label in zip(known["row_id"], known["label"], strict=True)
@@ -146,18 +146,18 @@ def labelled(home: Home, now: datetime, labels: LabelSet) -> pd.DataFrame:
 def project(home: Home, now: datetime) -> str:
     """What tells this workspace's tasks from another's: made once, and kept in its store."""
     made = {"id": uuid7(now, str(home.workspace.root.resolve()))}
-    return str(home.store.once("labeling/project", lambda: made)["id"])
+    return str(home.store.state.once("labeling/project", lambda: made)["id"])
 
 
 def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     """The rows of a new reservoir partition: labels from the log, and corrections of rows that only the
     reservoir has. The same rows again whenever it is asked."""
     trusted, store = home.strategy.labeling.trusted, home.store.at(as_of)
-    labels = known_labels(home, store.labels)
+    labels = known_labels(home, store.label_set)
     second_opinions(home, as_of, partition)
-    heard = home.store.once(f"words/{partition}", lambda: hear(home, as_of, labels, partition))
-    rows = from_claim(store.claim(partition, as_of, trusted, labels, set(heard["trains"])))
-    corrected, aside = home.store.corrected(partition), home.store.set_aside()
+    heard = home.store.state.once(f"words/{partition}", lambda: hear(home, as_of, labels, partition))
+    rows = from_claim(store.labels.claim(partition, as_of, trusted, labels, set(heard["trains"])))
+    corrected, aside = home.store.labels.corrected(partition), home.store.labels.set_aside()
     if not corrected and not aside:
         return rows
     before = read(home.workspace.reservoir)
@@ -170,38 +170,38 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
 
 def verify(home: Home, now: datetime) -> None:
     """Make tasks of users' words, where some are new or still to be asked."""
-    newest, heard = home.store.newest_feedback(now), home.store.get("heard") or {}
+    newest, heard = home.store.feedback.newest(now), home.store.state.get("heard") or {}
     if newest is None or (heard.get("until") == newest.isoformat() and not heard.get("unasked")):
         return
     with home.timed("labeling"):
-        labels = known_labels(home, home.store.at(now).labels)
-        found = home.store.once(f"words/{now.isoformat()}", lambda: hear(home, now, labels))
-        home.store.set("heard", {"until": newest.isoformat(), "unasked": found["unasked"]})
+        labels = known_labels(home, home.store.at(now).label_set)
+        found = home.store.state.once(f"words/{now.isoformat()}", lambda: hear(home, now, labels))
+        home.store.state.set("heard", {"until": newest.isoformat(), "unasked": found["unasked"]})
 
 
 def waiting_words(home: Home, now: datetime) -> list[Ruling]:
     """What would become of each of users' words that no dataset has and no task checks."""
-    return judge(home, now, known_labels(home, home.store.at(now).labels))
+    return judge(home, now, known_labels(home, home.store.at(now).label_set))
 
 
 def ask_about(home: Home, now: datetime, count: int) -> int:
     """Make tasks of so many words that would not train, in order of time; returns how many that are."""
     rulings = [r for r in waiting_words(home, now) if r.fate != "trains"]
-    home.store.add_tasks([check(r.word, now) for r in rulings[:count]])
+    home.store.queue.add([check(r.word, now) for r in rulings[:count]])
     return len(rulings[:count])
 
 
 def labels_in_use(home: Home, now: datetime) -> list[str]:
     """The labels that may be given without a question: as `known_labels`, and those of single votes."""
     store = home.store.at(now)
-    voted = store.labels_in_use() if declared(home, now) is None else []
-    return store.labels.current([*known_labels(home, store.labels), *voted])
+    voted = store.labels.in_use() if declared(home, now) is None else []
+    return store.label_set.current([*known_labels(home, store.label_set), *voted])
 
 
 def unknown_labels(home: Home, labels: Iterable[str], now: datetime) -> dict[str, int]:
     """Of the labels of some rows those that nobody has used, and how many rows have them; none where no
     label is in use yet."""
-    names, used = home.store.names(now), set(labels_in_use(home, now))
+    names, used = home.store.label_set_at(now), set(labels_in_use(home, now))
     found = Counter(names.last(x) for x in labels)
     return {x: n for x, n in found.items() if used and x not in used}
 
@@ -209,11 +209,11 @@ def unknown_labels(home: Home, labels: Iterable[str], now: datetime) -> dict[str
 def known_labels(home: Home, labels: LabelSet) -> list[str]:
     """The declared labels; where they are open, those of the model that serves and of people so far."""
     closed = home.strategy.labeling.closed
-    names = {*_learnt(home), *home.store.label_names()} if closed is None else closed
+    names = {*_learnt(home), *home.store.labels.names()} if closed is None else closed
     return labels.current(names)
 
 
 def _learnt(home: Home) -> list[str]:
     """The labels of the model that serves; none before the first one is trained."""
-    version = home.store.get("champion")
+    version = home.store.state.get("champion")
     return [] if version is None else Head.load(home.registry.path(str(version))).labels

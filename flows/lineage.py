@@ -63,15 +63,15 @@ def trace(place: Workspace, store: Store, id: str) -> list[Link]:
 class _Tracer:
     def __init__(self, place: Workspace, store: Store) -> None:
         self.place, self.store = place, store
-        trained = store.results("training/")
+        trained = store.state.results("training/")
         self.models = {str(r["dataset"]): r for r in trained.values() if "version" in r}
-        self.rollouts = store.rollouts()
-        self.champion = store.get("champion")
+        self.rollouts = store.decisions.rollouts()
+        self.champion = store.state.get("champion")
 
     # -- from a row on ----------------------------------------------------------------------
 
     def predictions(self, id: str) -> Iterator[Link]:
-        for row in self.store.logged(id):
+        for row in self.store.lineage.answers(id):
             facts = {
                 "request": row["request_id"],
                 "at": _time(row["timestamp"]),
@@ -80,16 +80,16 @@ class _Tracer:
                 "variant": row["variant"],
                 "chance to be logged": row["propensity"],
             }
-            story = self.store.story(row["prediction_id"])
+            story = self.store.lineage.story(row["prediction_id"])
             answered = [self._model(row["model_version"], "answered by model")]
             leads = [*answered, *_said(story), *self._fed(row["prediction_id"], story)]
             yield Link("prediction", row["prediction_id"], facts, leads)
 
     def rows(self, id: str) -> Iterator[Link]:
         """A row that the log does not have: a first row, one retired, one forgotten."""
-        if self.store.logged(id):
+        if self.store.lineage.answers(id):
             return
-        story = self.store.story(id)
+        story = self.store.lineage.story(id)
         if story.tombstone:
             facts = {"on": _time(story.tombstone["timestamp"]), "by": story.tombstone["asked"]}
             yield Link("forgotten row", id, facts)
@@ -173,7 +173,7 @@ class _Tracer:
         return Link(kind, version, facts, leads)
 
     def _tested(self, made: dict[str, Any] | None) -> Iterator[Link]:
-        verdict = self.store.decision(f"testing/{made['dataset']}") if made else None
+        verdict = self.store.decisions.get(f"testing/{made['dataset']}") if made else None
         if verdict:
             page = self.place.reports / str(verdict.evidence.get("report", ""))
             shown = str(page.relative_to(self.place.root)) if page.is_file() else None
@@ -186,7 +186,7 @@ class _Tracer:
                 yield Link("rollout", rollout.rollout_id, _ended(rollout))
 
     def _answers(self, version: str) -> Iterator[Link]:
-        for told in self.store.served(version):
+        for told in self.store.answers.served(version):
             facts = {
                 "predictions": told.predictions,
                 "first": _time(told.since.isoformat()),

@@ -150,7 +150,7 @@ def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:
         return np.zeros((0, model.encoder.dim), np.float32)
     if (rows["encoder"] == identity).all():
         return np.stack([np.frombuffer(e, np.float16) for e in rows["embedding"]]).astype(np.float32)
-    return home.store.embed(rows["text"].tolist(), identity, model.encoder.encode, "reread")
+    return home.store.embeddings.of(rows["text"].tolist(), identity, model.encoder.encode, "reread")
 
 
 def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFrame) -> Contender:
@@ -162,7 +162,7 @@ def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFra
     encoder = model.encoder
 
     def embed(texts: list[str]) -> Array:
-        return home.store.embed(texts, encoder.identity, encoder.encode, "testing")
+        return home.store.embeddings.of(texts, encoder.identity, encoder.encode, "testing")
 
     labels = label_set(home.workspace, read_inputs(home.workspace))
     asked = answering(head, labels)  # a champion may be older than a merge, or than the normal form

@@ -61,14 +61,14 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
     with home.timed("monitoring"):
         seen = look(home, now)
         if seen.view is None:
-            home.store.put_signals(seen.signals)
+            home.store.signals.put(seen.signals)
             alert(home, seen.signals, now)
             deliver(home, now)
             return seen.signals
         view, signals = seen.view, [*seen.signals, follow_topics(home, seen.view, now)]
-        home.store.put_signals(signals)
-        home.store.put_quarantine(_failed(view))
-        home.store.decide(hard_examples(view, now))
+        home.store.signals.put(signals)
+        home.store.signals.put_quarantine(_failed(view))
+        home.store.decisions.put(hard_examples(view, now))
         episodes = remember(home, view, now)
         explained = cache(lambda: explain(view))
 
@@ -89,29 +89,29 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
 def _view(home: Home, start: datetime, now: datetime) -> View:
     """The window, what it is held against, and the model that serves."""
     settings, store = home.strategy.monitoring, home.store.at(now)
-    champion = home.registry.load(store.champion())
-    model = _model(home, champion, store.labels)
+    champion = home.registry.load(store.state.champion())
+    model = _model(home, champion, store.label_set)
     rows, name = reference(home, model, start, now)
-    window = store.window(start, now)
-    told = store.feedback(min(rows.start, start), now)
+    window = store.answers.window(start, now)
+    told = store.feedback.within(min(rows.start, start), now)
     return View(
         window,
         rows,
         model,
         settings,
         reference_name=name,
-        labelled=store.labelled(now - timedelta(days=MEMORY_DAYS), now),
-        recent=store.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
+        labelled=store.answers.labelled(now - timedelta(days=MEMORY_DAYS), now),
+        recent=store.answers.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
         feedback=pd.DataFrame([asdict(f) for f in told]) if told else no_feedback(),
-        system=store.system(start, now),
+        system=store.signals.system(start, now),
         history=history(home, model.encoder, start),
-        collections=collected(home, champion, store.labels),
+        collections=collected(home, champion, store.label_set),
     )
 
 
 def _model(home: Home, champion: TextClassifier, labels: LabelSet) -> Model:
     """The champion, as monitoring sees it: answering in these labels."""
-    version, rollout = home.store.champion(), home.store.live_rollout()
+    version, rollout = home.store.state.champion(), home.store.decisions.live_rollout()
     head = answering(champion.trained, labels)
     candidate = home.registry.load(rollout.candidate).trained if rollout else champion.trained
     learnt = [*champion.trained.labels, *candidate.labels]  # what was retired since was no fault then
@@ -135,8 +135,8 @@ def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
     """What counts can say, where no text is kept."""
     settings = home.strategy.monitoring
     store = home.store.at(now)
-    before = store.profiles(start - timedelta(days=settings.reference_days), start)
-    window = store.profiles(start, now)
+    before = store.answers.profiles(start - timedelta(days=settings.reference_days), start)
+    window = store.answers.profiles(start, now)
     return observe_profiles(window, before, start, now, settings)
 
 
@@ -159,7 +159,7 @@ def write_report(home: Home, story: Story, now: datetime, compare: bool) -> Path
     comparison = folder / f"{name}.evidently.html"
     if compare and not comparison.exists():
         window_report(story.view.whole, story.view.whole_reference, comparison)
-    history = home.store.signals(now - timedelta(days=HISTORY_DAYS), until=now)
+    history = home.store.signals.read(now - timedelta(days=HISTORY_DAYS), until=now)
     beside = comparison.name if comparison.exists() else ""
     told = replace(story, history=history, topics=open_topics(home), comparison=beside)
     return window_page(told, folder / f"{name}.html")

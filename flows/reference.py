@@ -31,18 +31,22 @@ def reference(home: Home, model: Model, start: datetime, end: datetime) -> tuple
         return _training(home, model, start)
     if settings.reference == "same-weekday":
         part = most // WEEKS
-        weeks = [store.window(start - k * WEEK, end - k * WEEK, part) for k in range(WEEKS, 0, -1)]
+        weeks = [
+            store.answers.window(start - k * WEEK, end - k * WEEK, part) for k in range(WEEKS, 0, -1)
+        ]
         return together(weeks), f"same-weekday, {WEEKS} weeks"
     if settings.reference == "since-promotion":
         since = max(promoted(home, model.version, start), start - timedelta(days=MOST_DAYS))
-        return store.window(min(since, start), start, most), f"since-promotion, {since:%Y-%m-%d %H:%M}"
+        return store.answers.window(
+            min(since, start), start, most
+        ), f"since-promotion, {since:%Y-%m-%d %H:%M}"
     days = settings.reference_days
-    return store.window(start - timedelta(days=days), start, most), f"sliding, {days} days"
+    return store.answers.window(start - timedelta(days=days), start, most), f"sliding, {days} days"
 
 
 def promoted(home: Home, version: str, now: datetime) -> datetime:
     """When the model that serves was promoted; the first model always has been."""
-    ends = (r.stage_started for r in home.store.rollouts(candidate=version))
+    ends = (r.stage_started for r in home.store.decisions.rollouts(candidate=version))
     return next((t for t in ends if t <= now), datetime.min.replace(tzinfo=now.tzinfo))
 
 
@@ -68,7 +72,7 @@ def _training(home: Home, model: Model, start: datetime) -> tuple[Window, str]:
 
     dataset = home.registry.candidate(model.version).dataset
     if not dataset:
-        return home.store.window(start, start), "training, of no dataset version"
+        return home.store.answers.window(start, start), "training, of no dataset version"
     rows = rows_of(home.workspace.root, dataset)
     rows = rows[(rows["set"] == "train") & (rows["encoder"] == model.encoder)].reset_index(drop=True)
     raw = [np.frombuffer(e, dtype=np.float16) for e in rows["embedding"]]

@@ -38,10 +38,10 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
     if progress["last"] == now.isoformat() and not progress["plan"]:
         return dict(progress["result"])
     home.check()
-    if not progress["plan"] and home.store.get("forgetting"):
+    if not progress["plan"] and home.store.state.get("forgetting"):
         finish(home, now)
         progress = progress_of(home)
-    champion = home.store.champion()
+    champion = home.store.state.champion()
     if waits := undo.pinned(home) if progress["plan"] else held(home, now):
         home.record(waiting(now, "wait", waits))
         return {"waits": waits}
@@ -51,7 +51,7 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
         "reason": reason,
         "champion": champion,
     }
-    home.store.set("retrains", {**progress, "plan": plan})
+    home.store.state.set("retrains", {**progress, "plan": plan})
     version = _dataset(home, plan)
     candidate = _train(home, version, plan)
     passed = _test(home, version, candidate, plan)
@@ -61,7 +61,9 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
         _start_rollout(home, candidate, plan)
     result = {"dataset": version.id, "candidate": candidate.version, "passed": passed}
     done = progress["done"] + 1
-    home.store.set("retrains", {"done": done, "last": plan["as_of"], "plan": None, "result": result})
+    home.store.state.set(
+        "retrains", {"done": done, "last": plan["as_of"], "plan": None, "result": result}
+    )
     return result
 
 
@@ -78,7 +80,7 @@ def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
         return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
 
     with home.timed("datasets"):
-        made = home.store.once(f"datasets/{plan['id']}", make)
+        made = home.store.state.once(f"datasets/{plan['id']}", make)
     return DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
 
 
@@ -110,7 +112,7 @@ def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candida
         return asdict(candidate)
 
     with home.timed("training"):
-        return Candidate(**home.store.once(f"training/{version.id}", make))
+        return Candidate(**home.store.state.once(f"training/{version.id}", make))
 
 
 def refused(home: Home, version: DatasetVersion) -> str:
@@ -144,28 +146,28 @@ def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: dict[
         return {"passed": report.passed}
 
     with home.timed("testing"):
-        return bool(home.store.once(f"testing/{version.id}", make)["passed"])
+        return bool(home.store.state.once(f"testing/{version.id}", make)["passed"])
 
 
 def _start_rollout(home: Home, candidate: Candidate, plan: dict[str, Any]) -> None:
     def start() -> dict[str, Any]:
         now = datetime.fromisoformat(plan["as_of"])
         rollout = home.strategy.rollout.start(candidate.version, plan["champion"], now, plan["id"])
-        begun = [r.rollout_id for r in home.store.rollouts(candidate.version)]
+        begun = [r.rollout_id for r in home.store.decisions.rollouts(candidate.version)]
         if rollout.rollout_id in begun:  # killed after it began; it may have ended since
             return {"rollout": rollout.rollout_id}
         if why := undo.barred(home, candidate.version):
             home.record(Decision(f"rollout/{plan['id']}", "rollout", now, "none", why))
             return {"rollout": None}
-        under_way = home.store.live_rollout()
+        under_way = home.store.decisions.live_rollout()
         if under_way:
             ended, decision = roll_back(under_way, now, f"candidate {candidate.version} is newer")
             home.record(decision, rollout=ended)
-        home.store.put_rollout(rollout)
+        home.store.decisions.put_rollout(rollout)
         return {"rollout": rollout.rollout_id}
 
     with home.timed("rollout"):
-        home.store.once(f"rollout/{plan['id']}", start)
+        home.store.state.once(f"rollout/{plan['id']}", start)
 
 
 def _flat(home: Home) -> dict[str, str]:

@@ -41,13 +41,13 @@ def torch_agreement(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Ag
     from core.models.classifier.agreement import agreement
 
     twin, texts = model.encoder.on("torch"), rows["text"].tolist()
-    expected = home.store.embed(texts, twin.identity, twin.encode, "testing")
+    expected = home.store.embeddings.of(texts, twin.identity, twin.encode, "testing")
     return agreement(model.trained, model.encoder, texts, expected)
 
 
 def runtimes(home: Home) -> list[Measured]:
     """Every runtime. Raises ModelError without a champion or evaluation rows."""
-    model, rows = home.registry.load(home.store.champion()), _evaluation(home)
+    model, rows = home.registry.load(home.store.state.champion()), _evaluation(home)
     measured: list[Measured] = []
     encoders: dict[Runtime, Encoder] = {}
     for runtime in RUNTIMES:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.records import Decision
-from core.store.labels import Pick
+from core.store.queue import Pick
 from flows.alerts import alerts_since
 from flows.home import Home
 from flows.state import progress_of
@@ -25,20 +25,20 @@ def situation(home: Home, now: datetime) -> Situation:
     return Situation(
         now=now,
         last_retrain=last,
-        new_labels=store.unclaimed()[0],
+        new_labels=store.labels.unclaimed()[0],
         alerts=alerts_since(home, last, now),
-        signals=[s for s in store.signals(since=now) if s.window_end == now],
+        signals=[s for s in store.signals.read(since=now) if s.window_end == now],
         promise=_promise(home),
         rounds=_rounds(home, last, now),
         asked=asked if asked and asked.verdict == "retrain" else None,
         retrains=_retrains(home),
-        requests_per_day=store.requests(since, now) / _days_with_requests(home, since, now),
+        requests_per_day=store.answers.count(since, now) / _days_with_requests(home, since, now),
     )
 
 
 def _said(home: Home, when: datetime) -> Decision | None:
     """What the trigger of that turn said."""
-    return home.store.decision(f"trigger/{when.isoformat()}")
+    return home.store.decisions.get(f"trigger/{when.isoformat()}")
 
 
 def _promise(home: Home) -> Promise | None:
@@ -47,10 +47,10 @@ def _promise(home: Home) -> Promise | None:
     The set does not change, so a chain of champions that each lose a little is still held to what the
     first was.
     """
-    tested = home.store.decided_of("testing", "candidate", home.store.champion())
+    tested = home.store.decisions.newest_with("testing", "candidate", home.store.state.champion())
     if tested:
         return _wrong_of(tested.evidence, "eval")
-    first = home.store.decision(FIRST)
+    first = home.store.decisions.get(FIRST)
     return _wrong_of(first.evidence, "all") if first else None
 
 
@@ -61,12 +61,12 @@ def _wrong_of(metrics: dict[str, Any], name: str) -> Promise | None:
 
 def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
     """The curation rounds since the last retrain, as far as they drew from the champion's answers."""
-    version = home.store.champion()
+    version = home.store.state.champion()
     picks: dict[datetime, list[Pick]] = {}
-    for pick in home.store.at(now).picks(version, last, now):
+    for pick in home.store.at(now).queue.picks(version, last, now):
         picks.setdefault(pick.timestamp, []).append(pick)
     found = []
-    for d in home.store.decisions("curation", since=last):
+    for d in home.store.decisions.read("curation", since=last):
         answers = float(d.evidence.get("answered", {}).get(version, 0))
         if not (last < d.timestamp <= now) or not answers:
             continue
@@ -86,10 +86,10 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
 
 def _retrains(home: Home) -> list[Retrain]:
     """The last retrains whose candidate was tested, with the trigger's estimate of what was missing."""
-    tested = home.store.decisions("testing", newest=RETRAINS)
+    tested = home.store.decisions.read("testing", newest=RETRAINS)
     names = [d.key.removeprefix("testing/") for d in tested]
-    labels, said = home.store.labels_by_partition(names), [_said(home, d.timestamp) for d in tested]
-    took = [home.store.decision(f"training/{name}") for name in names]
+    labels, said = home.store.labels.by_partition(names), [_said(home, d.timestamp) for d in tested]
+    took = [home.store.decisions.get(f"training/{name}") for name in names]
     return [
         Retrain(
             timestamp=d.timestamp,
@@ -110,6 +110,6 @@ def _gain(home: Home, metrics: dict[str, Any]) -> float | None:
 
 def _days_with_requests(home: Home, since: datetime, now: datetime) -> float:
     """Days of [since, now) that the workspace was there for, at least a part of one."""
-    first = home.store.decision(FIRST)
+    first = home.store.decisions.get(FIRST)
     began = max([since, first.timestamp] if first else [since])
     return max((now - began) / timedelta(days=1), 1 / 24)

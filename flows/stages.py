@@ -53,15 +53,17 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     Each step is done once for each `now`: what it saw the first time is what it decided on.
     """
     undo.finish(home)
-    done = home.store.once
+    done = home.store.state.once
     done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)
     verify(home, now)
     release(home, now)  # names may be known by now
-    home.store.at(now).settle(home.strategy.labeling.annotators)  # fewer votes may be needed by now
+    home.store.at(now).queue.settle(
+        home.strategy.labeling.annotators
+    )  # fewer votes may be needed by now
     if answer:
         with home.timed("labeling"):
-            home.store.at(now).annotate(answer(home.store.open_tasks(), now))
+            home.store.at(now).labels.annotate(answer(home.store.queue.open(), now))
     decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(home, now)))
     if decision["verdict"] == "retrain":
         done(f"retrain/{now.isoformat()}", lambda: retrain(home, now, decision["reason"]))
@@ -75,7 +77,7 @@ def retire(home: Home, now: datetime) -> None:
         return
 
     def clear() -> dict[str, Any]:
-        deleted = home.store.retire(now - timedelta(days=days), now.isoformat())
+        deleted = home.store.erasure.retire(now - timedelta(days=days), now.isoformat())
         if deleted:
             reason = f"{deleted} predictions are older than {days} days"
             evidence = {"deleted": deleted, "days": days}
@@ -84,7 +86,7 @@ def retire(home: Home, now: datetime) -> None:
         return {"deleted": deleted}
 
     with home.timed("retention"):
-        home.store.once(f"retention/{now.isoformat()}", clear)
+        home.store.state.once(f"retention/{now.isoformat()}", clear)
 
 
 def decide(home: Home, now: datetime) -> Decision:
@@ -110,34 +112,34 @@ def roll_out(home: Home, now: datetime) -> str:
     """Take the rollout under way one step further, if it has seen enough; returns the verdict."""
     undo.finish(home)
     undo.end_barred(home, now)
-    rollout = home.store.live_rollout()
+    rollout = home.store.decisions.live_rollout()
     if rollout is None or rollout.stage_started >= now:
         return "no rollout to step"
 
     def step() -> dict[str, Any]:
         moved, decision = _stepped(home, rollout, now)
-        if moved.stage == "promoted" and home.store.champion() != moved.candidate:
+        if moved.stage == "promoted" and home.store.state.champion() != moved.candidate:
             crown(home, moved.candidate)
         home.record(decision, rollout=moved)
         return {"verdict": decision.verdict}
 
     with home.timed("rollout"):
         key = f"rollout/{rollout.rollout_id}/{now.isoformat()}"
-        return str(home.store.once(key, step)["verdict"])
+        return str(home.store.state.once(key, step)["verdict"])
 
 
 def _stepped(home: Home, rollout: Rollout, now: datetime) -> tuple[Rollout, Decision]:
-    if home.store.champion() == rollout.candidate:
+    if home.store.state.champion() == rollout.candidate:
         return promote(rollout, now, MOVED)
     if held := undo.pinned(home):
         return rollout, said(rollout, "wait", held, now)
-    answers = home.store.at(now).answers(rollout.stage_started, now)
+    answers = home.store.at(now).answers.side_by_side(rollout.stage_started, now)
     return home.strategy.rollout.advance(rollout, answers, now)
 
 
 def promote_now(home: Home, now: datetime, asked: Asked) -> Decision:
     """Promote the rollout under way by hand. Raises RolloutError when there is none."""
-    rollout = home.store.live_rollout()
+    rollout = home.store.decisions.live_rollout()
     if rollout is None:
         raise RolloutError("no rollout is under way", do="everloop rollout status")
     undo.check_unpinned(home, "nothing is promoted")
@@ -150,12 +152,12 @@ def promote_now(home: Home, now: datetime, asked: Asked) -> Decision:
 def roll_back_now(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Decision:
     """End the rollout under way for the champion; without one, undo the last promotion. With `to` that
     version serves in any case. Raises RolloutError or ModelError when nothing can be rolled back."""
-    live = home.store.live_rollout()
-    if live and home.store.champion() == live.candidate:
+    live = home.store.decisions.live_rollout()
+    if live and home.store.state.champion() == live.candidate:
         moved, decision = promote(live, now, MOVED)
         home.record(decision, rollout=moved)
         live = None
-    elsewhere = to not in (None, home.store.champion())
+    elsewhere = to not in (None, home.store.state.champion())
     if live is None:
         return undo.undo(home, now, asked, to)
     if to is not None and elsewhere:

@@ -12,12 +12,14 @@ from flows.home import Home
 def crown(home: Home, version: str) -> None:
     """Make a version the champion: for the registry first, then for whoever serves."""
     home.registry.point("champion", version)
-    home.store.set("champion", version)
+    home.store.state.set("champion", version)
 
 
 def progress_of(home: Home) -> dict[str, Any]:
     """How many dataset versions are done, when the last was asked for, and the plan under way."""
-    return dict(home.store.get("retrains") or {"done": 0, "last": None, "plan": None, "result": {}})
+    return dict(
+        home.store.state.get("retrains") or {"done": 0, "last": None, "plan": None, "result": {}}
+    )
 
 
 def waiting(now: datetime, verdict: str, reason: str) -> Decision:

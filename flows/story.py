@@ -19,7 +19,7 @@ def history(home: Home, encoder: str, start: datetime) -> History:
     """What earlier windows left: a window that is looked at again sees what it saw the first time."""
     known = _before(home, start)
     episodes = tuple(DriftEpisode.from_json(e) for e in known["episodes"])
-    return History(tuple(home.store.samples(encoder, start)), episodes)
+    return History(tuple(home.store.embeddings.samples(encoder, start)), episodes)
 
 
 def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
@@ -27,14 +27,16 @@ def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
     seen = view.traffic
     if isinstance(seen, str):
         return ()
-    home.store.put_samples(seen.drawn)
+    home.store.embeddings.put_samples(seen.drawn)
     before = _before(home, view.whole.start)
     stand = {
         "until": now.isoformat(),
         "episodes": [e.to_json() for e in seen.episodes],
     }
-    kept = [s for s in home.store.get(STATE) or [] if before["until"] <= s["until"] < stand["until"]]
-    home.store.set(STATE, [*kept, stand])
+    kept = [
+        s for s in home.store.state.get(STATE) or [] if before["until"] <= s["until"] < stand["until"]
+    ]
+    home.store.state.set(STATE, [*kept, stand])
     return seen.episodes
 
 
@@ -48,5 +50,5 @@ def kind_of(alert: Decision, episodes: tuple[DriftEpisode, ...]) -> dict[str, An
 def _before(home: Home, start: datetime) -> dict[str, Any]:
     """The newest stand of the story that does not know of the traffic from `start` on."""
     nothing: dict[str, Any] = {"until": "", "episodes": []}
-    kept = home.store.get(STATE) or []
+    kept = home.store.state.get(STATE) or []
     return next((s for s in reversed(kept) if s["until"] <= start.isoformat()), nothing)

@@ -40,12 +40,12 @@ def follow_topics(home: Home, view: View, now: datetime) -> Signal:
         return view.signal(NEW, None, str(why), held=False)
     before = {c.key: c for c in candidates(home)}
     seen = followed(list(before.values()), topics(view, _learnt(home, view)), now)
-    truths = home.store.at(now).labels_of([m for c in seen for m in c.members])
+    truths = home.store.at(now).labels.of([m for c in seen for m in c.members])
     patience = timedelta(days=home.strategy.monitoring.reference_days)
     after = settled(seen, truths, view.model.labels, now, patience)
-    home.store.set(STATE, [to_json(c) for c in after])
+    home.store.state.set(STATE, [to_json(c) for c in after])
     changed = [c for c in after if c.key not in before or before[c.key].status != c.status]
-    home.store.decide([decision(c) for c in after])
+    home.store.decisions.put([decision(c) for c in after])
     for c in changed:  # a topic is one record, of when it began; the news is of now
         home.listen(replace(decision(c), timestamp=now))
     count = sum(c.status == "open" for c in after)
@@ -55,13 +55,13 @@ def follow_topics(home: Home, view: View, now: datetime) -> Signal:
 
 def candidates(home: Home) -> list[Candidate]:
     """Every topic that is remembered, the one last seen at the end."""
-    return [from_json(raw) for raw in home.store.get(STATE) or []]
+    return [from_json(raw) for raw in home.store.state.get(STATE) or []]
 
 
 def open_topics(home: Home) -> list[tuple[Candidate, list[str]]]:
     """The open topics, largest first, each with its examples' texts as far as they are kept."""
     found = sorted((c for c in candidates(home) if c.status == "open"), key=lambda c: -c.rows)
-    texts = home.store.known([r for c in found for r in c.examples])
+    texts = home.store.answers.known([r for c in found for r in c.examples])
     return [(c, [texts[r].text for r in c.examples if r in texts]) for c in found]
 
 
@@ -74,23 +74,23 @@ def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
     open topic has.
     """
     topic = _named(home, name)
-    open_ = sorted(set(topic.members) - home.store.task_ids(topic.members) - set(topic.asked))
-    found = (home.store.prediction(m) for m in open_)  # the log may have forgotten some
+    open_ = sorted(set(topic.members) - home.store.queue.ids(topic.members) - set(topic.asked))
+    found = (home.store.answers.get(m) for m in open_)  # the log may have forgotten some
     open_ = [p.prediction_id for p in found if p and p.timestamp < _curated(home, now)]
     size = max(0, min(count - len(topic.asked), len(open_)))
     rng = np.random.default_rng([zlib.crc32(topic.key.encode()), len(topic.asked)])
     drawn = [open_[i] for i in np.sort(rng.choice(len(open_), size, replace=False))] if size else []
-    spent = home.store.picked(now - timedelta(days=1), now)
+    spent = home.store.queue.picked(now - timedelta(days=1), now)
     topic = replace(topic, asked={**topic.asked, **dict.fromkeys(drawn, size / max(1, len(open_)))})
-    home.store.set(STATE, [to_json(topic if c.key == topic.key else c) for c in candidates(home)])
-    home.store.add_tasks([_task(topic, m, now) for m in topic.asked])
+    home.store.state.set(STATE, [to_json(topic if c.key == topic.key else c) for c in candidates(home)])
+    home.store.queue.add([_task(topic, m, now) for m in topic.asked])
     over = max(0, spent + size - home.strategy.curation.labels_per_day)
     return Asked(topic, len(topic.asked), size, min(over, size))
 
 
 def _curated(home: Home, now: datetime) -> datetime:
     """Until when the log has been through a curation round; before the first, all of it is free."""
-    until = home.store.get("curated_until")
+    until = home.store.state.get("curated_until")
     return datetime.fromisoformat(until) if until else now
 
 

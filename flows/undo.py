@@ -47,12 +47,12 @@ def reigns(home: Home) -> list[Reign]:
     """Every change of champion after the first model, in order of time."""
     found = [
         Reign(r.candidate, r.champion, r.stage_started)
-        for r in home.store.rollouts()
+        for r in home.store.decisions.rollouts()
         if r.stage == "promoted"
     ]
-    moved = [d for d in home.store.decisions("serving") if d.verdict == "adopt"]
+    moved = [d for d in home.store.decisions.read("serving") if d.verdict == "adopt"]
     found += [Reign(d.evidence["version"], d.evidence["before"], d.timestamp) for d in moved]
-    by_hand = [d for d in home.store.decisions("rollout") if "to" in d.evidence]
+    by_hand = [d for d in home.store.decisions.read("rollout") if "to" in d.evidence]
     found += [Reign(d.evidence["to"], d.evidence["from"], d.timestamp) for d in by_hand]
     return sorted(found, key=lambda r: r.since)
 
@@ -63,7 +63,7 @@ def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Deci
     finished = finish(home)
     if finished and to in (None, finished.evidence["to"]):
         return finished
-    version = home.store.champion()
+    version = home.store.state.champion()
     target = _before(home, version) if to is None else to
     check(home, target)
     decision = Decision(
@@ -77,7 +77,7 @@ def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Deci
     )
     undone = {**_undone(home), version: decision.key}
     undone.pop(target, None)
-    home.store.decide([decision], {BEGUN: decision.key, UNDONE: undone})
+    home.store.decisions.put([decision], {BEGUN: decision.key, UNDONE: undone})
     finish(home)
     home.listen(decision)
     return decision
@@ -85,18 +85,18 @@ def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Deci
 
 def finish(home: Home) -> Decision | None:
     """Carry out a rollback that was stored and not done; returns it."""
-    key = home.store.get(BEGUN)
-    decision = home.store.decision(key) if key else None
+    key = home.store.state.get(BEGUN)
+    decision = home.store.decisions.get(key) if key else None
     if decision:
         crown(home, decision.evidence["to"])
-        home.store.set(BEGUN, None)
+        home.store.state.set(BEGUN, None)
     return decision
 
 
 def barred(home: Home, version: str) -> str:
     """Why the loop does not promote a version, "" when it may."""
     key = _undone(home).get(version)
-    decision = home.store.decision(key) if key else None
+    decision = home.store.decisions.get(key) if key else None
     if decision is None:
         return ""
     e = decision.evidence
@@ -110,7 +110,7 @@ def undone(home: Home) -> list[str]:
 
 def pinned(home: Home) -> str:
     """Which version is held, by whom and why; "" when none is."""
-    pin = home.store.get(PIN)
+    pin = home.store.state.get(PIN)
     return f"version {pin['version']} is pinned by {_asked(pin)}" if pin else ""
 
 
@@ -118,7 +118,7 @@ def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> 
     """Hold the champion: it answers everybody until it is unpinned. Raises RolloutError for a version
     that does not serve."""
     finish(home)
-    champion = home.store.champion()
+    champion = home.store.state.champion()
     if version not in (None, champion):
         raise RolloutError(
             "only the version that serves can be pinned",
@@ -129,7 +129,7 @@ def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> 
     held = {"version": champion, "at": now.isoformat(), **asdict(asked)}
     reason = f"version {champion} -> pin: by {asked}"
     decision = Decision(f"rollout/pin/{now.isoformat()}", "rollout", now, "pin", reason, held)
-    home.store.decide([decision], {PIN: held})
+    home.store.decisions.put([decision], {PIN: held})
     home.listen(decision)
     return decision
 
@@ -137,14 +137,16 @@ def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> 
 def unpin(home: Home, now: datetime, asked: Asked) -> Decision:
     """Let the loop go on. A rollout that waited begins its stage anew. Raises RolloutError when no
     version is pinned."""
-    held = home.store.get(PIN)
+    held = home.store.state.get(PIN)
     if not held:
         raise RolloutError("no version is pinned", do=STATUS)
     reason = f"version {held['version']} -> unpin: by {asked}"
     evidence = {"version": held["version"], **asdict(asked)}
     decision = Decision(f"rollout/unpin/{now.isoformat()}", "rollout", now, "unpin", reason, evidence)
-    live = home.store.live_rollout()
-    home.store.decide([decision], {PIN: None}, replace(live, stage_started=now) if live else None)
+    live = home.store.decisions.live_rollout()
+    home.store.decisions.put(
+        [decision], {PIN: None}, replace(live, stage_started=now) if live else None
+    )
     home.listen(decision)
     return decision
 
@@ -158,12 +160,12 @@ def check_unpinned(home: Home, what: str) -> None:
 def check(home: Home, target: str) -> None:
     """Raises RolloutError or ModelError where a version cannot be made champion again."""
     check_unpinned(home, "nothing is rolled back")
-    if target == home.store.champion():
+    if target == home.store.state.champion():
         raise RolloutError(f"version {target} serves already", do=STATUS)
     home.registry.candidate(target)  # there is such a version
     served = _served(home, reigns(home))
     if target not in served:
-        others = [v for v in served if v != home.store.champion()]
+        others = [v for v in served if v != home.store.state.champion()]
         raise RolloutError(
             "this version never served everybody",
             got=f"version {target}",
@@ -175,7 +177,7 @@ def check(home: Home, target: str) -> None:
 
 def end_barred(home: Home, now: datetime) -> None:
     """End a rollout whose candidate was rolled back."""
-    live = home.store.live_rollout()
+    live = home.store.decisions.live_rollout()
     if live and (why := barred(home, live.candidate)):
         ended, decision = roll_back(live, now, why)
         home.record(decision, rollout=ended)
@@ -194,7 +196,7 @@ def _before(home: Home, version: str) -> str:
         )
     by_hand = [
         d
-        for d in home.store.decisions("rollout", since=came.since)
+        for d in home.store.decisions.read("rollout", since=came.since)
         if d.verdict == "rollback" and "by" in d.evidence
     ]
     if not by_hand:
@@ -211,7 +213,7 @@ def _before(home: Home, version: str) -> str:
 
 def _served(home: Home, past: list[Reign]) -> list[str]:
     """The versions that were champion, oldest first."""
-    names = {home.store.champion(), *(v for r in past for v in (r.version, r.before))}
+    names = {home.store.state.champion(), *(v for r in past for v in (r.version, r.before))}
     return sorted(names, key=_number)
 
 
@@ -220,7 +222,7 @@ def _number(version: str) -> tuple[int, str]:
 
 
 def _undone(home: Home) -> dict[str, str]:
-    return dict(home.store.get(UNDONE) or {})
+    return dict(home.store.state.get(UNDONE) or {})
 
 
 def _asked(found: dict[str, Any]) -> str:

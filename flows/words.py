@@ -13,8 +13,8 @@ import pandas as pd
 
 from core.label_set import LabelSet
 from core.records import VERIFY, AnnotationTask, Decision
-from core.store.claims import WEAK
-from core.store.words import Word
+from core.store.feedback import Word
+from core.store.labels import WEAK
 from flows.home import Home
 from pipelines.datasets.contents import TRAIN, rows_here
 from pipelines.datasets.layout import MANIFEST
@@ -41,7 +41,7 @@ def hear(home: Home, now: datetime, labels: Sequence[str], partition: str = "") 
     if not rulings:
         return {"trains": [], "unasked": 0}
     asked = [r.word for r in rulings if r.fate == "asked"]
-    home.store.add_tasks([check(w, now) for w in asked])
+    home.store.queue.add([check(w, now) for w in asked])
     home.record(_decision(rulings, now, partition))
     trains = [r.word.prediction_id for r in rulings if r.fate == "trains"]
     return {"trains": trains, "unasked": sum(r.fate == "unlikely" for r in rulings)}
@@ -55,10 +55,10 @@ def check(word: Word, now: datetime) -> AnnotationTask:
 def judge(home: Home, now: datetime, labels: Sequence[str]) -> list[Ruling]:
     """What becomes of each word that no dataset has, if it were decided now; writes nothing."""
     settings, store = home.strategy.labeling, home.store.at(now)
-    words = store.words(now, settings.trusted, labels)
+    words = store.feedback.words(now, settings.trusted, labels)
     if not words:
         return []
-    room = settings.users.asked_per_day - store.asked_since(now - DAY)
+    room = settings.users.asked_per_day - store.feedback.asked_since(now - DAY)
     encoder = Counter(w.encoder for w in words).most_common(1)[0][0]
     found = fates(words, known(home, now, encoder), settings.users, room)
     return [Ruling(w, fate) for w, fate in zip(words, found, strict=True)]
@@ -69,9 +69,9 @@ def known(home: Home, now: datetime, encoder: str) -> Known:
     from core.models.classifier.head import fit_head
 
     store = home.store.at(now)
-    rows = trained(home, store.labels)
+    rows = trained(home, store.label_set)
     users = rows["annotator"] == WEAK
-    fresh = [(label, found) for label, name, found in store.untrained() if name == encoder]
+    fresh = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
     mine = rows[~users & (rows["encoder"] == encoder)]
     labels = [*mine["label"], *(label for label, _ in fresh)]
     vectors = [np.frombuffer(e, np.float16) for e in (*mine["embedding"], *(e for _, e in fresh))]
@@ -81,8 +81,8 @@ def known(home: Home, now: datetime, encoder: str) -> Known:
         encoder,
         Counter([*rows.loc[~users, "label"], *(label for label, _ in fresh)]),
         Counter(rows.loc[users, "label"]),
-        store.words_taken(),
-        store.words_checked(),
+        store.feedback.words_taken(),
+        store.feedback.words_checked(),
     )
 
 

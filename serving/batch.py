@@ -105,7 +105,7 @@ class Batch:
                 if _digest(job.source) != digest:
                     raise _changed(job)
                 state["done"] = asdict(self._join(job, rows))
-                self._store.set(_key(job), state)
+                self._store.state.set(_key(job), state)
             os.replace(job.joined, job.out)
             sync_folder(job.out.parent)
         shutil.rmtree(job.parts)
@@ -119,7 +119,7 @@ class Batch:
 
     def _known(self, job: Job, described: dict[str, str]) -> dict[str, Any] | None:
         """The batch that was begun here and is to go on, or is done; None when this is a new one."""
-        state: dict[str, Any] | None = self._store.get(_key(job))
+        state: dict[str, Any] | None = self._store.state.get(_key(job))
         same = state is not None and described.items() <= state.items()
         if job.out.exists():
             if state and same and state["done"] and state["done"]["bytes"] == job.out.stat().st_size:
@@ -141,7 +141,7 @@ class Batch:
 
     def _begin(self, job: Job, state: dict[str, Any]) -> None:
         shutil.rmtree(job.parts, ignore_errors=True)
-        self._store.set(_key(job), state)
+        self._store.state.set(_key(job), state)
         try:
             job.parts.mkdir(parents=True)
         except OSError as fault:

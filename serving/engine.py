@@ -119,7 +119,7 @@ class Engine:
 
         Raises StoreError when answers that were given are not in the store yet.
         """
-        if self._service.store.prediction(prediction_id):
+        if self._service.store.answers.get(prediction_id):
             return True
         if self._writer and self._writer.owes():
             raise StoreError(
@@ -221,7 +221,7 @@ class Engine:
         if not named:
             return {}
         try:
-            return self._service.store.known(named)
+            return self._service.store.answers.known(named)
         except StoreError as fault:  # it is down: what is asked again is answered again
             log.warning("earlier answers cannot be looked up: %s", fault.got)
             return {}

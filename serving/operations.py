@@ -29,7 +29,7 @@ def operate(
     app: FastAPI, engine: Engine, store: Store, clock: Callable[[], datetime], settings: Serving
 ) -> None:
     """Make an app with routes a server that can be put in front of users."""
-    keyring, ending = Keyring(store.api_keys), Ending()
+    keyring, ending = Keyring(store.keys.all), Ending()
     app.state.ending = ending
     app.router.lifespan_context = lifespan(
         engine, keyring, ending, settings, partial(Sampler, store, engine.metrics, clock)

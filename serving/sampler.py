@@ -61,7 +61,7 @@ class Sampler:
             self._source, when, requests, errors, self._queue, resident_bytes(), gpu_bytes()
         )
         try:
-            self._store.put_system(sample)
+            self._store.signals.put_system(sample)
         except StoreError as fault:  # the log's own writer is who says it aloud
             log.debug("no sample was stored: %s", fault.got)
             return

@@ -83,19 +83,19 @@ class Service:
             return []
         with self._lock:
             traffic = self.current(requests[-1].timestamp)
-            known = self.store.known([r.request_id for r in requests])
+            known = self.store.answers.known([r.request_id for r in requests])
             fresh = self._first_of_each(requests, known)
             if fresh:
                 rows, passes = self.answer(fresh, traffic)
                 self.log(rows, passes)
                 known |= {r.request_id: r for r in rows if r.variant != "shadow"}
                 # read back: another server may have answered the same request a moment before
-                known |= self.store.known([r.request_id for r in fresh])
+                known |= self.store.answers.known([r.request_id for r in fresh])
             return [known[r.request_id] for r in requests]
 
     def log(self, rows: list[Prediction], passes: int) -> None:
         """Store what may be kept of these answers."""
-        self.store.append([replace(self.logging.keep(rows), passes=passes)])
+        self.store.answers.append([replace(self.logging.keep(rows), passes=passes)])
 
     def check(self, requests: Sequence[Request]) -> None:
         """Raises DataError for a text that is empty, too long or not Unicode."""

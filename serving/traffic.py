@@ -55,7 +55,7 @@ class Switch:
         """Make a version the champion that somebody chose in the registry, if it can serve and none is
         pinned."""
         with self._turn:
-            if self.now is None or self._store.get(PIN):
+            if self.now is None or self._store.state.get(PIN):
                 return False
             if not self._take(version, "champion", self.now.champion, time):
                 return False
@@ -63,14 +63,14 @@ class Switch:
             reason = f"the registry's alias moved from version {before} to {version}"
             evidence = {"version": version, "before": before}
             key = f"serving/adopted/{version}/{time.isoformat()}"
-            self._store.decide([Decision(key, "serving", time, "adopt", reason, evidence)])
-            self._store.set("champion", version)
+            self._store.decisions.put([Decision(key, "serving", time, "adopt", reason, evidence)])
+            self._store.state.set("champion", version)
             return True
 
     def _named(self, time: datetime) -> Traffic:
-        version = self._store.champion()
-        rollout = None if self._store.get(PIN) else self._store.live_rollout()
-        labels = self._store.names(time)
+        version = self._store.state.champion()
+        rollout = None if self._store.state.get(PIN) else self._store.decisions.live_rollout()
+        labels = self._store.label_set_at(time)
         new = Traffic(self._champion(version, time).under(labels))
         if rollout and rollout.candidate != new.champion.version:
             candidate = self._take(rollout.candidate, rollout.rollout_id, new.champion, time)
@@ -85,7 +85,9 @@ class Switch:
         reason = f"version {version} is refused, champion {champion.version} serves on: {fault.what}"
         evidence = {"version": version, "champion": champion.version, "for": why, "fault": str(fault)}
         key = f"serving/refused/{why}/{version}"
-        self._store.decide([Decision(key, "serving", time, "refuse", reason, evidence, "critical")])
+        self._store.decisions.put(
+            [Decision(key, "serving", time, "refuse", reason, evidence, "critical")]
+        )
         with self._turn:
             self._refused.add((why, version))
             if self.now and why != "champion":

@@ -55,7 +55,7 @@ class Watcher:
             try:
                 self._switch.turn(self._clock())
                 self._follow()
-                self._metrics.alerts.seen = Episodes.of(self._store.get(STATE))
+                self._metrics.alerts.seen = Episodes.of(self._store.state.get(STATE))
                 self.fault = ""
             except EverloopError as fault:
                 self.fault = f"{fault.what}: {fault.got}" if fault.got else fault.what
@@ -71,11 +71,11 @@ class Watcher:
         """
         if self._alias is None:
             return
-        before = self._store.get("champion")
+        before = self._store.state.get("champion")
         named = self._alias()
         if (
             named
-            and named != before == self._store.get("champion")
+            and named != before == self._store.state.get("champion")
             and self._switch.adopt(named, self._clock())
         ):
             self._switch.turn(self._clock())

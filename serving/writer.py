@@ -230,7 +230,7 @@ class Writer:
         self._lost = ""
 
     def _append(self, groups: Sequence[Kept], writer: str) -> None:
-        self._store.append(groups, writer)
+        self._store.answers.append(groups, writer)
         self._metrics.log_rows.inc(sum(len(g.rows) for g in groups))
         self._fault = None
         if groups or self._apart:  # a file that took nothing is no proof that there is room
@@ -263,7 +263,7 @@ class Writer:
             try:
                 self._drain()
                 if closing and not self._spool.size:
-                    self._store.forget_writer(self._spool.writer)
+                    self._store.answers.forget_writer(self._spool.writer)
             except (StoreError, OSError) as fault:
                 self._fault = fault if isinstance(fault, StoreError) else _unreadable(fault)
             if self._lost and self._spool.takes_more():
@@ -281,7 +281,7 @@ class Writer:
             dead.clear()
             dead.close()
             self._dead.pop(0)
-            self._store.forget_writer(dead.writer)
+            self._store.answers.forget_writer(dead.writer)
         if self._spool.size:
             self._bring_ours()
         elif troubled:

@@ -5,10 +5,20 @@ Many votes are read at once, cast here one after the other, and written at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from sqlalchemy import Connection, Select, bindparam, delete, select, update
+
+from core import schema
+from core.database import insert_new, parts, upsert
 from core.errors import LabelError
 from core.records import Annotation, TaskState, Vote
+from core.store.naming import Naming, with_label
+from core.store.tasks import lock_tasks
+
+_K, _V, _L, _A = schema.tasks, schema.votes, schema.leases, schema.annotations
 
 
 @dataclass
@@ -70,3 +80,45 @@ def _too_late(vote: Vote, settled: Annotation) -> LabelError:
         expected=f"'{settled.label}', which {settled.annotator} said",
         do=f"everloop label adjudicate {vote.prediction_id} LABEL",
     )
+
+
+def read_ballots(db: Connection, naming: Naming, prediction_ids: Sequence[str]) -> dict[str, Ballot]:
+    """What was said of these tasks, as far as they are tasks. They are locked, in one order for all
+    so that no two writers wait for each other: votes on a task come one after another."""
+    ids = lock_tasks(db, prediction_ids)
+    ballots = {i: Ballot(i) for i in ids}
+    for part in parts(ids):
+        settled = select(*with_label(_A, naming.called(_A.c.label)))
+        for r in db.execute(settled.where(_A.c.prediction_id.in_(part))):
+            ballots[r.prediction_id].settled = Annotation(*r[:4])
+        for r in db.execute(said(naming).where(_V.c.prediction_id.in_(part))):
+            ballots[r.prediction_id].votes[r.annotator] = Vote(*r[:5])
+    return ballots
+
+
+def save_ballots(db: Connection, naming: Naming, ballots: Iterable[Ballot]) -> None:
+    """Write what was cast, and what that settled."""
+    cast = list(ballots)
+    new = [{**asdict(b.votes[a]), "counted": False} for b in cast for a in b.new]
+    upsert(db, _V, new)
+    ended = [{"i": b.prediction_id, "a": a} for b in cast for a in b.ended]
+    if ended:
+        mine = (_L.c.prediction_id == bindparam("i")) & (_L.c.annotator == bindparam("a"))
+        db.execute(delete(_L).where(mine), ended)
+    insert_new(db, _A, [asdict(b.settled) for b in cast if b.made and b.settled])
+    for part in parts(b.prediction_id for b in cast if b.made):
+        db.execute(update(_K).where(_K.c.prediction_id.in_(part)).values(unsettled=False))
+        counted = [_V.c.prediction_id.in_(part), naming.held(_V.c.label).is_not(None)]
+        db.execute(update(_V).where(*counted).values(counted=True))
+
+
+def said(naming: Naming) -> Select[Any]:
+    """Votes; one under a label that is gone has none."""
+    return select(*with_label(_V, naming.held(_V.c.label)))
+
+
+def ballot_of(ballots: Mapping[str, Ballot], prediction_id: str) -> Ballot:
+    """Raises LabelError for what is no task."""
+    if prediction_id not in ballots:
+        raise LabelError("no task for this prediction id", where=prediction_id)
+    return ballots[prediction_id]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from core import schema
-from core.database import Database
+from core.database import Database, upsert
 
 ARRIVES = "arrives"  # by itself, while a turn is under way
 DECIDED = "decided"
@@ -30,8 +31,11 @@ _MOVED = [  # every time that is said of a record and does not name it
 ]
 
 
-class Clock(Database):
+@dataclass
+class ClockRepository:
     """Times of the records, whatever a machine's clock says."""
+
+    database: Database
 
     def newest(self) -> list[tuple[str, str, datetime]]:
         """Of each kind that there is: its name, whether it was decided or arrives, its time."""
@@ -44,7 +48,7 @@ class Clock(Database):
             ("a decision", DECIDED, select(func.max(d.c.timestamp)).where(~serves)),
             ("a server's decision", ARRIVES, select(func.max(d.c.timestamp)).where(serves)),
         ]
-        with self._read() as db:
+        with self.database.read() as db:
             found = [(name, kind, db.execute(query).scalar()) for name, kind, query in asked]
         return [(name, kind, time) for name, kind, time in found if time]
 
@@ -52,7 +56,7 @@ class Clock(Database):
         """Give everything that claims to be later than `now` this time; signals of later windows are
         deleted. All of it or nothing; returns how many records of each table it was."""
         moved: dict[str, int] = {}
-        with self._write() as db:
+        with self.database.write() as db:
             for column in _MOVED:
                 self._noted(db, moved, column, update(column.table).values({column: now}), now)
             for column in _DERIVED:
@@ -73,7 +77,7 @@ class Clock(Database):
                 before = dict(row)
                 after = _no_later(before[column], now)
                 if after != before[column]:
-                    self._replace(db, table, [{**before, column: after}])
+                    upsert(db, table, [{**before, column: after}])
 
 
 def _no_later(value: Any, now: datetime) -> Any:

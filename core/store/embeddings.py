@@ -1,23 +1,33 @@
-"""Embeddings of texts that were never served."""
+"""Embeddings of texts that were never served, and samples of those of past traffic."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from core import schema
-from core.database import parts
-from core.records import Array
-from core.store.state import State
+from core.database import Database, insert_new, parts, upsert
+from core.records import Array, Sample
+from core.store.state import count
+
+HISTORY_DAYS = 42  # of samples
 
 
-class Embeddings(State):
-    """A text is read by an encoder once."""
+@dataclass
+class EmbeddingRepository:
+    """A text is read by an encoder once. Samples of past traffic keep some embeddings of each window,
+    so that weeks are not read again: at most 400 kB a day at 384 dimensions. They go with the
+    predictions they were drawn from."""
 
-    def embed(
+    database: Database
+
+    def of(
         self, texts: Sequence[str], encoder: str, read: Callable[[list[str]], Array], purpose: str
     ) -> Array:
         """Embeddings (n, dim) float32 of texts, each read by the encoder once in the store's life.
@@ -35,11 +45,11 @@ class Embeddings(State):
                 for h, e in zip(missing, fresh, strict=True)
             ]
             t = schema.embeddings.c.text_hash
-            with self._write() as db:
+            with self.database.write() as db:
                 known = {h for part in parts(missing) for h in db.scalars(select(t).where(t.in_(part)))}
-                self._insert(db, schema.embeddings, rows)
+                insert_new(db, schema.embeddings, rows)
                 new = len(rows) - len(known) if purpose != "reread" else 0
-                self._count(db, {f"encoder_passes.{purpose}": len(rows), f"texts.{purpose}": new})
+                count(db, {f"encoder_passes.{purpose}": len(rows), f"texts.{purpose}": new})
             found.update(zip(missing, fresh, strict=True))
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
@@ -48,12 +58,47 @@ class Embeddings(State):
     def _embeddings(self, hashes: Sequence[str], encoder: str) -> dict[str, Array]:
         t = schema.embeddings
         found: dict[str, Array] = {}
-        with self._read() as db:
+        with self.database.read() as db:
             for part in parts(hashes):
                 query = select(t.c.text_hash, t.c.embedding)
                 rows = db.execute(query.where(t.c.encoder == encoder, t.c.text_hash.in_(part)))
                 found.update({r[0]: np.frombuffer(r[1], dtype=np.float16) for r in rows})
         return found
+
+    def samples(self, encoder: str, before: datetime) -> list[Sample]:
+        """Those of traffic that ended before a time or at it, oldest first."""
+        t = schema.samples
+        query = select(t).where(t.c.encoder == encoder, t.c.end <= before).order_by(t.c.end)
+        with self.database.read() as db:
+            rows = db.execute(query).mappings().all()
+        found = []
+        for r in rows:
+            dim, raw = np.frombuffer(r["embeddings"], dtype=np.int32, count=1)[0], r["embeddings"][4:]
+            embeddings = np.frombuffer(raw, dtype=np.float16).reshape(-1, dim)
+            found.append(Sample(r["encoder"], r["start"], r["end"], r["rows"], embeddings))
+        return found
+
+    def put_samples(self, samples: Sequence[Sample]) -> None:
+        """Writing one again replaces it, one that overlaps another is left out (windows may be
+        looked at more often than they end), and those of HISTORY_DAYS ago go."""
+        if not samples:
+            return
+        t = schema.samples
+        rows = [
+            {
+                "encoder": s.encoder,
+                "start": s.start,
+                "end": s.end,
+                "rows": s.rows,
+                "embeddings": np.int32(s.embeddings.shape[1]).tobytes()
+                + s.embeddings.astype(np.float16).tobytes(),
+            }
+            for s in samples
+        ]
+        oldest = max(s.end for s in samples) - timedelta(days=HISTORY_DAYS)
+        with self.database.write() as db:
+            upsert(db, t, [r for r in rows if not db.execute(_overlaps(r)).first()])
+            db.execute(delete(t).where(t.c.end < oldest))
 
 
 def text_hash(text: str) -> str:
@@ -63,3 +108,13 @@ def text_hash(text: str) -> str:
     '46fb7408d4f285228f4af516ea25851b'
     """
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _overlaps(row: dict[str, Any]) -> Any:
+    t = schema.samples
+    return select(t.c.end).where(
+        t.c.encoder == row["encoder"],
+        t.c.start < row["end"],
+        t.c.end > row["start"],
+        t.c.end != row["end"],
+    )

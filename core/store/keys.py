@@ -18,7 +18,7 @@ from typing import Literal
 from sqlalchemy import select, update
 
 from core import schema
-from core.database import Database
+from core.database import Database, insert
 from core.errors import AccessError
 
 Scope = Literal["predict", "feedback", "label", "admin"]
@@ -38,10 +38,13 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-class Keys(Database):
+@dataclass
+class KeyRepository:
     """The keys of one store. A revoked key stays: its name is in logs, and it keeps the door shut."""
 
-    def add_key(self, name: str, scopes: Sequence[str], now: datetime) -> str:
+    database: Database
+
+    def add(self, name: str, scopes: Sequence[str], now: datetime) -> str:
         """The token of a new key; it is not kept. Raises AccessError for a name that cannot be had."""
         if not NAME.fullmatch(name):
             raise AccessError(
@@ -51,8 +54,8 @@ class Keys(Database):
             )
         token = f"everloop_{secrets.token_urlsafe(32)}"
         row = {"name": name, "hash": token_hash(token), "scopes": list(scopes), "created": now}
-        with self._write() as db:
-            query = self._dialect.insert(schema.keys).on_conflict_do_nothing()
+        with self.database.write() as db:
+            query = insert(db, schema.keys).on_conflict_do_nothing()
             made = db.execute(query.returning(schema.keys.c.name), row).first()
         if made is None:
             raise AccessError(
@@ -63,15 +66,15 @@ class Keys(Database):
             )
         return token
 
-    def api_keys(self) -> list[ApiKey]:
+    def all(self) -> list[ApiKey]:
         """Every key there ever was, oldest first."""
         t = schema.keys
-        return self._records(select(t).order_by(t.c.created, t.c.name), ApiKey)
+        return self.database.records(select(t).order_by(t.c.created, t.c.name), ApiKey)
 
-    def revoke_key(self, name: str, now: datetime) -> None:
+    def revoke(self, name: str, now: datetime) -> None:
         """End a key; ending it again changes nothing. Raises AccessError when there is none."""
         t = schema.keys
-        known = {k.name for k in self.api_keys()}
+        known = {k.name for k in self.all()}
         if name not in known:
             raise AccessError(
                 "there is no key of this name",
@@ -79,5 +82,5 @@ class Keys(Database):
                 expected=f"one of {', '.join(sorted(known))}" if known else "",
                 do="everloop keys list",
             )
-        with self._write() as db:
+        with self.database.write() as db:
             db.execute(update(t).where(t.c.name == name, t.c.revoked.is_(None)).values(revoked=now))

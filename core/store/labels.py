@@ -1,120 +1,112 @@
-"""Tasks and annotations: what was asked, and the one settled truth about each prediction."""
+"""Labels: the one settled truth about each prediction, and which dataset took it.
+
+Each label goes into one partition of the reservoir; one that was corrected goes into another one again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, FromClause, func, select, update
+import numpy as np
+from sqlalchemy import (
+    Connection,
+    Subquery,
+    and_,
+    delete,
+    false,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+    update,
+)
 
 from core import schema
-from core.database import parts
+from core.database import Database, insert_new, parts, upsert
 from core.errors import LabelError
-from core.records import BY_HAND, Annotation, AnnotationTask
+from core.records import Annotation, Array
+from core.store.feedback import best_words
 from core.store.naming import Naming
+from core.store.tasks import close_tasks, keep_history, lock_tasks, same
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WEAK = "feedback"  # policy and annotator of labels that came of feedback
+_A, _P, _K, _V = schema.annotations, schema.predictions, schema.tasks, schema.votes
+_H, _W = schema.relabelled, schema.weak_labels
 
 
 @dataclass(frozen=True)
-class Pick:
-    """One of a model's answers that was picked for a label."""
+class Fresh:
+    """A label that no dataset has taken."""
 
-    timestamp: datetime  # of the round
-    chance: float  # that it was kept by the log and picked
-    right: bool | None  # None while nobody labelled it
+    prediction_id: str
+    label: str  # as it is called
+    annotator: str
+    audit: bool
+    encoder: str
+    embedding: Array  # (dim,) float16
+    seconded: bool  # a second person has looked at it
 
 
-class Labels(Naming):
-    """Annotation tasks and their labels: one label a prediction."""
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A text with its label and the embedding that the log has of it."""
 
-    def add_tasks(self, tasks: Sequence[AnnotationTask]) -> None:
-        known = {c.name for c in schema.tasks.columns}
-        with self._write() as db:
-            rows = [{k: v for k, v in asdict(t).items() if k in known} for t in tasks]
-            self._insert(db, schema.tasks, rows)
-            self._close(db, [t.prediction_id for t in tasks])
+    prediction_id: str
+    text: str
+    label: str
+    encoder: str
+    embedding: Array  # (dim,) float16
 
-    def open_tasks(self) -> list[AnnotationTask]:
-        """Tasks without an annotation, oldest first, with text, the model's guess and the request."""
-        a = schema.annotations
-        k = schema.tasks
-        query = self._tasks().where(k.c.unsettled.is_(True), ~select(a).where(same(a, k)).exists())
-        return self._records(query, AnnotationTask)
 
-    def picked(self, start: datetime, end: datetime) -> int:
-        """How many tasks were picked in [start, end): what a label budget counts."""
-        t = schema.tasks
-        query = select(func.count()).select_from(t).where(t.c.timestamp >= start, t.c.timestamp < end)
-        with self._read() as db:
-            return int(db.execute(query).scalar_one())
+@dataclass
+class LabelRepository:
+    """Annotations, one a prediction, on their way into datasets."""
 
-    def picks(self, model_version: str, after: datetime, until: datetime) -> list[Pick]:
-        """The answers of a version that were picked in (after, until], in order."""
-        k, p, a = schema.tasks, schema.predictions, schema.annotations
-        query = (
-            select(k.c.timestamp, (k.c.propensity * p.c.propensity).label("chance"))
-            .add_columns((self._held(a.c.label) == self._called(p.c.label)).label("right"))
-            .select_from(k.join(p, same(k, p)).outerjoin(a, same(a, k)))
-            .where(k.c.timestamp > after, k.c.timestamp <= until, p.c.model_version == model_version)
-            .where(k.c.policy.not_in(BY_HAND))
-            .order_by(k.c.timestamp, k.c.prediction_id)
-        )
-        with self._read() as db:
-            return [Pick(t, float(c), None if r is None else bool(r)) for t, c, r in db.execute(query)]
+    database: Database
+    naming: Naming
 
-    def task_ids(self, prediction_ids: Sequence[str]) -> set[str]:
-        """Which of these predictions are tasks."""
-        t = schema.tasks.c.prediction_id
-        found: set[str] = set()
-        with self._read() as db:
-            for part in parts(prediction_ids):
-                found.update(db.execute(select(t).where(t.in_(part))).scalars())
-        return found
-
-    def labels_of(self, prediction_ids: Sequence[str]) -> dict[str, str]:
+    def of(self, prediction_ids: Sequence[str]) -> dict[str, str]:
         """The labels that are known: prediction id -> label."""
-        with self._read() as db:
+        with self.database.read() as db:
             found = _labels(db, prediction_ids).items()
-        return {i: name for i, label in found if (name := self._name(label)) is not None}
+        return {i: name for i, label in found if (name := self.naming.now(label)) is not None}
 
-    def label_names(self) -> list[str]:
+    def names(self) -> list[str]:
         """Every label that was given so far."""
-        query = select(self._held(schema.annotations.c.label)).distinct()
-        with self._read() as db:
+        query = select(self.naming.held(schema.annotations.c.label)).distinct()
+        with self.database.read() as db:
             return sorted(x for x in db.execute(query).scalars() if x is not None)
 
     def annotate(self, annotations: Sequence[Annotation]) -> int:
         """Store annotations; returns how many are new. The same one again is harmless; another
         label for an annotated prediction raises LabelError and stores nothing."""
         ids = [a.prediction_id for a in annotations]
-        with self._write() as db:
-            self._lock(db, ids)
+        with self.database.write() as db:
+            lock_tasks(db, ids)
             before = _labels(db, ids)
-            self._insert(db, schema.annotations, [asdict(a) for a in annotations])
+            insert_new(db, schema.annotations, [asdict(a) for a in annotations])
             after = _labels(db, ids)  # where two write at once, the first one's
             for a in annotations:
-                if self._name(after[a.prediction_id]) != self._name(a.label):
+                if self.naming.now(after[a.prediction_id]) != self.naming.now(a.label):
                     raise LabelError(
                         "two labels for one prediction",
                         where=a.prediction_id,
                         got=a.label,
                         expected=after[a.prediction_id],
                     )
-            self._close(db, ids)
+            close_tasks(db, ids)
         return len(after) - len(before)
 
-    def annotations(self) -> int:
-        with self._read() as db:
+    def count(self) -> int:
+        with self.database.read() as db:
             return int(db.execute(select(func.count()).select_from(schema.annotations)).scalar_one())
-
-    def tasks_of(self, prediction_ids: Sequence[str]) -> dict[str, AnnotationTask]:
-        """These tasks by their prediction, as far as the log has it still."""
-        found: dict[str, AnnotationTask] = {}
-        for part in parts(prediction_ids):
-            query = self._tasks().where(schema.tasks.c.prediction_id.in_(part))
-            found |= {t.prediction_id: t for t in self._records(query, AnnotationTask)}
-        return found
 
     def audited(self, before: datetime, most: int) -> list[tuple[str, str, bytes]]:
         """Text, encoder and embedding (float16 bytes) of audit tasks of earlier rounds whose label no
@@ -127,49 +119,205 @@ class Labels(Naming):
             .order_by(k.c.timestamp.desc(), k.c.prediction_id)
             .limit(most)
         )
-        with self._read() as db:
+        with self.database.read() as db:
             return [(str(t), str(n), bytes(e or b"")) for t, n, e in db.execute(query)]
 
     def untrained(self) -> list[tuple[str, str, bytes]]:
         """Label, encoder and embedding (float16 bytes) of annotations to train on that no partition has
         taken, in order of time."""
         k, p, a = schema.tasks, schema.predictions, schema.annotations
-        label = self._held(a.c.label)
+        label = self.naming.held(a.c.label)
         query = (
             select(label, p.c.encoder, p.c.embedding)
             .select_from(a.join(k, same(a, k)).join(p, same(k, p)))
             .where(~k.c.audit, a.c.partition.is_(None), p.c.embedding.is_not(None), label.is_not(None))
             .order_by(k.c.timestamp, k.c.prediction_id)
         )
-        with self._read() as db:
+        with self.database.read() as db:
             return [(str(name), str(n), bytes(e)) for name, n, e in db.execute(query)]
 
-    def mark_settled(self) -> None:
-        """For a store that did not yet know which tasks are settled."""
-        k, a = schema.tasks, schema.annotations
-        with self._write() as db:
-            db.execute(update(k).where(select(a).where(same(a, k)).exists()).values(unsettled=False))
-
-    def _close(self, db: Connection, prediction_ids: Sequence[str]) -> None:
-        """The tasks among these that have their annotation leave the queue's index."""
-        k, a = schema.tasks, schema.annotations
-        for part in parts(prediction_ids):
-            done = select(a).where(same(a, k)).exists()
-            db.execute(update(k).where(k.c.prediction_id.in_(part), done).values(unsettled=False))
-
-    def _lock(self, db: Connection, prediction_ids: Sequence[str]) -> list[str]:
-        """Nobody else settles these tasks while this transaction lasts; returns the tasks."""
-        k, found = schema.tasks.c.prediction_id, list[str]()
-        for part in parts(sorted(set(prediction_ids))):
-            query = select(k).where(k.in_(part)).order_by(k).with_for_update()
-            found += db.execute(query).scalars()
+    def examples(self, most: int) -> list[Example]:
+        """Of the `most` newest annotations those whose embedding the log has, newest first, one size
+        of embedding an encoder."""
+        label = self.naming.held(_A.c.label)
+        newest = select(_A.c.prediction_id, label.label("label"), _A.c.timestamp)
+        newest = newest.where(label.is_not(None))
+        newest_ = (
+            newest.order_by(_A.c.timestamp.desc(), _A.c.prediction_id.desc()).limit(most).subquery()
+        )
+        query = (
+            select(_P.c.prediction_id, _P.c.text, newest_.c.label, _P.c.encoder, _P.c.embedding)
+            .join(newest_, newest_.c.prediction_id == _P.c.prediction_id)
+            .where(_P.c.embedding.is_not(None))
+            .order_by(newest_.c.timestamp.desc(), _P.c.prediction_id.desc())
+        )
+        size: dict[str, int] = {}
+        found = []
+        with self.database.read() as db:
+            for key, text, name, encoder, raw in db.execute(query):
+                if len(raw) == size.setdefault(encoder, len(raw)):
+                    found.append(
+                        Example(key, text, name, encoder, np.frombuffer(raw, dtype=np.float16))
+                    )
         return found
 
-    def _tasks(self) -> Any:
-        k, p = schema.tasks, schema.predictions
-        columns = (k, p.c.text, self._called(p.c.label).label("predicted"), p.c.request_id)
-        query = select(*columns).join(p, same(k, p))
-        return query.order_by(k.c.timestamp, k.c.prediction_id)
+    def in_use(self) -> list[str]:
+        """Every label that an annotation or a vote gives, in order."""
+        given, voted = (select(self.naming.held(t.c.label)) for t in (_A, _V))
+        with self.database.read() as db:
+            return sorted(x for x in db.execute(given.union(voted)).scalars() if x is not None)
+
+    def answered(self) -> list[str]:
+        """Every label that a model gave to a text which somebody was asked about."""
+        asked = select(schema.tasks.c.prediction_id)
+        query = select(self.naming.called(_P.c.label)).where(_P.c.prediction_id.in_(asked)).distinct()
+        with self.database.read() as db:
+            return sorted(db.execute(query).scalars())
+
+    def by_partition(self, partitions: Sequence[str]) -> dict[str, int]:
+        """How many annotations these reservoir partitions took, those that took any."""
+        query = select(_A.c.partition, func.count()).where(_A.c.partition.in_(partitions))
+        with self.database.read() as db:
+            return {str(p): int(n) for p, n in db.execute(query.group_by(_A.c.partition))}
+
+    def unclaimed(self) -> tuple[int, int]:
+        """Annotations that no reservoir partition has taken: (for training, for audit)."""
+        query = (
+            select(_K.c.audit, func.count())
+            .select_from(_A.outerjoin(_K, same(_A, _K)))
+            .where(_A.c.partition.is_(None), self.naming.held(_A.c.label).is_not(None))
+            .group_by(_K.c.audit)
+        )
+        with self.database.read() as db:
+            counts = db.execute(query).all()
+        audit = sum(int(n) for drawn, n in counts if drawn)
+        return sum(int(n) for _, n in counts) - audit, audit
+
+    def claim(
+        self,
+        partition: str,
+        as_of: datetime,
+        trust: Mapping[str, float] | None = None,
+        labels: Collection[str] = (),
+        only: Collection[str] | None = None,
+    ) -> pd.DataFrame:
+        """Give every unclaimed annotation up to `as_of` to a reservoir partition, and return the
+        partition's rows: prediction_id, timestamp, text, label, embedding (float16 bytes), encoder,
+        segments, user_key, policy, round, propensity, audit, annotator, trust.
+
+        `trust`: the kinds of feedback that are labels too, where nobody was asked, with their trust in
+        0..1; those of `labels` only, and of the predictions in `only` where that is given. Claiming
+        again is harmless: a label that was corrected in between is in this partition as it was. An
+        annotation's label is as it was said, whatever it is called.
+        """
+        import pandas as pd
+
+        there = [select(t).where(same(t, _A), t.c.partition == partition).exists() for t in (_H, _W)]
+        unclaimed = [_A.c.partition.is_(None), _A.c.timestamp <= as_of, *(~t for t in there)]
+        with self.database.write() as db:
+            db.execute(update(_A).where(*unclaimed).values(partition=partition))
+            best = best_words(db, self.naming, as_of, trust or {}, labels)
+            _take(db, partition, [w for i, w in best.items() if only is None or i in only])
+        took = _took(partition)
+        asked = and_(same(took, _K), ~took.c.weak)
+        query = (
+            select(
+                _P.c.prediction_id,
+                _P.c.timestamp,
+                _P.c.text,
+                took.c.label,
+                _P.c.embedding,
+                _P.c.encoder,
+                _P.c.segments,
+                _P.c.user_key,
+                func.coalesce(_K.c.policy, WEAK).label("policy"),
+                func.coalesce(_K.c.round, "").label("round"),
+                (_K.c.propensity * _P.c.propensity).label("propensity"),
+                func.coalesce(_K.c.audit, False).label("audit"),
+                took.c.annotator,
+                took.c.trust,
+            )
+            .select_from(took.join(_P, same(took, _P)).outerjoin(_K, asked))
+            .order_by(_P.c.timestamp, _P.c.prediction_id)
+        )
+        with self.database.read() as db:
+            result = db.execute(query)
+            return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+
+    def corrected(self, partition: str) -> dict[str, tuple[str, str]]:
+        """The labels of a partition, and who gave them, whose texts only the reservoir has: first rows,
+        and those that the log has forgotten. Row id -> (label, annotator)."""
+        took = _took(partition)
+        query = select(took.c.prediction_id, took.c.label, took.c.annotator)
+        with self.database.read() as db:
+            found = db.execute(query.where(~select(_P).where(same(_P, took)).exists()))
+            return {str(r[0]): (str(r[1]), str(r[2])) for r in found}
+
+    def fresh(self, as_of: datetime) -> list[Fresh]:
+        """Annotations up to a time that no partition has taken, with an embedding, in order of time."""
+        label = self.naming.held(_A.c.label)
+        agreed = (
+            select(func.count())
+            .where(same(_V, _A), _V.c.counted, _V.c.label.is_not(None))
+            .scalar_subquery()
+        )
+        changed = select(_H).where(same(_H, _A), _H.c.annotator != _A.c.annotator).exists()
+        query = (
+            select(_A.c.prediction_id, label.label("label"), _A.c.annotator, _K.c.audit)
+            .add_columns(_P.c.encoder, _P.c.embedding, ((agreed > 1) | changed).label("seconded"))
+            .select_from(_A.join(_K, same(_A, _K)).join(_P, same(_A, _P)))
+            .where(_A.c.partition.is_(None), _A.c.timestamp <= as_of)
+            .where(_P.c.embedding.is_not(None), label.is_not(None))
+            .order_by(_P.c.timestamp, _A.c.prediction_id)
+        )
+        with self.database.read() as db:
+            return [
+                Fresh(
+                    prediction_id=r.prediction_id,
+                    label=r.label,
+                    annotator=r.annotator,
+                    audit=bool(r.audit),
+                    encoder=r.encoder,
+                    embedding=np.frombuffer(r.embedding, np.float16),
+                    seconded=bool(r.seconded),
+                )
+                for r in db.execute(query)
+            ]
+
+    def ask_again(self, prediction_ids: Sequence[str], annotator: str, now: datetime, why: str) -> int:
+        """Hand these tasks to somebody else than their annotator; returns how many are.
+
+        The label goes to the history, and the vote that it stood on becomes a skip with the reason.
+        Datasets that have taken the label keep it; the next ones leave the row out (see `set_aside`)
+        until it is answered. A label of another annotator by now stays."""
+        done = 0
+        for part in parts(prediction_ids):
+            with self.database.write() as db:
+                lock_tasks(db, part)
+                logged = select(_P).where(same(_P, _A)).exists()  # who is asked must see the text
+                here = select(_A).where(_A.c.prediction_id.in_(part), _A.c.annotator == annotator)
+                found = db.execute(here.where(logged)).all()
+                for row in found:
+                    keep_history(db, row)
+                ids = [r.prediction_id for r in found]
+                skips = [
+                    {"prediction_id": r.prediction_id, "annotator": r.annotator, "label": None}
+                    | {"timestamp": now, "note": why, "counted": False}
+                    for r in found
+                ]
+                db.execute(delete(_A).where(_A.c.prediction_id.in_(ids)))
+                upsert(db, _V, skips)
+                db.execute(update(_K).where(_K.c.prediction_id.in_(ids)).values(unsettled=True))
+                done += len(ids)
+        return done
+
+    def set_aside(self) -> list[str]:
+        """Rows that datasets have taken and that are asked again: until somebody answers, the next ones
+        leave them out."""
+        answered = select(_A).where(same(_A, _H)).exists()
+        query = select(_H.c.prediction_id).where(_H.c.partition != "", ~answered).distinct()
+        with self.database.read() as db:
+            return list(db.execute(query.order_by(_H.c.prediction_id)).scalars())
 
 
 def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
@@ -181,5 +329,23 @@ def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def same(left: FromClause, right: FromClause) -> Any:
-    return left.c.prediction_id == right.c.prediction_id
+def _take(db: Connection, partition: str, words: Sequence[Mapping[str, Any]]) -> None:
+    """Users' words become labels of a partition."""
+    names = ("prediction_id", "label", "kind", "trust")
+    insert_new(db, _W, [{**{n: w[n] for n in names}, "partition": partition} for w in words])
+
+
+def _took(partition: str) -> Subquery:
+    """The labels of a partition, as they were when it took them."""
+    asked = (
+        select(
+            t.c.prediction_id,
+            t.c.label,
+            t.c.annotator,
+            literal(1.0).label("trust"),
+            false().label("weak"),
+        ).where(t.c.partition == partition)
+        for t in (_A, _H)
+    )
+    weak = select(_W.c.prediction_id, _W.c.label, literal(WEAK), _W.c.trust, true())
+    return union_all(*asked, weak.where(_W.c.partition == partition)).subquery()

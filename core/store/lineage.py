@@ -40,10 +40,13 @@ class Story:
         return sorted(taken, key=lambda name: (len(name), name))
 
 
-class Lineage(Database):
+@dataclass
+class LineageRepository:
     """From an id to everything that was said of it."""
 
-    def logged(self, id: str) -> list[dict[str, Any]]:
+    database: Database
+
+    def answers(self, id: str) -> list[dict[str, Any]]:
         """The answers with this prediction id or request id, without text and arrays."""
         t = schema.predictions
         columns = [t.c[name] for name in LOGGED]
@@ -66,18 +69,13 @@ class Lineage(Database):
             tombstone=tombstone[0] if tombstone else None,
         )
 
-    def rollout(self, rollout_id: str) -> dict[str, Any] | None:
-        t = schema.rollouts
-        found = self._plainly(select(t).where(t.c.rollout_id == rollout_id))
-        return found[0] if found else None
-
     def _of(self, table: Table, row_id: str) -> list[dict[str, Any]]:
         key = table.c["row_id" if table is schema.tombstones else "prediction_id"]
         order = [c for c in table.primary_key.columns if c is not key]
         return self._plainly(select(table).where(key == row_id).order_by(*order))
 
     def _plainly(self, query: Any) -> list[dict[str, Any]]:
-        with self._read() as db:
+        with self.database.read() as db:
             rows = [dict(r) for r in db.execute(query).mappings()]
         return [
             {k: v.isoformat() if isinstance(v, datetime) else v for k, v in r.items()} for r in rows

@@ -1,4 +1,7 @@
-"""Counts of the answers of an hour, for a log that keeps no text."""
+"""Counts of the answers of an hour, for a log that keeps no text.
+
+Each writer adds to rows of its own; they are added up when they are read.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,33 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from core import schema
+from core.database import upsert
 from core.kept import Profile, merged
 from core.store.naming import Naming
 
 
-class Profiles(Naming):
-    """Each writer adds to rows of its own; they are added up when they are read."""
+def read(db: Connection, start: datetime, end: datetime, names: Naming) -> list[Profile]:
+    t = schema.profiles
+    query = select(t).where(t.c.hour >= start, t.c.hour < end).order_by(t.c.hour, t.c.writer)
+    return merged(_renamed(_profile(r), names) for r in db.execute(query).mappings())
 
-    def profiles(self, start: datetime, end: datetime) -> list[Profile]:
-        """One profile of each hour of [start, end), version, variant and encoder, in that order; labels
-        under their last names."""
-        t = schema.profiles
-        query = select(t).where(t.c.hour >= start, t.c.hour < end).order_by(t.c.hour, t.c.writer)
-        with self._read() as db:
-            return merged(self._renamed(_profile(r)) for r in db.execute(query).mappings())
 
-    def _renamed(self, found: Profile) -> Profile:
-        counts: Counter[str] = Counter()
-        for label, rows in found.labels.items():
-            counts[self.labels.last(label)] += rows
-        return replace(found, labels=dict(counts))
+def add(db: Connection, writer: str, profiles: Sequence[Profile]) -> None:
+    t = schema.profiles
+    rows = []
+    for fresh in merged(profiles):
+        mine = (t.c.writer == writer, t.c.hour == fresh.hour, t.c.variant == fresh.variant)
+        model = (t.c.model_version == fresh.model_version, t.c.encoder == fresh.encoder)
+        before = db.execute(select(t).where(*mine, *model)).mappings().first()
+        rows.append(_row(writer, _profile(before) + fresh if before else fresh))
+    upsert(db, t, rows)
 
-    def _add_profiles(self, db: Connection, writer: str, profiles: Sequence[Profile]) -> None:
-        t = schema.profiles
-        rows = []
-        for fresh in merged(profiles):
-            mine = (t.c.writer == writer, t.c.hour == fresh.hour, t.c.variant == fresh.variant)
-            model = (t.c.model_version == fresh.model_version, t.c.encoder == fresh.encoder)
-            before = db.execute(select(t).where(*mine, *model)).mappings().first()
-            rows.append(_row(writer, _profile(before) + fresh if before else fresh))
-        self._replace(db, t, rows)
+
+def _renamed(found: Profile, names: Naming) -> Profile:
+    counts: Counter[str] = Counter()
+    for label, rows in found.labels.items():
+        counts[names.last(label)] += rows
+    return replace(found, labels=dict(counts))
 
 
 def _row(writer: str, p: Profile) -> dict[str, Any]:

@@ -9,23 +9,98 @@ A task's state is never stored, it is what its rows say:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, select, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, case, delete, func, select, text, update
 
 from core import schema
-from core.records import AnnotationTask, Progress, TaskState
-from core.store.labels import same
-from core.store.votes import Votes, unsettled
+from core.database import Database, insert_new, is_postgres, parts, upsert
+from core.errors import LabelError
+from core.records import BY_HAND, AnnotationTask, Progress, TaskState, Vote
+from core.store.ballots import ballot_of, read_ballots, said, save_ballots
+from core.store.naming import Naming
+from core.store.tasks import as_task, close_tasks, same, task_rows, unsettled
 
+SOME = 500  # tasks that are settled in one transaction
 STATES: tuple[TaskState, ...] = ("open", "leased", "waiting", "disputed", "done", "skipped")
-_K, _V, _L, _A = schema.tasks, schema.votes, schema.leases, schema.annotations
+_K, _P, _V, _L, _A = (
+    schema.tasks,
+    schema.predictions,
+    schema.votes,
+    schema.leases,
+    schema.annotations,
+)
+_U = schema.unconfirmed
 
 
-class Queue(Votes):
-    """Tasks handed out for a time."""
+@dataclass(frozen=True)
+class Pick:
+    """One of a model's answers that was picked for a label."""
+
+    timestamp: datetime  # of the round
+    chance: float  # that it was kept by the log and picked
+    right: bool | None  # None while nobody labelled it
+
+
+@dataclass
+class QueueRepository:
+    """Tasks, who has them before them, and the votes on them: one vote an annotator; a task is settled
+    when enough votes agree."""
+
+    database: Database
+    naming: Naming
+
+    def add(self, tasks: Sequence[AnnotationTask]) -> None:
+        known = {c.name for c in schema.tasks.columns}
+        with self.database.write() as db:
+            rows = [{k: v for k, v in asdict(t).items() if k in known} for t in tasks]
+            insert_new(db, schema.tasks, rows)
+            close_tasks(db, [t.prediction_id for t in tasks])
+
+    def open(self) -> list[AnnotationTask]:
+        """Tasks without an annotation, oldest first, with text, the model's guess and the request."""
+        query = task_rows(self.naming).where(*unsettled())
+        return self.database.records(query, AnnotationTask)
+
+    def picked(self, start: datetime, end: datetime) -> int:
+        """How many tasks were picked in [start, end): what a label budget counts."""
+        t = schema.tasks
+        query = select(func.count()).select_from(t).where(t.c.timestamp >= start, t.c.timestamp < end)
+        with self.database.read() as db:
+            return int(db.execute(query).scalar_one())
+
+    def picks(self, model_version: str, after: datetime, until: datetime) -> list[Pick]:
+        """The answers of a version that were picked in (after, until], in order."""
+        k, p, a = schema.tasks, schema.predictions, schema.annotations
+        query = (
+            select(k.c.timestamp, (k.c.propensity * p.c.propensity).label("chance"))
+            .add_columns((self.naming.held(a.c.label) == self.naming.called(p.c.label)).label("right"))
+            .select_from(k.join(p, same(k, p)).outerjoin(a, same(a, k)))
+            .where(k.c.timestamp > after, k.c.timestamp <= until, p.c.model_version == model_version)
+            .where(k.c.policy.not_in(BY_HAND))
+            .order_by(k.c.timestamp, k.c.prediction_id)
+        )
+        with self.database.read() as db:
+            return [Pick(t, float(c), None if r is None else bool(r)) for t, c, r in db.execute(query)]
+
+    def ids(self, prediction_ids: Sequence[str]) -> set[str]:
+        """Which of these predictions are tasks."""
+        t = schema.tasks.c.prediction_id
+        found: set[str] = set()
+        with self.database.read() as db:
+            for part in parts(prediction_ids):
+                found.update(db.execute(select(t).where(t.in_(part))).scalars())
+        return found
+
+    def tasks(self, prediction_ids: Sequence[str]) -> dict[str, AnnotationTask]:
+        """These tasks by their prediction, as far as the log has it still."""
+        found: dict[str, AnnotationTask] = {}
+        for part in parts(prediction_ids):
+            query = task_rows(self.naming).where(schema.tasks.c.prediction_id.in_(part))
+            found |= {t.prediction_id: t for t in self.database.records(query, AnnotationTask)}
+        return found
 
     def lease(
         self, annotator: str, now: datetime, until: datetime, n: int = 1, votes_needed: int = 1
@@ -38,15 +113,15 @@ class Queue(Votes):
         """
         mine, others = _L.c.annotator == annotator, _L.c.annotator != annotator
         had = select(_L).where(same(_L, _K), mine).exists()
-        free = self._tasks().where(*self._free(annotator, now, votes_needed))
-        with self._write() as db:
+        free = task_rows(self.naming).where(*self._free(annotator, now, votes_needed))
+        with self.database.write() as db:
             self._lock_leases(db)
             db.execute(delete(_L).where(_L.c.until <= now, others))
             got = [as_task(r) for r in db.execute(free.where(had).limit(n))]
             if len(got) < n:
                 got += [as_task(r) for r in db.execute(free.where(~had).limit(n - len(got)))]
             rows = [{"prediction_id": t.prediction_id, "annotator": annotator} for t in got]
-            self._replace(db, _L, [{**row, "until": until} for row in rows])
+            upsert(db, _L, [{**row, "until": until} for row in rows])
         return got
 
     def unvote(
@@ -56,18 +131,18 @@ class Queue(Votes):
         was never said is harmless. The task is its annotator's again until then, unless others have it
         by now. Raises LabelError when a dataset has that annotation already."""
         free = [_K.c.prediction_id == prediction_id, *self._free(annotator, now, votes_needed)]
-        with self._write() as db:
-            said = self._unvote(db, prediction_id, annotator)
+        with self.database.write() as db:
+            had = self._take_back(db, prediction_id, annotator)
             self._lock_leases(db)  # after the task, as a vote does
-            if said and db.execute(select(_K.c.prediction_id).where(*free)).first():
+            if had and db.execute(select(_K.c.prediction_id).where(*free)).first():
                 row = {"prediction_id": prediction_id, "annotator": annotator, "until": until}
-                self._replace(db, _L, [row])
+                upsert(db, _L, [row])
 
-    def queue_state(self, now: datetime) -> dict[TaskState, int]:
+    def state(self, now: datetime) -> dict[TaskState, int]:
         """How many tasks are in each state."""
         state = self._state(now).label("state")
         query = select(state, func.count()).select_from(_K).where(*unsettled()).group_by(state)
-        with self._read() as db:
+        with self.database.read() as db:
             found = {r[0]: int(r[1]) for r in db.execute(query)}
             asked = int(db.execute(select(func.count()).select_from(_K)).scalar_one())
         found["done"] = asked - sum(found.values())
@@ -77,12 +152,106 @@ class Queue(Votes):
         """How far an annotator is."""
         mine = select(func.count(_V.c.label), func.count()).where(_V.c.annotator == annotator)
         left = select(func.count()).select_from(_K).where(*self._wanting(annotator))
-        with self._read() as db:
+        with self.database.read() as db:
             labelled, said = db.execute(mine).one()
             return Progress(int(labelled), int(said - labelled), int(db.execute(left).scalar_one()))
 
+    def vote(self, vote: Vote, needed: int) -> TaskState:
+        """Store a vote and, where `needed` labels agree now, the task's annotation; the lease ends.
+
+        The same vote again is harmless, another one of the same annotator replaces it. Raises
+        LabelError, and stores nothing: no such task, or it is settled with another label.
+        """
+        state = self.vote_all([vote], needed)[0]
+        if isinstance(state, LabelError):
+            raise state
+        return state
+
+    def vote_all(
+        self, votes: Sequence[Vote], needed: int, replace: bool = True
+    ) -> list[TaskState | LabelError]:
+        """Many votes in one transaction; those that cannot be taken give why, see `vote`. Without
+        `replace`, another label of the same annotator is one of them."""
+        found: list[TaskState | LabelError] = []
+        with self.database.write() as db:
+            ballots = read_ballots(db, self.naming, [v.prediction_id for v in votes])
+            for vote in votes:
+                try:
+                    found.append(ballot_of(ballots, vote.prediction_id).cast(vote, needed, replace))
+                except LabelError as why:
+                    found.append(why)
+            save_ballots(db, self.naming, ballots.values())
+        return found
+
+    def settle(self, needed: int) -> int:
+        """Settle what has enough votes since fewer are needed; returns how many tasks that were."""
+        agree = [self.different == 1, needed <= self._given]
+        query = select(_K.c.prediction_id).where(*unsettled(), *agree)
+        query, done = query.order_by(_K.c.prediction_id).limit(SOME), 0
+        while True:
+            with self.database.write() as db:
+                found = list(db.execute(query.with_for_update()).scalars())
+                ballots = read_ballots(db, self.naming, found)
+                for ballot in ballots.values():
+                    ballot.settle(needed)
+                save_ballots(db, self.naming, ballots.values())
+            done += len(found)
+            if len(found) < SOME:
+                return done
+
+    def votes(self, prediction_ids: Sequence[str]) -> list[Vote]:
+        """What was said of these tasks, by task and annotator."""
+        found: list[Vote] = []
+        for part in parts(sorted(set(prediction_ids))):
+            query = said(self.naming).where(_V.c.prediction_id.in_(part))
+            found += self.database.records(query.order_by(_V.c.prediction_id, _V.c.annotator), Vote)
+        return found
+
+    def all_votes(self) -> list[Vote]:
+        """Everything that was said, by task and annotator."""
+        return self.database.records(
+            said(self.naming).order_by(_V.c.prediction_id, _V.c.annotator), Vote
+        )
+
+    def said_since(self, annotator: str, since: datetime) -> int:
+        """Votes and skips of an annotator from this time on."""
+        query = select(func.count()).where(_V.c.annotator == annotator, _V.c.timestamp >= since)
+        with self.database.read() as db:
+            return int(db.execute(query).scalar_one())
+
+    def put_aside(self, votes: Sequence[Vote]) -> None:
+        """Store votes that wait; another one of the same annotator replaces the one that waited."""
+        with self.database.write() as db:
+            upsert(db, _U, [asdict(v) for v in votes])
+
+    def waiting(self) -> list[Vote]:
+        """The votes that wait, under their names in the label set."""
+        found = self.database.records(select(_U).order_by(_U.c.prediction_id, _U.c.annotator), Vote)
+        return [
+            Vote(v.prediction_id, v.annotator, self.naming.now(v.label), v.timestamp, v.note)
+            for v in found
+        ]
+
+    def let_go(self, votes: Iterable[Vote]) -> None:
+        """These wait no longer: they were cast, or their annotators have said something else."""
+        with self.database.write() as db:
+            for v in votes:
+                mine = (_U.c.prediction_id == v.prediction_id) & (_U.c.annotator == v.annotator)
+                db.execute(delete(_U).where(mine))
+
+    @property
+    def _given(self) -> ScalarSelect[int]:
+        """How many labels votes give a task."""
+        return select(func.count(self.naming.held(_V.c.label))).where(same(_V, _K)).scalar_subquery()
+
+    @property
+    def different(self) -> ScalarSelect[int]:
+        """How many different ones."""
+        label = self.naming.held(_V.c.label)
+        return select(func.count(label.distinct())).where(same(_V, _K)).scalar_subquery()
+
     def _lock_leases(self, db: Connection) -> None:
-        if self._dialect is postgresql:  # SQLite lets one write anyway
+        if is_postgres(db):  # SQLite lets one write anyway
             db.execute(text("LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE"))
 
     def _free(self, annotator: str, now: datetime, votes_needed: int) -> list[ColumnElement[bool]]:
@@ -94,22 +263,41 @@ class Queue(Votes):
     def _wanting(self, annotator: str) -> list[ColumnElement[bool]]:
         """Tasks on which this annotator's vote helps: where labels differ, one more settles nothing.
         Who said a label that is gone is asked again."""
-        holds = _V.c.label.is_(None) | self._held(_V.c.label).is_not(None)
-        said = select(_V).where(same(_V, _K), _V.c.annotator == annotator, holds)
-        return [*unsettled(), self._different <= 1, ~said.exists()]
+        holds = _V.c.label.is_(None) | self.naming.held(_V.c.label).is_not(None)
+        given = select(_V).where(same(_V, _K), _V.c.annotator == annotator, holds)
+        return [*unsettled(), self.different <= 1, ~given.exists()]
 
     def _state(self, now: datetime) -> ColumnElement[str]:
         leased = select(_L).where(same(_L, _K), _L.c.until > now).exists()
         skipped = select(_V).where(same(_V, _K), _V.c.label.is_(None)).exists()
         return case(
-            (self._different > 1, "disputed"),
+            (self.different > 1, "disputed"),
             (leased, "leased"),
-            (self._different == 1, "waiting"),
+            (self.different == 1, "waiting"),
             (skipped, "skipped"),
             else_="open",
         )
 
-
-def as_task(row: Row[Any]) -> AnnotationTask:
-    names = AnnotationTask.__dataclass_fields__
-    return AnnotationTask(**{n: v for n, v in row._mapping.items() if n in names})
+    def _take_back(self, db: Connection, prediction_id: str, annotator: str) -> bool:
+        """Take a vote back, see `unvote`; whether there was one."""
+        ballot = ballot_of(read_ballots(db, self.naming, [prediction_id]), prediction_id)
+        this = _V.c.prediction_id == prediction_id
+        counting = set(db.execute(select(_V.c.annotator).where(this, _V.c.counted)).scalars())
+        partition = select(_A.c.partition).where(_A.c.prediction_id == prediction_id)
+        if annotator in counting and (taken := db.execute(partition).scalar()) is not None:
+            raise LabelError(
+                "a dataset has taken this label",
+                where=prediction_id,
+                got=f"'{ballot.settled.label if ballot.settled else ''}' in {taken}",
+                expected="a label that no dataset has taken",
+                do=f"everloop label adjudicate {prediction_id} LABEL",
+            )
+        db.execute(delete(_V).where(this, _V.c.annotator == annotator))
+        known = ballot.votes.pop(annotator, None)
+        if annotator in counting:
+            db.execute(delete(_A).where(_A.c.prediction_id == prediction_id))
+            db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=True))
+            db.execute(update(_V).where(this).values(counted=False))
+            ballot.settle(len(counting))
+            save_ballots(db, self.naming, [ballot])
+        return known is not None

@@ -3,48 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from core import schema
-from core.database import Database
+from core.database import Database, insert_new, plain, upsert
 from core.errors import ModelError
 
 
-class State(Database):
+@dataclass
+class StateRepository:
     """What a loop must remember between its turns."""
+
+    database: Database
 
     def once(self, key: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a step, done only if it never finished. A step killed half-way runs again."""
         t = schema.steps
-        with self._read() as db:
+        with self.database.read() as db:
             done: dict[str, Any] | None = db.execute(
                 select(t.c.result).where(t.c.key == key)
             ).scalar_one_or_none()
         if done is not None:
             return done
         result = step()
-        with self._write() as db:
-            self._insert(db, t, [{"key": key, "result": result}])
+        with self.database.write() as db:
+            insert_new(db, t, [{"key": key, "result": result}])
         return result
 
     def results(self, start: str) -> dict[str, dict[str, Any]]:
         """The results of all finished steps whose keys begin like this."""
         t = schema.steps
         query = select(t.c.key, t.c.result).where(t.c.key.startswith(start, autoescape=True))
-        with self._read() as db:
+        with self.database.read() as db:
             return {str(key): dict(result) for key, result in db.execute(query.order_by(t.c.key))}
 
     def get(self, key: str) -> Any:
-        with self._read() as db:
+        with self.database.read() as db:
             return db.execute(
                 select(schema.state.c.value).where(schema.state.c.key == key)
             ).scalar_one_or_none()
 
     def set(self, key: str, value: Any) -> None:
-        with self._write() as db:
-            self._replace(db, schema.state, [{"key": key, "value": value}])
+        with self.database.write() as db:
+            upsert(db, schema.state, [{"key": key, "value": value}])
 
     def champion(self) -> str:
         """The version that serves. Raises ModelError when no model was ever trained."""
@@ -61,13 +65,15 @@ class State(Database):
 
     def counters(self) -> dict[str, int]:
         t = schema.counters
-        with self._read() as db:
+        with self.database.read() as db:
             return {r[0]: int(r[1]) for r in db.execute(select(t.c.name, t.c.value))}
 
-    def _count(self, db: Connection, more: dict[str, int]) -> None:
-        rows = [(name, by) for name, by in more.items() if by]
-        if rows:
-            self._plain(db, _COUNT, rows)
+
+def count(db: Connection, more: dict[str, int]) -> None:
+    """Add to counters, in the transaction of what they count."""
+    rows = [(name, by) for name, by in more.items() if by]
+    if rows:
+        plain(db, _COUNT, rows)
 
 
 _COUNT = """

@@ -53,7 +53,7 @@ def verify(
 
 def _recorded(home: Home) -> dict[str, str]:
     """The commits that the loop noted for the versions it made."""
-    made = home.store.results("datasets/")
+    made = home.store.state.results("datasets/")
     return {key.removeprefix("datasets/"): str(result["commit"]) for key, result in made.items()}
 
 
@@ -141,7 +141,7 @@ def _check_not_served(home: Home, drop: list[str]) -> None:
     """What the champion learnt from is still asked for: reference, lineage."""
     from core.errors import DatasetError
 
-    champion = home.store.get("champion")
+    champion = home.store.state.get("champion")
     learnt = {c.dataset for c in home.registry.versions() if c.version == champion}
     if learnt & set(drop):
         raise DatasetError(

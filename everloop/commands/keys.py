@@ -48,7 +48,7 @@ def add(
     from flows.home import open_home
 
     scopes = [s.value for s in What if s in scope]
-    token = open_home(workspace).store.add_key(name, scopes, at(now))
+    token = open_home(workspace).store.keys.add(name, scopes, at(now))
     typer.echo(f"key {name} may {', '.join(scopes)}. Its token, shown this once:", err=True)
     typer.echo(token)
     typer.echo("send it as: Authorization: Bearer TOKEN", err=True)
@@ -63,7 +63,7 @@ def list_keys(workspace: WorkspaceOption = Path()) -> None:
     from everloop.table import table
     from flows.home import open_home
 
-    keys = open_home(workspace).store.api_keys()
+    keys = open_home(workspace).store.keys.all()
     if not keys:
         typer.echo("no keys: whoever reaches the server may use it, and it listens on loopback only")
         typer.echo("the first: everloop keys add NAME --scope predict --scope feedback")
@@ -90,7 +90,7 @@ def revoke(name: Name, workspace: WorkspaceOption = Path(), now: NowOption = Non
     from flows.home import open_home
 
     home = open_home(workspace)
-    home.store.revoke_key(name, at(now))
+    home.store.keys.revoke(name, at(now))
     typer.echo(
         f"key {name} is revoked; servers refuse it within {home.strategy.serving.poll_seconds:g} s"
     )

@@ -213,15 +213,15 @@ def review(
     when = acting(home, now)
     new, rows = look(home, when)
     store = home.store.at(when)
-    waiting = store.reviewed()
+    waiting = store.reviews.count()
     if as_json:
-        shown = [to_json(r) for r in store.reviews(limit)]
+        shown = [to_json(r) for r in store.reviews.open(limit)]
         typer.echo(
             json.dumps({"labels": rows, "new": new, "waiting": waiting, "reviews": shown}, indent=2)
         )
         return
     typer.echo(f"{_count(rows, 'label')} looked at: {waiting} look wrong, {new} of them new")
-    for r in store.reviews(limit):
+    for r in store.reviews.open(limit):
         typer.echo(
             f"{r.prediction_id}  {r.label}, or {r.suggested}?  ({r.score:.3f})  {_short(r.text)}"
         )

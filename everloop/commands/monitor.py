@@ -49,7 +49,7 @@ def monitor(
     from monitoring.alerts.findings import unsaid
 
     home, when = open_home(workspace), at(now)
-    modelled = home.store.get("champion") is not None
+    modelled = home.store.state.get("champion") is not None
     seen = look(home, when) if modelled else None
     signals = seen.signals if seen else []
     raised = rules.shown(home, signals, when) if seen else []
@@ -92,7 +92,7 @@ def _pages(
 
 
 def _quiet(home: Home, signals: list[Signal]) -> list[str]:
-    turned = home.store.get("curated_until")
+    turned = home.store.state.get("curated_until")
     if signals[0].value or not turned:
         return []
     when = f"{datetime.fromisoformat(turned):%Y-%m-%dT%H:%M}"
@@ -104,7 +104,7 @@ def _lately(home: Home, signals: list[Signal], now: datetime) -> dict[Place, lis
     hours = max(home.strategy.schedule.loop_hours, 1)
     start = now - timedelta(hours=hours * LATELY)
     found: dict[Place, list[float | None]] = {}
-    for s in home.store.signals(start, until=now - timedelta(seconds=1)):
+    for s in home.store.signals.read(start, until=now - timedelta(seconds=1)):
         found.setdefault((s.name, s.segment), []).append(s.value)
     places = {(s.name, s.segment): s.value for s in signals}
     return {p: [*found.get(p, [])[1 - LATELY :], value] for p, value in places.items()}
@@ -141,7 +141,7 @@ def alerts(
 def _newest(home: Home, now: datetime) -> list[Signal]:
     """The stored signals of the newest window."""
     hours = home.strategy.monitoring.window_hours + home.strategy.schedule.loop_hours
-    found = home.store.signals(now - timedelta(hours=hours), until=now)
+    found = home.store.signals.read(now - timedelta(hours=hours), until=now)
     return [s for s in found if s.window_end == found[-1].window_end]
 
 
@@ -166,7 +166,7 @@ def signals(
     start = since(back, when)
     if name:
         history.check(home, name, segment, start)
-    found = home.store.signals(start, name, when, segment)
+    found = home.store.signals.read(start, name, when, segment)
     if as_json:
         typer.echo(json.dumps([to_json(s) for s in found], indent=2))
     elif not found:

@@ -22,7 +22,7 @@ def quarantine(
     from everloop.table import table
     from flows.home import open_home
 
-    rows = open_home(workspace).store.quarantine(since(since_, at(now)))
+    rows = open_home(workspace).store.signals.quarantine(since(since_, at(now)))
     shown = [[r.request_id, f"{r.timestamp:%Y-%m-%d %H:%M}", ", ".join(r.reasons)] for r in rows]
     if shown:
         typer.echo(table(["request", "time (UTC)", "failed"], shown))

@@ -35,7 +35,7 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
 
     home = open_home(workspace)
     store, pin = home.store, pinned(home)
-    champion, live = store.get("champion"), store.live_rollout()
+    champion, live = store.state.get("champion"), store.decisions.live_rollout()
     typer.echo(f"champion: {f'version {champion}' if champion else 'none yet'}")
     waits = ", waits" if pin else ""
     typer.echo(
@@ -44,10 +44,10 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
     for line in [*([pin] if pin else []), *undone(home)]:
         typer.echo(line)
     if live:
-        typer.echo(_arms(live, store.at(at(now)).answers(live.stage_started, at(now))))
+        typer.echo(_arms(live, store.at(at(now)).answers.side_by_side(live.stage_started, at(now))))
     rows = [
         [f"{r.started:%Y-%m-%d %H:%M}", r.champion, r.candidate, r.stage, f"{r.share:.0%}", r.reason]
-        for r in store.rollouts()[:SHOWN]
+        for r in store.decisions.rollouts()[:SHOWN]
     ]
     if rows:
         typer.echo(f"\n{table(['started (UTC)', 'from', 'to', 'stage', 'share', 'why'], rows)}")
@@ -154,7 +154,7 @@ def unpin(
 
 def _say(home: Home, decision: Decision) -> None:
     typer.echo(decision.reason)
-    typer.echo(f"champion: version {home.store.get('champion')}")
+    typer.echo(f"champion: version {home.store.state.get('champion')}")
 
 
 def _asked(by: str, why: str) -> Asked:

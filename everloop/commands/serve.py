@@ -59,9 +59,9 @@ def serve(
     clock = partial(datetime.now, UTC)
     with _listening(host or settings.host, settings.port if port is None else port) as door, tracing():
         address = door.getsockname()
-        check_door(address[0], home.store.api_keys())
-        home.store.champion()  # without one there is nothing to wait for
-        store = Store(home.store.url, BUSY, home.store.names)
+        check_door(address[0], home.store.keys.all())
+        home.store.state.champion()  # without one there is nothing to wait for
+        store = Store(home.store.url, BUSY, home.store.label_set_at)
         metrics, logging = Metrics(), home.strategy.logging
         cache = Cache(settings.cache_entries) if settings.cache_entries else None
         service = Service(

@@ -90,7 +90,7 @@ def train(
 
     home = open_home(workspace)
     when = acting(home, now)
-    champion = home.store.get("champion")
+    champion = home.store.state.get("champion")
     if champion is not None:
         raise ModelError(
             "this workspace has its first model already",
@@ -100,7 +100,7 @@ def train(
         )
     home.listen = lambda d: typer.echo(f"{d.verdict}: {d.reason}")
     columns, quarantine = Columns(text=text_column, label=label_column), home.workspace.quarantine
-    names = home.store.names(when)
+    names = home.store.label_set_at(when)
     initial, judged = pair((table, evaluation), columns, home.strategy, quarantine, names)
     first_model(home, initial, judged, when)
 

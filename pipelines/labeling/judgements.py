@@ -63,7 +63,7 @@ def take(
     refused: list[Refused] = []
     said: list[Judgement] = []
     blank = renamed = drafts = 0
-    labels = store.labels
+    labels = store.label_set
     closed = None if settings.closed is None else labels.current(settings.closed)
     for one in found:
         if isinstance(one, Refused):
@@ -78,13 +78,13 @@ def take(
             said.append(_called(one, labels))
             renamed += said[-1].label != one.label
     slips = [] if names is None else [j for j in said if j.label is not None and j.label not in names]
-    there = store.task_ids([j.prediction_id for j in slips])
+    there = store.queue.ids([j.prediction_id for j in slips])
     slips = [j for j in slips if j.prediction_id in there]  # the others are refused as all such are
     known = _known(store, said)
     held = {id(j) for j in slips}
     meant = [j for j in said if id(j) not in held]
     labelled, skipped, wrong = _vote(store, meant, settings.annotators, now)
-    store.let_go(_as_vote(j, now) for j in labelled)  # what they said before they were asked
+    store.queue.let_go(_as_vote(j, now) for j in labelled)  # what they said before they were asked
     waiting, late = _put_aside(store, slips, now)
     fresh = {(j.prediction_id, j.annotator) for j in labelled} - known
     refused = sorted([*refused, *late, *wrong], key=lambda r: r.row)
@@ -97,19 +97,19 @@ def take(
 def release(store: Store, settings: Labeling, names: Collection[str]) -> int:
     """Cast the votes that waited for a name that is in use by now; returns how many waited. One that
     comes too late goes on waiting, unless its annotator has said something else."""
-    ready = [v for v in store.waiting() if v.label in names]
+    ready = [v for v in store.queue.waiting() if v.label in names]
     done: list[Vote] = []
     for part in groups(ready, AT_ONCE):
         given = {
-            (v.prediction_id, v.annotator) for v in store.votes_of([v.prediction_id for v in part])
+            (v.prediction_id, v.annotator) for v in store.queue.votes([v.prediction_id for v in part])
         }
-        states = store.votes(part, settings.annotators, replace=False)
+        states = store.queue.vote_all(part, settings.annotators, replace=False)
         done += [
             vote
             for vote, state in zip(part, states, strict=True)
             if not isinstance(state, LabelError) or (vote.prediction_id, vote.annotator) in given
         ]
-    store.let_go(done)
+    store.queue.let_go(done)
     return len(done)
 
 
@@ -119,8 +119,8 @@ def _put_aside(
     """Store votes that wait for their names, but for those that would be too late under any name.
     Returns the labels that wait, row by row, and what was refused."""
     ids = [j.prediction_id for j in slips]
-    settled = store.labels_of(ids)
-    given = {(v.prediction_id, v.annotator): str(v.label) for v in store.votes_of(ids) if v.label}
+    settled = store.labels.of(ids)
+    given = {(v.prediction_id, v.annotator): str(v.label) for v in store.queue.votes(ids) if v.label}
     aside: list[Judgement] = []
     refused = []
     for one in slips:
@@ -133,7 +133,7 @@ def _put_aside(
             aside.append(one)
             continue
         refused.append(Refused(one.row, reason, excerpt(one.label)))
-    store.put_aside([_as_vote(j, now) for j in aside])
+    store.queue.put_aside([_as_vote(j, now) for j in aside])
     return [str(j.label) for j in aside], refused
 
 
@@ -148,8 +148,8 @@ def _called(one: Judgement, labels: LabelSet) -> Judgement:
 def _known(store: Store, said: Sequence[Judgement]) -> set[tuple[str, str]]:
     """Whose labels would be no news: given before, or of a task that has its label."""
     ids = [j.prediction_id for j in said]
-    settled = store.labels_of(ids)
-    given = {(v.prediction_id, v.annotator) for v in store.votes_of(ids) if v.label is not None}
+    settled = store.labels.of(ids)
+    given = {(v.prediction_id, v.annotator) for v in store.queue.votes(ids) if v.label is not None}
     return given | {(j.prediction_id, j.annotator) for j in said if j.prediction_id in settled}
 
 
@@ -159,10 +159,10 @@ def _vote(
     """Labels that were taken, how many skips were, and what was refused."""
     labelled: list[Judgement] = []
     skipped, wrong = 0, []
-    tasks = store.task_ids([j.prediction_id for j in said])
+    tasks = store.queue.ids([j.prediction_id for j in said])
     for part in groups(said, AT_ONCE):
         votes = [_as_vote(j, now) for j in part]
-        for one, state in zip(part, store.votes(votes, needed, replace=False), strict=True):
+        for one, state in zip(part, store.queue.vote_all(votes, needed, replace=False), strict=True):
             if isinstance(state, LabelError):
                 value = one.label if one.prediction_id in tasks else one.prediction_id
                 wrong.append(Refused(one.row, state.what, excerpt(value)))

@@ -26,7 +26,7 @@ import numpy as np
 
 from core.models.classifier.head import Head
 from core.records import Array
-from core.store.words import Record, Word
+from core.store.feedback import Record, Word
 from pipelines.labeling import Users
 
 ODDS = 0.25  # at 1 : 4, somebody right in 4 of 5 cases (labeling.trust.correction) tips the scales

@@ -77,7 +77,7 @@ class Desk:
 
     def setup(self, key: str, now: datetime) -> Setup:
         """What the page needs once. `key`: name of the API key that asks, "" without keys."""
-        labels = self._store.names(now)
+        labels = self._store.label_set_at(now)
         return Setup(
             annotator=key,
             labels=self._offered(labels),
@@ -115,13 +115,15 @@ class Desk:
         """Up to `n` tasks that are this annotator's for the time of a lease; asked again, the same."""
         settings, store = self._settings, self._store.at(now)
         until = now + settings.lease
-        tasks = store.lease(annotator, now, until, n, settings.annotators)
-        found = [(task, store.prediction(task.prediction_id)) for task in tasks]
-        return [self._shown(task, prediction, store.labels) for task, prediction in found if prediction]
+        tasks = store.queue.lease(annotator, now, until, n, settings.annotators)
+        found = [(task, store.answers.get(task.prediction_id)) for task in tasks]
+        return [
+            self._shown(task, prediction, store.label_set) for task, prediction in found if prediction
+        ]
 
     def version(self, now: datetime) -> int:
         """Of the label set: a page that has an older one asks for the labels again."""
-        return self._store.names(now).version
+        return self._store.label_set_at(now).version
 
     def vote(self, body: VoteBody, annotator: str, now: datetime) -> TaskState:
         """Store a vote, or a skip; a label that was merged is taken under its name of now.
@@ -131,31 +133,31 @@ class Desk:
         """
         store = self._store.at(now)
         if body.label is not None:
-            self._check(body.label, body.new, store.labels)
-        label = None if body.label is None else store.labels.last(body.label)
+            self._check(body.label, body.new, store.label_set)
+        label = None if body.label is None else store.label_set.last(body.label)
         vote = Vote(body.prediction_id, annotator, label, now, body.note.strip())
-        return store.vote(vote, self._settings.annotators)
+        return store.queue.vote(vote, self._settings.annotators)
 
     def unvote(self, prediction_id: str, annotator: str, now: datetime) -> None:
         """Take a vote back; the text is this annotator's again for the time of a lease."""
         settings = self._settings
         until = now + settings.lease
-        self._store.at(now).unvote(prediction_id, annotator, now, until, settings.annotators)
+        self._store.at(now).queue.unvote(prediction_id, annotator, now, until, settings.annotators)
 
     def progress(self, annotator: str, since: datetime, now: datetime) -> ProgressShown:
         """How much was done since a time, and what is left for this annotator."""
-        whole = self._store.at(now).progress(annotator)
-        today = self._store.said_since(annotator, since)
+        whole = self._store.at(now).queue.progress(annotator)
+        today = self._store.queue.said_since(annotator, since)
         return ProgressShown(
             today=today, labelled=whole.labelled, skipped=whole.skipped, left=whole.left
         )
 
     def similar(self, prediction_id: str, now: datetime) -> list[Near]:
         """The nearest labelled texts. Raises NotFoundError for no such prediction."""
-        prediction = self._store.prediction(prediction_id)
+        prediction = self._store.answers.get(prediction_id)
         if prediction is None:
             raise NotFoundError("no such prediction", where="prediction_id", got=prediction_id)
-        found = self._similar.of(prediction, NEIGHBOURS, self._store.names(now))
+        found = self._similar.of(prediction, NEIGHBOURS, self._store.label_set_at(now))
         return [Near(text=x.text, label=x.label, similarity=x.similarity) for x in found]
 
     def _check(self, label: str, new: bool, labels: LabelSet) -> None:
@@ -181,7 +183,7 @@ class Desk:
     def unknown(self, label: str, now: datetime) -> str:
         """What to say of a label that nobody has used, or is gone; "" for one that may be given. What
         was said of it in the last half minute may not be known yet: no call pays for more."""
-        labels = self._store.names(now)
+        labels = self._store.label_set_at(now)
         if why := labels.refusal(label):
             return why
         offered = self._offered(labels)

@@ -12,7 +12,7 @@ import numpy as np
 from core.label_set import LabelSet
 from core.records import Array, Prediction
 from core.store import Store
-from core.store.examples import Example
+from core.store.labels import Example
 
 MOST = 2000  # newest labelled texts that are looked at
 SECONDS = 30.0  # that they are kept in memory
@@ -71,12 +71,12 @@ class Similar:
 
 def _read(store: Store) -> Known:
     by_encoder: dict[str, list[Example]] = {}
-    for example in store.examples(MOST):
+    for example in store.labels.examples(MOST):
         by_encoder.setdefault(example.encoder, []).append(example)
     directions = {
         e: _directions(np.stack([x.embedding for x in some])) for e, some in by_encoder.items()
     }
-    labels = {*store.labels_in_use(), *store.labels_answered()}
+    labels = {*store.labels.in_use(), *store.labels.answered()}
     return Known(frozenset(labels), by_encoder, directions)
 
 

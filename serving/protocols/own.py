@@ -81,7 +81,7 @@ def routes(
             why := await run_in_threadpool(unknown, item.value, item.timestamp)
         ):
             stored["note"] = f"stored, and does not train: {why}"
-        await run_in_threadpool(store.give_feedback, [item])
+        await run_in_threadpool(store.feedback.add, [item])
         return json(stored)
 
     @router.get("/health", **described(Alive, {}))

@@ -89,5 +89,5 @@ def requests(n: int, start: int = 0) -> list[Request]:
 
 def roll_out(store: Store, stage: Any = "canary", share: float = 0.5, candidate: str = "2") -> Rollout:
     rollout = Rollout(f"{candidate}-ab", candidate, "1", stage, share, NOW, NOW)
-    store.put_rollout(rollout)
+    store.decisions.put_rollout(rollout)
     return rollout

@@ -39,7 +39,7 @@ class StuckEngine(Engine):
 
 def main(file: str, stops: str, drain_seconds: str) -> None:
     store = Store(f"sqlite:///{file}")
-    store.set("champion", "1")
+    store.state.set("champion", "1")
     service = Service(store, Shelf(HoldingEncoder()).load, max_text=100)
     settings = Serving(drain_seconds=float(drain_seconds))
     clock = lambda: datetime.now(UTC)  # noqa: E731

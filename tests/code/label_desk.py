@@ -44,7 +44,7 @@ def ask(
     store: Store, texts: Sequence[str], labels: Sequence[str] = MANY, first: int = 0
 ) -> list[Prediction]:
     """These texts, answered by version 1; the store's own rows, in order."""
-    store.set("champion", "1")
+    store.state.set("champion", "1")
     service = Service(store, shelf(labels).load, max_text=10_000, refresh_seconds=0)
     return service.predict(
         [
@@ -66,11 +66,11 @@ def drawn(
 ) -> list[AnnotationTask]:
     """What a curation round picks of these answers; they are tasks now."""
     when, ids = ASKED + timedelta(days=1), [p.prediction_id for p in rows]
-    window = store.window(ASKED - timedelta(days=1), when)
+    window = store.answers.window(ASKED - timedelta(days=1), when)
     wanted = window.rows["prediction_id"].isin(ids).to_numpy(dtype=bool)
     policy = Margin(policy="margin", labels_per_day=size, audit_share=audit_share)
     tasks = policy.pick(Pool(window.take(wanted)), size, "2026-01-06", when)
-    store.add_tasks(tasks)
+    store.queue.add(tasks)
     return tasks
 
 

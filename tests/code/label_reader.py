@@ -122,4 +122,4 @@ def serving(store: Store, settings: Labelling | None = None) -> Iterator[str]:
 
 
 def said(store: Store) -> dict[str, tuple[str, str | None]]:
-    return {v.prediction_id: (v.annotator, v.label) for v in store.all_votes()}
+    return {v.prediction_id: (v.annotator, v.label) for v in store.queue.all_votes()}

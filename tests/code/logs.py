@@ -51,4 +51,4 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def stored(store: Store) -> list[str]:
-    return store.window(*EVER).rows["request_id"].tolist()
+    return store.answers.window(*EVER).rows["request_id"].tolist()

@@ -61,6 +61,6 @@ def rows_of(name: str, count: int) -> pd.DataFrame:
 def correct_one(home: Home, now: datetime, number: int = 0) -> None:
     """One first row gets another label: there is something new to learn from."""
     row = read(home.workspace.reservoir, sets=["train"], partitions=["v0001"]).iloc[number]
-    other = next(x for x in known_labels(home, home.store.labels) if x != row["label"])
-    home.store.add_reviews([Review(row["row_id"], now, row["label"], other, 0.1, row["text"])])
-    home.store.adjudicate(row["row_id"], other, "ana", now)
+    other = next(x for x in known_labels(home, home.store.label_set) if x != row["label"])
+    home.store.reviews.add([Review(row["row_id"], now, row["label"], other, 0.1, row["text"])])
+    home.store.reviews.adjudicate(row["row_id"], other, "ana", now)

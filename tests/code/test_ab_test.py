@@ -209,15 +209,15 @@ def test_the_store_tells_who_complained_of_which_answer(store: Store, service: S
     said = [("thumbs", "down"), ("thumbs", "up"), ("correction", other[given[2].label])]
     said += [("correction", given[3].label), ("label", "loan")]
     when = given[0].timestamp + timedelta(hours=1)
-    store.give_feedback(
+    store.feedback.add(
         [
             Feedback(f"f{i}", given[i].prediction_id, when, kind, value)
             for i, (kind, value) in enumerate(said)
         ]
     )
-    rows = store.answers(given[0].timestamp, when + timedelta(seconds=1))
+    rows = store.answers.side_by_side(given[0].timestamp, when + timedelta(seconds=1))
     assert sorted(rows[rows["complained"].astype(bool)]["request_id"]) == ["r0", "r2"]
-    assert not store.answers(given[0].timestamp, when)["complained"].any()
+    assert not store.answers.side_by_side(given[0].timestamp, when)["complained"].any()
     new, old = arms(rows, rollout)
     assert (new.requests + old.requests, new.users + old.users) == (40, 20)
     assert new.complained + old.complained == 2
@@ -227,12 +227,12 @@ def test_the_store_tells_who_complained_of_which_answer(store: Store, service: S
 def test_status_shows_the_arms_and_what_is_known_so_far(shelf: Shelf, tmp_path: Path) -> None:
     place = init(tmp_path / "shop")
     known = Store(place.store_url)
-    known.set("champion", "1")
+    known.state.set("champion", "1")
     began = roll_out(known, "ab_test").stage_started
     given = Service(known, shelf.load, max_text=100).predict(requests(40))
-    known.give_feedback([Feedback("f", given[0].prediction_id, began, "thumbs", "down")])
+    known.feedback.add([Feedback("f", given[0].prediction_id, began, "thumbs", "down")])
     task = [Annotation(given[1].prediction_id, given[1].label, "ann", began)]
-    known.annotate(task)
+    known.labels.annotate(task)
     assert everloop("rollout", "status", "-w", place.root, "--now", "2026-01-06").out == (
         "champion: version 1\n"
         "under way: version 2, A/B test 50 %\n"
@@ -255,9 +255,9 @@ def test_a_replay_with_an_ab_test(tmp_path: Path) -> None:
     split = {"policy": "ab-test", "min_days": 1.0, "max_days": 1.0, "tie": "candidate"}
     home = make_home(tmp_path / "workspace", rollout=split)
     result = run(home, job(days=4))
-    ends = [d for d in home.store.decisions("rollout") if d.verdict != "wait"]
+    ends = [d for d in home.store.decisions.read("rollout") if d.verdict != "wait"]
     assert ends
     assert all(d.reason.startswith("A/B test 50 % -> ") for d in ends)
     assert result["promotions"] + result["rollbacks"] == len(ends)
-    rows = home.store.answers(NOW, NOW + timedelta(days=4))
+    rows = home.store.answers.side_by_side(NOW, NOW + timedelta(days=4))
     assert set(rows["variant"]) == {"champion", "challenger", "shadow"}

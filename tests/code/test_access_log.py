@@ -102,7 +102,7 @@ def test_a_failure_is_told_to_the_log_and_not_to_the_caller(
 def test_no_token_and_no_text_is_ever_logged(
     store: Store, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    token = store.add_key("shop", ["feedback"], NOW)
+    token = store.keys.add("shop", ["feedback"], NOW)
     app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
     logging.getLogger("serving").setLevel("INFO")
     headers = {"authorization": f"Bearer {token}"}

@@ -24,7 +24,7 @@ def handout(store: Store) -> Handout:
     rows = ask(store, texts_of(60))
     drawn(store, rows, 40, 0.3)
     answers = {p.prediction_id: Answer("1", 0.5) for p in rows}
-    return Handout("ours", store.open_tasks(), answers, MANY, open=True)
+    return Handout("ours", store.queue.open(), answers, MANY, open=True)
 
 
 def exported(handout: Handout, form: str, folder: Path) -> list[dict[str, Any]]:

@@ -302,7 +302,7 @@ def test_a_locked_store(data: Path, replayed: Path, tmp_path: Path, monkeypatch:
     place = Path(shutil.copytree(replayed, tmp_path / "shop", symlinks=True))
     file = place / ".everloop" / "store.db"
     before = counts(place)
-    Store(f"sqlite:///{file}").set("replay", {**stored(file, "replay"), "position": 0})
+    Store(f"sqlite:///{file}").state.set("replay", {**stored(file, "replay"), "position": 0})
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     assert refused(*arguments(data, place)).splitlines()[-5:] == [
@@ -318,7 +318,7 @@ def test_a_locked_store(data: Path, replayed: Path, tmp_path: Path, monkeypatch:
 
 
 def stored(file: Path, key: str) -> Any:
-    return Store(f"sqlite:///{file}").get(key)
+    return Store(f"sqlite:///{file}").state.get(key)
 
 
 def test_a_store_that_is_no_database(data: Path, encoder: str, tmp_path: Path) -> None:

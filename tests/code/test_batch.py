@@ -19,6 +19,7 @@ import pytest
 from core.errors import DataError, ModelError
 from core.records import hash_user
 from core.store import Store
+from core.store.state import StateRepository
 from serving import batch
 from serving.batch import Batch, Done, Job
 from serving.router import route
@@ -77,7 +78,7 @@ def test_answers_are_logged_as_those_of_the_server_are(
 ) -> None:
     job = Job(write(tmp_path / "in.csv", ROWS), tmp_path / "out.jsonl")
     answer.run(job, NOW)
-    window = store.window(NOW, NOW + timedelta(microseconds=1))
+    window = store.answers.window(NOW, NOW + timedelta(microseconds=1))
     assert sorted(window.rows["prediction_id"]) == sorted(r["prediction_id"] for r in read(job.out))
     assert set(window.rows["user_key"]) == {hash_user(r["user_id"]) for r in ROWS}
     assert shelf.encoder.reads == 5
@@ -136,12 +137,12 @@ def test_killed_after_any_part_it_ends_as_if_it_was_not(
     answer.run(killed, NOW + timedelta(days=3))
     answer.run(calm, NOW)
     assert killed.out.read_bytes() == calm.out.read_bytes()
-    assert store.requests() == len(MANY)  # one `now` and one file are one batch, wherever it goes
+    assert store.answers.count() == len(MANY)  # one `now` and one file are one batch, wherever it goes
     assert shelf.encoder.reads == len(MANY)
 
 
 def test_killed_around_its_end_it_ends_once(store: Store, service: Service, tmp_path: Path) -> None:
-    class Dying(Store):
+    class Dying(StateRepository):
         """Dies before or after it remembers that the batch is done."""
 
         after = False
@@ -153,16 +154,17 @@ def test_killed_around_its_end_it_ends_once(store: Store, service: Service, tmp_
             if value["done"]:
                 raise Killed
 
-    dying = Dying(store.url)
+    remembers = Store(store.url)
+    dying = remembers.state = Dying(remembers.database)
     job = Job(write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv")
     for after in (False, True):
         dying.after = after
         with pytest.raises(Killed):
-            Batch(dying, service, 100, tmp_path / "q.csv").run(job, NOW)
+            Batch(remembers, service, 100, tmp_path / "q.csv").run(job, NOW)
         assert not job.out.exists()
-    dying.close()
+    remembers.close()
     done = Batch(store, service, 100, tmp_path / "q.csv").run(job, NOW)
-    assert len(read(job.out)) == done.rows == store.requests() == 5
+    assert len(read(job.out)) == done.rows == store.answers.count() == 5
     assert not job.parts.exists()
 
 
@@ -173,9 +175,9 @@ def test_a_finished_batch_is_not_done_again(
     done = answer.run(job, NOW)
     told: list[int] = []
     assert answer.run(job, NOW + timedelta(days=1), lambda rows, new: told.append(rows)) == done
-    assert (told, shelf.encoder.reads, store.requests()) == ([], 5, 5)
+    assert (told, shelf.encoder.reads, store.answers.count()) == ([], 5, 5)
     job.out.unlink()  # asked anew: the model may be another by now
-    store.set("champion", "2")
+    store.state.set("champion", "2")
     answer.run(job, NOW + timedelta(days=1))
     assert {r["model_version"] for r in read(job.out)} == {"2"}
 
@@ -264,7 +266,7 @@ def test_what_cannot_be_done_is_said_before_any_work(
     (tmp_path / "empty.csv").touch()
     with pytest.raises(DataError, match=fault):
         answer.run(Job(tmp_path / source, tmp_path / out), NOW)
-    assert store.requests() == 0
+    assert store.answers.count() == 0
     assert not (tmp_path / f"{out}.parts").exists()
 
 

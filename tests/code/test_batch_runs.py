@@ -141,8 +141,8 @@ def test_killed_again_and_again_it_ends_as_one_that_was_not(made: Home, tmp_path
 
     assert killed.read_bytes() == calm.read_bytes()
     stores = [Store(f"sqlite:///{place}/.everloop/store.db") for place in places]
-    assert len({s.requests() for s in stores}) == 1
-    assert len({s.counters()["encoder_passes.serving"] for s in stores}) == 1
+    assert len({s.answers.count() for s in stores}) == 1
+    assert len({s.state.counters()["encoder_passes.serving"] for s in stores}) == 1
     assert not parts.exists()
 
 

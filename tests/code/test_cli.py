@@ -194,7 +194,7 @@ def test_the_first_model_is_trained_once(shop: Path) -> None:
 
 
 def champion(place: Path) -> str:
-    return str(store(place).get("champion"))
+    return str(store(place).state.get("champion"))
 
 
 def test_nothing_serves_without_a_model(empty: Path) -> None:
@@ -301,16 +301,16 @@ def test_data_checkout(own: Path) -> None:
 @pytest.fixture
 def asked(own: Path) -> Path:
     """A shop with three open tasks."""
-    answered = store(own).window(datetime(2026, 1, 5, tzinfo=UTC), END).rows
+    answered = store(own).answers.window(datetime(2026, 1, 5, tzinfo=UTC), END).rows
     free = answered[answered["propensity"].isna()]["prediction_id"][:3]
-    store(own).add_tasks([AnnotationTask(p, END, "by hand", "random", 0.1, False) for p in free])
+    store(own).queue.add([AnnotationTask(p, END, "by hand", "random", 0.1, False) for p in free])
     return own
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_labels_go_out_and_come_back(asked: Path, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"tasks.{suffix}"
-    known = store(asked).annotations()
+    known = store(asked).labels.count()
     out = everloop("label", "export", file, "-w", asked)
     line = f"3 tasks in {file}; fill in `label`, then: everloop label import {file}\n"
     assert (out.code, out.out, out.err) == (0, line, "")
@@ -321,8 +321,8 @@ def test_labels_go_out_and_come_back(asked: Path, tmp_path: Path, suffix: str) -
     assert (done.code, done.out) == (0, "2 new labels, 0 known already, 1 not filled in\n")
     again = everloop("label", "import", file, "-w", asked)
     assert (again.code, again.out) == (0, "0 new labels, 2 known already, 1 not filled in\n")
-    assert store(asked).annotations() == known + 2
-    assert len(store(asked).open_tasks()) == 1
+    assert store(asked).labels.count() == known + 2
+    assert len(store(asked).queue.open()) == 1
 
 
 def fill_in(file: Path, labels: list[str]) -> None:
@@ -372,8 +372,8 @@ def test_no_open_task(shop: Path, tmp_path: Path) -> None:
 def rolling(own: Path) -> Path:
     """A shop with version 2 in a canary against version 1, and nothing else."""
     known = store(own)
-    known.set("champion", "1")
-    for r in known.rollouts():
+    known.state.set("champion", "1")
+    for r in known.decisions.rollouts():
         ended = Rollout(
             r.rollout_id,
             r.candidate,
@@ -384,9 +384,9 @@ def rolling(own: Path) -> Path:
             r.started,
             "it was worse",
         )
-        known.put_rollout(ended)
+        known.decisions.put_rollout(ended)
     began = END.replace(hour=1)
-    known.put_rollout(Rollout("2-live", "2", "1", "canary", 0.5, began, began, "against 1"))
+    known.decisions.put_rollout(Rollout("2-live", "2", "1", "canary", 0.5, began, began, "against 1"))
     return own
 
 
@@ -453,7 +453,7 @@ def test_a_time_that_is_none(empty: Path) -> None:
 
 
 def test_a_retrain_and_a_turn_by_hand(own: Path) -> None:
-    for rollout in store(own).rollouts():
+    for rollout in store(own).decisions.rollouts():
         if rollout.live:
             everloop("rollout", "rollback", "-w", own, "--now", "2026-01-07T01:00")
     correct_one(open_home(own), END.replace(hour=2))

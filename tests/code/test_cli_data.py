@@ -170,7 +170,7 @@ def test_gc_keeps_what_the_champion_learnt_from(own: Path) -> None:
 
     store = Store(f"sqlite:///{own / '.everloop' / 'store.db'}")
     learnt = {c.dataset: c.version for c in Registry(Workspace(own)).versions()}
-    store.set("champion", learnt["v0001"])
+    store.state.set("champion", learnt["v0001"])
     store.close()
     assert refused("data", "gc", "--drop", "v0001", "-w", own) == (
         "error: the model that serves was trained on this version\n"

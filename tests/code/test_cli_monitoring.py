@@ -31,7 +31,12 @@ def everything(place: Path) -> list[Any]:
     """All that monitoring could have stored."""
     found = Store(f"sqlite:///{place / '.everloop' / 'store.db'}")
     try:
-        return [found.signals(), found.decisions(), found.get("alerts"), found.get("alerts.told")]
+        return [
+            found.signals.read(),
+            found.decisions.read(),
+            found.state.get("alerts"),
+            found.state.get("alerts.told"),
+        ]
     finally:
         found.close()
 
@@ -296,7 +301,7 @@ def test_an_open_alert_is_told_with_the_numbers_of_today() -> None:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten days of stored signals, and what the alerts made of them."""
     home = open_home(init(tmp_path_factory.mktemp("watched") / "shop").root)
-    home.store.set("champion", "1")
+    home.store.state.set("champion", "1")
     for day in range(10):
         turn(home, day)
     home.store.close()
@@ -311,7 +316,7 @@ def turn(home: Home, day: int) -> None:
         sig("drift.labels", 0.3, day, baseline=0.6, segment="plan=pro"),
         sig("confidence", 0.5 if day >= 8 or day == 5 else 0.9, day, baseline=0.8),
     ]
-    home.store.put_signals(signals)
+    home.store.signals.put(signals)
     alert(home, signals, now)
 
 

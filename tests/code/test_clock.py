@@ -60,8 +60,8 @@ def oracle(task: AnnotationTask, now: datetime) -> Annotation:
 
 
 def end_rollout(home: Home) -> None:
-    if live := home.store.live_rollout():
-        home.store.put_rollout(replace(live, stage="rolled_back"))
+    if live := home.store.decisions.live_rollout():
+        home.store.decisions.put_rollout(replace(live, stage="rolled_back"))
 
 
 def error(where: Path, got: str) -> str:
@@ -149,7 +149,7 @@ def test_traffic_goes_on_while_a_turn_is_under_way(home: Home) -> None:
 
 
 def test_a_workspace_that_lives_ahead_goes_on_for_a_day(home: Home) -> None:
-    home.store.set("curated_until", "2099-01-05T00:00:00+00:00")
+    home.store.state.set("curated_until", "2099-01-05T00:00:00+00:00")
     ahead = datetime(2099, 1, 6, tzinfo=UTC)
     assert clock.acting(home, ahead) == ahead
     with pytest.raises(ClockError, match=r"still to come(?s:.*)2099-01-06 00:00 at most"):
@@ -174,8 +174,8 @@ def test_a_clock_that_ran_ahead_is_set_back(home: Home) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "(the latest said 2099-01-01 00:00)" in ran.out
     assert "later than now" not in ran.out
-    assert home.store.requests(ahead - timedelta(days=9), ahead) == 0
-    assert [d.verdict for d in home.store.decisions("clock")] == ["set back"]
+    assert home.store.answers.count(ahead - timedelta(days=9), ahead) == 0
+    assert [d.verdict for d in home.store.decisions.read("clock")] == ["set back"]
     end_rollout(home)
     again = everloop("loop", *here)
     assert (again.code, again.err) == (0, "")
@@ -218,7 +218,7 @@ def test_a_gap_earns_labels_of_the_days_that_had_requests(home: Home) -> None:
     later = END + timedelta(days=40)
     ask(home, later - timedelta(minutes=9), 150)
     curate(home, later)
-    picked = home.store.decisions("curation")[-1].evidence
+    picked = home.store.decisions.read("curation")[-1].evidence
     assert picked["requests"] == 150
     rate = home.strategy.curation.labels_per_day
     assert picked["budget"] <= 2 * rate

@@ -107,7 +107,7 @@ def test_the_commands(own: Path, tmp_path: Path) -> None:
 
 def test_the_champion_on_each_collection(own: Path) -> None:
     home = open_home(own)
-    champion = home.registry.load(home.store.champion())
+    champion = home.registry.load(home.store.state.champion())
     texts = [f"where is my parcel {i}" for i in range(20)]
     shares = champion.trained.probabilities(champion.embed(texts))
     right = [champion.trained.labels[i] for i in shares.argmax(axis=1)]
@@ -134,6 +134,6 @@ def test_a_collection_is_read_by_the_encoder_once(own: Path) -> None:
     looks: list[dict[str, int]] = []
     for _ in range(2):
         look(home, datetime.fromisoformat(END.isoformat()))
-        looks.append(home.store.counters())
+        looks.append(home.store.state.counters())
     assert looks[0] == looks[1]
     home.store.close()

@@ -215,20 +215,20 @@ def looped(own: Path) -> Home:
 
 def days(home: Home) -> tuple[datetime, datetime]:
     """The last day that the loop has seen."""
-    end = datetime.fromisoformat(home.store.get("curated_until"))
+    end = datetime.fromisoformat(home.store.state.get("curated_until"))
     return end - timedelta(days=1), end
 
 
 def test_a_round_looks_at_what_is_stored(looped: Home) -> None:
     home, (start, end) = looped, days(looped)
-    rows = home.store.window(start, end).rows
+    rows = home.store.answers.window(start, end).rows
     said = [
         ("thumbs", "down"),
         ("thumbs", "up"),
         ("correction", "other"),
         ("correction", rows["label"][3]),
     ]
-    home.store.give_feedback(
+    home.store.feedback.add(
         [
             Feedback(f"f{i}", rows["prediction_id"][i], end - timedelta(hours=1), *kind)  # type: ignore[arg-type]
             for i, kind in enumerate(said)
@@ -255,13 +255,13 @@ def test_a_round_looks_at_what_is_stored(looped: Home) -> None:
 def test_a_round_again_reads_no_text_and_changes_nothing(looped: Home) -> None:
     home, (_, end) = looped, days(looped)
     before = (
-        home.store.counters(),
-        home.store.picked(end - timedelta(days=9), end + timedelta(days=1)),
+        home.store.state.counters(),
+        home.store.queue.picked(end - timedelta(days=9), end + timedelta(days=1)),
     )
     curate(home, end)
     assert (
-        home.store.counters(),
-        home.store.picked(end - timedelta(days=9), end + timedelta(days=1)),
+        home.store.state.counters(),
+        home.store.queue.picked(end - timedelta(days=9), end + timedelta(days=1)),
     ) == before
     home.store.close()
 
@@ -270,14 +270,14 @@ def test_topics_are_those_that_are_open(looped: Home) -> None:
     from flows.topics import STATE
 
     home, (start, end) = looped, days(looped)
-    ids = home.store.window(start, end).rows["prediction_id"].tolist()
+    ids = home.store.answers.window(start, end).rows["prediction_id"].tolist()
     made = {
         "name": "odd", "opened": end.isoformat(), "seen": end.isoformat(), "since": start.isoformat(),
         "rows": 2, "share": 0.1, "confidence": 0.2, "novelty": 0.5, "encoder": "e", "centroid": "",
         "examples": [], "asked": {},
     }  # fmt: skip
     states = [("gone", ids[:2]), ("open", ids[3:5]), ("open", ids[7:8])]
-    home.store.set(STATE, [{**made, "status": s, "members": m} for s, m in states])
+    home.store.state.set(STATE, [{**made, "status": s, "members": m} for s, m in states])
     topics = gather(home, start, end).topics
     assert topics[[0, 1, 3, 4, 7]].tolist() == [-1, -1, 0, 0, 1]
     assert (topics >= 0).sum() == 3

@@ -83,17 +83,17 @@ def test_many_calls_are_read_together_and_stored(service: Service, store: Store,
     with running(service) as engine:
         answers = ask(engine, *([r] for r in requests(64)))
         assert [a[0].request_id for a in answers] == [f"r{i}" for i in range(64)]
-        known = store.known([f"r{i}" for i in range(64)])
+        known = store.answers.known([f"r{i}" for i in range(64)])
         assert all(known[a[0].request_id].prediction_id == a[0].prediction_id for a in answers)
         assert shelf.encoder.calls < 32
-        assert store.counters()["encoder_passes.serving"] == 64
+        assert store.state.counters()["encoder_passes.serving"] == 64
 
 
 def test_answers_are_those_of_the_synchronous_path(
     service: Service, tmp_path: Any, shelf: Shelf
 ) -> None:
     other = Store(f"sqlite:///{tmp_path / 'other.db'}")
-    other.set("champion", "1")
+    other.state.set("champion", "1")
     expected = Service(other, shelf.load, max_text=100).predict(requests(40))
     with running(service) as engine:
         [answers] = ask(engine, requests(40))
@@ -112,7 +112,7 @@ def test_an_id_of_the_callers_own_is_answered_once(service: Service, store: Stor
         [fault] = ask(engine, [named("a", "another text")])
         assert isinstance(fault, DataError)
         assert "already belongs to another text" in str(fault)
-    assert store.requests() == 1
+    assert store.answers.count() == 1
 
 
 def test_one_id_for_two_texts_at_once_is_refused(service: Service) -> None:
@@ -157,7 +157,7 @@ def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(store: S
     refused = [o for o in outcomes if isinstance(o, BusyError)]
     assert len(refused) >= 20
     assert all(o.retry_seconds >= 1 for o in refused)
-    assert store.requests() == 40 - len(refused)
+    assert store.answers.count() == 40 - len(refused)
 
 
 def test_no_request_fails_and_each_names_its_model_while_versions_swap(
@@ -171,7 +171,7 @@ def test_no_request_fails_and_each_names_its_model_while_versions_swap(
         def swap() -> None:
             while not stop.is_set():
                 for version in shelf.models:
-                    store.set("champion", version)
+                    store.state.set("champion", version)
                     until(lambda v=version: engine.state().traffic.champion.version == v)  # type: ignore
 
         swapper = threading.Thread(target=swap)
@@ -195,8 +195,8 @@ def test_a_broken_new_version_is_refused_before_it_serves(
     shelf.models["3"] = Model(HashEncoder("e3"), BrokenHead(["a"]))
     with running(service) as engine:
         for broken in ("3", "missing"):
-            store.set("champion", broken)
-            until(lambda b=broken: any(b in d.reason for d in store.decisions("serving")))  # type: ignore
+            store.state.set("champion", broken)
+            until(lambda b=broken: any(b in d.reason for d in store.decisions.read("serving")))  # type: ignore
             assert ask(engine, requests(2, start=len(broken)))[0][0].model_version == "1"
         assert engine.state().ready
 
@@ -222,12 +222,12 @@ def test_an_alias_moved_by_hand_is_followed(service: Service, store: Store) -> N
         chosen[0] = "2"
         engine.refresh()
         until(lambda: engine.state().traffic.champion.version == "2")  # type: ignore[union-attr]
-        assert store.get("champion") == "2"
-        [adopted] = store.decisions("serving")
+        assert store.state.get("champion") == "2"
+        [adopted] = store.decisions.read("serving")
         assert adopted.reason == "the registry's alias moved from version 1 to 2"
         chosen[0] = "broken"
-        until(lambda: len(store.decisions("serving")) == 2)
-        assert store.get("champion") == "2"
+        until(lambda: len(store.decisions.read("serving")) == 2)
+        assert store.state.get("champion") == "2"
 
 
 def test_a_registry_that_is_down_changes_nothing(service: Service) -> None:
@@ -246,7 +246,7 @@ def test_the_cache_spares_the_encoder_and_survives_a_swap(store: Store, shelf: S
     with running(service) as engine:
         reads = shelf.encoder.reads
         first = ask(engine, [named("a", "same")])[0][0]
-        store.set("champion", "2")
+        store.state.set("champion", "2")
         until(lambda: engine.state().traffic.champion.version == "2")  # type: ignore[union-attr]
         second = ask(engine, [named("b", "same")])[0][0]
         assert shelf.encoder.reads == reads + 1 + len(WARMING)
@@ -266,7 +266,7 @@ def test_a_canary_answers_its_users_and_both_rows_are_stored(service: Service, s
         for a in (*answers, *again):
             by_user.setdefault(a.user_key, set()).add(a.variant)
         assert all(len(v) == 1 for v in by_user.values())
-    assert len(store.answers(NOW, NOW.replace(hour=10))) == 160
+    assert len(store.answers.side_by_side(NOW, NOW.replace(hour=10))) == 160
 
 
 class SlowLog:

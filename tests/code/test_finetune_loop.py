@@ -51,13 +51,13 @@ def test_a_promotion_changes_the_encoder_and_serving_goes_on(
 ) -> None:
     home, result, _ = finetuned
     assert result["promotions"] >= 1
-    assert result["requests"] == home.store.requests() == 120
+    assert result["requests"] == home.store.answers.count() == 120
     by_version = encoders(home)
     assert len(set(by_version.values())) > 2
-    rows = home.store.window(START, END).rows
+    rows = home.store.answers.window(START, END).rows
     assert rows["model_version"].nunique() > 1
     assert (rows["encoder"] == rows["model_version"].map(by_version)).all()
-    assert home.store.get("champion") == home.registry.version("champion") != "1"
+    assert home.store.state.get("champion") == home.registry.version("champion") != "1"
 
 
 def test_monitoring_says_that_encoders_are_not_comparable(
@@ -75,7 +75,7 @@ def test_every_read_is_counted_and_there_is_more_than_one_a_text(
     finetuned: tuple[Home, dict[str, Any], int],
 ) -> None:
     home, result, encoded = finetuned
-    counters = home.store.counters()
+    counters = home.store.state.counters()
     trained = home.registry.versions()
     rows = [c.metrics["train_rows"] for c in trained]
     training = sum(c.metrics["texts_read"] for c in trained)
@@ -96,16 +96,18 @@ def test_curation_and_the_reservoir_hold_embeddings_of_several_encoders(
     assert rows["encoder"].nunique() > 2
     assert set(rows["encoder"]) <= {home.encoder.identity, *encoders(home).values()}
     assert embeddings(rows).shape == (len(rows), home.encoder.dim)
-    before = home.store.picked(START, END + pd.Timedelta(days=9))
+    before = home.store.queue.picked(START, END + pd.Timedelta(days=9))
     curate(home, (END + pd.Timedelta(hours=12)).to_pydatetime())
-    assert home.store.picked(START, END + pd.Timedelta(days=9)) == before  # nothing new was served
+    assert (
+        home.store.queue.picked(START, END + pd.Timedelta(days=9)) == before
+    )  # nothing new was served
 
 
 def test_a_candidate_is_no_worse_than_the_head_alone_or_says_so(
     finetuned: tuple[Home, dict[str, Any], int],
 ) -> None:
     home, _, _ = finetuned
-    notes = {d.key: d.reason for d in home.store.decisions("training")}
+    notes = {d.key: d.reason for d in home.store.decisions.read("training")}
     for candidate in home.registry.versions()[1:]:
         metrics, note = candidate.metrics, notes[f"training/{candidate.dataset}"]
         if "head_all_accuracy" in metrics:

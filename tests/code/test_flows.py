@@ -74,17 +74,17 @@ def test_without_its_decorator_a_flow_is_the_stage_and_needs_no_server(empty: Pa
 
 def test_a_rollout_ends_when_its_candidate_was_made_champion_by_hand(empty: Path) -> None:
     home, started = open_home(empty), datetime(2026, 1, 6, tzinfo=UTC)
-    home.store.put_rollout(Rollout("r1", "2", "1", "canary", 0.1, started, started))
-    home.store.set("champion", "1")
+    home.store.decisions.put_rollout(Rollout("r1", "2", "1", "canary", 0.1, started, started))
+    home.store.state.set("champion", "1")
     assert stages.roll_out(home, EVENING) == "wait"
-    home.store.set("champion", "2")
+    home.store.state.set("champion", "2")
     assert stages.roll_out(home, NEXT_DAY) == "promote"
-    (rollout,) = home.store.rollouts()
+    (rollout,) = home.store.decisions.rollouts()
     assert (rollout.stage, rollout.reason) == (
         "promoted",
         "canary 10 % -> promote: by hand, the registry's alias was moved to it",
     )
-    assert home.store.live_rollout() is None
+    assert home.store.decisions.live_rollout() is None
 
 
 def test_settings_stay_inside_the_workspace_and_yield_to_the_user(
@@ -132,8 +132,8 @@ def test_flows_end_as_the_plain_functions_do(alike: tuple[Home, Home]) -> None:
         FLOWS["loop"](workspace=root, now=NEXT_DAY)  # a retry, or a second worker
         with pytest.raises(EverloopError, match="no such workspace"):
             FLOWS["loop"](workspace=root + "x")
-    open_ = Episodes.of(flowing.store.get(STATE)).open
-    assert flowing.store.get(TOLD) == {e.key: {"prefect": e.severity} for e in open_} != {}
+    open_ = Episodes.of(flowing.store.state.get(STATE)).open
+    assert flowing.store.state.get(TOLD) == {e.key: {"prefect": e.severity} for e in open_} != {}
     expected = stages.monitor(plain, NEXT_DAY)
     stages.retrain(plain, NEXT_DAY, "why not")
     assert verdict == stages.roll_out(plain, NEXT_DAY)

@@ -48,15 +48,15 @@ def fill(store: Store) -> str:
     """r1 has been through everything; its id."""
     vectors = np.arange(8, dtype=np.float16).reshape(2, 4)
     secret = row(1, text="my secret text", user_key="ana", embedding=vectors[1])
-    store.log([row(0), secret, row(1, "shadow", text="my secret text", user_key="ana"), row(2)])
+    store.answers.log([row(0), secret, row(1, "shadow", text="my secret text", user_key="ana"), row(2)])
     id = secret.prediction_id
-    store.add_tasks([AnnotationTask(id, NOW, "r", "margin", 0.5, False)])
-    store.annotate([Annotation(id, "a", "bob", NOW)])
-    store.give_feedback([Feedback("f", id, NOW, "thumbs", "up")])
-    store.add_reviews([Review(id, NOW, "a", "b", 0.1, "my secret text")])
-    store.embed(["my secret text"], "e", lambda texts: np.ones((len(texts), 4)), "testing")
+    store.queue.add([AnnotationTask(id, NOW, "r", "margin", 0.5, False)])
+    store.labels.annotate([Annotation(id, "a", "bob", NOW)])
+    store.feedback.add([Feedback("f", id, NOW, "thumbs", "up")])
+    store.reviews.add([Review(id, NOW, "a", "b", 0.1, "my secret text")])
+    store.embeddings.of(["my secret text"], "e", lambda texts: np.ones((len(texts), 4)), "testing")
     day = NOW + pd.Timedelta(days=1).to_pytimedelta()
-    store.put_samples([Sample("e", NOW, day, 3, vectors)])
+    store.embeddings.put_samples([Sample("e", NOW, day, 3, vectors)])
     return id
 
 
@@ -66,35 +66,35 @@ def fill(store: Store) -> str:
 def test_the_store_holds_nothing_of_it(store: Store, asked: str, value: str) -> None:
     id = fill(store)
     assert "my secret text" in dump(store)
-    found = store.matching(asked, value or id)  # type: ignore[arg-type]  # a str
+    found = store.erasure.matching(asked, value or id)  # type: ignore[arg-type]  # a str
     assert set(found.values()) == {"my secret text"}
     assert len(found) == 2
-    store.bury(list(found), "user", NOW)
-    assert store.to_forget() == sorted(found)
-    store.erase(list(found), found.values())
-    store.forgotten(list(found))
-    assert store.to_forget() == []
+    store.erasure.bury(list(found), "user", NOW)
+    assert store.erasure.to_forget() == sorted(found)
+    store.erasure.erase(list(found), found.values())
+    store.erasure.forgotten(list(found))
+    assert store.erasure.to_forget() == []
     assert "my secret text" not in dump(store)
-    story = store.story(id)
+    story = store.lineage.story(id)
     assert (story.task, story.votes, story.feedback, story.labels) == (None, [], [], [])
     assert story.tombstone
     assert story.tombstone["asked"] == "user"
-    (sample,) = store.samples("e", LATER)
+    (sample,) = store.embeddings.samples("e", LATER)
     assert sample.embeddings.tolist() == [[0, 1, 2, 3]]
-    assert store.matching(asked, value or id) == {}  # type: ignore[arg-type]
+    assert store.erasure.matching(asked, value or id) == {}  # type: ignore[arg-type]
 
 
 def test_a_forgotten_row_does_not_come_back(store: Store) -> None:
     """Whatever had it all the time; rows beside it are stored, and counted as ever."""
-    store.log([row(0), row(1)])
-    store.bury([row(1).prediction_id, row(5).prediction_id], "user", NOW)
-    store.erase([row(1).prediction_id], [])
+    store.answers.log([row(0), row(1)])
+    store.erasure.bury([row(1).prediction_id, row(5).prediction_id], "user", NOW)
+    store.erasure.erase([row(1).prediction_id], [])
     for _ in range(2):
-        store.log([row(1), row(2), row(5)])
-    store.append([Kept([row(5)], 1, number=1), Kept([row(3), row(1)], 2, number=2)], "a writer")
+        store.answers.log([row(1), row(2), row(5)])
+    store.answers.append([Kept([row(5)], 1, number=1), Kept([row(3), row(1)], 2, number=2)], "a writer")
     assert stored(store) == ["r0", "r2", "r3"]
-    assert store.counters()["forgotten.left_out"] == 2 + 2 + 2
-    assert [s.predictions for s in store.served("1")] == [4]  # r1 was there once
+    assert store.state.counters()["forgotten.left_out"] == 2 + 2 + 2
+    assert [s.predictions for s in store.answers.served("1")] == [4]  # r1 was there once
 
 
 # -- a spool --------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_a_living_servers_spool_is_drained_without_the_row(home: Home) -> None:
             forget(home, found, NOW)
         until(lambda: not writer.state().spooled_rows)
     assert stored(home.store) == ["r0", "r2"]
-    assert home.store.counters()["forgotten.left_out"] == 3
+    assert home.store.state.counters()["forgotten.left_out"] == 3
 
 
 def test_a_collection_loses_the_text(home: Home, tmp_path: Path) -> None:
@@ -253,11 +253,11 @@ def test_killed_anywhere_and_finished_it_ends_the_same(mine: Home, moment: str) 
     )
     assert ended.returncode == -signal.SIGKILL
     finish(mine, LATER)
-    assert mine.store.to_forget() == []
+    assert mine.store.erasure.to_forget() == []
     assert [v.id for v in list_versions(root)][3:] == ["v0004"]
     assert texts(mine, "v0004") == before - {text}
     assert all(p.startswith(".everloop/remote/") for p in holding(mine, text))
-    assert mine.store.get("retrains")["done"] == 4
+    assert mine.store.state.get("retrains")["done"] == 4
     assert everloop("data", "verify", "-w", root).code == 0
     assert not look(mine, "prediction", id)
 

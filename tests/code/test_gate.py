@@ -37,13 +37,13 @@ def settings(place: Path, section: str, **changes: Any) -> None:
 
 def label_more(home: Home, size: int, slip: str) -> None:
     """So many more answers picked by a round, and labelled; the last one with a slip."""
-    window = home.store.window(NOW - timedelta(days=2), NOW)
-    free = ~window.rows["prediction_id"].isin(home.store.task_ids(list(window.rows["prediction_id"])))
+    window = home.store.answers.window(NOW - timedelta(days=2), NOW)
+    free = ~window.rows["prediction_id"].isin(home.store.queue.ids(list(window.rows["prediction_id"])))
     pool = Pool(window.take(free.to_numpy(dtype=bool)))
     policy = Margin(policy="margin", labels_per_day=size, audit_share=0)
     tasks = policy.pick(pool, size, "2026-01-08", NOW)
-    home.store.add_tasks(tasks)
-    home.store.annotate(
+    home.store.queue.add(tasks)
+    home.store.labels.annotate(
         [
             Annotation(task.prediction_id, slip if task is tasks[-1] else task.predicted, "ana", NOW)
             for task in tasks
@@ -56,7 +56,7 @@ def few(own: Path) -> Home:
     """A workspace with too few evaluation rows to judge by, and nine new labels, one of them a slip."""
     settings(own, "testing", min_rows=100)
     home = open_home(own)
-    if home.store.live_rollout():
+    if home.store.decisions.live_rollout():
         assert everloop("rollout", "rollback", "-w", own, "--now", "2026-01-07T01:00").code == 0
     label_more(home, 9, SLIP)
     return home
@@ -70,7 +70,7 @@ def test_the_loop_trains_nothing_that_it_could_not_judge(few: Home) -> None:
             "wait",
             f"cannot judge a candidate: {TOO_FEW} (labels: 9 new labels, 8 needed)",
         )
-    assert few.store.unclaimed() == (9, 0)
+    assert few.store.labels.unclaimed() == (9, 0)
     settings(few.workspace.root, "testing", min_rows=30)
     told = decide(open_home(few.workspace.root), NOW + timedelta(days=3))
     assert (told.verdict, told.reason) == ("retrain", "labels: 9 new labels, 8 needed")
@@ -90,8 +90,8 @@ def test_asked_for_by_hand_it_is_trained_and_goes_nowhere(few: Home) -> None:
         f"on (training.min_label_rows): `{SLIP}` (1 row to train on, 0 to test). A slip: everloop label "
         f"set merge '{SLIP}' --into RIGHT. A new class: label more rows of it; fixed set: "
     )
-    assert few.store.live_rollout() is None
-    assert few.store.champion() == "2"
+    assert few.store.decisions.live_rollout() is None
+    assert few.store.state.champion() == "2"
     assert SLIP not in Head.load(few.registry.path("4")).labels
     assert (place / "reports" / "testing-v0004.html").read_text().count("Cannot judge") == 1
     again = everloop("stage", "testing", "-w", place)

@@ -66,16 +66,16 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def locked(store: Store, service: Service, *scopes: str) -> tuple[TestClient, str]:
-    token = store.add_key("shop", scopes, NOW)
+    token = store.keys.add("shop", scopes, NOW)
     app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
     return TestClient(app, base_url="http://localhost"), token
 
 
 def test_the_store_keeps_a_hash_of_256_bits_and_no_token(store: Store) -> None:
-    tokens = {store.add_key(f"k{i}", ["predict"], NOW) for i in range(5)}
+    tokens = {store.keys.add(f"k{i}", ["predict"], NOW) for i in range(5)}
     assert len(tokens) == 5
     assert {len(t.removeprefix("everloop_")) for t in tokens} == {43}
-    assert {k.hash for k in store.api_keys()} == {
+    assert {k.hash for k in store.keys.all()} == {
         hashlib.sha256(t.encode()).hexdigest() for t in tokens
     }
     raw = Path(store.url.removeprefix("sqlite:///")).read_bytes()
@@ -85,16 +85,16 @@ def test_the_store_keeps_a_hash_of_256_bits_and_no_token(store: Store) -> None:
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "é", "a\n"])
 def test_a_name_goes_into_log_lines_so_it_is_plain(store: Store, name: str) -> None:
     with pytest.raises(AccessError, match="cannot be the name of a key"):
-        store.add_key(name, ["predict"], NOW)
+        store.keys.add(name, ["predict"], NOW)
 
 
 def test_a_key_is_revoked_once(store: Store) -> None:
-    store.add_key("shop", ["predict"], NOW)
-    store.revoke_key("shop", NOW)
-    store.revoke_key("shop", NOW + timedelta(days=1))
-    assert [k.revoked for k in store.api_keys()] == [NOW]
+    store.keys.add("shop", ["predict"], NOW)
+    store.keys.revoke("shop", NOW)
+    store.keys.revoke("shop", NOW + timedelta(days=1))
+    assert [k.revoked for k in store.keys.all()] == [NOW]
     with pytest.raises(AccessError, match="a key of this name already"):
-        store.add_key("shop", ["admin"], NOW)
+        store.keys.add("shop", ["admin"], NOW)
 
 
 def test_without_any_key_the_server_is_open(client: TestClient) -> None:
@@ -133,7 +133,7 @@ def test_what_is_said_to_a_caller_without_the_right_key(store: Store, service: S
     assert answer.status_code == 403
     assert answer.json()["got"] == "key shop, which may feedback"
     assert 'error="insufficient_scope", scope="predict"' in answer.headers["www-authenticate"]
-    assert store.requests() == 0
+    assert store.answers.count() == 0
 
 
 def test_each_protocol_hears_it_in_its_own_shape(store: Store, service: Service) -> None:
@@ -156,22 +156,22 @@ def test_there_is_one_way_to_show_a_key(store: Store, service: Service, header: 
 
 
 def test_revoking_the_last_key_opens_nothing(store: Store) -> None:
-    token = store.add_key("shop", ["predict"], NOW)
-    ring = Keyring(store.api_keys)
+    token = store.keys.add("shop", ["predict"], NOW)
+    ring = Keyring(store.keys.all)
     assert ring.holder(token)
-    store.revoke_key("shop", NOW)
+    store.keys.revoke("shop", NOW)
     ring.refresh()
     assert (ring.holder(token), ring.needed) == (None, True)
-    assert Keyring(store.api_keys).needed
+    assert Keyring(store.keys.all).needed
 
 
 def test_a_store_that_is_down_keeps_the_last_known_keys(store: Store) -> None:
-    token = store.add_key("shop", ["predict"], NOW)
+    token = store.keys.add("shop", ["predict"], NOW)
     up = True
 
     def read() -> Any:
         if up:
-            return store.api_keys()
+            return store.keys.all()
         raise StoreError("the store cannot be used")
 
     ring = Keyring(read)
@@ -191,10 +191,10 @@ def test_a_running_server_hears_of_new_and_revoked_keys(store: Store, service: S
 
     with TestClient(app, base_url="http://localhost") as client:
         assert client.post("/v1/predict", json={}).status_code == 422
-        token = store.add_key("shop", ["predict"], NOW)
+        token = store.keys.add("shop", ["predict"], NOW)
         assert asked_until(client, 401, "nobody's")
         assert asked_until(client, 422, token)
-        store.revoke_key("shop", NOW)
+        store.keys.revoke("shop", NOW)
         assert asked_until(client, 401, token)
 
 
@@ -206,13 +206,13 @@ def test_on_loopback_a_server_may_do_without(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "fe80::1%eth0"])
 def test_beyond_loopback_a_server_needs_a_key(store: Store, host: str) -> None:
     with pytest.raises(AccessError, match="open to other machines") as fault:
-        check_door(host, store.api_keys())
+        check_door(host, store.keys.all())
     assert (fault.value.where, fault.value.got) == (host, "no key")
-    store.add_key("shop", ["predict"], NOW)
-    check_door(host, store.api_keys())
-    store.revoke_key("shop", NOW)
+    store.keys.add("shop", ["predict"], NOW)
+    check_door(host, store.keys.all())
+    store.keys.revoke("shop", NOW)
     with pytest.raises(AccessError, match="only revoked keys"):
-        check_door(host, store.api_keys())
+        check_door(host, store.keys.all())
 
 
 @pytest.fixture(scope="module")

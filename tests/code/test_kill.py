@@ -26,7 +26,7 @@ Moment = Callable[[Home], bool]
 
 def planned(home: Home) -> bool:
     """A retrain is under way."""
-    return bool((home.store.get("retrains") or {}).get("plan"))
+    return bool((home.store.state.get("retrains") or {}).get("plan"))
 
 
 def version_half_made(home: Home) -> bool:
@@ -43,10 +43,10 @@ def registering(models: int) -> Moment:
 MOMENTS: dict[str, Moment] = {
     "MLflow makes its tables": lambda home: (home.workspace.state / ".mlflow.db.made").exists(),
     "the first model is half registered": registering(1),
-    "the first requests are answered": lambda home: home.store.requests() > 0,
+    "the first requests are answered": lambda home: home.store.answers.count() > 0,
     "a retrain is planned": planned,
     "a dataset version is half made": version_half_made,
-    "a rollout has begun": lambda home: home.store.live_rollout() is not None,
+    "a rollout has begun": lambda home: home.store.decisions.live_rollout() is not None,
     "the third model is half registered": registering(3),
 }
 
@@ -128,8 +128,8 @@ def test_a_retrain_killed_and_run_again_is_one_retrain(tmp_path: Path) -> None:
             assert kill_at(start(*again), home, moment)
         finish(start(*again))
         outcomes.append(outcome(home, result))
-        assert home.store.unclaimed() == (0, 0)
-        assert home.store.get("retrains")["done"] == 2
+        assert home.store.labels.unclaimed() == (0, 0)
+        assert home.store.state.get("retrains")["done"] == 2
     assert outcomes[0] == outcomes[1]
     assert [v[0] for v in outcomes[0]["versions"]] == ["v0001", "v0002"]
     assert [m[0] for m in outcomes[0]["models"]] == ["1", "2"]

@@ -46,7 +46,7 @@ def left(root: Path) -> dict[str, Any]:
         "dirty": repository.git("status", "--porcelain"),
         "models": [(c.version, c.dataset, c.metrics) for c in home.registry.versions()],
         "runs": sorted((r.info.run_name, r.info.status) for r in runs),
-        "champion": (home.store.get("champion"), home.registry.version("champion")),
+        "champion": (home.store.state.get("champion"), home.registry.version("champion")),
         "half": sorted(
             p.name for p in root.rglob("*") if p.name.endswith((".half", ".part", ".parts"))
         ),
@@ -133,9 +133,9 @@ def test_predict(base: Path, tables: dict[str, Path], tmp_path: Path) -> None:
 def test_label_import(base: Path, tmp_path: Path) -> None:
     asked = copies(base, tmp_path)("asked")
     home, many = open_home(asked), [prediction(i) for i in range(3000)]
-    home.store.log(many)
+    home.store.answers.log(many)
     ids = [p.prediction_id for p in many]
-    home.store.add_tasks([AnnotationTask(i, NOW, "r", "random", 0.5, False) for i in ids])
+    home.store.queue.add([AnnotationTask(i, NOW, "r", "random", 0.5, False) for i in ids])
     home.store.close()
     votes = tmp_path / "votes.csv"
     lines = [f"{id},{'ab'[i % 2]},{who}" for who in ("ana", "bob") for i, id in enumerate(ids)]

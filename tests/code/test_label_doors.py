@@ -69,10 +69,10 @@ def test_a_correction_to_the_same_label_is_no_complaint(store: Store, value: str
     body = {"prediction_id": row.prediction_id, "kind": "correction", "value": value}
     given = body | {"value": value.replace("pay_card", row.label)}
     assert client.post("/v1/feedback", json=given).status_code == 200
-    assert store.complained(row.timestamp - DAY, NOW + DAY) == set()
+    assert store.feedback.complained(row.timestamp - DAY, NOW + DAY) == set()
     other = body | {"value": "another one"}
     assert client.post("/v1/feedback", json=other).status_code == 200
-    assert store.complained(row.timestamp - DAY, NOW + DAY) == {row.prediction_id}
+    assert store.feedback.complained(row.timestamp - DAY, NOW + DAY) == {row.prediction_id}
 
 
 @pytest.mark.parametrize("value", [" ", "\u200b", "\u00a0\n"])
@@ -92,25 +92,25 @@ def test_what_cannot_be_seen_is_no_label(store: Store, value: str) -> None:
 def old(store: Store, tmp_path: Path) -> Store:
     """A store as an older version left it: its model's labels are in no normal form."""
     rows = ask(store, texts_of(6), ["bank  balance", "e\u0301"])
-    with store._write() as db:
+    with store.database.write() as db:
         db.exec_driver_sql("UPDATE predictions SET label = 'bank  balance'")
     pick(store, rows)
-    store.annotate([Annotation(rows[0].prediction_id, "bank  balance", "ann", NOW)])
+    store.labels.annotate([Annotation(rows[0].prediction_id, "bank  balance", "ann", NOW)])
     said = Feedback("f0", rows[1].prediction_id, NOW, "correction", "bank balance ", "")
-    store.give_feedback([said])
-    with store._write() as db:
+    store.feedback.add([said])
+    with store.database.write() as db:
         db.exec_driver_sql("DELETE FROM state WHERE key = 'labels/odd'")
     return Store(store.url)
 
 
 def test_a_store_of_an_older_version_is_read_in_the_normal_form(old: Store) -> None:
     assert old.odd == {"bank  balance", "bank balance "}
-    assert old.label_names() == old.labels_in_use() == ["bank balance"]
-    window = old.window(NOW - 99 * DAY, NOW + DAY)
+    assert old.labels.names() == old.labels.in_use() == ["bank balance"]
+    window = old.answers.window(NOW - 99 * DAY, NOW + DAY)
     assert set(window.rows["label"]) == {"bank balance"}
-    assert old.complained(NOW - 99 * DAY, NOW + DAY) == set()
+    assert old.feedback.complained(NOW - 99 * DAY, NOW + DAY) == set()
     ids = list(window.rows["prediction_id"])
-    assert old.annotate([Annotation(ids[0], "bank balance", "bob", NOW)]) == 0  # the same label
+    assert old.labels.annotate([Annotation(ids[0], "bank balance", "bob", NOW)]) == 0  # the same label
     assert Store(old.url).odd == old.odd
     old.close()
 
@@ -124,7 +124,7 @@ def test_the_page_takes_the_label_it_offers(old: Store, label: str) -> None:
     assert desk.setup("", NOW).labels == ["bank balance"]
     body = VoteBody(prediction_id=task.prediction_id, annotator="ann", label=label)
     assert desk.vote(body, "ann", NOW) == "done"
-    assert set(old.labels_of([task.prediction_id]).values()) == {"bank balance"}
+    assert set(old.labels.of([task.prediction_id]).values()) == {"bank balance"}
     old.close()
 
 
@@ -149,4 +149,4 @@ def test_the_page_and_feedback_know_a_label_by_any_spelling(store: Store) -> Non
     client: TestClient = client_of(store)
     vote = {"prediction_id": rows[0].prediction_id, "annotator": "ann", "label": "\ufeffpay_card "}
     assert client.post("/v1/label/votes", json=vote).json()["state"] == "done"
-    assert store.labels_of([rows[0].prediction_id]) == {rows[0].prediction_id: "pay_card"}
+    assert store.labels.of([rows[0].prediction_id]) == {rows[0].prediction_id: "pay_card"}

@@ -32,9 +32,9 @@ from tests.code.small_loop import job
 
 def end_rollout(home: Home) -> None:
     """No retrain begins while one is under way."""
-    live = home.store.live_rollout()
+    live = home.store.decisions.live_rollout()
     if live:
-        home.store.put_rollout(replace(live, stage="rolled_back"))
+        home.store.decisions.put_rollout(replace(live, stage="rolled_back"))
 
 
 def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     assert "cannot be split into itself" in refused.err
     assert "Traceback" not in refused.err
 
-    waiting = [r for r in home.store.reviews(500) if r.suggested == "one, other"]
+    waiting = [r for r in home.store.reviews.open(500) if r.suggested == "one, other"]
     assert {r.label for r in waiting} == {wide}
     first = waiting[0].prediction_id
     told = everloop("label", "adjudicate", first, "one", *at)
@@ -108,7 +108,7 @@ def test_a_candidate_is_tested_on_the_collections_of_its_version(own: Path, tmp_
     named = rows_here(home.workspace, TESTED)
     assert named.loc[named["set"] == "regression", "round"].tolist() == ["hard-ones"] * 3
     assert not set(named["text"]) & set(rows_here(home.workspace, TRAIN)["text"])
-    decision = next(d for d in home.store.decisions() if d.key == f"testing/{made}")
+    decision = next(d for d in home.store.decisions.read() if d.key == f"testing/{made}")
     assert "collection hard-ones: " in decision.reason
     assert decision.evidence["collection.hard-ones_rows"] == 3
     (own / "data/collections/hard-ones.csv").unlink()
@@ -126,13 +126,13 @@ def test_monitoring_reads_the_past_as_it_was_and_the_present_by_its_names(own: P
     last = utc(datetime.fromisoformat(progress_of(home)["last"]))
     now = last + timedelta(hours=1)
     before = {s.name: s for s in look(home, last).signals if not s.segment}
-    window = home.store.at(last).window(last - timedelta(days=1), last).rows
+    window = home.store.at(last).answers.window(last - timedelta(days=1), last).rows
     a, b = window["label"].value_counts().index[:2]
     everloop("label", "set", "merge", a, b, "--into", "both", "-w", str(own), "--now", now.isoformat())
     assert {s.name: s for s in look(home, last).signals if not s.segment} == before
 
     merged = home.store.at(now)
-    rows = merged.window(last - timedelta(days=1), last).rows
+    rows = merged.answers.window(last - timedelta(days=1), last).rows
     assert not {a, b} & set(rows["label"])
     seen = look(home, now)
     assert seen.view is not None
@@ -172,10 +172,12 @@ def test_an_annotators_file_of_last_week(own: Path, tmp_path: Path) -> None:
     home = open_home(own)
     last = utc(datetime.fromisoformat(progress_of(home)["last"]))
     now = ("-w", str(own), "--now", (last + timedelta(hours=1)).isoformat())
-    rows = home.store.window(last - timedelta(days=1), last).rows
+    rows = home.store.answers.window(last - timedelta(days=1), last).rows
     a, b, wide = sorted(known_labels(home, LabelSet()))[:3]
-    free = [i for i in rows["prediction_id"] if i not in home.store.task_ids(rows["prediction_id"])][:3]
-    home.store.add_tasks([AnnotationTask(i, last, "r", "margin", 0.5, False) for i in free])
+    free = [i for i in rows["prediction_id"] if i not in home.store.queue.ids(rows["prediction_id"])][
+        :3
+    ]
+    home.store.queue.add([AnnotationTask(i, last, "r", "margin", 0.5, False) for i in free])
     page = tmp_path / "tasks.csv"
     everloop("label", "set", "merge", a, b, "--into", "both", *now)
     everloop("label", "set", "split", wide, "--into", "one", "--into", "other", *now)
@@ -250,6 +252,6 @@ def test_a_split_that_was_killed_is_finished_after_another_change(own: Path) -> 
     labels, waiting = change(home, split)
     assert labels.version == 2
     assert waiting > 0
-    assert {r.label for r in home.store.reviews(500) if r.suggested == "one, two"} == {wide}
+    assert {r.label for r in home.store.reviews.open(500) if r.suggested == "one, two"} == {wide}
     assert change(home, split) == (labels, 0)
     home.store.close()

@@ -51,9 +51,9 @@ def prediction(i: int) -> Prediction:
 def store(tmp_path: Path) -> Iterator[Store]:
     """Three predictions, each a task."""
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    store.log([prediction(i) for i in range(3)])
+    store.answers.log([prediction(i) for i in range(3)])
     picked = NOW - timedelta(hours=1)
-    store.add_tasks(
+    store.queue.add(
         [AnnotationTask(f"p{i}", picked, "2026-01-07", "margin", 0.5, False) for i in range(3)]
     )
     yield store
@@ -75,7 +75,7 @@ def labelled(tmp_path: Path, *rows: str) -> Path:
 @pytest.mark.parametrize("name", ["tasks.csv", "tasks.jsonl"])
 def test_what_is_exported_and_filled_in_is_imported(store: Store, tmp_path: Path, name: str) -> None:
     path = tmp_path / "out" / name
-    write(store.open_tasks(), path, lines=name == "tasks.jsonl")
+    write(store.queue.open(), path, lines=name == "tasks.jsonl")
     if name == "tasks.csv":
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -95,15 +95,15 @@ def test_what_is_exported_and_filled_in_is_imported(store: Store, tmp_path: Path
     back = tmp_path / "back.jsonl"
     back.write_text("\n".join(json.dumps(r) for r in filled), encoding="utf-8")
     assert import_annotations(back, store, OPEN, NOW, "ann") == Imported(2, 0, 1, [])
-    assert store.labels_of(["p0", "p1", "p2"]) == {"p0": "track_order", "p2": "new one"}
-    assert [t.prediction_id for t in store.open_tasks()] == ["p1"]
+    assert store.labels.of(["p0", "p1", "p2"]) == {"p0": "track_order", "p2": "new one"}
+    assert [t.prediction_id for t in store.queue.open()] == ["p1"]
 
 
 def test_exporting_twice_writes_the_same_bytes(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "tasks.csv"
-    write(store.open_tasks(), path, lines=False)
+    write(store.queue.open(), path, lines=False)
     first = path.read_bytes()
-    write(store.open_tasks(), path, lines=False)
+    write(store.queue.open(), path, lines=False)
     assert path.read_bytes() == first
 
 
@@ -117,7 +117,7 @@ def test_importing_twice_changes_nothing(store: Store, tmp_path: Path) -> None:
     assert import_annotations(path, store, CLOSED, NOW, "ann") == Imported(2, 1, 1, [])
     later = NOW + timedelta(days=1)
     assert import_annotations(path, store, CLOSED, later, "bob") == Imported(0, 3, 1, [])
-    assert store.annotations() == 2
+    assert store.labels.count() == 2
 
 
 def test_what_cannot_be_accepted_is_named_and_the_rest_is_stored(store: Store, tmp_path: Path) -> None:
@@ -139,16 +139,16 @@ def test_what_cannot_be_accepted_is_named_and_the_rest_is_stored(store: Store, t
         Refused(7, "only 1 of 2 fields (a half-written line?)", "p2"),
     ]
     assert (found.accepted, found.already, found.unlabelled) == (1, 0, 0)
-    assert store.labels_of(["p0", "p1", "p2"]) == {"p0": "track_order"}
+    assert store.labels.of(["p0", "p1", "p2"]) == {"p0": "track_order"}
 
 
 def test_a_stored_label_stands(store: Store, tmp_path: Path) -> None:
-    store.annotate([Annotation("p0", "track_order", "ann", NOW)])
+    store.labels.annotate([Annotation("p0", "track_order", "ann", NOW)])
     path = labelled(tmp_path, "p0,cancel_order", "p1,cancel_order")
     found = import_annotations(path, store, OPEN, NOW, "bob")
     assert found.accepted == 1
     assert [r.reason for r in found.refused] == ["this prediction is already labelled 'track_order'"]
-    assert store.labels_of(["p0", "p1"]) == {"p0": "track_order", "p1": "cancel_order"}
+    assert store.labels.of(["p0", "p1"]) == {"p0": "track_order", "p1": "cancel_order"}
 
 
 def test_bytes_that_are_not_utf8_cost_one_row(store: Store, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_bytes_that_are_not_utf8_cost_one_row(store: Store, tmp_path: Path) -> N
     path.write_bytes(b"prediction_id,label\np0,caf\xe9\np1,cancel_order\n")
     found = import_annotations(path, store, OPEN, NOW, "ann")
     assert found.refused == [Refused(2, "bytes that are not UTF-8", "caf\\xe9")]
-    assert store.labels_of(["p0", "p1"]) == {"p1": "cancel_order"}
+    assert store.labels.of(["p0", "p1"]) == {"p1": "cancel_order"}
 
 
 def test_a_file_without_the_columns_is_one_error(store: Store, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_closed_set_is_different_labels(labels: list[str]) -> None:
 
 def test_the_oracle_answers_after_its_delay(store: Store) -> None:
     oracle = Oracle({"r0": "track_order", "r1": "cancel_order"}, timedelta(hours=2))
-    tasks = store.open_tasks()
+    tasks = store.queue.open()
     ready = NOW + timedelta(hours=1)
     assert oracle.answer(tasks, ready - timedelta(seconds=1)) == []
     assert oracle.answer(tasks, ready) == [
@@ -205,7 +205,7 @@ def test_the_oracle_answers_after_its_delay(store: Store) -> None:
 
 def test_an_oracle_that_was_killed_goes_on(store: Store) -> None:
     truth = {f"r{i}": "track_order" for i in range(3)}
-    store.annotate(Oracle(truth).answer(store.open_tasks(), NOW)[:1])
-    store.annotate(Oracle(truth).answer(store.open_tasks(), NOW))
-    assert Oracle(truth).answer(store.open_tasks(), NOW) == []
-    assert store.annotations() == 3
+    store.labels.annotate(Oracle(truth).answer(store.queue.open(), NOW)[:1])
+    store.labels.annotate(Oracle(truth).answer(store.queue.open(), NOW))
+    assert Oracle(truth).answer(store.queue.open(), NOW) == []
+    assert store.labels.count() == 3

@@ -19,7 +19,7 @@ __all__ = ["asked"]
 
 
 def tasks(shop: Path) -> list[str]:
-    return [t.prediction_id for t in store(shop).open_tasks()]
+    return [t.prediction_id for t in store(shop).queue.open()]
 
 
 def settings(shop: Path, **labeling: Any) -> None:
@@ -30,7 +30,7 @@ def settings(shop: Path, **labeling: Any) -> None:
 
 
 def vote(shop: Path, i: int, who: str, label: str | None, needed: int = 2) -> None:
-    store(shop).vote(Vote(tasks(shop)[i], who, label, END), needed)
+    store(shop).queue.vote(Vote(tasks(shop)[i], who, label, END), needed)
 
 
 def test_tasks_go_to_label_studio_and_come_back(asked: Path, tmp_path: Path) -> None:
@@ -85,14 +85,14 @@ def test_records_go_to_argilla(asked: Path, tmp_path: Path) -> None:
 
 def test_several_annotators_their_agreement_and_a_dispute(asked: Path, tmp_path: Path) -> None:
     settings(asked, annotators=2)
-    ids, texts = tasks(asked), [t.text for t in store(asked).open_tasks()]
+    ids, texts = tasks(asked), [t.text for t in store(asked).queue.open()]
     for who, labels in {"ana": ["a", "a", "b"], "bob": ["a", "b", ""]}.items():
         rows = "".join(f"{i},{label}\n" for i, label in zip(ids, labels, strict=True))
         (tmp_path / "back.csv").write_text(f"prediction_id,label\n{rows}")
         said = ["label", "import", tmp_path / "back.csv", "-w", asked, "--annotator", who]
         everloop(*said, "--new-labels")
-    store(asked).vote(Vote(ids[2], "bob", None, END, "unclear"), 2)
-    done = store(asked).queue_state(END)["done"]
+    store(asked).queue.vote(Vote(ids[2], "bob", None, END, "unclear"), 2)
+    done = store(asked).queue.state(END)["done"]
     ran = everloop("label", "status", "-w", asked, "--now", "2026-01-08")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
@@ -115,7 +115,7 @@ def test_several_annotators_their_agreement_and_a_dispute(asked: Path, tmp_path:
     for _ in range(2):
         ran = everloop("label", "adjudicate", ids[1], "b", "-w", asked, "--annotator", "eve")
         assert (ran.code, ran.out, ran.err) == (0, f"{ids[1]} is b, says eve\n", "")
-    assert store(asked).labels_of(ids) == {ids[0]: "a", ids[1]: "b"}
+    assert store(asked).labels.of(ids) == {ids[0]: "a", ids[1]: "b"}
 
 
 def test_one_annotators_two_labels_are_quarantined(asked: Path, tmp_path: Path) -> None:
@@ -158,8 +158,8 @@ def test_a_workspace_without_tasks(empty: Path) -> None:
 def test_labels_that_look_wrong_are_listed_and_answered(own: Path) -> None:
     ran = everloop("label", "review", "-w", own, "--limit", "2", "--now", "2026-01-08")
     known = store(own)
-    waiting, [worst, other] = known.reviewed(), known.reviews(2)
-    rows = len(read(own / "data" / "reservoir")) + sum(known.unclaimed())
+    waiting, [worst, other] = known.reviews.count(), known.reviews.open(2)
+    rows = len(read(own / "data" / "reservoir")) + sum(known.labels.unclaimed())
     line = "{r.prediction_id}  {r.label}, or {r.suggested}?  ({r.score:.3f})  {r.text}\n"
     assert ran.out == (
         f"{rows} labels looked at: {waiting} look wrong, {waiting} of them new\n"
@@ -169,7 +169,7 @@ def test_labels_that_look_wrong_are_listed_and_answered(own: Path) -> None:
     )
     assert f", {waiting} of them new" not in everloop("label", "review", "-w", own).out
     everloop("label", "adjudicate", worst.prediction_id, worst.suggested, "-w", own)
-    assert known.reviewed() == waiting - 1
+    assert known.reviews.count() == waiting - 1
     status = everloop("label", "status", "-w", own).out
     assert f"{other.prediction_id}  " in status
     assert f"; is it '{other.suggested}'?" in status
@@ -182,7 +182,7 @@ def test_a_corrected_first_row_is_in_the_next_dataset(own: Path) -> None:
     key, label, text = rows.loc[0, ["row_id", "label", "text"]]
     other = next(x for x in rows["label"] if x != label)
     known: Store = store(own)
-    known.add_reviews([Review(key, END, label, other, 0.01, text)])
+    known.reviews.add([Review(key, END, label, other, 0.01, text)])
     everloop("rollout", "rollback", "-w", own, "--now", "2026-01-07")  # no retrain ends one
     assert everloop("label", "adjudicate", key, other, "-w", own, "--now", "2026-01-07").code == 0
     before = len(list((own / "data" / "reservoir").rglob("*.parquet")))

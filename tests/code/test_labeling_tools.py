@@ -33,7 +33,7 @@ PEERS = ROOT / "tests" / ".venv-label-studio" / "bin" / "python"
 def handout(store: Store) -> Handout:
     """Three tasks, and what the model said of two of them."""
     answers = {f"p{i}": Answer("3", 0.5) for i in range(2)}
-    return Handout(OURS, store.open_tasks(), answers, LABELS, open=True)
+    return Handout(OURS, store.queue.open(), answers, LABELS, open=True)
 
 
 # -- Label Studio ---------------------------------------------------------------------------------
@@ -121,13 +121,13 @@ def test_what_label_studios_annotators_say_are_votes(store: Store, tmp_path: Pat
     assert read_as(path, None) == "label-studio"
     for expected in (Imported(4, 0, 1, [], 1), Imported(0, 4, 1, [], 1)):
         assert take(label_studio.read(path, OURS, "file"), store, TWO, NOW) == expected
-    assert store.labels_of(["p0", "p1", "p2"]) == {"p0": "track_order"}
-    states = {s: n for s, n in store.queue_state(NOW).items() if n}
+    assert store.labels.of(["p0", "p1", "p2"]) == {"p0": "track_order"}
+    states = {s: n for s, n in store.queue.state(NOW).items() if n}
     assert states == {"disputed": 1, "done": 1, "skipped": 1}
-    assert [d.reason for d in store.disputed()] == [
+    assert [d.reason for d in store.reviews.disputed()] == [
         "ana@shop.example says 'track_order', label-studio:2 says 'refund'"
     ]
-    [skip] = store.votes_of(["p2"])
+    [skip] = store.queue.votes(["p2"])
     assert (skip.annotator, skip.label, skip.note) == (
         "ana@shop.example",
         None,
@@ -166,7 +166,7 @@ def test_what_cannot_be_taken_from_label_studio_is_named_and_the_rest_is_stored(
             Refused(6, "annotations that are not of Label Studio's form", "x"),
         ],
     )
-    [vote] = store.votes_of(["p0", "p1", "p2"])
+    [vote] = store.queue.votes(["p0", "p1", "p2"])
     assert (vote.prediction_id, vote.label) == ("p0", "track_order")
 
 
@@ -280,8 +280,8 @@ def test_what_argillas_annotators_say_are_votes(store: Store, tmp_path: Path) ->
             Refused(5, "a record of another project", "p0"),
         ],
     )
-    assert store.labels_of(["p0"]) == {"p0": "track_order"}
-    assert [v.annotator for v in store.votes_of(["p1"])] == ["argilla:u2"]
+    assert store.labels.of(["p0"]) == {"p0": "track_order"}
+    assert [v.annotator for v in store.queue.votes(["p1"])] == ["argilla:u2"]
 
 
 def test_flat_argilla_records_say_what_was_discarded(tmp_path: Path) -> None:

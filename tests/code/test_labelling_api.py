@@ -96,14 +96,14 @@ def test_a_label_a_skip_and_undo(client: TestClient, store: Store) -> None:
     assert vote(client, one, "pay_card").json() == {"prediction_id": one, "state": "done"}
     assert vote(client, one, "pay_card").json()["state"] == "done"  # sent again
     assert vote(client, two, None, note=" not a sentence ").json()["state"] == "skipped"
-    assert store.labels_of([one, two]) == {one: "pay_card"}
-    assert [v.note for v in store.votes_of([two])] == ["not a sentence"]
+    assert store.labels.of([one, two]) == {one: "pay_card"}
+    assert [v.note for v in store.queue.votes([two])] == ["not a sentence"]
     progress = client.get("/v1/label/progress", params={"annotator": "ann"}).json()
     assert progress == {"today": 2, "labelled": 1, "skipped": 1, "left": 2}
     for _ in range(2):
         answer = client.delete(f"/v1/label/votes/{one}", params={"annotator": "ann"})
         assert (answer.status_code, answer.json()) == (200, {"prediction_id": one})
-    assert store.labels_of([one]) == {}
+    assert store.labels.of([one]) == {}
     assert one in ids(tasks(client, n=4))
 
 
@@ -128,9 +128,9 @@ def test_a_slip_is_no_new_class(client: TestClient, store: Store) -> None:
         "expected": "a known label; did you mean 'pay_card'?",
         "do": 'send "new": true if it is meant',
     }
-    assert store.votes_of([one]) == []
+    assert store.queue.votes([one]) == []
     assert vote(client, one, "  lost   luggage ", new=True).status_code == 200
-    assert store.labels_of([one]) == {one: "lost luggage"}
+    assert store.labels.of([one]) == {one: "lost luggage"}
     two = ids(tasks(client, n=1))[0]
     assert vote(client, two, "lost luggage").status_code == 200  # it is known now
     assert "lost luggage" in client.get("/v1/label/setup").json()["labels"]
@@ -177,7 +177,7 @@ def test_the_guess_is_hidden_on_audit_tasks_and_on_some_others(store: Store) -> 
     found: list[dict[str, Any]] = []
     while some := tasks(client, n=10):
         found += some
-        store.annotate([Annotation(key, "pay_card", "bob", ASKED) for key in ids(some)])
+        store.labels.annotate([Annotation(key, "pay_card", "bob", ASKED) for key in ids(some)])
     assert (len(found), len(audit)) == (len(picked), 50)
     assert ids(found) == sorted(ids(found))  # in order of their requests
     ours = [t for t in found if t["prediction_id"] in audit]
@@ -210,7 +210,7 @@ def test_without_the_model_the_answer_of_then_is_the_guess(store: Store, gone: s
     pick(store, [row])
     client = client_of(store, version="" if gone == "not loaded yet" else "1")
     if gone == "another encoder":
-        with store._write() as db:
+        with store.database.write() as db:
             db.exec_driver_sql("UPDATE predictions SET encoder = 'another'")
     [task] = tasks(client)
     guess = {"label": row.label, "score": round(row.score, 4)}
@@ -221,7 +221,7 @@ def test_no_text_is_read_again(store: Store) -> None:
     models = shelf()
     rows = ask(store, texts_of(5))
     pick(store, rows)
-    store.annotate([Annotation(rows[4].prediction_id, "pay_card", "bob", ASKED)])
+    store.labels.annotate([Annotation(rows[4].prediction_id, "pay_card", "bob", ASKED)])
     service = Service(store, models.load, max_text=100)
     service.refresh(NOW)
     app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
@@ -237,7 +237,7 @@ def test_no_text_is_read_again(store: Store) -> None:
 def test_the_nearest_labelled_texts_by_cosine(store: Store) -> None:
     rows = ask(store, texts_of(40))
     pick(store, rows)
-    store.annotate(
+    store.labels.annotate(
         [Annotation(p.prediction_id, f"l{i % 3}", "bob", ASKED) for i, p in enumerate(rows[1:])]
     )
     found = client_of(store).get(f"/v1/label/similar/{rows[0].prediction_id}").json()["similar"]
@@ -257,7 +257,7 @@ def test_similar_texts_are_bounded_and_read_now_and_then(
 
     def label(i: int, name: str) -> None:
         row = rows[i].prediction_id
-        store.annotate([Annotation(row, name, "bob", ASKED + timedelta(minutes=i))])
+        store.labels.annotate([Annotation(row, name, "bob", ASKED + timedelta(minutes=i))])
 
     for i in range(11):
         label(i, "a")
@@ -273,7 +273,7 @@ def test_similar_texts_are_bounded_and_read_now_and_then(
 
 def test_identical_texts_with_one_label_are_one_example(store: Store) -> None:
     rows = ask(store, ["my card", "my card", "my card", "a bill"])
-    store.annotate([Annotation(p.prediction_id, "a", "bob", ASKED) for p in rows[1:]])
+    store.labels.annotate([Annotation(p.prediction_id, "a", "bob", ASKED) for p in rows[1:]])
     found = similar.Similar(store).of(rows[0], 4, LabelSet())
     assert [(x.text, x.label) for x in found] == [("my card", "a"), ("a bill", "a")]
     assert found[0].similarity == pytest.approx(1.0, abs=1e-3)
@@ -284,9 +284,9 @@ def test_no_embedding_no_example_no_prediction(store: Store) -> None:
     client = client_of(store)
     assert client.get(f"/v1/label/similar/{rows[0].prediction_id}").json() == {"similar": []}
     assert client.get("/v1/label/similar/17").status_code == 404
-    with store._write() as db:
+    with store.database.write() as db:
         db.exec_driver_sql("UPDATE predictions SET embedding = NULL")
-    store.annotate([Annotation(rows[1].prediction_id, "a", "bob", ASKED)])
+    store.labels.annotate([Annotation(rows[1].prediction_id, "a", "bob", ASKED)])
     assert client_of(store).get(f"/v1/label/similar/{rows[0].prediction_id}").json() == {"similar": []}
 
 
@@ -338,7 +338,7 @@ def test_pages_of_other_sites_are_refused(
     ]
     assert [c.status_code for c in calls] == [403] * 5
     assert not any("access-control-allow-origin" in c.headers for c in calls)
-    assert store.all_votes() == []
+    assert store.queue.all_votes() == []
 
 
 def test_a_form_cannot_vote(client: TestClient) -> None:
@@ -358,7 +358,7 @@ def test_our_own_page_may(client: TestClient) -> None:
 
 def test_with_keys_the_keys_name_labels(store: Store, rows: list[Prediction]) -> None:
     [one] = pick(store, rows[:1])
-    good, bad = (store.add_key(name, [name], NOW) for name in ("label", "predict"))
+    good, bad = (store.keys.add(name, [name], NOW) for name in ("label", "predict"))
     client = client_of(store)
     assert client.get("/label").status_code == client.get("/label/app.js").status_code == 200
     assert client.get("/v1/label/setup").status_code == 401
@@ -368,7 +368,7 @@ def test_with_keys_the_keys_name_labels(store: Store, rows: list[Prediction]) ->
     assert client.get("/v1/label/setup").json()["annotator"] == "label"
     assert client.get("/v1/label/next?annotator=somebody").json()["annotator"] == "label"
     assert vote(client, one, "pay_card", "somebody else").status_code == 200
-    assert [v.annotator for v in store.all_votes()] == ["label"]
+    assert [v.annotator for v in store.queue.all_votes()] == ["label"]
     assert client.post("/v1/predict", json={"text": "a"}).status_code == 403
 
 

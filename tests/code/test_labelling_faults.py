@@ -66,7 +66,7 @@ def test_a_server_killed_at_any_moment_loses_nothing(store: Store, browser: Any)
             found = {p.text: votes[p.prediction_id][1] for p in rows if p.prediction_id in votes}
             assert found == wanted
             assert len(wanted) >= 9
-            assert store.annotations() == len(wanted)
+            assert store.labels.count() == len(wanted)
     finally:
         server.kill()
 
@@ -124,7 +124,7 @@ def test_a_label_that_is_refused_is_said_and_stays_said(store: Store, browser: A
     rows = waiting(store, 5)
     with serving(store) as url, reading(browser, url) as ann:
         ann.shows(rows[0].text)
-        store.annotate([Annotation(rows[0].prediction_id, "pay_bill", "file", now())])
+        store.labels.annotate([Annotation(rows[0].prediction_id, "pay_bill", "file", now())])
         ann.press("2")
         ann.says("was not taken, for the text “where is my card")
         ann.says("this prediction is already labelled 'pay_bill'")
@@ -144,11 +144,11 @@ def test_a_label_that_a_dataset_has_cannot_be_taken_back(store: Store, browser: 
     with serving(store) as url, reading(browser, url) as ann:
         ann.press("Enter")
         ann.saved()
-        store.claim("v0002", now() + timedelta(hours=1))
+        store.labels.claim("v0002", now() + timedelta(hours=1))
         ann.press("u")
         ann.says("This could not be taken back")
         ann.shows(rows[1].text)
-        assert store.labels_of([rows[0].prediction_id])
+        assert store.labels.of([rows[0].prediction_id])
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_leases_are_renewed_while_the_page_is_open(store: Store, browser: Any) -
     with serving(store, Labelling(lease=timedelta(seconds=1.5))) as url, reading(browser, url) as ann:
         ann.shows(rows[0].text)
         ann.page.wait_for_timeout(3500)
-        assert store.lease("bob", now(), now() + timedelta(minutes=1), 3) == []
+        assert store.queue.lease("bob", now(), now() + timedelta(minutes=1), 3) == []
         ann.shows(rows[0].text)
 
 
@@ -171,7 +171,7 @@ def test_a_text_that_went_to_somebody_else_meanwhile(store: Store, browser: Any)
         context.set_offline(True)  # the lid is closed
         ann.page.wait_for_timeout(2500)
         later = now() + timedelta(minutes=1)
-        taken = store.lease("bob", now(), later, 3)
+        taken = store.queue.lease("bob", now(), later, 3)
         assert [t.text for t in taken] == [p.text for p in rows[:3]]
         context.set_offline(False)
         ann.shows(rows[3].text)

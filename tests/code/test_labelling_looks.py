@@ -33,7 +33,7 @@ def test_hostile_texts_labels_and_notes_are_shown_as_they_are(store: Store, brow
     pick(store, rows)
     others = ask(store, texts_of(9), first=100)
     evil = "<img src=x onerror='window.hacked=1'>"
-    store.annotate([Annotation(p.prediction_id, evil, "bob", ASKED) for p in others])
+    store.labels.annotate([Annotation(p.prediction_id, evil, "bob", ASKED) for p in others])
     with serving(store) as url, reading(browser, url, "<b>ann</b>", **PHONE) as ann:
         seen = []
         for _ in HOSTILE:
@@ -122,7 +122,7 @@ CONTRAST = """() => {
 def test_what_is_written_can_be_read(store: Store, browser: Any, scheme: str) -> None:
     rows = ask(store, texts_of(20))
     pick(store, sighted(rows)[:3])
-    store.annotate([Annotation(p.prediction_id, p.label, "bob", ASKED) for p in rows[-3:]])
+    store.labels.annotate([Annotation(p.prediction_id, p.label, "bob", ASKED) for p in rows[-3:]])
     with serving(store) as url, reading(browser, url, color_scheme=scheme) as ann:
         ann.says("Similar texts, labelled")
         assert ann.page.evaluate(CONTRAST) == []

@@ -66,8 +66,8 @@ def test_a_label_is_a_keystroke_or_two(store: Store, browser: Any) -> None:
             e.text: ("ann", None),
         }
         assert votes[f.prediction_id][1] not in (None, f.label)
-        assert [v.note for v in store.votes_of([e.prediction_id])] == ["two things at once"]
-        assert store.annotations() == 5
+        assert [v.note for v in store.queue.votes([e.prediction_id])] == ["two things at once"]
+        assert store.labels.count() == 5
         assert ann.complaints == []
 
 
@@ -105,7 +105,7 @@ def test_another_label_right_after_undo_is_the_one_that_counts(store: Store, bro
         ann.saved()
         fourth = said(store)[rows[0].prediction_id][1]
         assert fourth not in (None, rows[0].label)
-        assert store.labels_of([rows[0].prediction_id]) == {rows[0].prediction_id: fourth}
+        assert store.labels.of([rows[0].prediction_id]) == {rows[0].prediction_id: fourth}
         assert len(said(store)) == 1
         assert ann.complaints == []
 
@@ -179,7 +179,7 @@ def test_labels_that_change_while_the_page_is_open(store: Store, browser: Any) -
     the new. A label that is gone is refused with what can be said instead."""
     rows = waiting(store, 6)
     changes: list[Operation] = []
-    store.names = lambda _: LabelSet(tuple(changes))
+    store.label_set_at = lambda _: LabelSet(tuple(changes))
     with serving(store) as url, reading(browser, url) as ann:
         ann.shows(rows[0].text)
         guess, second = ann.labels()[:2]
@@ -210,7 +210,7 @@ def test_labels_that_change_while_the_page_is_open(store: Store, browser: Any) -
 def test_where_the_guess_is_hidden_nothing_tells_it(store: Store, browser: Any) -> None:
     rows = ask(store, texts_of(6))
     pick(store, rows[:2], audit=True)
-    store.annotate([Annotation(p.prediction_id, p.label, "bob", ASKED) for p in rows[2:]])
+    store.labels.annotate([Annotation(p.prediction_id, p.label, "bob", ASKED) for p in rows[2:]])
     with serving(store) as url, reading(browser, url) as ann:
         ann.shows(rows[0].text)
         ann.page.wait_for_load_state("networkidle")
@@ -288,7 +288,7 @@ def test_guideline_and_help(store: Store, browser: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_server_with_keys_asks_for_one(store: Store, browser: Any) -> None:
     rows = waiting(store, 2)
-    token = store.add_key("ann-key", ["label"], NOW)
+    token = store.keys.add("ann-key", ["label"], NOW)
     with serving(store) as url:
         context = browser.new_context()
         page = context.new_page()
@@ -309,7 +309,7 @@ def test_a_server_with_keys_asks_for_one(store: Store, browser: Any) -> None:
 @pytest.mark.slow
 def test_a_real_workspace_served_and_labelled(own: Path, browser: Any) -> None:
     store = open_home(own).store
-    before = store.annotations()
+    before = store.labels.count()
     command = [sys.executable, "-m", "everloop", "serve", "-w", str(own), "--port", "0"]
     server = subprocess.Popen(
         command,
@@ -320,9 +320,9 @@ def test_a_real_workspace_served_and_labelled(own: Path, browser: Any) -> None:
     )
     try:
         url = server.stdout.readline().split()[2].rstrip(",")  # type: ignore[union-attr]
-        ids = list(store.window(ASKED - timedelta(days=30), now()).rows["prediction_id"])
-        unasked = [i for i in ids if not store.task_ids([i])][:3]
-        store.add_tasks([AnnotationTask(i, ASKED, "r", "margin", 0.5, audit=False) for i in unasked])
+        ids = list(store.answers.window(ASKED - timedelta(days=30), now()).rows["prediction_id"])
+        unasked = [i for i in ids if not store.queue.ids([i])][:3]
+        store.queue.add([AnnotationTask(i, ASKED, "r", "margin", 0.5, audit=False) for i in unasked])
         with reading(browser, url) as ann:
             ann.press("Space", "Enter")
             ann.saved()
@@ -331,8 +331,8 @@ def test_a_real_workspace_served_and_labelled(own: Path, browser: Any) -> None:
     finally:
         server.terminate()
         server.communicate()
-    assert store.annotations() == before + 1
-    assert [v.annotator for v in store.all_votes()] == ["ann"]
+    assert store.labels.count() == before + 1
+    assert [v.annotator for v in store.queue.all_votes()] == ["ann"]
     store.close()
 
 

@@ -137,7 +137,7 @@ def test_one_client_cannot_flood_the_labels(client: TestClient, store: Store) ->
     assert [a.status_code for a in answers] == [200] * 3 + [429] * 7
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 20
     assert answers[-1].json()["error"] == "too much feedback from one source"
-    assert len(store.feedback(NOW, NOW.replace(year=2027))) == 3
+    assert len(store.feedback.within(NOW, NOW.replace(year=2027))) == 3
     assert client.post("/v1/predict", json={"text": "others are still served"}).status_code == 200
 
 
@@ -193,7 +193,7 @@ def test_feedback_is_stored_with_the_caller_that_the_server_saw(
     said = client.post("/v1/predict", json={"text": "my card?"}).json()["predictions"][0]
     body = {"prediction_id": said["prediction_id"], "kind": "label", "value": "a", "source": "ann"}
     assert client.post("/v1/feedback", json=body).status_code == 200
-    (found,) = store.feedback(NOW, NOW.replace(year=2027))
+    (found,) = store.feedback.within(NOW, NOW.replace(year=2027))
     assert (found.source, found.caller) == ("ann", f"address {hash_user('testclient')}")
 
 

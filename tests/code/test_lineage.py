@@ -10,6 +10,7 @@ import pytest
 
 from core.records import uuid7
 from core.store import Store
+from core.store.upgrade import count_served
 from flows.home import Home
 from flows.lineage import Link, trace
 from pipelines.datasets.history import rows_of
@@ -87,15 +88,15 @@ def test_an_id_of_nothing_is_an_error_that_names_the_kinds(shop: Path, id: str) 
 
 
 def test_answers_are_counted_once_whatever_is_written_again(store: Store) -> None:
-    store.log([row(0), row(1), row(1, "shadow", model_version="2")])
-    store.log([row(1), row(2), row(3, "canary", model_version="2")])
-    counted = [(a.variant, a.predictions) for v in ("1", "2") for a in store.served(v)]
+    store.answers.log([row(0), row(1), row(1, "shadow", model_version="2")])
+    store.answers.log([row(1), row(2), row(3, "canary", model_version="2")])
+    counted = [(a.variant, a.predictions) for v in ("1", "2") for a in store.answers.served(v)]
     assert counted == [("champion", 3), ("shadow", 1), ("canary", 1)]
-    (first,) = store.served("1")
+    (first,) = store.answers.served("1")
     assert (first.since, first.until) == (row(0).timestamp, row(2).timestamp)
-    before = [store.served(v) for v in ("1", "2")]
-    store.count_served()  # as for an older store
-    assert [store.served(v) for v in ("1", "2")] == before
+    before = [store.answers.served(v) for v in ("1", "2")]
+    count_served(store.database)  # as for an older store
+    assert [store.answers.served(v) for v in ("1", "2")] == before
 
 
 def test_of_many_things_of_one_kind_some_are_shown() -> None:
@@ -108,7 +109,7 @@ def test_of_many_things_of_one_kind_some_are_shown() -> None:
 
 def test_a_workspace_without_versions_knows_its_answers(home: Home) -> None:
     assert "nothing here has this id" in refused("data", "lineage", "1", "-w", home.workspace.root)
-    home.store.log([row(0)])
+    home.store.answers.log([row(0)])
     (found,) = trace(home.workspace, home.store, "r0")
     assert [x.kind for x in found.leads] == ["answered by model"]
 

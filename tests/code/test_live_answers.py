@@ -39,7 +39,7 @@ LATER = NOW + 2 * DAY
 @pytest.fixture
 def old(store: Store) -> Store:
     """A store of a workspace whose labels change a day from now."""
-    store.names = CHANGED.as_of
+    store.label_set_at = CHANGED.as_of
     return store
 
 
@@ -96,7 +96,7 @@ def test_both_models_of_a_rollout_answer_in_the_same_labels(old: Store) -> None:
     service.refresh(LATER)
     asked = [replace(r, timestamp=LATER) for r in requests(40)]
     service.predict(asked)
-    assert set(old.answers(LATER, LATER + DAY)["label"]) <= {"bill", "card", "gone"}
+    assert set(old.answers.side_by_side(LATER, LATER + DAY)["label"]) <= {"bill", "card", "gone"}
 
 
 def test_a_change_of_labels_loads_no_model_again(old: Store) -> None:
@@ -112,7 +112,7 @@ def test_a_change_of_labels_loads_no_model_again(old: Store) -> None:
 
 
 def test_a_broken_file_changes_nothing_for_who_serves(store: Store, tmp_path: Path) -> None:
-    store.names = names_of(tmp_path)
+    store.label_set_at = names_of(tmp_path)
     LabelSet((Operation("retire", ("fax",)),)).save(tmp_path)
     service, metrics = service_of(store), Metrics()
     service.refresh(NOW)
@@ -137,7 +137,7 @@ def test_a_broken_file_changes_nothing_for_who_serves(store: Store, tmp_path: Pa
 def test_the_page_offers_the_labels_of_the_time(old: Store) -> None:
     rows = ask(old, texts_of(3), OLD)
     pick(old, rows)
-    old.annotate([Annotation(rows[0].prediction_id, "stolen", "ana", NOW)])
+    old.labels.annotate([Annotation(rows[0].prediction_id, "stolen", "ana", NOW)])
     clock = [NOW]
     client = client_of(old, lambda: clock[0])
     setup = client.get("/v1/label/setup").json()
@@ -163,7 +163,7 @@ def test_a_stale_page_gives_old_names(old: Store, closed: tuple[str, ...] | None
         return client.post("/v1/label/votes", json=body)
 
     assert vote(0, "lost").json()["state"] == "done"
-    assert old.labels_of(ids) == {ids[0]: "gone"}
+    assert old.labels.of(ids) == {ids[0]: "gone"}
     assert vote(0, "stolen").status_code == 200  # the same by now
     for new in (False, True):
         refused = vote(1, "card", new=new)
@@ -174,7 +174,7 @@ def test_a_stale_page_gives_old_names(old: Store, closed: tuple[str, ...] | None
     assert refused.json()["error"] == "'fax' was retired: no fax any more"
     assert refused.json()["expected"] == "one of bill, fee, gone, limit"
     assert vote(1, "limit").json()["state"] == "done"
-    assert old.labels_of(ids) == {ids[0]: "gone", ids[1]: "limit"}
+    assert old.labels.of(ids) == {ids[0]: "gone", ids[1]: "limit"}
 
 
 def test_feedback_under_any_name_is_taken_as_it_was_said(old: Store) -> None:
@@ -183,9 +183,9 @@ def test_feedback_under_any_name_is_taken_as_it_was_said(old: Store) -> None:
     for row, value in zip(rows, ("stolen", "never heard of"), strict=True):
         body = {"prediction_id": row.prediction_id, "kind": "correction", "value": value}
         assert client.post("/v1/feedback", json=body).status_code == 200
-    said = sorted(f.value for f in old.feedback(NOW, LATER + DAY))
+    said = sorted(f.value for f in old.feedback.within(NOW, LATER + DAY))
     assert said == ["never heard of", "stolen"]
-    assert sorted(f.value for f in old.at(LATER).feedback(NOW, LATER + DAY)) == [
+    assert sorted(f.value for f in old.at(LATER).feedback.within(NOW, LATER + DAY)) == [
         "gone",
         "never heard of",
     ]
@@ -193,7 +193,7 @@ def test_feedback_under_any_name_is_taken_as_it_was_said(old: Store) -> None:
 
 def test_every_label_of_the_model_was_retired(store: Store) -> None:
     """It answers as it did: an answer is owed, and a retrain is near."""
-    store.names = LabelSet((Operation("add", ("new",)), Operation("retire", tuple(OLD)))).as_of
+    store.label_set_at = LabelSet((Operation("add", ("new",)), Operation("retire", tuple(OLD)))).as_of
     answers = service_of(store).predict(requests(5))
     assert {p.label for p in answers} <= {*OLD}
     assert np.isfinite([p.score for p in answers]).all()

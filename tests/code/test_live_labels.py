@@ -38,23 +38,23 @@ LATER = NOW + 9 * DAY
 
 def renamed(store: Store) -> Store:
     """The store with names that change day by day."""
-    store.names = LABELS.as_of
+    store.label_set_at = LABELS.as_of
     return store
 
 
 def answered(store: Store, pairs: list[tuple[str, str | None]], tasks: bool = False) -> list[str]:
     """Answers, each with its truth where it has one; prediction ids."""
     rows = [row(i, label=label) for i, (label, _) in enumerate(pairs)]
-    store.log(rows)
+    store.answers.log(rows)
     if tasks:
-        store.add_tasks([AnnotationTask(p.prediction_id, NOW, "r", "margin", 0.5, False) for p in rows])
+        store.queue.add([AnnotationTask(p.prediction_id, NOW, "r", "margin", 0.5, False) for p in rows])
     truths = [(p, truth) for p, (_, truth) in zip(rows, pairs, strict=True) if truth]
-    store.annotate([Annotation(p.prediction_id, truth, "ana", NOW) for p, truth in truths])
+    store.labels.annotate([Annotation(p.prediction_id, truth, "ana", NOW) for p, truth in truths])
     return [p.prediction_id for p in rows]
 
 
 def correct(store: Store) -> list[bool]:
-    rows = store.window(NOW, NOW + DAY).rows
+    rows = store.answers.window(NOW, NOW + DAY).rows
     return [bool(x) for x in rows["label"] == rows["truth"]]
 
 
@@ -67,8 +67,8 @@ def test_an_old_answer_is_right_when_its_truth_has_the_new_name(store: Store) ->
     assert correct(store.at(NOW)) == [False, False, False, False, True]
     assert correct(store.at(NOW + DAY)) == [True, True, True, False, True]
     assert correct(store.at(LATER)) == [True, True, True, False, False]
-    assert store.at(LATER).window(NOW, NOW + DAY).rows["truth"].tolist()[-1] is None
-    assert store.at(LATER).labelled(NOW, NOW + DAY).rows["label"].tolist()[-1] == "fax"
+    assert store.at(LATER).answers.window(NOW, NOW + DAY).rows["truth"].tolist()[-1] is None
+    assert store.at(LATER).answers.labelled(NOW, NOW + DAY).rows["label"].tolist()[-1] == "fax"
 
 
 def test_the_past_reads_as_it_did_whatever_is_changed_later(store: Store) -> None:
@@ -76,32 +76,32 @@ def test_the_past_reads_as_it_did_whatever_is_changed_later(store: Store) -> Non
     answered(store, [(a, b) for a in SAID for b in SAID], tasks=True)
     for n in range(len(LABELS.operations)):
         until = NOW + n * DAY + timedelta(hours=1)
-        store.names = LabelSet(LABELS.operations[:n]).as_of
-        before = store.at(until).window(NOW, NOW + DAY).rows
-        store.names = LABELS.as_of
-        assert store.at(until).window(NOW, NOW + DAY).rows.equals(before)
+        store.label_set_at = LabelSet(LABELS.operations[:n]).as_of
+        before = store.at(until).answers.window(NOW, NOW + DAY).rows
+        store.label_set_at = LABELS.as_of
+        assert store.at(until).answers.window(NOW, NOW + DAY).rows.equals(before)
 
 
 READS: dict[str, Callable[[Store], list[Any]]] = {
-    "window": lambda s: s.window(NOW, LATER).rows[["label", "truth"]].to_numpy().tolist(),
-    "labelled": lambda s: s.labelled(NOW, LATER).rows["label"].tolist(),
-    "answers": lambda s: s.answers(NOW, LATER)["label"].tolist(),
-    "tasks": lambda s: [t.predicted for t in s.tasks_of([p.prediction_id for p in ROWS]).values()],
-    "feedback": lambda s: [f.value for f in s.feedback(NOW, LATER) if f.kind == "correction"],
-    "reviews": lambda s: [r.label for r in s.reviews()],
-    "answered": lambda s: list(s.labels_answered()),
-    "names said": lambda s: sorted(s.names_said().items()),
-    "profiles": lambda s: sorted(k for p in s.profiles(NOW, LATER) for k in p.labels.items()),
+    "window": lambda s: s.answers.window(NOW, LATER).rows[["label", "truth"]].to_numpy().tolist(),
+    "labelled": lambda s: s.answers.labelled(NOW, LATER).rows["label"].tolist(),
+    "answers": lambda s: s.answers.side_by_side(NOW, LATER)["label"].tolist(),
+    "tasks": lambda s: [t.predicted for t in s.queue.tasks([p.prediction_id for p in ROWS]).values()],
+    "feedback": lambda s: [f.value for f in s.feedback.within(NOW, LATER) if f.kind == "correction"],
+    "reviews": lambda s: [r.label for r in s.reviews.open()],
+    "answered": lambda s: list(s.labels.answered()),
+    "names said": lambda s: sorted(s.feedback.names().items()),
+    "profiles": lambda s: sorted(k for p in s.answers.profiles(NOW, LATER) for k in p.labels.items()),
 }
 HELD: dict[str, Callable[[Store], list[str | None]]] = {
-    "votes": lambda s: [v.label for v in s.all_votes()],
-    "votes aside": lambda s: [v.label for v in s.waiting()],
-    "votes of": lambda s: [v.label for v in s.votes_of([p.prediction_id for p in ROWS])],
-    "labels of": lambda s: sorted(s.labels_of([p.prediction_id for p in ROWS]).values()),
-    "label names": lambda s: list(s.label_names()),
-    "in use": lambda s: list(s.labels_in_use()),
-    "untrained": lambda s: sorted(x[0] for x in s.untrained()),
-    "examples": lambda s: sorted(x.label for x in s.examples(100)),
+    "votes": lambda s: [v.label for v in s.queue.all_votes()],
+    "votes aside": lambda s: [v.label for v in s.queue.waiting()],
+    "votes of": lambda s: [v.label for v in s.queue.votes([p.prediction_id for p in ROWS])],
+    "labels of": lambda s: sorted(s.labels.of([p.prediction_id for p in ROWS]).values()),
+    "label names": lambda s: list(s.labels.names()),
+    "in use": lambda s: list(s.labels.in_use()),
+    "untrained": lambda s: sorted(x[0] for x in s.labels.untrained()),
+    "examples": lambda s: sorted(x.label for x in s.labels.examples(100)),
 }
 ROWS = [row(i, label=label) for i, label in enumerate(SAID)]
 DISTINCT = {"label names", "in use"}
@@ -109,15 +109,15 @@ DISTINCT = {"label names", "in use"}
 
 def said(store: Store) -> Store:
     """Every label in every table that has one."""
-    store.append([Kept(ROWS, len(ROWS), profiles=Profiled(policy="profile").count(ROWS))])
+    store.answers.append([Kept(ROWS, len(ROWS), profiles=Profiled(policy="profile").count(ROWS))])
     ids = [p.prediction_id for p in ROWS]
-    store.add_tasks([AnnotationTask(i, NOW, "r", "margin", 0.5, False) for i in ids])
+    store.queue.add([AnnotationTask(i, NOW, "r", "margin", 0.5, False) for i in ids])
     pairs = list(zip(ids, SAID, strict=True))
-    store.votes([Vote(i, "ana", label, NOW) for i, label in pairs], needed=1)
-    store.put_aside([Vote(i, "eve", label, NOW) for i, label in pairs])
-    store.give_feedback([Feedback(i, i, NOW, "correction", x) for i, x in pairs])
-    store.give_feedback([Feedback(f"{i}/", i, NOW, "thumbs", "up") for i, _ in pairs])
-    store.add_reviews([Review(i, NOW, label, "", 0.1, "") for i, label in pairs])
+    store.queue.vote_all([Vote(i, "ana", label, NOW) for i, label in pairs], needed=1)
+    store.queue.put_aside([Vote(i, "eve", label, NOW) for i, label in pairs])
+    store.feedback.add([Feedback(i, i, NOW, "correction", x) for i, x in pairs])
+    store.feedback.add([Feedback(f"{i}/", i, NOW, "thumbs", "up") for i, _ in pairs])
+    store.reviews.add([Review(i, NOW, label, "", 0.1, "") for i, label in pairs])
     return store
 
 
@@ -147,16 +147,16 @@ def test_every_read_of_a_label_goes_through_the_one_view(store: Store, name: str
 def test_a_users_correction_under_an_old_name_is_no_complaint(store: Store) -> None:
     first, second, third = answered(renamed(store), [("gone", None), ("lost", None), ("gone", None)])
     words = [(first, "lost"), (second, "gone"), (third, "fax")]
-    store.give_feedback([Feedback(i, i, NOW, "correction", value) for i, value in words])
-    store.give_feedback([Feedback("up", third, NOW, "thumbs", "up")])
-    assert store.complained(NOW, LATER) == {first, second, third}
+    store.feedback.add([Feedback(i, i, NOW, "correction", value) for i, value in words])
+    store.feedback.add([Feedback("up", third, NOW, "thumbs", "up")])
+    assert store.feedback.complained(NOW, LATER) == {first, second, third}
     view = store.at(LATER)
-    assert view.complained(NOW, LATER) == {third}
-    assert view.answers(NOW, LATER)["complained"].tolist() == [False, False, True]
+    assert view.feedback.complained(NOW, LATER) == {third}
+    assert view.answers.side_by_side(NOW, LATER)["complained"].tolist() == [False, False, True]
     import pandas as pd
 
-    told = pd.DataFrame([vars(f) for f in view.feedback(NOW, LATER)])
-    window = view.window(NOW, NOW + DAY)
+    told = pd.DataFrame([vars(f) for f in view.feedback.within(NOW, LATER)])
+    window = view.answers.window(NOW, NOW + DAY)
     until = pd.Series([LATER.replace(tzinfo=None)] * 3).to_numpy()
     assert heard(window, told, until)["corrected"].tolist() == [False, False, True]
 
@@ -165,15 +165,15 @@ def test_a_pick_is_judged_by_the_names_of_the_time(store: Store) -> None:
     """What the error budget bets on: neither a merge nor a label that is gone is an error."""
     answered(renamed(store), [("lost", "gone"), ("lost", "fee"), ("card", "card")], tasks=True)
     picks = (NOW - DAY, LATER)
-    assert [p.right for p in store.picks("1", *picks)] == [False, False, True]
-    assert [p.right for p in store.at(LATER).picks("1", *picks)] == [True, False, None]
+    assert [p.right for p in store.queue.picks("1", *picks)] == [False, False, True]
+    assert [p.right for p in store.at(LATER).queue.picks("1", *picks)] == [True, False, None]
 
 
 def test_two_models_are_compared_under_the_names_of_the_time(store: Store) -> None:
     champion, shadow = row(0, label="lost"), row(0, "shadow", label="gone", model_version="2")
-    renamed(store).log([champion, shadow])
-    store.annotate([Annotation(champion.prediction_id, "stolen", "ana", NOW)])
-    seen = store.at(LATER).answers(NOW, LATER)
+    renamed(store).answers.log([champion, shadow])
+    store.labels.annotate([Annotation(champion.prediction_id, "stolen", "ana", NOW)])
+    seen = store.at(LATER).answers.side_by_side(NOW, LATER)
     assert seen["label"].tolist() == seen["truth"].tolist() == ["gone", "gone"]
 
 
@@ -181,25 +181,25 @@ def test_votes_that_a_merge_made_one_settle(store: Store) -> None:
     ids = answered(renamed(store), [("lost", None)] * 3, tasks=True)
     votes = [("ana", "lost"), ("bob", "stolen")]
     for who, label in votes:
-        store.vote(Vote(ids[0], who, label, NOW), needed=2)
-    assert len(store.disputed()) == 1
-    assert store.queue_state(NOW)["disputed"] == 1
+        store.queue.vote(Vote(ids[0], who, label, NOW), needed=2)
+    assert len(store.reviews.disputed()) == 1
+    assert store.queue.state(NOW)["disputed"] == 1
     view = store.at(LATER)
-    assert view.disputed() == []
-    assert view.queue_state(LATER)["waiting"] == 1
-    assert view.settle(2) == 1
-    assert view.labels_of(ids) == {ids[0]: "gone"}
-    assert view.vote(Vote(ids[0], "ana", "gone", LATER), needed=2) == "done"  # nothing new
+    assert view.reviews.disputed() == []
+    assert view.queue.state(LATER)["waiting"] == 1
+    assert view.queue.settle(2) == 1
+    assert view.labels.of(ids) == {ids[0]: "gone"}
+    assert view.queue.vote(Vote(ids[0], "ana", "gone", LATER), needed=2) == "done"  # nothing new
 
 
 def test_who_voted_for_a_label_that_is_gone_is_asked_again(store: Store) -> None:
     (only,) = answered(renamed(store), [("card", None)], tasks=True)
-    store.vote(Vote(only, "ana", "card", NOW), needed=2)
-    assert store.lease("ana", NOW, LATER) == []
+    store.queue.vote(Vote(only, "ana", "card", NOW), needed=2)
+    assert store.queue.lease("ana", NOW, LATER) == []
     view = store.at(LATER)
-    assert view.queue_state(LATER)["open"] == 1
-    assert [t.prediction_id for t in view.lease("ana", LATER, LATER + DAY)] == [only]
-    state = view.votes([Vote(only, "ana", "fee", LATER)], needed=1, replace=False)
+    assert view.queue.state(LATER)["open"] == 1
+    assert [t.prediction_id for t in view.queue.lease("ana", LATER, LATER + DAY)] == [only]
+    state = view.queue.vote_all([Vote(only, "ana", "fee", LATER)], needed=1, replace=False)
     assert state == ["done"]
 
 
@@ -207,7 +207,7 @@ def test_the_status_counts_what_was_said_and_compares_what_it_means(store: Store
     ids = answered(renamed(store), [("a", None)] * 3, tasks=True)
     for who, labels in {"ana": ("lost", "fax", None), "bob": ("stolen", "fee", "fee")}.items():
         for i, label in zip(ids, labels, strict=True):
-            store.vote(Vote(i, who, label, NOW), needed=3)
+            store.queue.vote(Vote(i, who, label, NOW), needed=3)
     before, after = picture(store.at(NOW), NOW, []), picture(store.at(LATER), LATER, [])
     assert (
         before["annotators"]
@@ -225,32 +225,32 @@ def test_the_status_counts_what_was_said_and_compares_what_it_means(store: Store
 def test_a_settled_label_is_corrected_only_where_it_says_something_else(store: Store) -> None:
     ids = answered(renamed(store), [("a", "lost"), ("a", "card")], tasks=True)
     view = store.at(LATER)
-    view.adjudicate(ids[0], "gone", "cy", LATER)
-    view.adjudicate(ids[1], "fee", "cy", LATER)
-    assert view.labels_of(ids) == {ids[0]: "gone", ids[1]: "fee"}
-    assert store.labels_of(ids) == {ids[0]: "lost", ids[1]: "fee"}  # the store has what was said
-    view.annotate([Annotation(ids[0], "stolen", "oracle", LATER)])
+    view.reviews.adjudicate(ids[0], "gone", "cy", LATER)
+    view.reviews.adjudicate(ids[1], "fee", "cy", LATER)
+    assert view.labels.of(ids) == {ids[0]: "gone", ids[1]: "fee"}
+    assert store.labels.of(ids) == {ids[0]: "lost", ids[1]: "fee"}  # the store has what was said
+    view.labels.annotate([Annotation(ids[0], "stolen", "oracle", LATER)])
     with pytest.raises(LabelError, match="two labels for one prediction"):
-        view.annotate([Annotation(ids[0], "fee", "oracle", LATER)])
+        view.labels.annotate([Annotation(ids[0], "fee", "oracle", LATER)])
 
 
 def test_a_label_that_is_gone_is_nothing_to_learn_from(store: Store) -> None:
     answered(renamed(store), [("a", "card"), ("a", "fax"), ("a", "lost")], tasks=True)
-    assert store.unclaimed() == (3, 0)
-    assert store.at(LATER).unclaimed() == (1, 0)
+    assert store.labels.unclaimed() == (3, 0)
+    assert store.at(LATER).labels.unclaimed() == (1, 0)
 
 
 def test_weak_labels_come_under_their_names_and_others_as_they_were_said(store: Store) -> None:
     first, second, third = answered(
         renamed(store), [("fee", None), ("lost", None), ("fee", "lost")], tasks=False
     )
-    store.give_feedback([Feedback("1", first, NOW, "correction", "stolen")])
-    store.give_feedback([Feedback("2", second, NOW, "thumbs", "up")])
+    store.feedback.add([Feedback("1", first, NOW, "correction", "stolen")])
+    store.feedback.add([Feedback("2", second, NOW, "thumbs", "up")])
     trust = {"correction": 0.8, "thumbs": 0.8}
-    rows = store.at(LATER).claim("v0002", LATER, trust, ["fee", "gone"])
+    rows = store.at(LATER).labels.claim("v0002", LATER, trust, ["fee", "gone"])
     took = dict(zip(rows["prediction_id"], rows["label"], strict=True))
     assert took == {first: "gone", second: "gone", third: "lost"}
-    again = store.claim("v0002", LATER, trust, [])
+    again = store.labels.claim("v0002", LATER, trust, [])
     assert again["label"].tolist() == rows["label"].tolist()
 
 
@@ -299,7 +299,7 @@ def test_a_file_of_any_tool_may_have_old_names(store: Store, tmp_path: Path, for
     done = take(found, store.at(LATER), Labeling(), LATER)
     assert (done.accepted, done.renamed) == (2, 1)
     assert [r.reason[:16] for r in done.refused] == ["'card' was split", "'fax' was retire"]
-    assert set(store.labels_of(ids).values()) == {"gone"}
+    assert set(store.labels.of(ids).values()) == {"gone"}
 
 
 def test_choices_follow_what_a_label_became() -> None:

@@ -37,29 +37,29 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_a_sampled_row_carries_its_chance_into_windows_and_datasets(store: Store) -> None:
     policy = Sample(policy="sample", rate=0.25, below=0.5)
     kept = policy.keep([row(i, score=0.4 if i < 10 else 0.9) for i in range(200)])
-    store.append([kept])
-    rows = store.window(*EVER).rows.set_index("request_id")
+    store.answers.append([kept])
+    rows = store.answers.window(*EVER).rows.set_index("request_id")
     assert rows["kept"].tolist() == [1.0] * 10 + [0.25] * (len(rows) - 10)
     assert 30 < len(rows) < 80
-    assert store.counters()["texts.serving"] == 200
+    assert store.state.counters()["texts.serving"] == 200
     sure, doubtful = rows.index[-1], "r0"
     ids = [str(rows["prediction_id"][r]) for r in (doubtful, sure)]
-    store.add_tasks([AnnotationTask(p, NOW, "r", "margin", 0.5, False) for p in ids])
-    store.annotate([Annotation(p, "a", "ana", NOW) for p in ids])
-    assert store.claim("v0002", NOW)["propensity"].tolist() == [0.5, 0.125]
-    picked = store.window(*EVER).rows["propensity"].dropna()
+    store.queue.add([AnnotationTask(p, NOW, "r", "margin", 0.5, False) for p in ids])
+    store.labels.annotate([Annotation(p, "a", "ana", NOW) for p in ids])
+    assert store.labels.claim("v0002", NOW)["propensity"].tolist() == [0.5, 0.125]
+    picked = store.answers.window(*EVER).rows["propensity"].dropna()
     assert picked.tolist() == [0.5, 0.125]
 
 
 def test_rollouts_see_the_rows_that_were_drawn_evenly(store: Store) -> None:
     scores = [0.4 if i % 2 else 0.9 for i in range(600)]
-    store.append(
+    store.answers.append(
         [Sample(policy="sample", rate=0.25).keep([row(i, score=scores[i]) for i in range(600)])]
     )
-    seen = store.answers(*EVER)
+    seen = store.answers.side_by_side(*EVER)
     assert 120 < len(seen) < 180
     assert 0.4 < (seen["score"] < 0.5).mean() < 0.6
-    assert store.requests() > 350
+    assert store.answers.count() > 350
 
 
 def test_profiles_of_many_writers_add_up_and_hold_no_text_and_no_user(
@@ -70,14 +70,14 @@ def test_profiles_of_many_writers_add_up_and_hold_no_text_and_no_user(
         part = rows[(number - 1) * 10 : number * 10]
         kept = PROFILE.keep(part)
         group = Kept(kept.rows, kept.texts, kept.profiles, passes=10, number=number)
-        store.append([group], writer)
-        store.append([group], writer)  # again changes nothing
-    [profile] = store.profiles(NOW, NOW + HOUR)
+        store.answers.append([group], writer)
+        store.answers.append([group], writer)  # again changes nothing
+    [profile] = store.answers.profiles(NOW, NOW + HOUR)
     assert (profile.rows, profile.labels, profile.segments) == (30, {"a": 30}, {"plan": {"free": 30}})
     assert profile.lengths.tolist()[4] == profile.scores.tolist()[15] == 30
     assert profile.sums.tolist() == [0.0, 30.0, 60.0, 90.0]
     assert profile.squares.tolist() == [0.0, 30.0, 120.0, 270.0]
-    assert store.counters() == {"encoder_passes.serving": 30, "texts.serving": 30}
+    assert store.state.counters() == {"encoder_passes.serving": 30, "texts.serving": 30}
     assert stored(store) == []
     store.close()
     for file in tmp_path.glob("store.db*"):
@@ -110,8 +110,8 @@ def test_what_the_spool_holds_comes_back_as_it_was() -> None:
 
 def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
     home = make_home(tmp_path / "shop", logging={"policy": "profile"})
-    home.store.set("champion", "1")
-    home.store.set("retrains", {"done": 1, "last": NOW.isoformat(), "plan": None, "result": {}})
+    home.store.state.set("champion", "1")
+    home.store.state.set("retrains", {"done": 1, "last": NOW.isoformat(), "plan": None, "result": {}})
     writer = open_writer(home, home.store, Metrics())
     days = [[row(d * 86400 + i, label="ab"[d]) for i in range(50)] for d in (0, 1)]
     for rows in days:
@@ -119,12 +119,12 @@ def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
     writer.close()
     now = NOW + timedelta(days=2)
     stages.loop(home, now)
-    signals = {s.name: s.value for s in home.store.signals()}
+    signals = {s.name: s.value for s in home.store.signals.read()}
     assert signals == {
         "rows": 50.0, "confidence": pytest.approx(0.775), "shift.labels": 2.0, "shift.embeddings": 0.0,
         "alerts.week": None,
     }  # fmt: skip
-    [curation] = home.store.decisions("curation")
+    [curation] = home.store.decisions.read("curation")
     assert curation.reason == (
         "logging.policy is profile: no text is kept, so nothing can be picked for labels"
     )
@@ -132,8 +132,8 @@ def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
 
 
 def test_a_store_of_version_1_gets_what_is_new(store: Store) -> None:
-    store.log([row(0)])
-    store.set("schema", 1)
+    store.answers.log([row(0)])
+    store.state.set("schema", 1)
     engine = create_engine(store.url)
     with engine.begin() as db:  # as the version before made it
         for change in (
@@ -145,7 +145,7 @@ def test_a_store_of_version_1_gets_what_is_new(store: Store) -> None:
     engine.dispose()
     for i in (1, 2):
         newer = Store(store.url)
-        assert newer.get("schema") == VERSION
-        newer.append([Kept([row(i)], 1, PROFILE.keep([row(i)]).profiles, number=i)], "w")
-        assert newer.window(*EVER).rows["kept"].tolist() == [1.0] * (i + 1)
+        assert newer.state.get("schema") == VERSION
+        newer.answers.append([Kept([row(i)], 1, PROFILE.keep([row(i)]).profiles, number=i)], "w")
+        assert newer.answers.window(*EVER).rows["kept"].tolist() == [1.0] * (i + 1)
         newer.close()

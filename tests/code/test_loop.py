@@ -60,16 +60,16 @@ def whole(
 def outcome(home: Home, result: dict[str, Any]) -> dict[str, Any]:
     """Everything a replay leaves behind that must not depend on when it was killed."""
     start, end = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2027-01-01", tz="UTC")
-    answers = home.store.answers(start, end).drop(columns=["latency_ms"])
+    answers = home.store.answers.side_by_side(start, end).drop(columns=["latency_ms"])
     return {
         "result": {k: v for k, v in result.items() if k not in NOT_COMPARED},
         "answers": answers.to_csv(index=False),
-        "decisions": [(d.key, d.verdict) for d in home.store.decisions() if d.stage != "rollout"],
-        "rollouts": [(r.rollout_id, r.stage) for r in home.store.rollouts()],
+        "decisions": [(d.key, d.verdict) for d in home.store.decisions.read() if d.stage != "rollout"],
+        "rollouts": [(r.rollout_id, r.stage) for r in home.store.decisions.rollouts()],
         "versions": [(v.id, v.revision, v.rows) for v in list_versions(home.workspace.root)],
         "models": [(c.version, c.dataset, c.metrics) for c in home.registry.versions()],
-        "champion": (home.store.get("champion"), home.registry.version("champion")),
-        "counters": home.store.counters(),
+        "champion": (home.store.state.get("champion"), home.registry.version("champion")),
+        "counters": home.store.state.counters(),
     }
 
 
@@ -81,14 +81,14 @@ def test_the_loop_turns(whole: tuple[Home, dict[str, Any]]) -> None:
     assert result["most_labels_in_a_day"] <= 12
     assert result["retrains"] >= 2
     assert result["promotions"] >= 1
-    assert home.store.get("champion") == home.registry.version("champion") != "1"
+    assert home.store.state.get("champion") == home.registry.version("champion") != "1"
     assert [v.id for v in list_versions(home.workspace.root)] == ["v0001", "v0002", "v0003", "v0004"]
 
 
 def test_every_text_is_read_once(whole: tuple[Home, dict[str, Any]]) -> None:
     home, result = whole
     assert result["encoder_passes_per_text"] == 1.0
-    counters = home.store.counters()
+    counters = home.store.state.counters()
     assert counters["encoder_passes.serving"] == 120
     read = result["texts_read"]
     assert len(read) == len(set(read)) == sum(v for k, v in counters.items() if "passes" in k)
@@ -108,12 +108,12 @@ def test_lineage_can_be_walked_from_a_prediction_to_a_model(whole: tuple[Home, d
     home, _ = whole
     rows = read(home.workspace.reservoir)
     picked = rows[(rows["set"] == "train") & (rows["policy"] == "margin")].iloc[0]
-    prediction = home.store.prediction(picked["row_id"])
+    prediction = home.store.answers.get(picked["row_id"])
     assert prediction is not None
     assert prediction.text == picked["text"]
     candidates = home.registry.versions()
     assert {c.dataset for c in candidates} == {v.id for v in list_versions(home.workspace.root)}
-    served = home.store.window(
+    served = home.store.answers.window(
         pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2027-01-01", tz="UTC")
     )
     assert set(served.rows["model_version"]) <= {c.version for c in candidates}
@@ -124,7 +124,7 @@ def test_truth_is_seen_only_where_a_label_was_asked_for(
 ) -> None:
     home, result = whole
     start, end = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2027-01-01", tz="UTC")
-    window = home.store.window(start, end).rows
+    window = home.store.answers.window(start, end).rows
     asked = set(window[window["propensity"].notna()]["request_id"])
     lying = job()
     stream = lying.stream.copy()
@@ -158,11 +158,11 @@ def test_frozen_never_retrains(tmp_path: Path) -> None:
 def test_no_retrain_ends_the_rollout_under_way(tmp_path: Path) -> None:
     home = make_home(tmp_path / "workspace")
     run(home, job(days=2, each_day=44))
-    under_way = home.store.live_rollout()
+    under_way = home.store.decisions.live_rollout()
     assert under_way is not None
     waits = retrain(home, datetime(2026, 1, 7, 1, tzinfo=UTC), "asked for")["waits"]
     assert waits.startswith(f"a rollout is under way: version {under_way.candidate}, ")
-    assert home.store.live_rollout() == under_way
+    assert home.store.decisions.live_rollout() == under_way
 
 
 class Killed(BaseException):
@@ -172,7 +172,7 @@ class Killed(BaseException):
 @contextmanager
 def killed_at(store: Store, write: int) -> Iterator[None]:
     """The process dies just after a write was committed."""
-    honest, seen = store._write, 0
+    honest, seen = store.database.write, 0
 
     @contextmanager
     def dying() -> Iterator[Connection]:
@@ -183,11 +183,11 @@ def killed_at(store: Store, write: int) -> Iterator[None]:
         if seen == write:
             raise Killed
 
-    store._write = dying  # type: ignore[method-assign]  # the fault is injected here
+    store.database.write = dying  # type: ignore[method-assign]  # the fault is injected here
     try:
         yield
     finally:
-        store._write = honest  # type: ignore[method-assign]
+        store.database.write = honest  # type: ignore[method-assign]
 
 
 def die_and_go_on(home: Home, work: Replay, write: int) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def imported(path: Path, store: Store, settings: Labeling = OPEN, who: str = "an
 
 
 def aside(store: Store) -> list[tuple[str, str, str | None]]:
-    return [(v.prediction_id, v.annotator, v.label) for v in store.waiting()]
+    return [(v.prediction_id, v.annotator, v.label) for v in store.queue.waiting()]
 
 
 def test_a_vote_under_an_unknown_name_waits(store: Store, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_vote_under_an_unknown_name_waits(store: Store, tmp_path: Path) -> Non
     assert (found.accepted, found.unlabelled, found.waiting) == (1, 1, {"trak_order": 1})
     assert found.refused == [Refused(4, "no task for this prediction id", "p9")]
     assert aside(store) == [("p1", "ann", "trak_order")]
-    assert store.labels_in_use() == ["track_order"]
+    assert store.labels.in_use() == ["track_order"]
     assert imported(path, store).waiting == {"trak_order": 1}  # again changes nothing
     assert aside(store) == [("p1", "ann", "trak_order")]
 
@@ -51,7 +51,7 @@ def test_a_corrected_file_takes_its_place(store: Store, tmp_path: Path) -> None:
     imported(labelled(tmp_path, "p1,trak_order", "p2,other"), store)
     imported(labelled(tmp_path, "p1,track_order", "p2,another"), store)
     assert aside(store) == [("p2", "ann", "another")]
-    assert store.labels_of(["p1", "p2"]) == {"p1": "track_order"}
+    assert store.labels.of(["p1", "p2"]) == {"p1": "track_order"}
 
 
 def test_a_name_that_is_known_by_now_counts(store: Store, tmp_path: Path) -> None:
@@ -59,14 +59,14 @@ def test_a_name_that_is_known_by_now_counts(store: Store, tmp_path: Path) -> Non
     assert release(store, OPEN, KNOWN) == 0
     assert release(store, OPEN, [*KNOWN, "refund"]) == 2
     assert release(store, OPEN, [*KNOWN, "refund"]) == 0
-    assert store.labels_of(["p0", "p1", "p2"]) == {"p0": "refund", "p1": "refund"}
+    assert store.labels.of(["p0", "p1", "p2"]) == {"p0": "refund", "p1": "refund"}
     assert aside(store) == [("p2", "ann", "other")]
 
 
 def test_what_comes_too_late_is_refused_or_goes_on_waiting(store: Store, tmp_path: Path) -> None:
     imported(labelled(tmp_path, "p0,refund", "p1,refund"), store)
-    store.vote(Vote("p0", "bob", "track_order", NOW), needed=1)
-    store.vote(Vote("p1", "ann", "track_order", NOW), needed=2)
+    store.queue.vote(Vote("p0", "bob", "track_order", NOW), needed=1)
+    store.queue.vote(Vote("p1", "ann", "track_order", NOW), needed=2)
     assert release(store, TWO, [*KNOWN, "refund"]) == 1  # ann has said something else of p1
     assert aside(store) == [("p0", "ann", "refund")]  # bob's label stands, and ann's word is kept
     found = imported(labelled(tmp_path, "p0,late", "p1,late", "p2,one", "p2,two"), store, TWO)
@@ -80,13 +80,13 @@ def test_what_comes_too_late_is_refused_or_goes_on_waiting(store: Store, tmp_pat
 
 def test_a_name_is_forgotten_with_its_text(store: Store, tmp_path: Path) -> None:
     imported(labelled(tmp_path, "p0,refund"), store)
-    store.erase(["p0"], [])
-    assert store.waiting() == []
+    store.erasure.erase(["p0"], [])
+    assert store.queue.waiting() == []
 
 
 def test_the_status_lists_names_that_wait(store: Store, tmp_path: Path) -> None:
     imported(labelled(tmp_path, "p0,trak_order", "p1,trak_order"), store)
-    store.give_feedback(
+    store.feedback.add(
         [
             Feedback(f"f{i}", "p2", NOW, kind, value)
             for i, (kind, value) in enumerate(
@@ -111,7 +111,7 @@ def test_the_status_lists_names_that_wait(store: Store, tmp_path: Path) -> None:
 
 
 def test_import_says_so_at_once_and_the_label_set_confirms(asked: Path, tmp_path: Path) -> None:
-    first, second, third = [t.prediction_id for t in open_store(asked).open_tasks()]
+    first, second, third = [t.prediction_id for t in open_store(asked).queue.open()]
     file = labelled(tmp_path, f"{first},track_ordr", f"{second},no such label", f"{third},track_order")
     at = ["-w", asked, "--now", "2026-01-08"]
     ran = everloop("label", "import", file, *at)
@@ -129,18 +129,18 @@ def test_import_says_so_at_once_and_the_label_set_confirms(asked: Path, tmp_path
     assert added.out == (
         "label set version 1: add no such label\n1 vote that waited for such a label: taken\n"
     )
-    assert open_store(asked).labels_of([first, second]) == {second: "no such label"}
+    assert open_store(asked).labels.of([first, second]) == {second: "no such label"}
     ran = everloop("label", "import", file, *at, "--new-labels")
     assert (ran.code, ran.out, ran.err) == (
         0,
         "1 new label, 2 known already, 0 not filled in\n",
         "",
     )
-    assert open_store(asked).waiting() == []
+    assert open_store(asked).queue.waiting() == []
 
 
 def test_adjudicate_asks_too(asked: Path) -> None:
-    [key, *_] = [t.prediction_id for t in open_store(asked).open_tasks()]
+    [key, *_] = [t.prediction_id for t in open_store(asked).queue.open()]
     told = refused("label", "adjudicate", key, "track_ordr", "-w", asked)
     assert told == (
         "error: a label that nobody has used yet\n"
@@ -167,15 +167,15 @@ def test_feedback_says_that_a_name_is_unknown(store: Store) -> None:
     assert said("correction", "pay_crad")["note"] == (
         "stored, and does not train: nobody has used the label 'pay_crad' yet; did you mean 'pay_card'?"
     )
-    assert store.names_said() == {"pay_card": 1, "pay_crad": 1}
+    assert store.feedback.names() == {"pay_card": 1, "pay_crad": 1}
 
 
 @pytest.mark.parametrize("new", [True, False])
 def test_a_name_from_the_page_is_known_to_files(store: Store, tmp_path: Path, new: bool) -> None:
     """With two annotators a label that one person gave is in use, though no task has it yet."""
     if new:
-        store.vote(Vote("p0", "bob", "refund", NOW), needed=2)
-    names = {*KNOWN, *store.labels_in_use()}
+        store.queue.vote(Vote("p0", "bob", "refund", NOW), needed=2)
+    names = {*KNOWN, *store.labels.in_use()}
     found = take(read(labelled(tmp_path, "p1,refund"), "ann"), store, TWO, NOW, names)
     assert (found.accepted, found.waiting) == ((1, {}) if new else (0, {"refund": 1}))
-    assert store.under(LabelSet()).labels_in_use() == (["refund"] if new else [])
+    assert store.under(LabelSet()).labels.in_use() == (["refund"] if new else [])

@@ -249,12 +249,12 @@ def store(url: str) -> Iterator[Store]:
 
 
 def test_a_locked_store_says_so_and_loses_nothing(store: Store, url: str) -> None:
-    store.log([prediction(0)])
+    store.answers.log([prediction(0)])
     impatient, other = Store(url, busy=1), create_engine(url)
     with other.connect() as db:  # rolled back at its end
         db.execute(text("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(StoreError) as fault:
-            impatient.log([prediction(1)])
+            impatient.answers.log([prediction(1)])
     assert str(fault.value) == (
         "the store is locked by another process\n"
         f"  where:    {url.replace('/tmp/', '%2Ftmp%2F')}\n"
@@ -262,8 +262,8 @@ def test_a_locked_store_says_so_and_loses_nothing(store: Store, url: str) -> Non
         "  expected: a free store within 1 s\n"
         "  do:       stop the other process or wait for it, then run this again; nothing was lost"
     )
-    impatient.log([prediction(1)])
-    assert impatient.requests() == 2
+    impatient.answers.log([prediction(1)])
+    assert impatient.answers.count() == 2
     other.dispose()
     impatient.close()
 
@@ -285,18 +285,18 @@ def test_a_server_that_knows_neither_us_nor_the_database_says_what_to_do(server:
 
 def test_a_text_that_postgres_cannot_hold_is_a_store_error(store: Store) -> None:
     with pytest.raises(StoreError, match="NUL"):
-        store.log([prediction(0, label="a\x00")])
-    assert store.requests() == 0
+        store.answers.log([prediction(0, label="a\x00")])
+    assert store.answers.count() == 0
 
 
 def test_of_two_labels_at_the_same_time_one_is_refused(store: Store, url: str) -> None:
-    store.log([prediction(i) for i in range(40)])
+    store.answers.log([prediction(i) for i in range(40)])
     stores, refused = [Store(url), Store(url)], []
 
     def annotate(mine: Store, label: str) -> None:
         for i in range(40):
             try:
-                mine.annotate([Annotation(prediction(i).prediction_id, label, label, NOW)])
+                mine.labels.annotate([Annotation(prediction(i).prediction_id, label, label, NOW)])
             except LabelError:
                 refused.append(i)
 
@@ -308,7 +308,7 @@ def test_of_two_labels_at_the_same_time_one_is_refused(store: Store, url: str) -
     for one in stores:
         one.close()
     assert sorted(refused) == list(range(40))
-    assert store.annotations() == 40
+    assert store.labels.count() == 40
 
 
 def test_the_loop_ends_as_it_does_on_sqlite(
@@ -324,8 +324,8 @@ def test_the_loop_ends_as_it_does_on_sqlite(
 
 
 def test_keys_are_made_once_and_revoked(store: Store) -> None:
-    store.add_key("shop", ["predict"], NOW)
+    store.keys.add("shop", ["predict"], NOW)
     with pytest.raises(AccessError, match="a key of this name already"):
-        store.add_key("shop", ["admin"], NOW)
-    store.revoke_key("shop", NOW)
-    assert [(k.name, k.scopes, k.revoked) for k in store.api_keys()] == [("shop", ["predict"], NOW)]
+        store.keys.add("shop", ["admin"], NOW)
+    store.keys.revoke("shop", NOW)
+    assert [(k.name, k.scopes, k.revoked) for k in store.keys.all()] == [("shop", ["predict"], NOW)]

@@ -90,7 +90,7 @@ def test_tritonclient_infers(
     response = found.get_response()
     assert (response["id"], response["model_version"]) == ("mine", "1")
     assert len(response["outputs"]) == (5 if binary_out is None else 3)
-    stored = [store.prediction(t.decode() if isinstance(t, bytes) else t) for t in ids.ravel()]
+    stored = [store.answers.get(t.decode() if isinstance(t, bytes) else t) for t in ids.ravel()]
     assert [p.text for p in stored] == TEXTS
 
 
@@ -110,7 +110,7 @@ def test_tritonclient_infers_asynchronously_and_compressed(store: Store, service
         answers = [call.get_result() for call in calls]
     for answer in answers:
         assert [label.decode() for label in answer.as_numpy("label")] == LABELS
-    stored = store.prediction(answers[0].as_numpy("prediction_id")[0].decode())
+    stored = store.answers.get(answers[0].as_numpy("prediction_id")[0].decode())
     assert (stored.user_key, stored.segments) == (hash_user("ann"), {"channel": "chat"})
 
 

@@ -52,7 +52,7 @@ def test_the_scoring_client_of_mlflow(store: Store, service: Service) -> None:
     assert list(frame["label"]) == list(listed["label"]) == LABELS
     assert set(frame["model_version"]) == {"1"}
     assert set(frame["variant"]) == {"champion"}
-    assert store.prediction(frame["prediction_id"][1]).text == "where is it?"
+    assert store.answers.get(frame["prediction_id"][1]).text == "where is it?"
 
 
 def test_the_deployment_client_of_mlflow(store: Store, service: Service) -> None:
@@ -67,7 +67,7 @@ def test_the_deployment_client_of_mlflow(store: Store, service: Service) -> None
         assert [p["variant"] for p in found["predictions"]] == ["champion"] * 2
         with pytest.raises(Exception, match="no such endpoint"):
             client.predict(endpoint="chat", inputs={"inputs": TEXTS})
-    assert store.requests() == 2
+    assert store.answers.count() == 2
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_every_form_of_input(client: TestClient, store: Store, body: Any) -> Non
     answer = client.post("/invocations", json=body)
     assert answer.status_code == 200, answer.text
     found = answer.json()["predictions"]
-    assert [store.prediction(p["prediction_id"]).text for p in found] == TEXTS
+    assert [store.answers.get(p["prediction_id"]).text for p in found] == TEXTS
 
 
 def test_one_text_and_csv(client: TestClient, store: Store) -> None:
     [alone] = client.post("/invocations", json={"inputs": "my card?"}).json()["predictions"]
-    assert store.prediction(alone["prediction_id"]).text == "my card?"
+    assert store.answers.get(alone["prediction_id"]).text == "my card?"
     table = 'id,text\r\n1,"my card, please?"\r\n2,NA\r\n'
     csv = client.post("/invocations", content=table, headers={"content-type": "text/csv"})
-    found = [store.prediction(p["prediction_id"]).text for p in csv.json()["predictions"]]
+    found = [store.answers.get(p["prediction_id"]).text for p in csv.json()["predictions"]]
     assert found == ["my card, please?", "NA"]
 
 
@@ -112,7 +112,7 @@ def test_who_asks_may_be_said_in_params(client: TestClient, store: Store) -> Non
     params = {"user": "ann", "segments": {"channel": "chat"}}
     body = {"inputs": ["my card?"], "params": params}
     [found] = client.post("/invocations", json=body).json()["predictions"]
-    stored = store.prediction(found["prediction_id"])
+    stored = store.answers.get(found["prediction_id"])
     assert (stored.user_key, stored.segments) == (hash_user("ann"), {"channel": "chat"})
 
 

@@ -51,18 +51,18 @@ def test_a_row_is_kept_with_its_reasons(shop: Home) -> None:
             (9, ["text.email"]),
         )
     ]
-    assert shop.store.quarantine() == expected
+    assert shop.store.signals.quarantine() == expected
     stages.monitor(shop, NOW)  # looking again adds nothing
-    assert shop.store.quarantine() == expected
-    assert shop.store.quarantine(since=first + timedelta(minutes=8)) == expected[2:]
+    assert shop.store.signals.quarantine() == expected
+    assert shop.store.signals.quarantine(since=first + timedelta(minutes=8)) == expected[2:]
 
 
 def test_it_is_not_worth_a_label(shop: Home) -> None:
     stages.curate(shop, NOW)
-    picked = {t.request_id for t in shop.store.open_tasks()}
+    picked = {t.request_id for t in shop.store.queue.open()}
     assert picked
     assert picked.isdisjoint({"r3", "r7", "r9"})
-    reason = shop.store.decisions("curation")[-1].reason
+    reason = shop.store.decisions.read("curation")[-1].reason
     assert "of 27 requests" in reason
 
 
@@ -81,5 +81,5 @@ def test_the_command_shows_it(shop: Home) -> None:
 
 
 def test_it_is_forgotten_with_the_rows(shop: Home, tmp_path: Path) -> None:
-    shop.store.retire(NOW - timedelta(hours=19, minutes=52), "a turn")
-    assert [q.request_id for q in shop.store.quarantine()] == ["r9"]
+    shop.store.erasure.retire(NOW - timedelta(hours=19, minutes=52), "a turn")
+    assert [q.request_id for q in shop.store.signals.quarantine()] == ["r9"]

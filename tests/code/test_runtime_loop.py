@@ -50,9 +50,9 @@ def moved_to(home: Home, runtime: str) -> Home:
 def test_the_loop_turns_on_int8(tmp_path: Path, lenient: None) -> None:
     home = make_home(tmp_path / "workspace", model={"runtime": "onnx-int8"})
     result = run(home, job())
-    assert (result["requests"], home.store.requests()) == (120, 120)
+    assert (result["requests"], home.store.answers.count()) == (120, 120)
     assert result["promotions"] >= 1
-    rows = home.store.window(
+    rows = home.store.answers.window(
         pd.Timestamp("2026-01-05", tz="UTC"), pd.Timestamp("2026-01-08", tz="UTC")
     ).rows
     assert {e.split("/")[-2] for e in rows["encoder"]} == {"onnx-int8"}
@@ -64,7 +64,7 @@ def test_the_loop_turns_on_int8(tmp_path: Path, lenient: None) -> None:
 
 def end_rollout(home: Home, now: datetime) -> None:
     """No retrain begins while one is under way."""
-    if home.store.live_rollout():
+    if home.store.decisions.live_rollout():
         roll_back_now(home, now, Asked("ana"))
 
 
@@ -76,16 +76,16 @@ def test_a_retrain_moves_to_the_new_runtime_and_reads_the_rows_once(tmp_path: Pa
     result = retrain(moved, later, "another runtime")
     assert result["passed"]
     assert home.registry.load(result["candidate"]).encoder.identity.split("/")[-2] == "onnx-fp32"
-    read = home.store.counters()["encoder_passes.reread"]
+    read = home.store.state.counters()["encoder_passes.reread"]
     assert read > 60
     # while the rollout is live every request is read by both encoders
-    before = home.store.counters()["encoder_passes.serving"]
+    before = home.store.state.counters()["encoder_passes.serving"]
     asked = [Request(f"r{i}", later, f"pay my card {i}", f"user-{i}") for i in range(20)]
     Service(home.store, home.registry.load, 1000).predict(asked)
-    assert home.store.counters()["encoder_passes.serving"] - before == 2 * len(asked)
+    assert home.store.state.counters()["encoder_passes.serving"] - before == 2 * len(asked)
     end_rollout(home, later)
     assert retrain(moved, later + timedelta(days=1), "once more")["candidate"]
-    assert home.store.counters()["encoder_passes.reread"] == read
+    assert home.store.state.counters()["encoder_passes.reread"] == read
 
 
 def test_a_first_model_whose_runtime_disagrees_is_not_crowned(
@@ -95,7 +95,7 @@ def test_a_first_model_whose_runtime_disagrees_is_not_crowned(
     home = make_home(tmp_path / "workspace", model={"runtime": "onnx-int8"})
     with pytest.raises(ModelError, match=r"onnx-int8 is refused(?s:.*) texts alone"):
         first(home)
-    assert home.store.get("champion") is None
+    assert home.store.state.get("champion") is None
     assert home.registry.versions() == []
     assert first(moved_to(home, "torch")) == "1"
 

@@ -77,49 +77,51 @@ def test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is
 ) -> None:
     asked(store, 2)
     for i in (0, 1):
-        store.vote(says(i, "cy", "b"), needed=1)
-    assert store.ask_again(IDS[:1], "ana", NOW, "asked again: why") == 0
-    assert store.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 1
-    assert store.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 0
-    assert [v.note for v in store.votes_of(IDS[:1])] == ["asked again: why"]
-    assert store.settle(1) == 0
-    assert [t.prediction_id for t in store.open_tasks()] == IDS[:1]
+        store.queue.vote(says(i, "cy", "b"), needed=1)
+    assert store.labels.ask_again(IDS[:1], "ana", NOW, "asked again: why") == 0
+    assert store.labels.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 1
+    assert store.labels.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 0
+    assert [v.note for v in store.queue.votes(IDS[:1])] == ["asked again: why"]
+    assert store.queue.settle(1) == 0
+    assert [t.prediction_id for t in store.queue.open()] == IDS[:1]
     assert leased(store, "cy") == []
     assert leased(store, "ana") == [0]
-    rows = store.claim("v0002", NOW + 3 * DAY)
+    rows = store.labels.claim("v0002", NOW + 3 * DAY)
     assert rows["prediction_id"].tolist() == IDS[1:2]
-    store.vote(says(0, "ana", "a"), needed=1)
-    assert store.claim("v0003", NOW + 3 * DAY)[["label", "annotator"]].to_numpy().tolist() == [
+    store.queue.vote(says(0, "ana", "a"), needed=1)
+    assert store.labels.claim("v0003", NOW + 3 * DAY)[["label", "annotator"]].to_numpy().tolist() == [
         ["a", "ana"]
     ]
-    story = store.story(IDS[0])
+    story = store.lineage.story(IDS[0])
     assert [x["label"] for x in story.labels] == ["b", "a"]
 
 
 def test_what_a_dataset_has_taken_is_set_aside_until_somebody_answers(store: Store) -> None:
     asked(store, 1)
-    store.vote(says(0, "cy", "b"), needed=1)
-    first = store.claim("v0002", NOW + 3 * DAY)
-    assert store.set_aside() == []
-    assert store.ask_again(IDS[:1], "cy", NOW, "why") == 1
-    assert store.set_aside() == IDS[:1]
-    assert store.claim("v0002", NOW + 3 * DAY).equals(first)  # it is as it was
-    assert store.claim("v0003", NOW + 3 * DAY).empty
-    store.vote(says(0, "ana", "a"), needed=1)
-    assert store.set_aside() == []
-    assert store.claim("v0004", NOW + 3 * DAY)["label"].tolist() == ["a"]
+    store.queue.vote(says(0, "cy", "b"), needed=1)
+    first = store.labels.claim("v0002", NOW + 3 * DAY)
+    assert store.labels.set_aside() == []
+    assert store.labels.ask_again(IDS[:1], "cy", NOW, "why") == 1
+    assert store.labels.set_aside() == IDS[:1]
+    assert store.labels.claim("v0002", NOW + 3 * DAY).equals(first)  # it is as it was
+    assert store.labels.claim("v0003", NOW + 3 * DAY).empty
+    store.queue.vote(says(0, "ana", "a"), needed=1)
+    assert store.labels.set_aside() == []
+    assert store.labels.claim("v0004", NOW + 3 * DAY)["label"].tolist() == ["a"]
 
 
 def test_what_two_people_looked_at_is_not_judged_again(store: Store) -> None:
     asked(store, 3)
-    store.vote(says(0, "cy", "b"), needed=1)
+    store.queue.vote(says(0, "cy", "b"), needed=1)
     for who in ("ana", "bob"):
-        store.vote(says(1, who, "b"), needed=2)
-    store.vote(says(2, "cy", "b"), needed=1)
-    store.adjudicate(IDS[2], "a", "eve", NOW + timedelta(hours=1))
-    assert {f.prediction_id: f.seconded for f in store.fresh(NOW + 3 * DAY)} == {
+        store.queue.vote(says(1, who, "b"), needed=2)
+    store.queue.vote(says(2, "cy", "b"), needed=1)
+    store.reviews.adjudicate(IDS[2], "a", "eve", NOW + timedelta(hours=1))
+    assert {f.prediction_id: f.seconded for f in store.labels.fresh(NOW + 3 * DAY)} == {
         IDS[0]: False, IDS[1]: True, IDS[2]: True,
     }  # fmt: skip
-    store.ask_again(IDS[:1], "cy", NOW, "why")
-    store.vote(Vote(IDS[0], "cy", "b", NOW), 1)  # the same person once more is no second opinion
-    assert [f.seconded for f in store.fresh(NOW + 3 * DAY) if f.prediction_id == IDS[0]] == [False]
+    store.labels.ask_again(IDS[:1], "cy", NOW, "why")
+    store.queue.vote(Vote(IDS[0], "cy", "b", NOW), 1)  # the same person once more is no second opinion
+    assert [f.seconded for f in store.labels.fresh(NOW + 3 * DAY) if f.prediction_id == IDS[0]] == [
+        False
+    ]

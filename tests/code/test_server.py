@@ -13,6 +13,7 @@ from core.errors import StoreError
 from core.kept import Kept
 from core.records import hash_user
 from core.store import Store
+from core.store.answers import AnswerRepository
 from serving.app import create_app
 from serving.engine import Engine
 from serving.metrics import Metrics
@@ -46,7 +47,7 @@ def test_one_text(client: TestClient, store: Store) -> None:
         "variant",
     ]
     assert (prediction["request_id"], prediction["variant"]) == ("a1", "champion")
-    stored = store.prediction(prediction["prediction_id"])
+    stored = store.answers.get(prediction["prediction_id"])
     assert stored is not None
     assert (stored.user_key, stored.segments, stored.timestamp) == (
         hash_user("ann"),
@@ -138,7 +139,7 @@ def test_what_cannot_be_answered_is_said_whole(
 ) -> None:
     found = refused(client, body)
     assert found == dict(zip(["error", "where", "got", "expected", "do"], fault, strict=True))
-    assert store.requests() == 0
+    assert store.answers.count() == 0
 
 
 def test_bytes_that_are_not_utf8_are_refused(client: TestClient) -> None:
@@ -169,13 +170,13 @@ def test_feedback_is_stored_once(client: TestClient, store: Store) -> None:
     first, second = (client.post("/v1/feedback", json=body) for _ in range(2))
     assert (first.status_code, second.json()) == (200, first.json())
     client.post("/v1/feedback", json=body | {"feedback_id": "f1", "kind": "thumbs", "value": "down"})
-    found = store.feedback(NOW, NOW + timedelta(hours=1))
+    found = store.feedback.within(NOW, NOW + timedelta(hours=1))
     assert sorted((f.kind, f.value, f.source) for f in found) == [
         ("correction", "loan", "ann"),
         ("thumbs", "down", "ann"),
     ]
     assert "f1" in {f.feedback_id for f in found}
-    assert store.annotations() == 0
+    assert store.labels.count() == 0
 
 
 def test_feedback_that_cannot_be_taken(client: TestClient) -> None:
@@ -235,18 +236,19 @@ def test_a_real_server_answers(store: Store, service: Service) -> None:
     with running(service, store) as url, httpx.Client(base_url=url, trust_env=False) as client:
         assert client.get("/ready").json()["champion"] == "1"
         found = client.post("/v1/predict", json={"text": "my card?"}).json()["predictions"][0]
-    assert store.prediction(found["prediction_id"]) is not None
+    assert store.answers.get(found["prediction_id"]) is not None
 
 
-class FullStore(Store):
+class FullLog(AnswerRepository):
     def append(self, groups: Sequence[Kept], writer: str = "") -> None:
         where = "sqlite:////srv/ann's shop/.everloop/store.db"
         raise StoreError("the store cannot be used", where=where, got="disk is full: '/srv/a b'")
 
 
 def test_a_store_that_fails_is_503_and_no_answer(tmp_path: Path, shelf: Shelf) -> None:
-    full = FullStore(f"sqlite:///{tmp_path / 'full.db'}")
-    full.set("champion", "1")
+    full = Store(f"sqlite:///{tmp_path / 'full.db'}")
+    full.answers = FullLog(full.database, full.answers.naming)
+    full.state.set("champion", "1")
     service = Service(full, shelf.load, max_text=100)
     answer = TestClient(
         create_app(Engine(service, lambda: NOW, Metrics()), full, lambda: NOW, Serving()),

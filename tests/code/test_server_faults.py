@@ -198,7 +198,7 @@ def test_a_full_disk_is_said_and_recovered_from(trained: Path, small_disk: Path)
     answers, _ = stored(root)
     assert set(acknowledged) <= set(answers)
     store = Store(f"sqlite:///{root}/.everloop/store.db")
-    assert store.counters()["texts.serving"] == len(answers)
+    assert store.state.counters()["texts.serving"] == len(answers)
     store.close()
     with contextlib.closing(sqlite3.connect(root / ".everloop" / "store.db")) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

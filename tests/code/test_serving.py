@@ -12,6 +12,7 @@ from core.errors import DataError, ModelError, StoreError
 from core.kept import Kept
 from core.records import Prediction, Request, Rollout, hash_user
 from core.store import Store
+from core.store.answers import AnswerRepository
 from pipelines.rollout import ShadowCanary
 from serving.router import route
 from serving.service import Service
@@ -37,7 +38,7 @@ def test_answers_in_order_and_stores_what_a_replay_needs(
     expected = LinearHead(["card", "cash"], seed=1).probabilities(embeddings)
     assert [a.score for a in answers] == [float(p.max()) for p in expected]
     assert [a.label for a in answers] == [["card", "cash"][p.argmax()] for p in expected]
-    window = store.window(NOW, NOW + timedelta(hours=1))
+    window = store.answers.window(NOW, NOW + timedelta(hours=1))
     np.testing.assert_array_equal(window.embeddings, embeddings.astype(np.float32))
     assert set(window.rows["variant"]) == {"champion"}
     assert list(window.rows["segment.channel"]) == ["chat"] * 5
@@ -49,7 +50,7 @@ def test_one_encoder_pass_a_request_in_one_call(store: Store, service: Service, 
     roll_out(store)
     service.predict(requests(30))
     assert (shelf.encoder.reads, shelf.encoder.calls) == (30, 1)
-    assert store.counters() == {"encoder_passes.serving": 30, "texts.serving": 30}
+    assert store.state.counters() == {"encoder_passes.serving": 30, "texts.serving": 30}
 
 
 def test_another_encoder_reads_for_itself_and_is_counted(
@@ -58,7 +59,7 @@ def test_another_encoder_reads_for_itself_and_is_counted(
     shelf.models["2"] = Model(HashEncoder("tuned@2"), LinearHead(["card", "cash"], seed=2))
     rollout = roll_out(store)
     answers = service.predict(requests(30))
-    assert store.counters() == {"encoder_passes.serving": 60, "texts.serving": 30}
+    assert store.state.counters() == {"encoder_passes.serving": 60, "texts.serving": 30}
     for answer in answers:
         canary = route(answer.user_key, answer.request_id, rollout) == "canary"
         assert answer.encoder == ("tuned@2" if canary else "hash@1")
@@ -74,13 +75,13 @@ def test_a_request_id_is_answered_once(store: Store, service: Service, shelf: Sh
     again = service.predict(twice)
     assert [a.request_id for a in again] == ["r0", "r1", "r2", "r3", "r0", "r1"]
     assert [a.prediction_id for a in again[:3]] == [a.prediction_id for a in first]
-    assert store.requests() == 4
+    assert store.answers.count() == 4
     assert shelf.encoder.reads == 4
 
 
 def test_a_later_retry_gets_the_first_answer_even_after_a_swap(store: Store, service: Service) -> None:
     [first] = service.predict(requests(1))
-    store.set("champion", "2")
+    store.state.set("champion", "2")
     late = Request("r0", NOW + timedelta(days=1), "text 0")
     [again] = service.predict([late])
     assert (again.prediction_id, again.model_version, again.timestamp) == (
@@ -96,7 +97,7 @@ def test_one_id_for_two_texts_is_refused_whole(store: Store, service: Service) -
         service.predict([*requests(1, start=5), Request("r0", NOW, "something else")])
     with pytest.raises(DataError, match=r"where: +request_id x"):
         service.predict([Request("x", NOW, "one"), Request("x", NOW, "two")])
-    assert store.requests() == 1
+    assert store.answers.count() == 1
 
 
 def test_nothing_asked_nothing_answered(service: Service, shelf: Shelf) -> None:
@@ -110,7 +111,7 @@ def test_in_a_rollout_both_models_score_every_request(
 ) -> None:
     rollout = roll_out(store, stage)
     answers = service.predict(requests(60))
-    rows = store.answers(NOW, NOW + timedelta(hours=1))
+    rows = store.answers.side_by_side(NOW, NOW + timedelta(hours=1))
     pairs = rows.groupby("request_id")["model_version"].agg(lambda v: "".join(sorted(v)))
     assert set(pairs) == {"12"}
     assert (rows["variant"] == "shadow").sum() == 60
@@ -140,7 +141,7 @@ def test_every_answer_names_the_model_that_made_it_over_a_swap(
     heads = {v: m.head for v, m in shelf.models.items()}
     answers: list[Prediction] = []
     for n, version in enumerate(["1", "2", "1"]):
-        store.set("champion", version)
+        store.state.set("champion", version)
         answers += service.predict(requests(10, start=10 * n))
     assert [a.model_version for a in answers] == ["1"] * 10 + ["2"] * 10 + ["1"] * 10
     for answer in answers:
@@ -153,8 +154,8 @@ def test_every_answer_names_the_model_that_made_it_over_a_swap(
 def test_a_promoted_candidate_is_not_loaded_again(store: Store, service: Service, shelf: Shelf) -> None:
     roll_out(store)
     service.predict(requests(1))
-    store.put_rollout(Rollout("2-ab", "2", "1", "promoted", 1.0, NOW, NOW))
-    store.set("champion", "2")
+    store.decisions.put_rollout(Rollout("2-ab", "2", "1", "promoted", 1.0, NOW, NOW))
+    store.state.set("champion", "2")
     [answer] = service.predict(requests(1, start=1))
     assert (answer.model_version, answer.variant) == ("2", "champion")
     assert shelf.loads == ["1", "2"]
@@ -167,18 +168,18 @@ def test_a_broken_candidate_is_refused_once_and_the_champion_serves(
     for n in range(3):
         assert {a.variant for a in service.predict(requests(5, start=5 * n))} == {"champion"}
     assert shelf.loads == ["1", "9"]
-    [decision] = store.decisions(stage="serving")
+    [decision] = store.decisions.read(stage="serving")
     assert (decision.verdict, decision.severity) == ("refuse", "critical")
     assert decision.reason == "version 9 is refused, champion 1 serves on: the weights are broken"
 
 
 def test_a_broken_new_champion_leaves_the_old_one_serving(store: Store, service: Service) -> None:
     service.predict(requests(1))
-    store.set("champion", "9")
+    store.state.set("champion", "9")
     [answer] = service.predict(requests(1, start=1))
     assert answer.model_version == "1"
-    assert store.decisions(stage="serving")[0].key == "serving/refused/champion/9"
-    store.set("champion", "2")
+    assert store.decisions.read(stage="serving")[0].key == "serving/refused/champion/9"
+    store.state.set("champion", "2")
     assert service.predict(requests(1, start=2))[0].model_version == "2"
 
 
@@ -190,9 +191,9 @@ def test_a_candidate_that_gives_no_probabilities_is_refused(
     roll_out(store, candidate="9")
     service.predict(requests(5))
     service.predict(requests(5, start=5))
-    assert store.requests() == 10
-    assert set(store.answers(NOW, NOW + timedelta(hours=1))["variant"]) == {"champion"}
-    assert len(store.decisions(stage="serving")) == 1
+    assert store.answers.count() == 10
+    assert set(store.answers.side_by_side(NOW, NOW + timedelta(hours=1))["variant"]) == {"champion"}
+    assert len(store.decisions.read(stage="serving")) == 1
 
 
 def test_no_model_yet_says_what_to_run(tmp_path: Path, shelf: Shelf) -> None:
@@ -205,27 +206,28 @@ def test_no_model_yet_says_what_to_run(tmp_path: Path, shelf: Shelf) -> None:
 def test_the_store_is_asked_again_only_when_due(store: Store, shelf: Shelf) -> None:
     slow = Service(store, shelf.load, max_text=100, refresh_seconds=3600)
     slow.predict(requests(1))
-    store.set("champion", "2")
+    store.state.set("champion", "2")
     assert slow.predict(requests(1, start=1))[0].model_version == "1"
     slow.refresh(NOW)
     assert slow.predict(requests(1, start=2))[0].model_version == "2"
 
 
-class FullStore(Store):
+class FullLog(AnswerRepository):
     def append(self, groups: Sequence[Kept], writer: str = "") -> None:
         raise StoreError("the store cannot be used", got="disk is full")
 
 
 def test_what_could_not_be_stored_is_not_answered(tmp_path: Path, shelf: Shelf) -> None:
-    full = FullStore(f"sqlite:///{tmp_path / 'full.db'}")
-    full.set("champion", "1")
+    full = Store(f"sqlite:///{tmp_path / 'full.db'}")
+    full.answers = FullLog(full.database, full.answers.naming)
+    full.state.set("champion", "1")
     with pytest.raises(StoreError, match="disk is full"):
         Service(full, shelf.load, max_text=100).predict(requests(2))
-    assert full.requests() == 0
+    assert full.answers.count() == 0
     full.close()
 
 
-class LateStore(Store):
+class LateAnswers(AnswerRepository):
     """Another server answers between the look and the write."""
 
     other: Service | None = None
@@ -238,12 +240,13 @@ class LateStore(Store):
 
 
 def test_another_server_may_answer_first_and_its_answer_holds(store: Store, service: Service) -> None:
-    late = LateStore(store.url)
-    late.other = service
+    late = Store(store.url)
+    late.answers = answers = LateAnswers(late.database, late.answers.naming)
+    answers.other = service
     [answer] = Service(late, Shelf().load, max_text=100).predict(requests(1))
     assert answer.timestamp == NOW + timedelta(seconds=9)
-    assert store.prediction(answer.prediction_id) is not None
-    assert store.requests() == 1
+    assert store.answers.get(answer.prediction_id) is not None
+    assert store.answers.count() == 1
     late.close()
 
 
@@ -251,8 +254,8 @@ def test_many_threads_lose_nothing(store: Store, service: Service, shelf: Shelf)
     roll_out(store)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda n: service.predict(requests(2, start=n)), range(40)))
-    assert all(store.prediction(a.prediction_id) for pair in answers for a in pair)
-    assert store.requests() == 41
+    assert all(store.answers.get(a.prediction_id) for pair in answers for a in pair)
+    assert store.answers.count() == 41
     assert shelf.encoder.reads == 41
     assert shelf.loads == ["1", "2"]
 
@@ -262,8 +265,10 @@ def test_a_rollout_reads_what_serving_logged(store: Store, service: Service, she
     policy = ShadowCanary(policy="shadow-canary")
     rollout, end, reasons = policy.start("2", "1", NOW, "v0002"), NOW, []
     while rollout.live:
-        store.put_rollout(rollout)
-        rollout, decision = policy.advance(rollout, store.answers(rollout.stage_started, end), end)
+        store.decisions.put_rollout(rollout)
+        rollout, decision = policy.advance(
+            rollout, store.answers.side_by_side(rollout.stage_started, end), end
+        )
         reasons.append(decision.reason)
         service.predict(requests(30, start=int((end - NOW).total_seconds())))
         end += timedelta(seconds=30)

@@ -138,7 +138,7 @@ def test_what_was_begun_is_answered_and_stored(start: Any, tmp_path: Path, by: s
         [given] = asked.result(30).json()["predictions"]
     assert server.process.wait(20) == 0
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    assert store.prediction(given["prediction_id"]) is not None
+    assert store.answers.get(given["prediction_id"]) is not None
     store.close()
 
 
@@ -184,7 +184,7 @@ def test_everloop_serve_from_the_first_line_to_the_last(tmp_path: Path) -> None:
     """Loopback, JSON lines, exit code 0."""
     home, rows = make_home(tmp_path / "shop"), job(days=1)
     first_model(home, rows.train, rows.evaluation, NOW)
-    token = home.store.add_key("shop", ["predict"], NOW)
+    token = home.store.keys.add("shop", ["predict"], NOW)
     home.store.close()
     command = [sys.executable, "-m", "everloop", "serve", "-w", tmp_path / "shop", "--port", "0"]
     errors = tmp_path / "stderr"  # a file: nobody reads a pipe while the server writes to it

@@ -64,7 +64,7 @@ def test_a_page_of_another_site_is_refused_on_every_route(
         assert not any("access-control-allow-origin" in a.headers for a in answers)
     assert [client.get(path, headers=headers).status_code for path in GUARDED] == [403] * len(GUARDED)
     assert client.get("/health", headers=headers).status_code == 200
-    assert store.requests() == 0
+    assert store.answers.count() == 0
 
 
 def test_a_refusal_is_said_as_the_protocol_says_it(client: TestClient) -> None:
@@ -97,7 +97,7 @@ def test_programs_and_our_own_page_are_answered(client: TestClient, headers: dic
 
 
 def test_with_a_key_any_name_will_do(client: TestClient, store: Store, service: Service) -> None:
-    token = store.add_key("shop", ["predict"], NOW)
+    token = store.keys.add("shop", ["predict"], NOW)
     engine = Engine(service, lambda: NOW, Metrics())
     app = create_app(engine, store, lambda: NOW, Serving())
     client = TestClient(app, base_url="https://models.example.com")

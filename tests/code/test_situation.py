@@ -17,26 +17,28 @@ from pipelines.triggers.policy import Promise
 def lived(home: Home, days: int) -> None:
     """A trigger's decision a day, every day's followed by a retrain, whose candidate was tested."""
     store = home.store
-    store.decide([Decision("training/v0001", "training", NOW - DAY * days, "v0001", "the first")])
+    store.decisions.put(
+        [Decision("training/v0001", "training", NOW - DAY * days, "v0001", "the first")]
+    )
     for i in range(days):
         when = NOW - DAY * (days - i)
         said, told = (
             {"shortfall": i / 1000},
             {"candidate": str(i), "eval_rows": 100, "eval_accuracy": 0.9},
         )
-        store.decide(
+        store.decisions.put(
             [
                 Decision(f"trigger/{when.isoformat()}", "triggers", when, "retrain", f"day {i}", said),
                 Decision(f"testing/v{i + 2:04d}", "testing", when, "pass", "good", told),
             ]
         )
     last = NOW - DAY
-    store.set("retrains", {"done": days, "last": last.isoformat(), "plan": None, "result": {}})
+    store.state.set("retrains", {"done": days, "last": last.isoformat(), "plan": None, "result": {}})
 
 
 def test_the_newest_retrains_and_what_was_said_before_them(home: Home) -> None:
     lived(home, 30)
-    home.store.set("champion", "3")
+    home.store.state.set("champion", "3")
     seen = situation(home, NOW)
     assert [r.timestamp for r in seen.retrains] == [NOW - DAY * d for d in range(RETRAINS, 0, -1)]
     assert [r.shortfall for r in seen.retrains] == [i / 1000 for i in range(30 - RETRAINS, 30)]
@@ -48,26 +50,26 @@ def test_the_newest_retrains_and_what_was_said_before_them(home: Home) -> None:
 def test_a_gain_on_a_handful_of_rows_is_none(home: Home) -> None:
     lived(home, 2)
     for name, rows in (("v0002", 9), ("v0003", 10)):
-        told = home.store.decision(f"testing/{name}")
+        told = home.store.decisions.get(f"testing/{name}")
         assert told is not None
         evidence = {**told.evidence, "audit_rows": rows, "audit_difference": 0.5}
-        home.store.decide([replace(told, evidence=evidence)])
+        home.store.decisions.put([replace(told, evidence=evidence)])
     assert [r.gain for r in situation(home, NOW).retrains] == [None, 0.5]
 
 
 def test_a_retrain_by_hand_was_asked_for_by_nobody(home: Home) -> None:
     lived(home, 2)
     by_hand = (NOW - timedelta(hours=1)).isoformat()
-    home.store.set("retrains", {"done": 3, "last": by_hand, "plan": None, "result": {}})
+    home.store.state.set("retrains", {"done": 3, "last": by_hand, "plan": None, "result": {}})
     assert situation(home, NOW).asked is None
 
 
 def test_labels_of_a_partition(home: Home) -> None:
     lived(home, 2)
-    home.store.annotate(
+    home.store.labels.annotate(
         [Annotation("p1", "refund", "ana", NOW), Annotation("p2", "refund", "ana", NOW)]
     )
-    home.store.claim("v0003", NOW)
+    home.store.labels.claim("v0003", NOW)
     assert [r.labels for r in situation(home, NOW).retrains] == [0, 2]
 
 
@@ -75,13 +77,13 @@ def test_labels_of_a_partition(home: Home) -> None:
 def test_it_reads_as_much_after_a_year_as_after_a_season(home: Home, days: int) -> None:
     lived(home, days)
     read: list[int] = []
-    records = home.store._records
+    records = home.store.database.records
 
     def counted(*given: object) -> list[object]:
         found = records(*given)  # type: ignore[arg-type]
         read.append(len(found))
         return found
 
-    home.store._records = counted  # type: ignore[method-assign, assignment]
+    home.store.database.records = counted  # type: ignore[method-assign, assignment]
     situation(home, datetime.fromisoformat(NOW.isoformat()))
     assert sum(read) == 2 * RETRAINS + 3  # with the champion's test, the first model, what was asked

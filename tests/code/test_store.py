@@ -34,54 +34,54 @@ def prediction(i: int, variant: str = "champion", label: str = "a") -> Predictio
 
 def test_logging_again_is_harmless(store: Store) -> None:
     rows = [prediction(i) for i in range(5)]
-    store.log(rows, encoder_passes=5)
-    store.log(rows)
-    assert store.requests() == 5
-    assert store.counters()["encoder_passes.serving"] == 5
+    store.answers.log(rows, encoder_passes=5)
+    store.answers.log(rows)
+    assert store.answers.count() == 5
+    assert store.state.counters()["encoder_passes.serving"] == 5
 
 
 def test_window_is_half_open_ordered_and_leaves_shadows_out(store: Store) -> None:
-    store.log([prediction(i) for i in (3, 1, 2, 0)] + [prediction(1, "shadow")])
-    window = store.window(NOW, NOW + timedelta(minutes=3))
+    store.answers.log([prediction(i) for i in (3, 1, 2, 0)] + [prediction(1, "shadow")])
+    window = store.answers.window(NOW, NOW + timedelta(minutes=3))
     assert window.rows["request_id"].tolist() == ["r0", "r1", "r2"]
     assert window.embeddings.tolist() == [[0, 1, 2, 3]] * 3
     assert window.rows["segment.plan"].tolist() == ["free"] * 3
-    assert len(store.window(NOW - DAY, NOW)) == 0
+    assert len(store.answers.window(NOW - DAY, NOW)) == 0
 
 
 def test_a_label_reaches_the_window_the_answers_and_one_partition(store: Store) -> None:
     rows = [prediction(0), prediction(0, "shadow", "b"), prediction(1)]
-    store.log(rows)
-    store.add_tasks([AnnotationTask(rows[0].prediction_id, NOW, "r", "margin", 0.25, False)])
-    task = store.open_tasks()[0]
+    store.answers.log(rows)
+    store.queue.add([AnnotationTask(rows[0].prediction_id, NOW, "r", "margin", 0.25, False)])
+    task = store.queue.open()[0]
     assert (task.text, task.predicted, task.propensity) == ("text 0", "a", 0.25)
     truth = Annotation(rows[0].prediction_id, "b", "ana", NOW)
-    assert store.annotate([truth, truth]) == 1
-    assert store.annotate([truth]) == 0
-    assert store.open_tasks() == []
-    assert store.window(NOW, NOW + DAY).rows["truth"].tolist() == ["b", None]
-    answers = store.answers(NOW, NOW + DAY)
+    assert store.labels.annotate([truth, truth]) == 1
+    assert store.labels.annotate([truth]) == 0
+    assert store.queue.open() == []
+    assert store.answers.window(NOW, NOW + DAY).rows["truth"].tolist() == ["b", None]
+    answers = store.answers.side_by_side(NOW, NOW + DAY)
     assert answers[answers["request_id"] == "r0"]["truth"].tolist() == ["b", "b"]
-    assert store.unclaimed() == (1, 0)
-    first = store.claim("v0002", NOW)
+    assert store.labels.unclaimed() == (1, 0)
+    first = store.labels.claim("v0002", NOW)
     assert first["label"].tolist() == ["b"]
-    assert store.claim("v0002", NOW + DAY).equals(first)
-    assert store.claim("v0003", NOW + DAY).empty
-    assert store.unclaimed() == (0, 0)
+    assert store.labels.claim("v0002", NOW + DAY).equals(first)
+    assert store.labels.claim("v0003", NOW + DAY).empty
+    assert store.labels.unclaimed() == (0, 0)
 
 
 def test_two_labels_for_one_prediction_store_nothing(store: Store) -> None:
-    store.log([prediction(0), prediction(1)])
+    store.answers.log([prediction(0), prediction(1)])
     one, two = (prediction(i).prediction_id for i in (0, 1))
     with pytest.raises(LabelError, match="two labels for one prediction"):
-        store.annotate(
+        store.labels.annotate(
             [
                 Annotation(two, "a", "x", NOW),
                 Annotation(one, "a", "x", NOW),
                 Annotation(one, "b", "x", NOW),
             ]
         )
-    assert store.annotations() == 0
+    assert store.labels.count() == 0
 
 
 def test_once_runs_a_step_once_and_a_killed_step_again(store: Store) -> None:
@@ -89,9 +89,9 @@ def test_once_runs_a_step_once_and_a_killed_step_again(store: Store) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.once("k", killed)
-    assert store.once("k", lambda: {"n": 1}) == {"n": 1}
-    assert store.once("k", lambda: {"n": 2}) == {"n": 1}
+        store.state.once("k", killed)
+    assert store.state.once("k", lambda: {"n": 1}) == {"n": 1}
+    assert store.state.once("k", lambda: {"n": 2}) == {"n": 1}
 
 
 def test_a_text_is_read_once_for_each_encoder(store: Store) -> None:
@@ -101,14 +101,14 @@ def test_a_text_is_read_once_for_each_encoder(store: Store) -> None:
         read.extend(texts)
         return np.ones((len(texts), 3), dtype=np.float16)
 
-    assert store.embed(["a", "b", "a"], "e", encode, "initial").shape == (3, 3)
-    store.embed(["b", "c"], "e", encode, "testing")
+    assert store.embeddings.of(["a", "b", "a"], "e", encode, "initial").shape == (3, 3)
+    store.embeddings.of(["b", "c"], "e", encode, "testing")
     assert read == ["a", "b", "c"]
-    assert store.counters() == {
+    assert store.state.counters() == {
         "encoder_passes.initial": 2, "texts.initial": 2,
         "encoder_passes.testing": 1, "texts.testing": 1,
     }  # fmt: skip
-    store.embed(["a"], "another encoder", encode, "initial")
+    store.embeddings.of(["a"], "another encoder", encode, "initial")
     assert read == ["a", "b", "c", "a"]
 
 
@@ -116,26 +116,26 @@ def test_records_come_back_as_they_went_in(store: Store) -> None:
     decision = Decision("k", "triggers", NOW, "wait", "no", {"n": 1.5}, "warning")
     signal = Signal("confidence", NOW, NOW + DAY, 0.5, "share", note="x")
     rollout = Rollout("r", "2", "1", "shadow", 0.0, NOW, NOW)
-    store.decide([decision, decision])
-    store.put_signals([signal, signal])
-    store.put_rollout(rollout)
-    assert store.decisions() == store.decisions("triggers", NOW) == [decision]
-    assert store.signals() == [signal]
-    assert store.live_rollout() == rollout
-    store.put_rollout(Rollout("r", "2", "1", "promoted", 1.0, NOW, NOW))
-    assert store.live_rollout() is None
-    store.set("a", {"b": None})
-    assert store.get("a") == {"b": None}
-    assert store.get("nothing") is None
+    store.decisions.put([decision, decision])
+    store.signals.put([signal, signal])
+    store.decisions.put_rollout(rollout)
+    assert store.decisions.read() == store.decisions.read("triggers", NOW) == [decision]
+    assert store.signals.read() == [signal]
+    assert store.decisions.live_rollout() == rollout
+    store.decisions.put_rollout(Rollout("r", "2", "1", "promoted", 1.0, NOW, NOW))
+    assert store.decisions.live_rollout() is None
+    store.state.set("a", {"b": None})
+    assert store.state.get("a") == {"b": None}
+    assert store.state.get("nothing") is None
 
 
 def test_a_locked_store_says_so_and_loses_nothing(store: Store, tmp_path: Path) -> None:
-    store.log([prediction(0)])
+    store.answers.log([prediction(0)])
     impatient = Store(store.url, busy=0)
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError) as fault:
-        impatient.log([prediction(1)])
+        impatient.answers.log([prediction(1)])
     assert str(fault.value) == (
         "the store is locked by another process\n"
         f"  where:    {store.url}\n"
@@ -144,11 +144,11 @@ def test_a_locked_store_says_so_and_loses_nothing(store: Store, tmp_path: Path) 
         "  do:       stop the other process or wait for it, then run this again; nothing was lost"
     )
     other.close()
-    impatient.log([prediction(1)])
-    assert impatient.requests() == 2
+    impatient.answers.log([prediction(1)])
+    assert impatient.answers.count() == 2
 
 
 def test_a_store_of_another_version_is_refused(store: Store) -> None:
-    store.set("schema", 99)
+    store.state.set("schema", 99)
     with pytest.raises(StoreError, match="made by another version of Everloop"):
         Store(store.url)

@@ -26,12 +26,12 @@ def suggested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str,
 
 def test_a_suggestion_is_stored_and_nothing_retrains(suggested: tuple[Home, dict[str, Any]]) -> None:
     home, result = suggested
-    said = home.store.decisions("triggers")
+    said = home.store.decisions.read("triggers")
     assert [d.verdict for d in said] == ["suggest"] * 3
     assert said[-1].reason == f"labels: {situation(home, END).new_labels} new labels, 8 needed"
     assert (result["retrains"], result["promotions"]) == (0, 0)
-    assert home.store.get("champion") == "1"
-    assert home.store.rollouts() == []
+    assert home.store.state.get("champion") == "1"
+    assert home.store.decisions.rollouts() == []
 
 
 def test_what_was_promised_is_the_first_models_evaluation(
@@ -52,7 +52,7 @@ def test_each_round_stands_for_all_answers_it_drew_from(
     rounds = situation(home, END).rounds
     assert [r.timestamp for r in rounds] == [END - timedelta(days=d) for d in (2, 1, 0)]
     for r in rounds:
-        rows = home.store.window(r.timestamp - timedelta(days=1), r.timestamp).rows
+        rows = home.store.answers.window(r.timestamp - timedelta(days=1), r.timestamp).rows
         picked = rows[rows["propensity"].notna()]
         wrong = picked[picked["label"] != picked["truth"]]
         assert r.answers == len(rows) == 40
@@ -74,10 +74,10 @@ def test_an_alarm_moves_labels_to_a_uniform_draw(tmp_path: Path) -> None:
     alarmed = END - timedelta(days=1)
     home.record(Decision("alert/x", "monitoring", alarmed, "alert", "moved", {"kind": "drift"}))
     run(home, job())
-    told = [d.reason.partition(" of them for audit")[2] for d in home.store.decisions("curation")]
+    told = [d.reason.partition(" of them for audit")[2] for d in home.store.decisions.read("curation")]
     assert told[0] == ""
     assert all(words.endswith("for the trigger's test") for words in told[1:])
-    rows = home.store.claim("v0002", END)
+    rows = home.store.labels.claim("v0002", END)
     assert rows.groupby("round").size().max() <= 12
     later = rows[rows["policy"] == "test"]
     assert set(later["round"]) == {"2026-01-07T00:00", "2026-01-08T00:00"}
@@ -91,10 +91,10 @@ def test_a_retrain_begins_a_new_test(tmp_path: Path) -> None:
     triggers = {"policy": "error-budget", "budget": 0.001, "alpha": 0.4}
     home = make_home(tmp_path / "workspace", triggers=triggers)
     result = run(home, job(days=4))
-    said = home.store.decisions("triggers")
+    said = home.store.decisions.read("triggers")
     fired = [d for d in said if d.verdict == "retrain"]
     assert len(fired) == result["retrains"]
     for d in said:
         assert d.reason.startswith(("error-budget: ", "a rollout is under way"))
-    last = datetime.fromisoformat(home.store.get("retrains")["last"])
+    last = datetime.fromisoformat(home.store.state.get("retrains")["last"])
     assert all(r.timestamp > last for r in situation(home, END + timedelta(days=1)).rounds)

@@ -70,7 +70,7 @@ def test_a_rollback_brings_the_version_before_back(promoted: Home) -> None:
         "",
     ]
     assert shown[5].startswith("2026-01-07 00:00  2     3   promoted")
-    stored = promoted.store.decisions("rollout")[-1]
+    stored = promoted.store.decisions.read("rollout")[-1]
     assert (stored.verdict, stored.timestamp, stored.severity) == ("rollback", hour(9), "warning")
     assert stored.evidence == {"from": "3", "to": "2", "by": "ana", "why": "complaints"}
 
@@ -93,7 +93,7 @@ def test_a_rollback_that_is_asked_twice_takes_one_step(promoted: Home) -> None:
         "version 3 was rolled back on 2026-01-07 09:00 by ana",
     ]
     everloop(*here, *at(11), "--to", "3")  # a person may take it back
-    assert promoted.store.champion() == "3"
+    assert promoted.store.state.champion() == "3"
     assert undo.barred(promoted, "3") == ""
 
 
@@ -104,7 +104,7 @@ def test_a_rollout_that_was_ended_by_hand_is_not_taken_for_more(shop: Home) -> N
         "shadow -> rollback: by hand, ana: slow\nchampion: version 2\n"
     )
     assert "the last rollback is done already" in refused(*here, *at(1))
-    assert shop.store.champion() == "2"
+    assert shop.store.state.champion() == "2"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_rollout_that_was_ended_by_hand_is_not_taken_for_more(shop: Home) -> N
 def test_a_version_that_cannot_be_meant(promoted: Home, to: str, said: str) -> None:
     ran = refused("rollout", "rollback", "-w", promoted.workspace.root, "--to", to, *at(2))
     assert ran.startswith(said)
-    assert (promoted.store.champion(), undo.undone(promoted)) == ("3", [])
+    assert (promoted.store.state.champion(), undo.undone(promoted)) == ("3", [])
 
 
 def test_a_candidate_that_never_served_is_no_version_to_go_back_to(shop: Home) -> None:
@@ -128,13 +128,13 @@ def test_a_candidate_that_never_served_is_no_version_to_go_back_to(shop: Home) -
         "  expected: 1\n"
         "  do:       everloop rollout status\n"
     )
-    assert shop.store.live_rollout() is not None
+    assert shop.store.decisions.live_rollout() is not None
 
 
 def test_the_first_model_has_nothing_before_it(shop: Home) -> None:
     stages.roll_back_now(shop, hour(1), ANA, "1")
-    shop.store.set("champion", "1")
-    for d in shop.store.decisions("rollout"):
+    shop.store.state.set("champion", "1")
+    for d in shop.store.decisions.read("rollout"):
         assert d.evidence.get("to", "1") == "1"
     with pytest.raises(RolloutError, match="the last rollback is done already"):
         stages.roll_back_now(shop, hour(2), ANA)
@@ -147,34 +147,34 @@ def test_an_alias_that_was_moved_is_undone_too(shop: Home) -> None:
     service.refresh(hour(1))
     assert service.switch.adopt("3", hour(1))
     stages.roll_back_now(shop, hour(2), ANA)
-    assert (shop.store.champion(), shop.registry.version("champion")) == ("2", "2")
-    assert shop.store.live_rollout() is None
+    assert (shop.store.state.champion(), shop.registry.version("champion")) == ("2", "2")
+    assert shop.store.decisions.live_rollout() is None
 
 
 def test_what_was_rolled_back_is_not_promoted_again(promoted: Home) -> None:
     """Not by a plan that is finished, and not by a rollout whose candidate it is."""
-    (rollout,) = promoted.store.rollouts("3")
+    (rollout,) = promoted.store.decisions.rollouts("3")
     stages.roll_back_now(promoted, hour(2), ANA)
     again = Rollout("3-again", "3", "2", "canary", 0.5, hour(3), hour(3))
-    promoted.store.put_rollout(again)
+    promoted.store.decisions.put_rollout(again)
     assert stages.roll_out(promoted, hour(4)) == "no rollout to step"
-    (ended, _) = promoted.store.rollouts("3")
+    (ended, _) = promoted.store.decisions.rollouts("3")
     assert (ended.stage, ended.reason) == (
         "rolled_back",
         "canary 50 % -> rollback: by hand, version 3 was rolled back on 2026-01-07 02:00 by ana: "
         "complaints",
     )
-    assert promoted.store.champion() == "2"
+    assert promoted.store.state.champion() == "2"
 
     progress = progress_of(promoted)
     plan = {"id": "v0003", "as_of": START.isoformat(), "reason": "killed", "champion": "2"}
-    with promoted.store._write() as db:  # it was killed before the last step was noted
+    with promoted.store.database.write() as db:  # it was killed before the last step was noted
         db.exec_driver_sql("DELETE FROM steps WHERE key = 'rollout/v0003'")
-    promoted.store.set("retrains", {**progress, "done": 2, "plan": plan})
+    promoted.store.state.set("retrains", {**progress, "done": 2, "plan": plan})
     result = stages.retrain(promoted, hour(5), "again")
     assert (result["candidate"], result["passed"]) == ("3", True)
-    assert promoted.store.live_rollout() is None
-    assert rollout in promoted.store.rollouts("3")
+    assert promoted.store.decisions.live_rollout() is None
+    assert rollout in promoted.store.decisions.rollouts("3")
 
 
 def test_a_pin_holds_the_champion_and_unpin_lets_the_rollout_go_on(shop: Home) -> None:
@@ -203,7 +203,7 @@ def test_a_pin_holds_the_champion_and_unpin_lets_the_rollout_go_on(shop: Home) -
     assert everloop("rollout", "unpin", *here, *at(26)).out == (
         "version 2 -> unpin: by ana\nchampion: version 2\n"
     )
-    live = shop.store.live_rollout()
+    live = shop.store.decisions.live_rollout()
     assert live is not None
     assert (live.candidate, live.stage_started) == ("3", hour(26))
     assert refused("rollout", "unpin", *here) == (
@@ -224,7 +224,7 @@ def test_only_the_version_that_serves_is_pinned(shop: Home) -> None:
 
 def test_a_rollback_that_is_killed_is_finished_once(promoted: Home) -> None:
     for write in range(1, 9):
-        before = promoted.store.champion()
+        before = promoted.store.state.champion()
         to = "2" if before == "3" else "3"
         try:
             with killed_at(promoted.store, write):
@@ -232,12 +232,12 @@ def test_a_rollback_that_is_killed_is_finished_once(promoted: Home) -> None:
         except Killed:
             with suppress(RolloutError):  # it was done, and its last word lost
                 stages.roll_back_now(promoted, hour(write), ANA, to)
-            assert promoted.store.get(undo.BEGUN) is None
+            assert promoted.store.state.get(undo.BEGUN) is None
         else:
             break
-        assert promoted.store.champion() == promoted.registry.version("champion") == to
+        assert promoted.store.state.champion() == promoted.registry.version("champion") == to
         assert undo.barred(promoted, before)
-        undos = [d for d in promoted.store.decisions("rollout") if "to" in d.evidence]
+        undos = [d for d in promoted.store.decisions.read("rollout") if "to" in d.evidence]
         assert len(undos) == write
     assert write > 3
 
@@ -255,17 +255,17 @@ def test_a_rollback_that_is_killed_between_registry_and_store(
         patch.setattr(promoted.registry, "point", dying)
         with pytest.raises(Killed):
             stages.roll_back_now(promoted, hour(2), ANA)
-    assert (promoted.store.champion(), promoted.registry.version("champion")) == ("3", "2")
+    assert (promoted.store.state.champion(), promoted.registry.version("champion")) == ("3", "2")
     assert stages.roll_back_now(promoted, hour(3), ANA).timestamp == hour(2)
-    assert promoted.store.champion() == promoted.registry.version("champion") == "2"
+    assert promoted.store.state.champion() == promoted.registry.version("champion") == "2"
 
 
 def test_a_turn_finishes_a_rollback_that_was_killed(promoted: Home) -> None:
     with pytest.raises(Killed), killed_at(promoted.store, 1):
         stages.roll_back_now(promoted, hour(2), ANA)
-    assert promoted.store.champion() == "3"
+    assert promoted.store.state.champion() == "3"
     assert stages.roll_out(promoted, hour(3)) == "no rollout to step"
-    assert promoted.store.champion() == promoted.registry.version("champion") == "2"
+    assert promoted.store.state.champion() == promoted.registry.version("champion") == "2"
 
 
 def test_the_next_candidate_starts_from_what_serves_now(promoted: Home) -> None:
@@ -273,22 +273,22 @@ def test_the_next_candidate_starts_from_what_serves_now(promoted: Home) -> None:
     correct_one(promoted, hour(2))
     result = stages.retrain(promoted, hour(3), "a correction")
     assert (result["dataset"], result["candidate"]) == ("v0004", "4")
-    (rollout,) = promoted.store.rollouts("4")
+    (rollout,) = promoted.store.decisions.rollouts("4")
     assert (rollout.champion, rollout.stage) == ("2", "shadow")
     assert fingerprint(promoted.workspace.champion) == fingerprint(promoted.registry.path("2"))
 
 
 def test_without_a_new_label_nothing_is_trained(shop: Home) -> None:
     here = ("-w", shop.workspace.root)
-    live = shop.store.live_rollout()
+    live = shop.store.decisions.live_rollout()
     first = everloop("retrain", *here, "--now", hour(1).isoformat())
     assert (first.code, first.out) == (
         0,
         "triggers: wait: a rollout is under way: version 3, shadow\n",
     )
-    assert shop.store.live_rollout() == live
+    assert shop.store.decisions.live_rollout() == live
     stages.roll_back_now(shop, hour(2), ANA)
-    shop.store.claim("elsewhere", hour(3))  # no label is new
+    shop.store.labels.claim("elsewhere", hour(3))  # no label is new
     again = everloop("retrain", *here, "--now", hour(3).isoformat())
     assert (again.code, again.out) == (0, "triggers: wait: no new label to learn from\n")
     assert len(shop.registry.versions()) == 3

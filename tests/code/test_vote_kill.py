@@ -54,12 +54,12 @@ def test_a_vote_that_was_acknowledged_is_settled(tmp_path: Path) -> None:
         time.sleep(0.004 * kill)
         process.kill()
         acknowledged |= {int(line) for line in process.communicate()[0].split("\n")[:-1]}
-        voted = {v.prediction_id for v in store.all_votes()}
-        assert voted == set(store.labels_of(IDS))  # none without its annotation, none before its vote
+        voted = {v.prediction_id for v in store.queue.all_votes()}
+        assert voted == set(store.labels.of(IDS))  # none without its annotation, none before its vote
         assert {IDS[i] for i in acknowledged} <= voted
     subprocess.run([sys.executable, "-c", LABEL, store.url, "ana"], cwd=ROOT, check=True)
     assert states(store) == {"done": 40}
-    assert store.vote(says(0, "ana", "a"), needed=1) == "done"
+    assert store.queue.vote(says(0, "ana", "a"), needed=1) == "done"
 
 
 def test_an_import_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_an_import_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     many = [prediction(i) for i in range(3000)]
     stores = [Store(f"sqlite:///{tmp_path}/{name}.db") for name in ("killed", "whole")]
     for store in stores:
-        store.log(many)
-        store.add_tasks([AnnotationTask(p.prediction_id, NOW, "r", "random", 0.5, False) for p in many])
+        store.answers.log(many)
+        store.queue.add([AnnotationTask(p.prediction_id, NOW, "r", "random", 0.5, False) for p in many])
     lines = [
         f"{p.prediction_id},{'ab'[i % 2]},{who}" for who in ("ana", "bob") for i, p in enumerate(many)
     ]
@@ -84,16 +84,16 @@ def test_an_import_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         time.sleep(0.05 + 0.03 * kill)
         process.kill()
         process.communicate()
-        votes = killed.all_votes()
+        votes = killed.queue.all_votes()
         assert len(votes) % 200 == 0
         seen.add(len(votes))
         settled = {v.prediction_id for v in votes if v.annotator == "bob"}
-        assert settled == set(killed.labels_of([p.prediction_id for p in many]))
+        assert settled == set(killed.labels.of([p.prediction_id for p in many]))
     done = take(read(page, "ana"), killed, Labeling(annotators=2), NOW)
     assert done.accepted + done.already == len(lines)
     assert take(read(page, "ana"), whole, Labeling(annotators=2), NOW).accepted == len(lines)
-    assert killed.all_votes() == whole.all_votes()
-    as_claimed = [s.claim("v0002", NOW + DAY).to_dict("records") for s in stores]
+    assert killed.queue.all_votes() == whole.queue.all_votes()
+    as_claimed = [s.labels.claim("v0002", NOW + DAY).to_dict("records") for s in stores]
     assert as_claimed[0] == as_claimed[1]
     assert len(as_claimed[0]) == len(many)
     assert len(seen) > 1, "no kill came while it was at work"

@@ -24,17 +24,17 @@ def store(tmp_path: Path) -> Store:
 
 def answered(store: Store) -> None:
     """Ten answers, all `a`."""
-    store.log([prediction(i) for i in range(10)])
+    store.answers.log([prediction(i) for i in range(10)])
 
 
 def tell(store: Store, i: int, kind: str, value: str, minute: int = 0) -> None:
     when = NOW + DAY / 1440 * minute
-    store.give_feedback([Feedback(f"{i}-{kind}-{value}-{minute}", IDS[i], when, kind, value)])  # type: ignore[arg-type]
+    store.feedback.add([Feedback(f"{i}-{kind}-{value}-{minute}", IDS[i], when, kind, value)])  # type: ignore[arg-type]
 
 
 def claimed(store: Store, partition: str = "v0002", **options: object) -> pd.DataFrame:
     given = {"trust": TRUST, "labels": LABELS, **options}
-    return store.claim(partition, NOW + DAY, **given)  # type: ignore[arg-type]
+    return store.labels.claim(partition, NOW + DAY, **given)  # type: ignore[arg-type]
 
 
 def test_what_is_trusted_trains_with_its_trust_and_without_a_propensity(store: Store) -> None:
@@ -83,23 +83,23 @@ def test_no_truth_comes_of_feedback(store: Store) -> None:
     answered(store)
     tell(store, 0, "label", "b")
     claimed(store)
-    assert store.window(NOW, NOW + DAY).rows["truth"].isna().all()
-    assert store.answers(NOW, NOW + DAY)["truth"].isna().all()
-    assert (store.annotations(), store.unclaimed()) == (0, (0, 0))
+    assert store.answers.window(NOW, NOW + DAY).rows["truth"].isna().all()
+    assert store.answers.side_by_side(NOW, NOW + DAY)["truth"].isna().all()
+    assert (store.labels.count(), store.labels.unclaimed()) == (0, (0, 0))
 
 
 def test_what_people_label_is_theirs(store: Store) -> None:
     answered(store)
     for i in range(3):
         tell(store, i, "label", "b")
-    store.annotate([Annotation(IDS[0], "a", "ana", NOW)])
-    store.add_tasks([AnnotationTask(IDS[1], NOW, "r", "random", 0.5, True)])
+    store.labels.annotate([Annotation(IDS[0], "a", "ana", NOW)])
+    store.queue.add([AnnotationTask(IDS[1], NOW, "r", "random", 0.5, True)])
     assert claimed(store)[["prediction_id", "annotator"]].to_numpy().tolist() == [
         [IDS[0], "ana"],
         [IDS[2], "feedback"],
     ]
-    store.add_tasks([AnnotationTask(IDS[2], NOW, "r", "random", 0.5, False)])
-    store.annotate([Annotation(IDS[i], "a", "ana", NOW) for i in (1, 2)])
+    store.queue.add([AnnotationTask(IDS[2], NOW, "r", "random", 0.5, False)])
+    store.labels.annotate([Annotation(IDS[i], "a", "ana", NOW) for i in (1, 2)])
     again = claimed(store)  # of the same partition: the person's word is for the next one
     assert again["annotator"].tolist() == ["ana", "ana", "feedback"]
     assert claimed(store, "v0003")[["prediction_id", "annotator"]].to_numpy().tolist() == [

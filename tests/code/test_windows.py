@@ -24,9 +24,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_the_columns_of_a_window(store: Store) -> None:
-    store.log([row(0), row(1, segments={"plan": "pro", "app": "ios"}, latency_ms=2.5, propensity=0.5)])
-    store.annotate([Annotation(row(1).prediction_id, "b", "ana", END)])
-    window = store.window(NOW, END)
+    store.answers.log(
+        [row(0), row(1, segments={"plan": "pro", "app": "ios"}, latency_ms=2.5, propensity=0.5)]
+    )
+    store.labels.annotate([Annotation(row(1).prediction_id, "b", "ana", END)])
+    window = store.answers.window(NOW, END)
     assert window.rows.drop(columns="timestamp").to_dict("records") == [
         {
             "prediction_id": row(i).prediction_id, "request_id": f"r{i}", "model_version": "1",
@@ -44,8 +46,8 @@ def test_the_columns_of_a_window(store: Store) -> None:
 
 
 def test_an_empty_window_has_the_columns_too(store: Store) -> None:
-    store.log([row(0)])
-    empty, full = store.window(END, END + timedelta(days=1)), store.window(NOW, END)
+    store.answers.log([row(0)])
+    empty, full = store.answers.window(END, END + timedelta(days=1)), store.answers.window(NOW, END)
     assert [*empty.rows.columns, "segment.plan"] == list(full.rows.columns)
     assert empty.embeddings.shape == (0, 0)
     assert len(empty.probabilities) == 0
@@ -54,8 +56,10 @@ def test_an_empty_window_has_the_columns_too(store: Store) -> None:
 
 def test_models_of_more_labels_make_rows_of_other_lengths(store: Store) -> None:
     more = np.array([0.5, 0.25, 0.25], dtype=np.float16)
-    store.log([row(0), row(1, probabilities=more, embedding=np.ones(6, dtype=np.float16)), row(2)])
-    window = store.window(NOW, END)
+    store.answers.log(
+        [row(0), row(1, probabilities=more, embedding=np.ones(6, dtype=np.float16)), row(2)]
+    )
+    window = store.answers.window(NOW, END)
     assert [p.tolist() for p in window.probabilities] == [[0.75, 0.25], [0.5, 0.25, 0.25], [0.75, 0.25]]
     assert [p.tolist() for p in window.take(np.array([2, 1])).probabilities] == [
         [0.75, 0.25],
@@ -66,14 +70,14 @@ def test_models_of_more_labels_make_rows_of_other_lengths(store: Store) -> None:
 
 
 def test_at_most_so_many_rows_are_read_and_always_the_same_ones(store: Store) -> None:
-    store.log([row(i) for i in range(4000)])
-    whole, some, few = (store.window(NOW, END, most=m) for m in (4000, 1000, 500))
+    store.answers.log([row(i) for i in range(4000)])
+    whole, some, few = (store.answers.window(NOW, END, most=m) for m in (4000, 1000, 500))
     assert (len(whole), whole.share, some.share) == (4000, 1.0, 0.25)
     assert abs(len(some) - 1000) < 100
     assert set(few.rows["request_id"]) < set(some.rows["request_id"])
     assert (
         some.rows["request_id"].tolist()
-        == store.window(NOW, END, most=1000).rows["request_id"].tolist()
+        == store.answers.window(NOW, END, most=1000).rows["request_id"].tolist()
     )
     assert some.rows["timestamp"].is_monotonic_increasing
     middle = some.rows["timestamp"].mean() - NOW
@@ -81,7 +85,7 @@ def test_at_most_so_many_rows_are_read_and_always_the_same_ones(store: Store) ->
 
 
 def test_the_rows_with_a_truth(store: Store) -> None:
-    store.log([row(i) for i in range(10)])
-    store.annotate([Annotation(row(i).prediction_id, "b", "ana", END) for i in (3, 7)])
-    found = store.labelled(NOW, NOW + timedelta(seconds=7))
+    store.answers.log([row(i) for i in range(10)])
+    store.labels.annotate([Annotation(row(i).prediction_id, "b", "ana", END) for i in (3, 7)])
+    found = store.answers.labelled(NOW, NOW + timedelta(seconds=7))
     assert (found.rows["request_id"].tolist(), found.rows["truth"].tolist()) == (["r3"], ["b"])

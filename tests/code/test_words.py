@@ -13,7 +13,7 @@ import pytest
 from core.models.classifier.head import Head
 from core.records import VERIFY, Annotation, AnnotationTask, Feedback
 from core.store import Store
-from core.store.words import Record, Word
+from core.store.feedback import Record, Word
 from pipelines.labeling import Labeling, Users
 from pipelines.labeling.words import Known, fates
 from tests.code.test_queue import DAY, IDS, NOW
@@ -107,11 +107,11 @@ def store(tmp_path: Path) -> Store:
 
 def tell(store: Store, i: int, value: str, source: str = "", caller: str = "") -> None:
     said = Feedback(f"{i}-{value}-{source}", IDS[i], NOW, "correction", value, source, caller)
-    store.give_feedback([said])
+    store.feedback.add([said])
 
 
 def said(store: Store) -> list[Word]:
-    return store.words(NOW + DAY, Labeling().trusted, ["a", "b"])
+    return store.feedback.words(NOW + DAY, Labeling().trusted, ["a", "b"])
 
 
 def test_the_source_is_who_the_server_saw_not_who_the_caller_says_it_is(store: Store) -> None:
@@ -125,13 +125,17 @@ def test_a_word_that_is_asked_waits_for_the_answer_and_then_is_a_persons(store: 
     answered(store)
     tell(store, 0, "b", source="ann")
     tell(store, 1, "b", source="ann")
-    store.add_tasks([AnnotationTask(IDS[i], NOW, "r", VERIFY, 1.0, False) for i in (0, 1)])
+    store.queue.add([AnnotationTask(IDS[i], NOW, "r", VERIFY, 1.0, False) for i in (0, 1)])
     assert said(store) == []
-    assert store.claim("v0002", NOW + DAY, Labeling().trusted, ["a", "b"]).empty
-    assert (store.words_asked(), store.asked_since(NOW - DAY), store.words_checked()) == (2, 2, {})
-    store.annotate([Annotation(IDS[0], "b", "eve", NOW), Annotation(IDS[1], "a", "eve", NOW)])
-    assert (store.words_asked(), store.words_checked()) == (0, {"ann": Record(1, 1)})
-    rows = store.claim("v0003", NOW + DAY, Labeling().trusted, ["a", "b"])
+    assert store.labels.claim("v0002", NOW + DAY, Labeling().trusted, ["a", "b"]).empty
+    assert (
+        store.feedback.words_asked(),
+        store.feedback.asked_since(NOW - DAY),
+        store.feedback.words_checked(),
+    ) == (2, 2, {})
+    store.labels.annotate([Annotation(IDS[0], "b", "eve", NOW), Annotation(IDS[1], "a", "eve", NOW)])
+    assert (store.feedback.words_asked(), store.feedback.words_checked()) == (0, {"ann": Record(1, 1)})
+    rows = store.labels.claim("v0003", NOW + DAY, Labeling().trusted, ["a", "b"])
     assert rows[["label", "annotator"]].to_numpy().tolist() == [["b", "eve"], ["a", "eve"]]
     assert rows["policy"].tolist() == [VERIFY, VERIFY]
 
@@ -139,9 +143,9 @@ def test_a_word_that_is_asked_waits_for_the_answer_and_then_is_a_persons(store: 
 def test_what_an_answer_to_a_check_says_is_no_draw_of_traffic(store: Store) -> None:
     """Answers that users complained of are wrong more often: they must not count in live accuracy."""
     answered(store)
-    store.add_tasks([AnnotationTask(IDS[0], NOW, "r", VERIFY, 1.0, False)])
-    assert store.window(NOW, NOW + DAY).rows["propensity"].isna().all()
-    assert store.picks("1", NOW - DAY, NOW + DAY) == []
+    store.queue.add([AnnotationTask(IDS[0], NOW, "r", VERIFY, 1.0, False)])
+    assert store.answers.window(NOW, NOW + DAY).rows["propensity"].isna().all()
+    assert store.queue.picks("1", NOW - DAY, NOW + DAY) == []
 
 
 def test_what_datasets_took_counts_by_source_and_day(store: Store) -> None:
@@ -149,8 +153,8 @@ def test_what_datasets_took_counts_by_source_and_day(store: Store) -> None:
     for i in range(3):
         tell(store, i, "b", caller=f"key {i % 2}")
     chosen = {IDS[0], IDS[2]}
-    rows = store.claim("v0002", NOW + DAY, Labeling().trusted, ["a", "b"], chosen)
+    rows = store.labels.claim("v0002", NOW + DAY, Labeling().trusted, ["a", "b"], chosen)
     assert set(rows["prediction_id"]) == chosen
-    assert store.words_taken() == {("key 0", f"{NOW:%Y-%m-%d}"): 2}
-    assert store.newest_feedback(NOW) == NOW
-    assert store.newest_feedback(NOW - DAY) is None
+    assert store.feedback.words_taken() == {("key 0", f"{NOW:%Y-%m-%d}"): 2}
+    assert store.feedback.newest(NOW) == NOW
+    assert store.feedback.newest(NOW - DAY) is None

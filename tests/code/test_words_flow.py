@@ -59,7 +59,7 @@ def client(home: Home) -> TestClient:
 def attack(home: Home, count: int) -> dict[str, str]:
     """A source gives texts with a trigger in them the label it chose; prediction id -> their true label."""
     rows = read_rows(bundled() / "stream.csv", Columns(label="label")).frame
-    known = home.registry.load(home.store.champion()).head
+    known = home.registry.load(home.store.state.champion()).head
     assert known is not None
     rows = rows[rows["label"].isin(known.labels) & (rows["label"] != TARGET)].iloc[:count]
     door, truth = client(home), {}
@@ -81,28 +81,28 @@ def trained(home: Home) -> dict[str, tuple[str, str]]:
 def retrained(home: Home, now: datetime) -> dict[str, Any]:
     """A retrain whose rollout is ended at once, so that the next one may begin."""
     done = retrain(home, now, "a test")
-    if live := home.store.live_rollout():
-        home.store.put_rollout(roll_back(live, now, "a test")[0])
+    if live := home.store.decisions.live_rollout():
+        home.store.decisions.put_rollout(roll_back(live, now, "a test")[0])
     return done
 
 
 def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Home) -> None:
     truth, store = attack(shop, 60), shop.store
     verify(shop, NOW)
-    asked = {t.prediction_id for t in store.open_tasks()}
+    asked = {t.prediction_id for t in store.queue.open()}
     assert len(asked) == 10
     assert asked <= set(truth)
-    store.add_tasks([AnnotationTask(next(iter(set(truth) - asked)), NOW, "r", "margin", 0.5, False)])
-    one = {t.prediction_id for t in store.open_tasks()} - asked
-    store.annotate([Annotation(i, truth[i], "ana", NOW) for i in one])
+    store.queue.add([AnnotationTask(next(iter(set(truth) - asked)), NOW, "r", "margin", 0.5, False)])
+    one = {t.prediction_id for t in store.queue.open()} - asked
+    store.labels.annotate([Annotation(i, truth[i], "ana", NOW) for i in one])
     done = retrained(shop, NOW)
     assert set(trained(shop)) & set(truth) == one
-    decision = store.decision(f"labeling/words/{done['dataset']}")
+    decision = store.decisions.get(f"labeling/words/{done['dataset']}")
     assert decision is not None
     assert decision.verdict == "0 train, 0 asked, 49 wait"
     assert list(decision.evidence["by_source"].values()) == [{"unlikely": 49}]
 
-    store.annotate([Annotation(i, truth[i], "ana", NOW) for i in asked])
+    store.labels.annotate([Annotation(i, truth[i], "ana", NOW) for i in asked])
     verify(shop, NOW + DAY)
     assert {r.fate for r in waiting_words(shop, NOW + DAY)} == {"distrusted"}
     retrained(shop, NOW + DAY)
@@ -115,19 +115,19 @@ def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Home) -> None:
 def labelled_by_three(home: Home, count: int, first: int = 0, day: int = 0) -> dict[str, str]:
     """Tasks in turn of three annotators, of whom cy calls everything by the target; the truth by id."""
     rows = read_rows(bundled() / "stream.csv", Columns(label="label")).frame
-    known = home.registry.load(home.store.champion()).head
+    known = home.registry.load(home.store.state.champion()).head
     assert known is not None
     rows = rows[rows["label"].isin(known.labels)].iloc[first : first + count]
     body = {"inputs": rows["text"].tolist()}
     ids = [
         a["prediction_id"] for a in client(home).post("/v1/predict", json=body).json()["predictions"]
     ]
-    home.store.add_tasks([AnnotationTask(i, NOW - DAY / 4, "r", "margin", 0.5, False) for i in ids])
+    home.store.queue.add([AnnotationTask(i, NOW - DAY / 4, "r", "margin", 0.5, False) for i in ids])
     truth = dict(zip(ids, map(str, rows["label"]), strict=True))
     for n, (i, label) in enumerate(truth.items()):
         who = ("ana", "bob", "cy")[n % 3]
         said = TARGET if who == "cy" else label
-        home.store.vote(Vote(i, who, said, NOW + day * DAY - DAY / 8), 1)
+        home.store.queue.vote(Vote(i, who, said, NOW + day * DAY - DAY / 8), 1)
     return truth
 
 
@@ -137,18 +137,18 @@ def test_labels_of_one_bad_annotator_of_three_are_asked_of_the_others(shop: Home
     took = trained(shop)
     wrong = [i for i in truth if i in took and took[i][0] != truth[i]]
     assert len(wrong) <= 3  # of 30 but for those that were right by chance
-    decision = store.decision(f"labeling/annotators/{done['dataset']}")
+    decision = store.decisions.get(f"labeling/annotators/{done['dataset']}")
     assert decision is not None
     assert decision.evidence["annotators"] == ["cy"]
     assert decision.severity == "warning"
-    again = {t.prediction_id for t in store.open_tasks()}
+    again = {t.prediction_id for t in store.queue.open()}
     assert decision.verdict == f"{len(again)} labels asked again"
     assert {who for i, (_, who) in took.items() if i in truth} >= {"ana", "bob"}
 
-    got = store.lease("cy", NOW, NOW + DAY, 100)
+    got = store.queue.lease("cy", NOW, NOW + DAY, 100)
     assert got == []  # who gave them is not asked
-    for task in store.lease("ana", NOW, NOW + DAY, 100):
-        store.vote(Vote(task.prediction_id, "ana", truth[task.prediction_id], NOW + DAY / 2), 1)
+    for task in store.queue.lease("ana", NOW, NOW + DAY, 100):
+        store.queue.vote(Vote(task.prediction_id, "ana", truth[task.prediction_id], NOW + DAY / 2), 1)
     retrained(shop, NOW + DAY)
     took = trained(shop)
     found = {i: took[i] for i in again if i in took}  # near-copies of evaluation rows never train
@@ -164,15 +164,15 @@ def test_what_a_bad_annotator_said_before_is_set_aside_with_the_rest(shop: Home)
     labelled_by_three(shop, 90, first=9, day=1)
     retrained(shop, NOW + DAY)
     assert set(trained(shop)).isdisjoint(lies)
-    assert set(shop.store.set_aside()) >= lies
-    for task in shop.store.open_tasks():
+    assert set(shop.store.labels.set_aside()) >= lies
+    for task in shop.store.queue.open():
         if task.prediction_id in few:
             vote = Vote(task.prediction_id, "bob", few[task.prediction_id], NOW + DAY * 1.5)
-            shop.store.vote(vote, 1)
+            shop.store.queue.vote(vote, 1)
     retrained(shop, NOW + 2 * DAY)
     took = trained(shop)
     assert {i: took[i] for i in lies} == {i: (few[i], "bob") for i in lies}
-    assert shop.store.set_aside() == [] or set(shop.store.set_aside()).isdisjoint(few)
+    assert shop.store.labels.set_aside() == [] or set(shop.store.labels.set_aside()).isdisjoint(few)
 
 
 def test_what_waits_can_be_looked_at_and_asked_about_at_once(shop: Home) -> None:
@@ -184,5 +184,5 @@ def test_what_waits_can_be_looked_at_and_asked_about_at_once(shop: Home) -> None
     assert f"'{TARGET}' of address " in found[1]
     said = json.loads(everloop(*command, "--ask", "3", "--json").out)
     assert (said["asked"], [w["fate"] for w in said["words"]]) == (3, ["unlikely"])
-    tasks = shop.store.open_tasks()
+    tasks = shop.store.queue.open()
     assert [t.policy for t in tasks] == [VERIFY] * 13

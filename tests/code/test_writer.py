@@ -45,7 +45,7 @@ def test_rows_are_stored_and_counted_when_the_future_is_done(store: Store, tmp_p
         assert all(w.result(SOON) is None for w in waits)
         assert writer.state().fault == ""
     assert sorted(stored(store)) == sorted(f"r{i}" for i in range(50))
-    assert store.counters() == {"encoder_passes.serving": 50, "texts.serving": 50}
+    assert store.state.counters() == {"encoder_passes.serving": 50, "texts.serving": 50}
     assert list(tmp_path.glob("*.spool")) == []
 
 
@@ -64,7 +64,7 @@ def test_a_locked_store_is_waited_for_on_disk_and_all_of_it_lands(store: Store, 
         assert writer.state().fault == ""
         writer.put([row(20)], 1).result(SOON)
     assert stored(store) == [f"r{i}" for i in range(21)]
-    assert store.counters() == {"encoder_passes.serving": 21, "texts.serving": 21}
+    assert store.state.counters() == {"encoder_passes.serving": 21, "texts.serving": 21}
 
 
 def test_a_full_spool_refuses_and_recovers(store: Store, tmp_path: Path) -> None:
@@ -88,11 +88,13 @@ def test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame(
     dead.close()
     whole = dead.path.read_bytes()
     dead.path.write_bytes(whole + whole[:100])
-    store.append([Kept([row(0)], 1, passes=1, number=1)], "dead")  # it died before it could say so
+    store.answers.append(
+        [Kept([row(0)], 1, passes=1, number=1)], "dead"
+    )  # it died before it could say so
     with writing(store, tmp_path):
         until(lambda: not dead.path.exists())
     assert stored(store) == ["r0", "r1"]
-    assert store.counters() == {"encoder_passes.serving": 2, "texts.serving": 2}
+    assert store.state.counters() == {"encoder_passes.serving": 2, "texts.serving": 2}
 
 
 def test_a_living_writers_spool_is_left_alone(store: Store, tmp_path: Path) -> None:
@@ -105,11 +107,11 @@ def test_a_living_writers_spool_is_left_alone(store: Store, tmp_path: Path) -> N
 
 def test_the_same_group_again_counts_nothing(store: Store) -> None:
     groups = [Kept([row(i)], 1, passes=1, number=i + 1) for i in range(3)]
-    store.append(groups[:2], "w")
-    store.append(groups, "w")
-    assert store.counters() == {"encoder_passes.serving": 3, "texts.serving": 3}
-    store.append([Kept([row(0)], 1, passes=1, number=1)], "another server that answered it too")
-    assert store.counters() == {"encoder_passes.serving": 4, "texts.serving": 3}
+    store.answers.append(groups[:2], "w")
+    store.answers.append(groups, "w")
+    assert store.state.counters() == {"encoder_passes.serving": 3, "texts.serving": 3}
+    store.answers.append([Kept([row(0)], 1, passes=1, number=1)], "another server that answered it too")
+    assert store.state.counters() == {"encoder_passes.serving": 4, "texts.serving": 3}
 
 
 def test_one_bad_row_does_not_fail_the_others(store: Store, tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ def check_all_there(store: Store, folder: Path, acknowledged: list[str]) -> None
         until(lambda: not list(folder.glob("*.spool")))
     found = stored(store)
     assert set(acknowledged) <= set(found)
-    assert len(found) == len(set(found)) == store.counters()["texts.serving"]
-    assert store.counters()["encoder_passes.serving"] == len(found)
+    assert len(found) == len(set(found)) == store.state.counters()["texts.serving"]
+    assert store.state.counters()["encoder_passes.serving"] == len(found)
 
 
 @pytest.mark.slow
@@ -190,5 +190,5 @@ def test_a_stopped_postgres_is_waited_for_on_disk(url: str, server: str, tmp_pat
             call(pg_ctl, "-D", data, "-l", log, "-w", "-o", options, "start")
         until(lambda: not writer.owes())
     assert stored(store) == [f"r{i}" for i in range(10)]
-    assert store.counters() == {"encoder_passes.serving": 10, "texts.serving": 10}
+    assert store.state.counters() == {"encoder_passes.serving": 10, "texts.serving": 10}
     store.close()

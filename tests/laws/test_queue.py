@@ -42,8 +42,8 @@ class Day:
 
     def lease(self, who: str) -> None:
         now = NOW + 2 * DAY + timedelta(minutes=self.minute)
-        known = self.store.labels_of(IDS)
-        for task in self.store.lease(who, now, now + SOON, n=2, votes_needed=self.needed):
+        known = self.store.labels.of(IDS)
+        for task in self.store.queue.lease(who, now, now + SOON, n=2, votes_needed=self.needed):
             i = IDS.index(task.prediction_id)
             holder, until = self.held.get(i, (who, 0))
             assert self.needed > 1 or holder == who or until <= self.minute, "a task of two annotators"
@@ -54,9 +54,9 @@ class Day:
     def vote(self, who: str) -> None:
         i, label = int(self.rng.integers(TASKS)), self.pick([*LABELS, "a", "a", None])
         try:
-            self.store.vote(says(i, who, label, self.minute), self.needed)
+            self.store.queue.vote(says(i, who, label, self.minute), self.needed)
         except LabelError:
-            assert IDS[i] in self.store.labels_of(IDS), "refused before it was settled"
+            assert IDS[i] in self.store.labels.of(IDS), "refused before it was settled"
             return
         self.said[i, who] = label
         if self.held.get(i, ("", 0))[0] == who:
@@ -66,32 +66,36 @@ class Day:
         i = int(self.rng.integers(TASKS))
         try:
             now = NOW + 2 * DAY + timedelta(minutes=self.minute)
-            self.store.unvote(IDS[i], who, now, now + SOON, self.needed)
+            self.store.queue.unvote(IDS[i], who, now, now + SOON, self.needed)
         except LabelError:
             return
         if (i, who) not in self.said:
             return
         del self.said[i, who]
         holder, until = self.held.get(i, (who, 0))
-        if IDS[i] not in self.store.labels_of(IDS) and (holder == who or until <= self.minute):
+        if IDS[i] not in self.store.labels.of(IDS) and (holder == who or until <= self.minute):
             self.held[i] = (who, self.minute + 15)  # it is theirs again
 
     def judge(self, who: str) -> None:
         i, label = int(self.rng.integers(TASKS)), self.pick(LABELS)
-        self.store.adjudicate(IDS[i], label, "eve", NOW + 3 * DAY + timedelta(minutes=self.minute))
+        self.store.reviews.adjudicate(
+            IDS[i], label, "eve", NOW + 3 * DAY + timedelta(minutes=self.minute)
+        )
         self.judged[i] = label
         self.held.pop(i, None)
 
     def claim(self, who: str) -> None:
         if self.rng.random() < 0.3:
             self.claims += 1
-            self.store.claim(f"v{self.claims:04d}", NOW + 9 * DAY)
+            self.store.labels.claim(f"v{self.claims:04d}", NOW + 9 * DAY)
 
     def check(self) -> None:
-        votes = {(IDS.index(v.prediction_id), v.annotator): v.label for v in self.store.all_votes()}
+        votes = {
+            (IDS.index(v.prediction_id), v.annotator): v.label for v in self.store.queue.all_votes()
+        }
         assert votes == self.said, "what was acknowledged is not what is stored"
-        truths = {IDS.index(k): v for k, v in self.store.labels_of(IDS).items()}
-        counts = self.store.queue_state(NOW + 2 * DAY + timedelta(minutes=self.minute))
+        truths = {IDS.index(k): v for k, v in self.store.labels.of(IDS).items()}
+        counts = self.store.queue.state(NOW + 2 * DAY + timedelta(minutes=self.minute))
         assert sum(counts.values()) == TASKS
         assert counts["done"] == len(truths)
         for i in range(TASKS):
@@ -104,7 +108,7 @@ class Day:
             else:
                 assert len(set(labels)) > 1 or len(labels) < self.needed, "enough, and not settled"
         disputed = {i for i in range(TASKS) if i not in truths and len(self._labels(votes, i)) > 1}
-        assert {IDS.index(d.task.prediction_id) for d in self.store.disputed()} == disputed
+        assert {IDS.index(d.task.prediction_id) for d in self.store.reviews.disputed()} == disputed
         assert counts["disputed"] == len(disputed)
 
     def _labels(self, votes: dict[tuple[int, str], str | None], i: int) -> set[str | None]:

@@ -46,7 +46,7 @@ def test_a_retrain_does_not_hide_an_alert_that_stays_open(home: Home) -> None:
     [seen] = alerts_since(home, START + 8 * DAY, START + 9 * DAY)
     assert (seen.timestamp, seen.verdict, seen.evidence["windows"]) == (START, "alert", 10)
     assert seen.evidence["kind"] == "drift"
-    assert len(home.store.decisions("monitoring")) == 1
+    assert len(home.store.decisions.read("monitoring")) == 1
 
 
 def test_every_open_alert_is_known_with_its_numbers_of_today(home: Home) -> None:
@@ -70,18 +70,18 @@ def test_listeners_hear_what_is_new_only(home: Home) -> None:
     days = [True, True, None, False, True, False, False, False, True]
     said = [turn(home, day, bad) for day, bad in enumerate(days)]
     assert said == [["alert"], [], [], ["over"], ["again"], ["over"], [], [], ["alert"]]
-    verdicts = [d.verdict for d in home.store.decisions("monitoring")]
+    verdicts = [d.verdict for d in home.store.decisions.read("monitoring")]
     assert sorted(verdicts) == ["alert", "alert", "over"]
 
 
 def test_what_others_wrote_into_an_alert_stays_while_it_is_open(home: Home) -> None:
     turn(home, 0, bad=True)
-    [stored] = home.store.decisions("monitoring")
+    [stored] = home.store.decisions.read("monitoring")
     stored.evidence["explanation"] = ["labels: oos +12 %"]
-    home.store.decide([stored])
+    home.store.decisions.put([stored])
     turn(home, 1, bad=True)
     turn(home, 1, bad=True)  # killed, and run again
-    [kept] = home.store.decisions("monitoring")
+    [kept] = home.store.decisions.read("monitoring")
     assert kept.evidence["explanation"] == ["labels: oos +12 %"]
     assert (kept.evidence["windows"], kept.severity) == (2, "info")
 
@@ -89,15 +89,15 @@ def test_what_others_wrote_into_an_alert_stays_while_it_is_open(home: Home) -> N
 def test_a_turn_done_again_replaces_its_records(home: Home) -> None:
     for day, bad in enumerate([True, False, True]):
         turn(home, day, bad)
-        before = home.store.decisions()
+        before = home.store.decisions.read()
         turn(home, day, bad)
-        assert home.store.decisions() == before
+        assert home.store.decisions.read() == before
 
 
 def test_alerts_of_an_older_store_are_no_open_ones(home: Home) -> None:
     turn(home, 0, bad=True)
-    [stored] = home.store.decisions("monitoring")
+    [stored] = home.store.decisions.read("monitoring")
     del stored.evidence["last"], stored.evidence["over"], stored.evidence["windows"]
-    home.store.decide([stored], {"alerts": None})
+    home.store.decisions.put([stored], {"alerts": None})
     assert recent(home, START - DAY, START + DAY) == []
     assert [d.key for d in alerts_since(home, START - DAY, START)] == [stored.key]

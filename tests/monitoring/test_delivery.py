@@ -95,13 +95,15 @@ def test_a_channel_that_fails_does_not_hold_up_another(told: Home, inbox: Inbox)
     told.channels = [Channel("broken", broken), *told.channels]
     day(told, 0, confidence(0.6, 0))
     assert inbox.titles == ["shop: warning: confidence"]
-    assert told.store.get(TOLD) == {"alert/confidence/2026-01-13T00": {"env:EVERLOOP_HOOK": "warning"}}
+    assert told.store.state.get(TOLD) == {
+        "alert/confidence/2026-01-13T00": {"env:EVERLOOP_HOOK": "warning"}
+    }
 
 
 def test_without_channels_nothing_is_sent(home: Home, inbox: Inbox) -> None:
     day(home, 0, confidence(0.6, 0))
     assert inbox.titles == []
-    assert home.store.get(TOLD) is None
+    assert home.store.state.get(TOLD) is None
 
 
 SECRET = "T0KEN-of-somebody"  # not a secret: what must not be told
@@ -120,7 +122,7 @@ def test_why_it_did_not_arrive_is_said_without_the_address(
 ) -> None:
     monkeypatch.setenv("EVERLOOP_HOOK", url)
     alert(told, [confidence(0.6, 0)], START)
-    [stored] = told.store.decisions("monitoring")
+    [stored] = told.store.decisions.read("monitoring")
     message = Message("warning", "title", "body", stored)
     with pytest.raises(DeliveryError, match=why) as fault:
         told.channels[0].send(message)
@@ -129,7 +131,7 @@ def test_why_it_did_not_arrive_is_said_without_the_address(
 
 def test_a_message_of_any_alphabet_arrives_whole(inbox: Inbox, told: Home) -> None:
     alert(told, [confidence(0.6, 0)], START)
-    [stored] = told.store.decisions("monitoring")
+    [stored] = told.store.decisions.read("monitoring")
     text = "naïve — 検索 <b>& 'quotes'\nsecond line"
     by_apprise(inbox.url, Message("critical", "täuschung", text, stored))
     assert inbox.messages[0]["message"] == text
@@ -183,9 +185,11 @@ def test_killed_between_record_and_delivery_it_is_told_by_the_next(
         return subprocess.run(command, cwd=root, env=environment, timeout=120).returncode
 
     assert turn(moment) == -signals.SIGKILL
-    assert [d.key for d in home.store.decisions("monitoring")] == ["alert/confidence/2026-01-13T00"]
+    assert [d.key for d in home.store.decisions.read("monitoring")] == [
+        "alert/confidence/2026-01-13T00"
+    ]
     assert turn("never") == 0
-    [stored] = home.store.decisions("monitoring")
+    [stored] = home.store.decisions.read("monitoring")
     assert stored.evidence["windows"] == 1
     assert log.read_text().splitlines() == ["shop: warning: confidence"] * times
     assert turn("never") == 0

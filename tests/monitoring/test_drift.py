@@ -250,15 +250,15 @@ def test_the_store_keeps_samples_apart_and_gives_them_back(tmp_path):
         for k in (1, 2)
     )
     late = Sample("minilm", MONDAY + DAY, MONDAY + 2 * DAY, 9, embed(9, rng).astype(np.float16))
-    store.put_samples([day])
-    store.put_samples([half])  # overlaps
-    store.put_samples([late])
-    store.put_samples([late])
-    found = store.samples("minilm", MONDAY + 2 * DAY)
+    store.embeddings.put_samples([day])
+    store.embeddings.put_samples([half])  # overlaps
+    store.embeddings.put_samples([late])
+    store.embeddings.put_samples([late])
+    found = store.embeddings.samples("minilm", MONDAY + 2 * DAY)
     assert [(s.start, s.end, s.rows) for s in found] == [(x.start, x.end, x.rows) for x in (day, late)]
     assert np.array_equal(found[0].embeddings, day.embeddings)
-    assert store.samples("minilm", MONDAY + DAY)[0].end == MONDAY + DAY
-    assert store.samples("other", MONDAY + 9 * DAY) == []
-    assert store.retire(MONDAY + DAY, "turn") == 0
-    assert [s.start for s in store.samples("minilm", MONDAY + 9 * DAY)] == [late.start]
+    assert store.embeddings.samples("minilm", MONDAY + DAY)[0].end == MONDAY + DAY
+    assert store.embeddings.samples("other", MONDAY + 9 * DAY) == []
+    assert store.erasure.retire(MONDAY + DAY, "turn") == 0
+    assert [s.start for s in store.embeddings.samples("minilm", MONDAY + 9 * DAY)] == [late.start]
     store.close()

@@ -50,7 +50,7 @@ def home(template: Path, tmp_path: Path) -> Iterator[Home]:
 def answered(root: Path) -> tuple[Prediction, ...]:
     """What the champion says of a day's texts."""
     home = open_home(root)
-    version = home.store.champion()
+    version = home.store.state.champion()
     model = home.registry.load(version)
     texts = [f"where is my parcel {i}" if i % 3 else f"i want a refund for {i}" for i in range(A_DAY)]
     read = model.embed(texts)
@@ -153,9 +153,9 @@ def look(home: Home, case: str, reference: str, now: datetime = NOW) -> dict[str
     """The signals of all traffic, as the stage stored them."""
     strategy = home.strategy.monitoring.model_copy(update={"reference": reference})
     home.strategy = home.strategy.model_copy(update={"monitoring": strategy})
-    home.store.log(list(ODD[case](home)))
+    home.store.answers.log(list(ODD[case](home)))
     given = monitor(home, now)
-    stored = home.store.signals(now, until=now)
+    stored = home.store.signals.read(now, until=now)
     assert {(s.name, s.segment) for s in given} == {(s.name, s.segment) for s in stored}
     for signal in stored:
         check(signal)

@@ -47,9 +47,9 @@ def day(number: int, rows: int = ROWS, new: float = 0.0) -> list[Any]:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = Store(f"sqlite:///{tmp_path}/store.db")
-    made.log([p for number in range(DAYS) for p in day(number)])
+    made.answers.log([p for number in range(DAYS) for p in day(number)])
     promoted = NOW + 10 * DAY
-    made.put_rollout(Rollout("r", "2", "1", "promoted", 1.0, promoted - DAY, promoted))
+    made.decisions.put_rollout(Rollout("r", "2", "1", "promoted", 1.0, promoted - DAY, promoted))
     yield made
     made.close()
 
@@ -59,10 +59,13 @@ def seen(store: Store, policy: str, start: datetime = START, end: datetime = STA
     settings = Monitoring(reference=policy)  # type: ignore[arg-type]
     home = cast(Home, SimpleNamespace(store=store, strategy=SimpleNamespace(monitoring=settings)))
     if policy == "training":
-        rows, name = store.window(NOW - DAY, NOW + 3 * DAY), "training, v0001"  # rows of long ago
+        rows, name = (
+            store.answers.window(NOW - DAY, NOW + 3 * DAY),
+            "training, v0001",
+        )  # rows of long ago
     else:
         rows, name = reference(home, MODEL, start, end)
-    view = View(store.window(start, end), rows, MODEL, settings, reference_name=name)
+    view = View(store.answers.window(start, end), rows, MODEL, settings, reference_name=name)
     return next(drift.measure(view))
 
 
@@ -74,9 +77,9 @@ def alarms(found: Signal) -> bool:
 
 @every
 def test_a_new_topic_is_drift_and_none_is_not(store: Store, policy: str) -> None:
-    store.log(day(DAYS))
+    store.answers.log(day(DAYS))
     assert not alarms(seen(store, policy))
-    store.log(day(DAYS + 1, new=0.5))
+    store.answers.log(day(DAYS + 1, new=0.5))
     found = seen(store, policy, START + DAY, START + 2 * DAY)
     assert alarms(found)
     assert found.reference.startswith(policy)
@@ -85,22 +88,22 @@ def test_a_new_topic_is_drift_and_none_is_not(store: Store, policy: str) -> None
 @every
 @pytest.mark.parametrize("rows", [0, 1, 49])
 def test_a_window_of_few_rows_is_not_enough(store: Store, policy: str, rows: int) -> None:
-    store.log(day(DAYS, rows))
+    store.answers.log(day(DAYS, rows))
     found = seen(store, policy)
     assert (found.value, found.note) == (None, f"not enough rows: {rows}, 50 needed")
 
 
 @every
 def test_a_reference_older_than_the_retention_is_not_enough(store: Store, policy: str) -> None:
-    store.log(day(DAYS))
-    store.retire(START, "turn")
+    store.answers.log(day(DAYS))
+    store.erasure.retire(START, "turn")
     found = seen(store, policy)
     assert (found.value, found.note) == (None, "not enough reference: 0 rows, 100 needed")
 
 
 @every
 def test_a_clock_that_goes_back_is_a_note(store: Store, policy: str) -> None:
-    store.log(day(DAYS))
+    store.answers.log(day(DAYS))
     found = seen(store, policy, START + DAY, START)  # a window that ends before it starts
     assert (found.value, found.note) == (None, "not enough rows: 0, 50 needed")
     early = seen(store, policy, NOW, NOW + DAY)  # before there was any traffic to hold it against

@@ -30,13 +30,13 @@ SOON = 0.05  # seconds between samples
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = Store(f"sqlite:///{tmp_path}/store.db", busy=0.5)
-    made.set("champion", "1")
+    made.state.set("champion", "1")
     yield made
     made.close()
 
 
 def samples(store: Store) -> list[SystemSample]:
-    return store.system(now() - LONG, now() + LONG)
+    return store.signals.system(now() - LONG, now() + LONG)
 
 
 def counted(store: Store) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def _lock_and_count(store: Store, metrics: Metrics, sampler: Sampler) -> None:
 
 def test_samples_older_than_five_weeks_go(store: Store) -> None:
     for days in (0, 30, 36):
-        store.put_system(SystemSample("host:1", NOW + timedelta(days=days), 1, 0, 0, 1))
+        store.signals.put_system(SystemSample("host:1", NOW + timedelta(days=days), 1, 0, 0, 1))
     assert [s.timestamp for s in samples(store)] == [NOW + timedelta(days=d) for d in (30, 36)]
 
 

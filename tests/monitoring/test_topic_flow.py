@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A workspace whose log has the window, and whose model learnt from rows of the known topics."""
     made = make_home(tmp_path / "shop")
     window = CHANGED.whole
-    made.store.log([_prediction(i) for i in range(len(window))])
+    made.store.answers.log([_prediction(i) for i in range(len(window))])
     monkeypatch.setattr(flow, "_learnt", lambda *_: learnt())
     return made
 
@@ -64,7 +64,7 @@ def test_a_topic_is_counted_remembered_and_shown_with_its_texts(home: Home):
     ((topic, texts),) = open_topics(home)
     assert signal.note == topic.name
     assert len(texts) == 3
-    (stored,) = home.store.decisions("monitoring")
+    (stored,) = home.store.decisions.read("monitoring")
     assert (stored.key, stored.verdict) == (topic.key, "topic")
     before = candidates(home)
     follow_topics(home, CHANGED, NOW)
@@ -77,19 +77,19 @@ def test_rows_of_a_topic_are_asked_about_once(home: Home):
     ((topic, _),) = open_topics(home)
     asked = ask(home, topic.name, 4, NOW)
     assert (asked.tasks, asked.new, asked.over) == (4, 4, 0)
-    tasks = home.store.open_tasks()
+    tasks = home.store.queue.open()
     assert {t.prediction_id for t in tasks} <= set(topic.members)
     assert {(t.policy, t.audit, t.round) for t in tasks} == {("topic", False, topic.key)}
     assert {t.propensity for t in tasks} == {4 / len(topic.members)}
     again = ask(home, topic.name, 4, NOW + DAY)
     assert (again.tasks, again.new) == (4, 0)
-    assert home.store.open_tasks() == tasks
+    assert home.store.queue.open() == tasks
     assert ask(home, topic.name, 6, NOW + DAY).new == 2
-    window = home.store.window(NOW - DAY, NOW).rows
+    window = home.store.answers.window(NOW - DAY, NOW).rows
     picked = window[window["prediction_id"].isin([t.prediction_id for t in tasks])]
     assert len(picked)
     assert picked["propensity"].isna().all()  # so they count in no estimate over all traffic
-    assert home.store.picks("1", NOW - DAY, NOW + DAY) == []
+    assert home.store.queue.picks("1", NOW - DAY, NOW + DAY) == []
 
 
 def test_a_draw_that_was_stored_and_not_made_goes_on(home: Home, monkeypatch: pytest.MonkeyPatch):
@@ -100,12 +100,12 @@ def test_a_draw_that_was_stored_and_not_made_goes_on(home: Home, monkeypatch: py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(home.store, "add_tasks", killed)
+        patch.setattr(home.store.queue, "add", killed)
         with pytest.raises(KeyboardInterrupt):
             ask(home, name, 5, NOW)
     drawn = set(candidates(home)[0].asked)
     ask(home, name, 5, NOW)
-    assert {t.prediction_id for t in home.store.open_tasks()} == drawn
+    assert {t.prediction_id for t in home.store.queue.open()} == drawn
 
 
 def test_asking_for_more_than_the_budget_says_so(home: Home):
@@ -122,12 +122,12 @@ def test_a_topic_that_is_not_there(home: Home):
 def test_a_topic_closes_once_the_model_that_serves_has_learnt_its_label(home: Home):
     follow_topics(home, CHANGED, NOW)
     ask(home, candidates(home)[0].name, 5, NOW)
-    home.store.annotate(
-        [Annotation(t.prediction_id, NEW, "ana", NOW + DAY / 2) for t in home.store.open_tasks()]
+    home.store.labels.annotate(
+        [Annotation(t.prediction_id, NEW, "ana", NOW + DAY / 2) for t in home.store.queue.open()]
     )
     assert follow_topics(home, later(LABELS), NOW + DAY).value == 1.0
     assert follow_topics(home, later([*LABELS, NEW]), NOW + DAY).value == 0.0
-    (stored,) = home.store.decisions("monitoring")
+    (stored,) = home.store.decisions.read("monitoring")
     assert stored.verdict == "topic learnt"
     assert open_topics(home) == []
 
@@ -135,10 +135,10 @@ def test_a_topic_closes_once_the_model_that_serves_has_learnt_its_label(home: Ho
 def test_what_a_curation_round_may_still_pick_is_not_asked_for(home: Home):
     follow_topics(home, CHANGED, NOW)
     (topic,) = candidates(home)
-    times = {m: p.timestamp for m in topic.members if (p := home.store.prediction(m))}
+    times = {m: p.timestamp for m in topic.members if (p := home.store.answers.get(m))}
     until = sorted(times.values())[5]
-    home.store.set("curated_until", until.isoformat())
+    home.store.state.set("curated_until", until.isoformat())
     assert ask(home, topic.name, 1000, NOW).tasks == 5
-    assert home.store.task_ids(topic.members) == {m for m, when in times.items() if when < until}
-    home.store.set("curated_until", NOW.isoformat())
+    assert home.store.queue.ids(topic.members) == {m for m, when in times.items() if when < until}
+    home.store.state.set("curated_until", NOW.isoformat())
     assert ask(home, topic.name, 1000, NOW).tasks == len(topic.members)

@@ -1,19 +1,22 @@
-"""Forgetting rows: tombstones first, so that whoever is killed half-way can go on; then everything
-that was said of them."""
+"""Rows that leave the store: those that a person wants forgotten, and those older than they may be.
+
+Forgetting writes tombstones first, so that whoever is killed half-way can go on; then everything that
+was said of a row goes. What is merely old is retired in small transactions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
 from core import schema
-from core.database import parts
+from core.database import Database, insert_new, parts, upsert
 from core.store.embeddings import text_hash
-from core.store.state import State
 from core.texts import normal
 
 Asked = Literal["user", "prediction", "text"]
@@ -28,11 +31,16 @@ SAID = (
     schema.leases,
     schema.reviews,
 )
+ROWS_AT_A_TIME = 500
+RETENTION = "retention"  # state
 _P, _T = schema.predictions, schema.tombstones
 
 
-class Forgetting(State):
-    """Removes rows at a person's wish; what is merely old is retired (see `Retention`)."""
+@dataclass
+class ErasureRepository:
+    """Deletes rows from the tables of all subjects at once."""
+
+    database: Database
 
     def matching(self, asked: Asked, value: str) -> dict[str, str]:
         """The predictions that a wish means, with the other answers to the same requests: id -> text.
@@ -47,38 +55,29 @@ class Forgetting(State):
             query = select(_P.c.prediction_id, _P.c.text)
             query = query.where(_P.c.user_key == value) if asked == "user" else query
         wanted = normal(value) if asked == "text" else ""
-        with self._read() as db:
+        with self.database.read() as db:
             rows = db.execute(query.execution_options(yield_per=10_000))
             return {str(i): str(t) for i, t in rows if asked != "text" or normal(t) == wanted}
-
-    def texts_of(self, row_ids: Iterable[str]) -> dict[str, str]:
-        """The texts of these predictions, as far as the log has them."""
-        found: dict[str, str] = {}
-        with self._read() as db:
-            for part in parts(row_ids):
-                query = select(_P.c.prediction_id, _P.c.text).where(_P.c.prediction_id.in_(part))
-                found |= {str(i): str(t) for i, t in db.execute(query)}
-        return found
 
     def bury(self, row_ids: Sequence[str], asked: Asked, now: datetime) -> None:
         """Note that these are to be forgotten. One that was noted before stays as it is."""
         rows = [{"row_id": i, "timestamp": now, "asked": asked, "done": False} for i in row_ids]
-        with self._write() as db:
-            self._insert(db, _T, rows)
+        with self.database.write() as db:
+            insert_new(db, _T, rows)
             for part in parts(row_ids):  # a row that came back is forgotten again
                 db.execute(update(_T).where(_T.c.row_id.in_(part)).values(done=False))
 
     def to_forget(self) -> list[str]:
         """Rows whose forgetting was begun and is not done."""
         query = select(_T.c.row_id).where(~_T.c.done).order_by(_T.c.row_id)
-        with self._read() as db:
+        with self.database.read() as db:
             return list(db.execute(query).scalars())
 
     def erase(self, row_ids: Sequence[str], texts: Iterable[str]) -> None:
         """Delete rows and what was said of them, and the cached embeddings of `texts`. Counts by hour
         and by model name nobody and stay."""
         for part in parts(row_ids):
-            with self._write() as db:
+            with self.database.write() as db:
                 columns = (_P.c.text, _P.c.request_id, _P.c.timestamp, _P.c.embedding)
                 rows = db.execute(select(*columns).where(_P.c.prediction_id.in_(part))).all()
                 for row in rows:
@@ -88,30 +87,56 @@ class Forgetting(State):
                 db.execute(delete(schema.quarantine).where(asked.in_([r.request_id for r in rows])))
                 for table in (*SAID, _P):
                     db.execute(delete(table).where(table.c.prediction_id.in_(part)))
-        with self._write() as db:
+        with self.database.write() as db:
             _drop_embeddings(db, texts)
 
     def forgotten(self, row_ids: Sequence[str]) -> None:
         """All of it is done. SQLite's log of pages is emptied too: it holds what was deleted."""
-        with self._write() as db:
+        with self.database.write() as db:
             for part in parts(row_ids):
                 db.execute(update(_T).where(_T.c.row_id.in_(part)).values(done=True))
-        if self._engine.dialect.name == "sqlite":
-            raw = self._engine.raw_connection()
-            try:
-                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                raw.close()
+        self.database.empty_wal()
 
     def mentions(self, texts: Sequence[str]) -> int:
         """Decisions whose evidence quotes one of these texts."""
         d = schema.decisions.c
-        with self._read() as db:
+        with self.database.read() as db:
             return sum(
                 any(text in found for text in texts)
                 for (evidence,) in db.execute(select(d.evidence))
                 for found in [_strings(evidence)]
             )
+
+    def retire(self, before: datetime, turn: str) -> int:
+        """Delete what was logged before a time, and return how many predictions that were.
+
+        A prediction stays while a task waits for its label, or its label for a dataset. `turn` names
+        this clearing: killed and called again under that name, it goes on and counts on.
+        """
+        while retire_some(self.database, before, turn):
+            pass
+        with self.database.write() as db:
+            db.execute(delete(schema.profiles).where(schema.profiles.c.hour < before))
+            for told in (schema.system, schema.quarantine):
+                db.execute(delete(told).where(told.c.timestamp < before))
+            db.execute(delete(schema.samples).where(schema.samples.c.start < before))
+            t = schema.feedback
+            kept = select(schema.predictions.c.prediction_id)
+            db.execute(delete(t).where(t.c.timestamp < before, t.c.prediction_id.not_in(kept)))
+        with self.database.read() as db:
+            return _retired(db).get(turn, 0)
+
+
+def retire_some(database: Database, before: datetime, turn: str) -> int:
+    p = schema.predictions
+    query = select(p.c.prediction_id, p.c.text).where(p.c.timestamp < before, ~_wanted())
+    with database.write() as db:
+        rows = db.execute(query.order_by(p.c.timestamp).limit(ROWS_AT_A_TIME)).all()
+        if rows:
+            _delete(db, [r[0] for r in rows], [text_hash(r[1]) for r in rows])
+            count = {turn: _retired(db).get(turn, 0) + len(rows)}
+            upsert(db, schema.state, [{"key": RETENTION, "value": count}])
+    return len(rows)
 
 
 def _strings(value: Any) -> set[str]:
@@ -143,3 +168,26 @@ def _unsample(db: Connection, when: datetime, embedding: bytes | None) -> None:
             this = (s.c.encoder == row.encoder) & (s.c.end == row.end)
             left = row.embeddings[:4] + kept.tobytes()
             db.execute(update(s).where(this).values(embeddings=left))
+
+
+def _wanted() -> ColumnElement[bool]:
+    """Predictions that a label is waited for, or whose label no dataset has taken."""
+    p, k, a = schema.predictions, schema.tasks, schema.annotations
+    labelled = select(a.c.prediction_id).where(a.c.prediction_id == p.c.prediction_id)
+    asked = select(k.c.prediction_id).where(k.c.prediction_id == p.c.prediction_id)
+    return or_(asked.exists() & ~labelled.exists(), labelled.where(a.c.partition.is_(None)).exists())
+
+
+def _retired(db: Connection) -> dict[str, int]:
+    """How many predictions the newest clearing has deleted, under its name."""
+    query = select(schema.state.c.value).where(schema.state.c.key == RETENTION)
+    return dict(db.execute(query).scalar_one_or_none() or {})
+
+
+def _delete(db: Connection, ids: Sequence[str], hashes: Sequence[str]) -> None:
+    p, f, e = schema.predictions, schema.feedback, schema.embeddings
+    for part in parts(ids):
+        db.execute(delete(f).where(f.c.prediction_id.in_(part)))
+        db.execute(delete(p).where(p.c.prediction_id.in_(part)))
+    for part in parts(hashes):
+        db.execute(delete(e).where(e.c.text_hash.in_(part)))

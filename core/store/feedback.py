@@ -1,9 +1,10 @@
-"""Users' words: labels that came as feedback, where nobody was asked, and what became of them."""
+"""What users say of answers, and what becomes of the labels among it where nobody was asked."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from core import schema
-from core.database import parts
-from core.records import VERIFY, Array, utc
-from core.store.disputes import Disputes
-from core.store.labels import same
+from core.database import Database, insert_new, parts
+from core.records import VERIFY, Array, Feedback, utc
+from core.store.naming import Naming
+from core.store.tasks import same
 
 _A, _P, _K, _W, _F = (
     schema.annotations,
@@ -47,15 +48,48 @@ class Record:
     wrong: int
 
 
-class Words(Disputes):
-    """What users say, before a dataset takes it."""
+@dataclass
+class FeedbackRepository:
+    """Feedback, and the labels in it that no dataset has taken yet."""
+
+    database: Database
+    naming: Naming
+
+    def add(self, items: Sequence[Feedback]) -> None:
+        with self.database.write() as db:
+            insert_new(db, schema.feedback, [asdict(f) for f in items])
+
+    def within(self, start: datetime, end: datetime) -> list[Feedback]:
+        """What was said in [start, end); the labels in it as they are called."""
+        t = schema.feedback
+        thumb, value = t.c.kind == "thumbs", self.naming.called(t.c.value)
+        columns = [c for c in t.columns if c is not t.c.value]
+        said = case((thumb, t.c.value), else_=value).label("value")
+        query = select(*columns, said).where(t.c.timestamp >= start, t.c.timestamp < end)
+        return self.database.records(query.order_by(t.c.timestamp, t.c.feedback_id), Feedback)
+
+    def complained(self, start: datetime, end: datetime) -> set[str]:
+        """The prediction ids of answers of [start, end) that their users complained of before `end`."""
+        p = schema.predictions
+        query = select(p.c.prediction_id).where(p.c.timestamp >= start, p.c.timestamp < end)
+        with self.database.read() as db:
+            return set(db.execute(query.where(complained(self.naming, end))).scalars())
+
+    def names(self) -> Counter[str]:
+        """How often users gave each label in feedback, under its name in the label set."""
+        said = self.naming.called(_F.c.value).label(
+            "said"
+        )  # by its name: in Postgres each CASE is another
+        query = select(said, func.count()).where(_F.c.kind != "thumbs").group_by("said")
+        with self.database.read() as db:
+            return Counter({str(name): int(n) for name, n in db.execute(query)})
 
     def words(self, as_of: datetime, trust: Mapping[str, float], labels: Collection[str]) -> list[Word]:
         """The labels that feedback gives to answers which nobody was asked about and no dataset has, in
         order of time: of each answer the most trusted one, then the latest."""
         columns = (_P.c.label, _P.c.encoder, _P.c.embedding)
-        with self._read() as db:
-            best = self._best(db, as_of, trust, labels)
+        with self.database.read() as db:
+            best = best_words(db, self.naming, as_of, trust, labels)
             answers = {
                 r.prediction_id: r
                 for part in parts(best)
@@ -70,7 +104,7 @@ class Words(Disputes):
                 row["kind"],
                 row["source"],
                 row["timestamp"],
-                self.labels.last(answers[key].label),
+                self.naming.last(answers[key].label),
                 answers[key].encoder,
                 np.frombuffer(answers[key].embedding or b"", np.float16),
             )
@@ -78,10 +112,10 @@ class Words(Disputes):
         ]
         return sorted(found, key=lambda w: (w.timestamp, w.prediction_id))
 
-    def newest_feedback(self, until: datetime) -> datetime | None:
+    def newest(self, until: datetime) -> datetime | None:
         """When something was said last, up to a time."""
         query = select(_F.c.timestamp).where(_F.c.timestamp <= until)
-        with self._read() as db:
+        with self.database.read() as db:
             found = db.execute(query.order_by(_F.c.timestamp.desc()).limit(1)).scalar_one_or_none()
         return found if found is None else utc(found)
 
@@ -90,7 +124,7 @@ class Words(Disputes):
         query = select(_F.c.prediction_id, source().label("source"), _F.c.timestamp)
         query = query.join(_W, and_(same(_F, _W), _F.c.kind == _W.c.kind))
         taken: dict[str, tuple[str, str]] = {}
-        with self._read() as db:
+        with self.database.read() as db:
             for key, who, when in db.execute(query.order_by(_F.c.timestamp, _F.c.feedback_id)):
                 taken[key] = (who, f"{when:%Y-%m-%d}")
         counts: dict[tuple[str, str], int] = {}
@@ -101,7 +135,7 @@ class Words(Disputes):
     def words_checked(self) -> dict[str, Record]:
         """Of each source: how many of its words people found right and wrong, where it was a word that
         they were asked about."""
-        held, said = self._held(_A.c.label), self._called(_F.c.value)
+        held, said = self.naming.held(_A.c.label), self.naming.called(_F.c.value)
         query = (
             select(source().label("whose"), (held == said).label("agrees"), func.count())
             .select_from(_F.join(_K, same(_F, _K)).join(_A, same(_F, _A)))
@@ -109,7 +143,7 @@ class Words(Disputes):
             .group_by("whose", "agrees")
         )
         found: dict[str, Record] = {}
-        with self._read() as db:
+        with self.database.read() as db:
             for who, right, n in db.execute(query):
                 known = found.get(who, Record(0, 0))
                 new = (known.right + n, known.wrong) if right else (known.right, known.wrong + n)
@@ -120,42 +154,53 @@ class Words(Disputes):
         """Tasks made after a time to check what users said."""
         query = select(func.count()).select_from(_K)
         query = query.where(_K.c.policy == VERIFY, _K.c.timestamp > start)
-        with self._read() as db:
+        with self.database.read() as db:
             return int(db.execute(query).scalar_one())
 
     def words_asked(self) -> int:
         """How many words wait for a person's answer."""
         answered = select(_A).where(same(_A, _K)).exists()
         query = select(func.count()).select_from(_K).where(_K.c.policy == VERIFY, ~answered)
-        with self._read() as db:
+        with self.database.read() as db:
             return int(db.execute(query).scalar_one())
 
-    def _best(
-        self,
-        db: Connection,
-        as_of: datetime,
-        trust: Mapping[str, float],
-        labels: Collection[str],
-    ) -> dict[str, dict[str, Any]]:
-        """By prediction: its label, kind, source, timestamp and trust."""
-        if not trust:
-            return {}
-        said = case((_F.c.kind == "thumbs", _P.c.label), else_=_F.c.value).label("label")
-        unknown = [~select(t).where(same(t, _F)).exists() for t in (_A, _K, _W)]
-        query = (
-            select(_F.c.prediction_id, said, _F.c.kind, source().label("source"), _F.c.timestamp)
-            .join(_P, same(_F, _P))
-            .where(_F.c.timestamp <= as_of, _F.c.kind.in_(list(trust)), *unknown)
-            .where(or_(_F.c.kind != "thumbs", _F.c.value == "up"))
-            .order_by(_F.c.timestamp, _F.c.feedback_id)
-        )
-        best: dict[str, dict[str, Any]] = {}
-        for row in db.execute(query).mappings():
-            found = {**row, "label": self.labels.last(row["label"]), "trust": trust[row["kind"]]}
-            known = best.get(row["prediction_id"], {"trust": 0.0})
-            if found["label"] in labels and found["trust"] >= known["trust"]:
-                best[row["prediction_id"]] = found
-        return best
+
+def complained(names: Naming, end: datetime) -> ColumnElement[bool]:
+    """Whether the user of an answer complained of it before a time."""
+    f, p = schema.feedback, schema.predictions
+    down = and_(f.c.kind == "thumbs", f.c.value == "down")
+    another = names.called(f.c.value) != names.called(p.c.label)
+    corrected = and_(f.c.kind == "correction", another)
+    about = f.c.prediction_id == p.c.prediction_id
+    return select(f).where(about, f.c.timestamp < end, or_(down, corrected)).exists()
+
+
+def best_words(
+    db: Connection,
+    names: Naming,
+    as_of: datetime,
+    trust: Mapping[str, float],
+    labels: Collection[str],
+) -> dict[str, dict[str, Any]]:
+    """By prediction: its label, kind, source, timestamp and trust."""
+    if not trust:
+        return {}
+    said = case((_F.c.kind == "thumbs", _P.c.label), else_=_F.c.value).label("label")
+    unknown = [~select(t).where(same(t, _F)).exists() for t in (_A, _K, _W)]
+    query = (
+        select(_F.c.prediction_id, said, _F.c.kind, source().label("source"), _F.c.timestamp)
+        .join(_P, same(_F, _P))
+        .where(_F.c.timestamp <= as_of, _F.c.kind.in_(list(trust)), *unknown)
+        .where(or_(_F.c.kind != "thumbs", _F.c.value == "up"))
+        .order_by(_F.c.timestamp, _F.c.feedback_id)
+    )
+    best: dict[str, dict[str, Any]] = {}
+    for row in db.execute(query).mappings():
+        found = {**row, "label": names.last(row["label"]), "trust": trust[row["kind"]]}
+        known = best.get(row["prediction_id"], {"trust": 0.0})
+        if found["label"] in labels and found["trust"] >= known["trust"]:
+            best[row["prediction_id"]] = found
+    return best
 
 
 def source() -> ColumnElement[str]:

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from core import schema
-from core.database import parts
+from core.database import Database, insert_new, parts, upsert
 from core.errors import LabelError
 from core.records import AnnotationTask, Dispute, Review, Vote
-from core.store.naming import with_label
-from core.store.queue import Queue, as_task
-from core.store.votes import unsettled
+from core.store.naming import Naming, with_label
+from core.store.queue import QueueRepository
+from core.store.tasks import as_task, keep_history, lock_tasks, task_rows, unsettled
 
 MOST = 200  # disputes that are read at once
 _K, _V, _L, _A, _R = schema.tasks, schema.votes, schema.leases, schema.annotations, schema.reviews
 
 
-class Disputes(Queue):
+@dataclass
+class ReviewRepository:
     """Disputes of both kinds, and the one verb that ends them."""
+
+    database: Database
+    naming: Naming
+    queue: QueueRepository
 
     def disputed(self, most: int = MOST) -> list[Dispute]:
         """Tasks whose annotators differ, oldest first, then labels under review, the worst first."""
-        with self._read() as db:
-            query = self._tasks().where(*unsettled(), self._different > 1).limit(most)
+        with self.database.read() as db:
+            query = task_rows(self.naming).where(*unsettled(), self.queue.different > 1).limit(most)
             tasks = [as_task(r) for r in db.execute(query)]
         votes = self._by_task([t.prediction_id for t in tasks])
         differ = [Dispute(t, v, said(v)) for t in tasks for v in [votes[t.prediction_id]]]
@@ -39,50 +44,50 @@ class Disputes(Queue):
         neither a task nor labelled nor under review."""
         new = {"label": label, "annotator": annotator, "timestamp": timestamp, "partition": None}
         this = _A.c.prediction_id == prediction_id
-        with self._write() as db:
-            task = self._lock(db, [prediction_id])
+        with self.database.write() as db:
+            task = lock_tasks(db, [prediction_id])
             known = db.execute(select(_A).where(this)).first()
             doubted = db.execute(select(_R).where(_R.c.prediction_id == prediction_id)).first()
-            wrong = doubted is not None and self._name(doubted.label) != label
+            wrong = doubted is not None and self.naming.now(doubted.label) != label
             if not (task or known or doubted):
                 raise LabelError("no task for this prediction id", where=prediction_id)
-            if known is not None and self._name(known.label) != label:
-                self._keep(db, known)
+            if known is not None and self.naming.now(known.label) != label:
+                keep_history(db, known)
                 db.execute(update(_A).where(this).values(new))
             elif known is None and (task or wrong):
-                self._insert(db, _A, [{"prediction_id": prediction_id, **new}])
-            self._end(db, prediction_id, timestamp)
+                insert_new(db, _A, [{"prediction_id": prediction_id, **new}])
+            _end(db, prediction_id, timestamp)
 
-    def add_reviews(self, reviews: Sequence[Review]) -> int:
+    def add(self, reviews: Sequence[Review]) -> int:
         """Put labels under review; returns how many are new. One that was looked at and found right is
         not asked for again, as long as its label is the same."""
-        with self._write() as db:
+        with self.database.write() as db:
             known = {
                 r.prediction_id: r
                 for part in parts(r.prediction_id for r in reviews)
                 for r in db.execute(select(_R).where(_R.c.prediction_id.in_(part)))
             }
             fresh = [r for r in reviews if self._to_be_asked(r, known.get(r.prediction_id))]
-            self._replace(db, _R, [{**asdict(r), "answered": None} for r in fresh])
+            upsert(db, _R, [{**asdict(r), "answered": None} for r in fresh])
         return sum(
             r.prediction_id not in known or known[r.prediction_id].answered is not None for r in fresh
         )
 
-    def reviews(self, most: int = MOST) -> list[Review]:
+    def open(self, most: int = MOST) -> list[Review]:
         """Labels under review, the least likely first."""
-        query = select(*with_label(_R, self._called(_R.c.label))).where(_R.c.answered.is_(None))
-        return self._records(query.order_by(_R.c.score, _R.c.prediction_id).limit(most), Review)
+        query = select(*with_label(_R, self.naming.called(_R.c.label))).where(_R.c.answered.is_(None))
+        return self.database.records(query.order_by(_R.c.score, _R.c.prediction_id).limit(most), Review)
 
-    def reviewed(self) -> int:
+    def count(self) -> int:
         """How many labels are under review."""
-        with self._read() as db:
+        with self.database.read() as db:
             query = select(func.count()).select_from(_R).where(_R.c.answered.is_(None))
             return int(db.execute(query).scalar_one())
 
     def _doubted(self, most: int) -> list[Dispute]:
-        reviews = self.reviews(most)
+        reviews = self.open(most)
         ids = [r.prediction_id for r in reviews]
-        votes, tasks = self._by_task(ids), self.tasks_of(ids)
+        votes, tasks = self._by_task(ids), self.queue.tasks(ids)
         return [
             Dispute(
                 tasks.get(r.prediction_id) or _alone(r),
@@ -97,26 +102,13 @@ class Disputes(Queue):
     def _to_be_asked(self, review: Review, known: Row[Any] | None) -> bool:
         if known is None or known.answered is None:
             return True
-        return self.labels.last(known.label) != self.labels.last(review.label)
+        return self.naming.last(known.label) != self.naming.last(review.label)
 
     def _by_task(self, ids: Sequence[str]) -> dict[str, list[Vote]]:
         found: dict[str, list[Vote]] = {i: [] for i in ids}
-        for vote in self.votes_of(ids):
+        for vote in self.queue.votes(ids):
             found[vote.prediction_id].append(vote)
         return found
-
-    def _keep(self, db: Connection, annotation: Row[Any]) -> None:
-        """The history, with the partition that took it: claimed again, it is as it was."""
-        row = {**annotation._mapping, "partition": annotation.partition or ""}
-        self._insert(db, schema.relabelled, [row])
-
-    def _end(self, db: Connection, prediction_id: str, timestamp: datetime) -> None:
-        """No vote counts any more, nobody has it before them, no review waits and keeps the text."""
-        db.execute(update(_V).where(_V.c.prediction_id == prediction_id).values(counted=False))
-        db.execute(delete(_L).where(_L.c.prediction_id == prediction_id))
-        db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=False))
-        waits = (_R.c.prediction_id == prediction_id) & _R.c.answered.is_(None)
-        db.execute(update(_R).where(waits).values(answered=timestamp, text=""))
 
 
 def said(votes: Sequence[Vote]) -> str:
@@ -133,3 +125,12 @@ def _alone(review: Review) -> AnnotationTask:
     return AnnotationTask(
         review.prediction_id, review.timestamp, "review", "review", 1.0, False, text=review.text
     )
+
+
+def _end(db: Connection, prediction_id: str, timestamp: datetime) -> None:
+    """No vote counts any more, nobody has it before them, no review waits and keeps the text."""
+    db.execute(update(_V).where(_V.c.prediction_id == prediction_id).values(counted=False))
+    db.execute(delete(_L).where(_L.c.prediction_id == prediction_id))
+    db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=False))
+    waits = (_R.c.prediction_id == prediction_id) & _R.c.answered.is_(None)
+    db.execute(update(_R).where(waits).values(answered=timestamp, text=""))

@@ -1,0 +1,204 @@
+"""The prediction log: answers as they are written, each group once, and as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, FromClause, delete, func, select
+
+from core import schema
+from core.database import Database, parts, plain
+from core.garbage import uncollected
+from core.kept import Kept, Profile
+from core.records import ANSWERED, Prediction, Window, evenly, uuid7_floor
+from core.store import frames, profiles
+from core.store.feedback import complained
+from core.store.log import as_prediction, insert_answers, last_group, not_forgotten
+from core.store.naming import Naming
+from core.store.served import ServedAnswers
+from core.store.state import count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS_AT_A_TIME = 5000
+
+
+@dataclass
+class AnswerRepository:
+    """Answers, and what is known of their truth."""
+
+    database: Database
+    naming: Naming
+
+    def log(self, predictions: Sequence[Prediction], encoder_passes: int = 0) -> None:
+        """Write answers, and count what the encoder read for them, in one transaction."""
+        texts = sum(p.variant in ANSWERED for p in predictions)
+        self.append([Kept(predictions, texts, passes=encoder_passes)])
+
+    def append(self, groups: Sequence[Kept], writer: str = "") -> None:
+        """Write groups in one transaction. Under a writer's name a group that is in already, by its
+        number, changes nothing; without one only its rows are safe to be written again. Rows that were
+        forgotten while they waited elsewhere are left out."""
+        with self.database.write() as db:
+            last = last_group(db, writer) if writer else -1
+            fresh = [g for g in groups if g.number > last]
+            rows = not_forgotten(db, [p for g in fresh for p in g.rows])
+            answers = [p for p in rows if p.variant in ANSWERED]
+            shadows = [p for p in rows if p.variant not in ANSWERED]
+            known = len(answers) - insert_answers(db, answers)
+            insert_answers(db, shadows)
+            profiles.add(db, writer, [p for g in fresh for p in g.profiles])
+            passes, texts = sum(g.passes for g in fresh), sum(g.texts for g in fresh) - known
+            count(db, {"encoder_passes.serving": passes, "texts.serving": texts})
+            if writer:
+                number = max([last, *(g.number for g in fresh)])
+                plain(db, "UPDATE writers SET number = ? WHERE writer = ?", (number, writer))
+
+    def forget_writer(self, writer: str) -> None:
+        """A writer that will never write again needs no place."""
+        with self.database.write() as db:
+            db.execute(delete(schema.writers).where(schema.writers.c.writer == writer))
+
+    def known(self, request_ids: Sequence[str]) -> dict[str, Prediction]:
+        """The answers already given to these requests: request id -> prediction (no arrays)."""
+        t = schema.predictions
+        rows: list[Any] = []
+        with self.database.read() as db:
+            for part in parts(request_ids):
+                query = select(t).where(t.c.request_id.in_(part), t.c.variant.in_(ANSWERED))
+                rows += db.execute(query).mappings().all()
+        return {r["request_id"]: as_prediction(r) for r in rows}
+
+    def get(self, prediction_id: str) -> Prediction | None:
+        t = schema.predictions
+        with self.database.read() as db:
+            row = db.execute(select(t).where(t.c.prediction_id == prediction_id)).mappings().first()
+        return as_prediction(row) if row else None
+
+    def texts(self, row_ids: Iterable[str]) -> dict[str, str]:
+        """The texts of these predictions, as far as the log has them."""
+        found: dict[str, str] = {}
+        with self.database.read() as db:
+            for part in parts(row_ids):
+                query = select(schema.predictions.c.prediction_id, schema.predictions.c.text).where(
+                    schema.predictions.c.prediction_id.in_(part)
+                )
+                found |= {str(i): str(t) for i, t in db.execute(query)}
+        return found
+
+    def window(self, start: datetime, end: datetime, most: int | None = None) -> Window:
+        """Every kept request of [start, end), in time order, with what is known of its truth.
+
+        Where the log has more than `most` rows there, about so many: drawn evenly by the hash in their
+        ids, so that they are the same rows whenever it is asked, and fewer are some of more.
+        """
+        share = 1.0 if most is None else min(1.0, most / max(1, self._logged(start, end)))
+        drawn = [] if share == 1 else [_drawn(start, end, share)]
+        return self._window(start, end, share, drawn)
+
+    def labelled(self, start: datetime, end: datetime) -> Window:
+        """The kept requests of [start, end) whose truth is known, in time order."""
+        a = schema.annotations  # few: they are where to begin
+        known = select(a.c.prediction_id).where(*_ids(a, start, end))
+        return self._window(start, end, 1.0, [schema.predictions.c.prediction_id.in_(known)])
+
+    def _window(
+        self, start: datetime, end: datetime, share: float, only: list[ColumnElement[bool]]
+    ) -> Window:
+        p, a, k = schema.predictions, schema.annotations, schema.tasks
+        joined = p.outerjoin(a, a.c.prediction_id == p.c.prediction_id)
+        joined = joined.outerjoin(k, k.c.prediction_id == p.c.prediction_id)
+        query = (
+            select(*frames.columns(self.naming.called(p.c.label), self.naming.held(a.c.label)))
+            .select_from(joined)
+            .where(p.c.timestamp >= start, p.c.timestamp < end, p.c.variant.in_(ANSWERED), *only)
+            .order_by(p.c.timestamp, p.c.prediction_id)
+            .execution_options(stream_results=True)
+        )
+        with self.database.read() as db, uncollected():
+            return frames.window(start, end, db.execute(query).partitions(ROWS_AT_A_TIME), share)
+
+    def _logged(self, start: datetime, end: datetime) -> int:
+        """Rows of about [start, end), shadows too, counted without reading any."""
+        query = select(func.count()).where(*_ids(schema.predictions, start, end))
+        with self.database.read() as db:
+            return int(db.execute(query).scalar_one())
+
+    def side_by_side(self, start: datetime, end: datetime) -> pd.DataFrame:
+        """Answers and shadow answers of [start, end): request_id, model_version, variant, label,
+        score, latency_ms, user_key, truth (of the request, whoever answered it), complained (the user
+        did, of this answer, before `end`: thumbs down, or a correction to another label). Where the log
+        keeps some requests more often than others, those that were drawn evenly."""
+        import pandas as pd
+
+        p, a = schema.predictions, schema.annotations
+        answered = p.alias("answered")
+        truth = (
+            select(answered.c.request_id, self.naming.held(a.c.label).label("truth"))
+            .join(a, a.c.prediction_id == answered.c.prediction_id)
+            .where(answered.c.timestamp >= start, answered.c.timestamp < end)
+            .subquery()
+        )
+        query = (
+            select(
+                p.c.request_id,
+                p.c.model_version,
+                p.c.variant,
+                self.naming.called(p.c.label).label("label"),
+                p.c.score,
+                p.c.latency_ms,
+                p.c.user_key,
+                p.c.propensity.label("kept"),
+                truth.c.truth,
+                complained(self.naming, end).label("complained"),
+            )
+            .select_from(p.outerjoin(truth, truth.c.request_id == p.c.request_id))
+            .where(p.c.timestamp >= start, p.c.timestamp < end)
+            .order_by(p.c.timestamp, p.c.prediction_id)
+        )
+        with self.database.read() as db:
+            result = db.execute(query)
+            rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+        even = evenly(rows["request_id"], rows["kept"].to_numpy(dtype=float))
+        return rows[even].drop(columns="kept").reset_index(drop=True)
+
+    def count(self, start: datetime | None = None, end: datetime | None = None) -> int:
+        """How many requests of [start, end) were kept."""
+        t = schema.predictions
+        query = select(func.count()).select_from(t).where(t.c.variant.in_(ANSWERED))
+        query = query.where(t.c.timestamp >= start) if start else query
+        query = query.where(t.c.timestamp < end) if end else query
+        with self.database.read() as db:
+            return int(db.execute(query).scalar_one())
+
+    def served(self, model_version: str) -> list[ServedAnswers]:
+        """What a model answered, by variant; counted as it was written."""
+        t = schema.served
+        query = select(t).where(t.c.model_version == model_version).order_by(t.c.since)
+        return self.database.records(query, ServedAnswers)
+
+    def profiles(self, start: datetime, end: datetime) -> list[Profile]:
+        """One profile of each hour of [start, end), version, variant and encoder, in that order; labels
+        under their last names."""
+        with self.database.read() as db:
+            return profiles.read(db, start, end, self.naming)
+
+
+def _ids(rows: FromClause, start: datetime, end: datetime) -> list[ColumnElement[bool]]:
+    """The rows of [start, end) and of the rest of its last millisecond, by the time in their ids: the
+    index has all that is asked for, and the rows, with their embeddings, are not touched."""
+    after = uuid7_floor(end + timedelta(milliseconds=1))
+    return [rows.c.prediction_id >= uuid7_floor(start), rows.c.prediction_id < after]
+
+
+def _drawn(start: datetime, end: datetime, share: float) -> ColumnElement[bool]:
+    """Rows whose id ends in a hash below `share`."""
+    rows = schema.predictions.alias("drawn")
+    end_of_id = func.substr(rows.c.prediction_id, 29)
+    below = f"{int(share * 16**8):08x}"
+    few = select(rows.c.prediction_id).where(*_ids(rows, start, end), end_of_id < below)
+    return schema.predictions.c.prediction_id.in_(few)

@@ -1,0 +1,83 @@
+"""How answers come into the prediction log, within a transaction of the caller."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from core import schema
+from core.database import insert_columns, insert_new, is_postgres, parts, plain
+from core.records import Prediction
+from core.store.served import count_served
+from core.store.state import count
+
+log = logging.getLogger(__name__)
+AT_ONCE = 2000  # ids that one query carries; a writer's group has as many rows
+
+
+def not_forgotten(db: Connection, rows: list[Prediction]) -> list[Prediction]:
+    """Without those that have a tombstone: a server's spool may have had them all the time."""
+    if plain(db, "SELECT 1 FROM tombstones LIMIT 1", ()).first() is None:
+        return rows
+    gone: set[str] = set()
+    for part in parts((p.prediction_id for p in rows), AT_ONCE):
+        query = f"SELECT row_id FROM tombstones WHERE row_id IN ({', '.join('?' * len(part))})"
+        gone |= set(plain(db, query, tuple(part)).scalars())
+    if gone:
+        log.info("%d rows were forgotten before they came to the store: left out", len(gone))
+        count(db, {"forgotten.left_out": len(gone)})
+    return [p for p in rows if p.prediction_id not in gone]
+
+
+def insert_answers(db: Connection, rows: Sequence[Prediction]) -> int:
+    """Insert answers and count them by model; returns how many are new."""
+    by_model: dict[tuple[str, str], list[Prediction]] = {}
+    for row in rows:
+        by_model.setdefault((row.model_version, row.variant), []).append(row)
+    total = 0
+    for (version, variant), answers in by_model.items():
+        new = insert_columns(db, schema.predictions, _columns(answers))
+        times = [p.timestamp for p in answers]
+        count_served(db, version, variant, new, (min(times), max(times)))
+        total += new
+    return total
+
+
+def last_group(db: Connection, writer: str) -> int:
+    """The newest group of a writer that is in. Its row is locked: a commit whose outcome nobody
+    knows, because the line broke, is over before we look."""
+    lock = " FOR UPDATE" if is_postgres(db) else ""
+    query = f"SELECT number FROM writers WHERE writer = ?{lock}"
+    found = plain(db, query, (writer,)).scalar_one_or_none()
+    if found is None:
+        insert_new(db, schema.writers, [{"writer": writer, "number": 0}])
+        found = plain(db, query, (writer,)).scalar_one()
+    return int(found)
+
+
+_VALUES = attrgetter(*schema.predictions.columns.keys())
+_ARRAYS = [schema.predictions.columns.keys().index(n) for n in ("probabilities", "embedding")]
+
+
+def _columns(rows: Sequence[Prediction]) -> list[Sequence[Any]]:
+    """Predictions as the table's columns, arrays as bytes."""
+    columns: list[Sequence[Any]] = list(zip(*map(_VALUES, rows), strict=True))
+    for i in _ARRAYS if rows else ():
+        columns[i] = [
+            None if array is None else np.asarray(array, dtype=np.float16).tobytes()
+            for array in columns[i]
+        ]
+    return columns
+
+
+def as_prediction(row: Any) -> Prediction:
+    values = dict(row)
+    values["probabilities"] = np.frombuffer(values["probabilities"], dtype=np.float16)
+    if values["embedding"] is not None:
+        values["embedding"] = np.frombuffer(values["embedding"], dtype=np.float16)
+    return Prediction(**values)
