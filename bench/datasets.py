@@ -31,12 +31,13 @@ from everloop.init import init
 from pipelines.datasets.all import All
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import Inputs, fingerprint, form_dataset
+from pipelines.datasets.form import form_dataset
+from pipelines.datasets.formation import Formation
 from pipelines.datasets.history import folders, rows_of
+from pipelines.datasets.inputs import Inputs, fingerprint
 from pipelines.datasets.layout import CHAMPION, STAGE, blocks
 from pipelines.datasets.mixed import Mixed
 from pipelines.datasets.partitions import LIGHT, add_partition, to_table
-from pipelines.datasets.policy import Formation
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import POINTERS, SHARED, Plan, make_version
@@ -45,7 +46,6 @@ START = datetime(2023, 1, 1, tzinfo=UTC)
 MEASURED = 5  # days after the reservoir was filled, and one more with audit rows
 AUDIT = 10  # of so many rows of that day one evaluates: all that trained before is held against it
 PLACES = {
-    ".everloop/light": "light",
     ".everloop/remote": "remote",
     ".git": "git",
     ".dvc/cache": "cache",

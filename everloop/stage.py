@@ -38,7 +38,7 @@ def run_stage(root: Path, name: StageName) -> str:
 def _check_reservoir(place: Workspace) -> None:
     """`dvc repro` takes the data it finds for the data that is meant."""
     from pipelines.datasets.dvc_git import Repository
-    from pipelines.datasets.form import read_inputs
+    from pipelines.datasets.inputs import read_inputs
     from pipelines.datasets.layout import blocks
 
     found = Repository(place.root).moved(blocks(read_inputs(place).partitions))

@@ -14,7 +14,7 @@ from flows.state import progress_of
 from flows.strategy import Strategy
 from flows.undo import pinned
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import Inputs
+from pipelines.datasets.inputs import Inputs
 from pipelines.rollout.policy import stage_name
 
 MADE_FROM = ("model", "datasets", "training")  # sections of params.yaml that make another candidate

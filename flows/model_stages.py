@@ -21,7 +21,7 @@ from core.records import Array, TestReport
 from flows.home import Home
 from flows.runtimes import torch_agreement
 from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here
-from pipelines.datasets.form import label_set, read_inputs
+from pipelines.datasets.inputs import label_set, read_inputs
 from pipelines.testing import Contender, run_tests
 from pipelines.testing.labels import Scarce, scarce
 from pipelines.testing.memorization import memorizes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.datasets.policy import Formation
+from pipelines.datasets.formation import Formation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipelines.datasets.policy import Formation, drawn
+from pipelines.datasets.formation import Formation, drawn
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from core.files import write_whole
 from core.texts import normal
 from core.workspace import Workspace
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.forgotten import Rewritten, entries, in_words, to_json
+from pipelines.datasets.forgotten import Rewritten, entries, rows_gone, to_json
 from pipelines.datasets.history import folders_of
 from pipelines.datasets.layout import FORGOTTEN, MANIFEST, RESERVOIR, order
 from pipelines.datasets.manifest import Manifest
@@ -72,8 +72,6 @@ def erase(place: Workspace, row_ids: Collection[str], now: datetime) -> list[str
         touched = sorted(set(rows["partition"][rows["row_id"].isin(list(row_ids))]), key=order)
         for name in touched:
             _blank(in_folder(place.reservoir)(name), row_ids)
-        for copy in (place.state / "light").glob("*.parquet"):  # they hold texts, too
-            copy.unlink(missing_ok=True)
         return _note(place, repository, now)
 
 
@@ -150,4 +148,4 @@ def gone_here(place: Workspace) -> str:
     """In words, how many rows of the version in the folder were forgotten; "" where none was."""
     manifest = Manifest.load(place.dataset / MANIFEST)
     found = scan(in_folder(place.reservoir), manifest.partitions, ["set"])
-    return in_words(manifest, found.table["set"].to_pandas(), Repository(place.root).forgotten())
+    return rows_gone(manifest, found.table["set"].to_pandas(), Repository(place.root).forgotten())

@@ -3,30 +3,34 @@
 Two rows are near-copies when they have the same words, or when embeddings of one encoder lie closer
 than `core.near.fence` says, which curation keeps to as well. Embeddings of two encoders cannot be
 compared; between those the words decide.
+
+`fenced` says what forming keeps out. `check` asks a finished manifest, whatever formed it, and compares
+by other arithmetic: forming multiplies embeddings, the check subtracts them.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 
-from core.near import fence, unit
+from core.errors import DatasetError
+from core.near import PARAPHRASE, fence, unit
+from core.readers import excerpt
 from core.records import Array
 from core.rowwise import AT_A_TIME
-from core.texts import words
-from pipelines.datasets.partitions import of_one_width
+from pipelines.datasets.manifest import TRAIN, Manifest
+from pipelines.datasets.partitions import Locate, among, read_partition
+from pipelines.datasets.rows import Rows
 
 ROUNDING = 1e-6  # of a cosine
 AT_ONCE = 1 << 24  # cosines that are in memory
-
-
-def marks(texts: Iterable[str]) -> Array:
-    """(n,) uint64, a hash of the words of each text."""
-    raw = b"".join(hashlib.blake2b(words(t).encode(), digest_size=8).digest() for t in texts)
-    return np.frombuffer(raw, np.uint64)
+LESS = 0.99  # of the fence's distance, in a check: two machines may round it apart
+CLOSEST = 1 - PARAPHRASE - ROUNDING  # a smaller cosine is outside of any fence: random rows are 2 apart
+SHOWN = 5
 
 
 def least(held: Array) -> float:
@@ -49,23 +53,98 @@ def cosines(rows: Array, held: Array) -> Array:
     return found
 
 
-def by_encoder(rows: pa.Table) -> dict[str, tuple[Array, Array]]:
-    """Encoder -> positions of the rows (encoder, embedding) that it read, and what it made of them,
-    (k, dim) float16."""
-    read = rows["encoder"].to_pandas()
-    parts = {str(name): np.flatnonzero(read == name) for name in sorted(set(read.dropna()))}
-    return {name: (at, _matrix(rows["embedding"], at)) for name, at in parts.items()}
+def fenced(rows: Rows, sets: Array) -> dict[str, Array]:
+    """Reason -> which rows (n,) that may train are kept out for it. sets: (n,) as in a manifest."""
+    able, held = sets == TRAIN, np.flatnonzero(sets > TRAIN)
+    same = able & among(rows.words, rows.words[held])
+    keys = rows.table.select(["timestamp", "row_id"]).take(held)
+    order = pc.sort_indices(keys, [("timestamp", "ascending"), ("row_id", "ascending")])
+    near = able & ~same & _near(rows, held[order.to_numpy()], least)
+    return {"same_words": same, "near_copy": near}
 
 
-def _matrix(column: pa.ChunkedArray, at: Array) -> Array:
-    """(k, dim) float16 of the rows at these positions; a row without one, or of a strange length, is
-    zeros, which are near nothing."""
-    values = column.take(at).combine_chunks()
-    raw = of_one_width(values)
-    if raw is not None and raw.shape[1] % 2 == 0:
-        return raw.view(np.float16)
-    stored = values.to_pylist()
-    length = len(next((e for e in stored if e), b""))
-    blank = bytes(length)
-    whole = b"".join(e if e is not None and len(e) == length else blank for e in stored)
-    return np.frombuffer(whole, np.float16).reshape(len(stored), length // 2)
+def _near(rows: Rows, held: Array, limit: Callable[[Array], float]) -> Array:
+    """(n,) which rows have a cosine of `limit` or more with one that lies at `held`."""
+    found = np.zeros(len(rows.table), bool)
+    theirs = {space: (v.matrix, limit(v.matrix)) for space, v in rows.vectors(held).items()}
+    for part in rows.parts:
+        if part.space in theirs:
+            matrix, least_cosine = theirs[part.space]
+            found[part.places] = cosines(part.matrix, matrix) >= least_cosine
+    return found
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Places of a row that trains and of one that evaluates, and why they should not be both."""
+
+    row: int
+    held: int
+    why: str
+
+
+class Fence:
+    """Many versions of the same rows at once: two rows are compared once, however many have both."""
+
+    def __init__(self, rows: Rows, train: Array, held: Array) -> None:
+        """train, held: (n,) bool, which rows train, and which evaluate, in any of the versions."""
+        self.rows = rows
+        self.close = train & _near(rows, np.flatnonzero(held), lambda _: CLOSEST)
+
+    def leaks(self, train: Array, held: Array) -> list[Leak]:
+        """Every row that trains in a version and should not, once. train, held: places."""
+        found = [*self._of_words(train, held), *self._near_copies(train[self.close[train]], held)]
+        return list({leak.row: leak for leak in reversed(found)}.values())[::-1]
+
+    def _of_words(self, train: Array, held: Array) -> Iterator[Leak]:
+        words = self.rows.words
+        same = dict(zip(words[held].tolist(), held.tolist(), strict=True))
+        for at in train[among(words[train], words[held])].tolist():
+            yield Leak(at, same[int(words[at])], "has the words of")
+
+    def _near_copies(self, suspects: Array, held: Array) -> Iterator[Leak]:
+        """Few are suspects, so each is held against all that evaluate, one by one."""
+        ours = self.rows.vectors(suspects)
+        theirs = self.rows.vectors(held) if ours else {}
+        for space, some in ours.items():
+            if space not in theirs:
+                continue
+            tests = unit(theirs[space].matrix.astype(np.float32))
+            close = LESS * fence(tests)
+            for at, row in zip(some.places, unit(some.matrix.astype(np.float32)), strict=True):
+                apart = tests - row
+                squares = np.vecdot(apart, apart)
+                i = int(squares.argmin())
+                if row.any() and squares[i] <= close:
+                    yield Leak(int(at), int(theirs[space].places[i]), "is a near-copy of")
+
+
+def check(rows: Rows, path: Path, locate: Locate) -> None:
+    """Raises DatasetError where a row of the manifest at `path` trains that should not. rows: all of
+    its partitions; locate: where these are."""
+    manifest = Manifest.load(path)
+    manifest.check(range(len(rows.counts)), rows.counts)
+    train, held = manifest.sets == TRAIN, manifest.sets > TRAIN
+    leaks = Fence(rows, train, held).leaks(np.flatnonzero(train), np.flatnonzero(held))
+    if leaks:
+        raise DatasetError(
+            f"training rows too near rows that evaluate: {len(leaks)}",
+            where=str(path),
+            got=in_words(leaks, locate, manifest.partitions, manifest.ends),
+            expected="none: the fence keeps them out",
+            do="tell us, it is a fault of Everloop; no version was made, and the labels are kept",
+        )
+
+
+def in_words(leaks: Sequence[Leak], locate: Locate, partitions: Sequence[str], ends: Array) -> str:
+    """Which rows, the first of them by name. ends: the place after the last row of each partition."""
+
+    def name(place: int) -> str:
+        i = int(np.searchsorted(ends, place, side="right"))
+        table = read_partition(locate(partitions[i]), ["row_id", "text"])
+        row = table.slice(place - int(ends[i]) + len(table), 1).to_pylist()[0]
+        return f'{row["row_id"]} "{excerpt(row["text"])}"'
+
+    shown = [f"{name(x.row)} {x.why} {name(x.held)}" for x in leaks[:SHOWN]]
+    more = [f"and {len(leaks) - SHOWN} more"] if len(leaks) > SHOWN else []
+    return "; ".join([*shown, *more])

@@ -69,7 +69,7 @@ def replaced(found: Iterable[Rewritten]) -> dict[str, str]:
     return ends
 
 
-def in_words(manifest: Manifest, sets: pd.Series[str], found: Iterable[Rewritten]) -> str:
+def rows_gone(manifest: Manifest, sets: pd.Series[str], found: Iterable[Rewritten]) -> str:
     """In words, how many rows of a version were forgotten; "" where none was. sets: (rows,) as the
     partitions say by now."""
     gone = (sets == GONE).to_numpy() & (manifest.sets > 0)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,87 +19,60 @@ import pyarrow.compute as pc
 from core.errors import DatasetError
 from core.files import write_whole
 from core.label_set import LabelSet
-from core.records import Array, utc
+from core.records import Array
 from core.workspace import Workspace
-from pipelines.datasets.fence import by_encoder, least
-from pipelines.datasets.layout import MANIFEST, from_spans, to_spans
-from pipelines.datasets.light import WORDS, Light, light
+from pipelines.datasets.fence import fenced
+from pipelines.datasets.formation import Formation
+from pipelines.datasets.inputs import Inputs, check_champion, label_set, read_inputs
+from pipelines.datasets.layout import MANIFEST
 from pipelines.datasets.manifest import NAMES, SETS, TRAIN, Manifest, rows_hash
-from pipelines.datasets.nearest import nearest
-from pipelines.datasets.partitions import SCHEMA, among, of_one_width
-from pipelines.datasets.policy import Formation
+from pipelines.datasets.partitions import SCHEMA, in_folder
+from pipelines.datasets.rows import Rows, read_rows
 
 ALWAYS = ("train", "eval", "audit")  # counted where there is no row of them, too
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """data/version.json: with the strategy and the reservoir, all that a dataset hangs on."""
-
-    id: str  # v0007
-    as_of: datetime
-    seed: int
-    parent: str  # "" for the first
-    partitions: tuple[str, ...]  # of the reservoir, oldest first
-    champion: str  # fingerprint of data/champion
-    label_set: str = ""  # LabelSet.mark: which operations of data/labels.json count; "" for none
-
-    def to_json(self) -> str:
-        plain = {"as_of": self.as_of.isoformat(), "partitions": to_spans(self.partitions)}
-        return json.dumps({**asdict(self), **plain}, indent=2) + "\n"
-
-    @staticmethod
-    def from_json(text: str, where: str) -> Inputs:
-        try:
-            raw = json.loads(text)
-            times = {"as_of": utc(datetime.fromisoformat(raw["as_of"]))}
-            return Inputs(**{**raw, **times, "partitions": from_spans(raw["partitions"])})
-        except (ValueError, TypeError, KeyError) as fault:
-            raise DatasetError(
-                "data/version.json does not describe a dataset version",
-                where=where,
-                got=str(fault),
-                expected="id, as_of, seed, parent, partitions, champion",
-                do="git checkout -- data/version.json",
-            ) from None
-
-
 def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
-    """Write data/dataset and metrics/datasets.json, and return what the latter says.
+    """Write data/dataset and metrics/datasets.json, and return what the latter says."""
+    inputs = read_inputs(workspace)
+    rows = read_rows(in_folder(workspace.reservoir), inputs.partitions)
+    return form(workspace, policy, inputs, rows)
+
+
+def form(workspace: Workspace, policy: Formation, inputs: Inputs, rows: Rows) -> dict[str, Any]:
+    """The same of rows (all of the partitions of `inputs`) that were read already.
 
     No row of the evaluation sets trains, nor a near-copy of one: such rows are left out and counted as
     `fenced`. Labels are called what they are called now; rows whose label is no more are left out and
     counted as `unlabelled`. Raises DatasetError when the data in the workspace is of another version.
     """
-    inputs = read_inputs(workspace)
-    _check_champion(workspace, inputs)
+    check_champion(workspace, inputs)
     labels = label_set(workspace, inputs)
-    found = light(workspace, inputs.partitions)
-    placed = found.read(["row_id", "timestamp", "label", "set", "policy", "encoder", WORDS])
-    called = _called(placed["label"], labels)
-    counted = latest(placed["row_id"]) & _known(placed, inputs, found.counts)
+    called = _called(rows.table["label"], labels)
+    counted = latest(rows.table["row_id"]) & _known(rows, inputs)
     named = _true(called.is_valid())
-    sets = np.where(counted & named, _sets(placed, inputs.as_of, policy.recent_days), 0)
-    fenced = _fenced(workspace, found, placed, sets)
+    sets = np.where(counted & named, _sets(rows.table, inputs.as_of, policy.recent_days), 0)
+    kept_out = fenced(rows, sets)
     able = sets == TRAIN
-    kept = able & ~np.logical_or.reduce(list(fenced.values()))
-    rows = placed.select(["row_id", "timestamp"]).append_column("label", called).filter(pa.array(kept))
-    train = policy.form(rows.to_pandas(), inputs.as_of, inputs.seed)
+    kept = able & ~np.logical_or.reduce(list(kept_out.values()))
+    choice = rows.table.select(["row_id", "timestamp"]).append_column("label", called)
+    choice = choice.filter(pa.array(kept)).to_pandas()
+    train = policy.form(choice, inputs.as_of, inputs.seed)
     if train.empty:
         raise _nothing(workspace, inputs, policy, int(able.sum()), int(kept.sum()))
     codes = np.where(able, 0, sets).astype(np.uint8)
     codes[np.flatnonzero(kept)[train.index]] = TRAIN
-    names = {x for part in placed["label"].chunks for x in part.dictionary.to_pylist()}
-    manifest = Manifest(inputs.partitions, found.counts, codes, labels.renamed | labels.odd(names))
+    names = {x for part in rows.table["label"].chunks for x in part.dictionary.to_pylist()}
+    manifest = Manifest(inputs.partitions, rows.counts, codes, labels.renamed | labels.odd(names))
     manifest.write(workspace.dataset / MANIFEST)
     numbers = {
-        **summary(manifest, placed),
+        **summary(manifest, rows.table),
         "fenced": int(able.sum() - kept.sum()),
-        "fenced_by": {name: int(rows.sum()) for name, rows in fenced.items()},
+        "fenced_by": {name: int(found.sum()) for name, found in kept_out.items()},
         "unlabelled": int((counted & ~named).sum()),
         "label_set": labels.version,
     }
-    if unchosen := len(rows) - len(train):
+    if unchosen := len(choice) - len(train):
         numbers["unchosen"] = unchosen  # by the policy
     made = {"policy": policy.policy, **numbers, "schema_hash": schema_hash()}
     write_whole(workspace.metrics / "datasets.json", json.dumps(made, indent=2) + "\n")
@@ -110,32 +81,15 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
 
 def latest(row_ids: pa.ChunkedArray) -> Array:
     """(n,) which rows are the last of their id: of two annotations, the later."""
-    mixed = _mixed(row_ids.combine_chunks())
-    ordered = np.sort(mixed)
-    maybe = np.flatnonzero(among(mixed, ordered[1:][ordered[1:] == ordered[:-1]]))
-    numbers = row_ids.take(maybe).combine_chunks().dictionary_encode().indices.to_numpy()
-    last = np.zeros(len(maybe), np.int64)
-    last[numbers] = np.arange(len(maybe))
-    found = np.ones(len(mixed), bool)
-    found[maybe] = last[numbers] == np.arange(len(maybe))
-    return found
+    return np.asarray(~row_ids.to_pandas().duplicated(keep="last"))
 
 
-def _mixed(row_ids: pa.StringArray) -> Array:
-    """(n,) uint64, the same for the same id and hardly ever for two: ten times as fast to sort."""
-    raw = of_one_width(row_ids)
-    if raw is None or raw.shape[1] % 4:
-        return np.asarray(row_ids.dictionary_encode().indices.to_numpy().astype(np.uint64))
-    parts = raw.view(np.uint32).astype(np.uint64)
-    return np.asarray(parts @ np.random.default_rng(0).integers(1, 2**63, parts.shape[1], np.uint64))
-
-
-def _known(placed: pa.Table, inputs: Inputs, counts: Array) -> Array:
+def _known(rows: Rows, inputs: Inputs) -> Array:
     """(n,) which rows there were at `as_of`. New ones of later requests wait for the next version; what
     evaluates, and what an earlier version took, was there whatever its clock said."""
-    new = np.repeat(np.array(inputs.partitions) == inputs.id, counts)
-    later = _true(pc.greater(placed["timestamp"], _time(inputs.as_of)))
-    return ~(new & later & _is(placed["set"], "train"))
+    new = np.repeat(np.array(inputs.partitions) == inputs.id, rows.counts)
+    later = _true(pc.greater(rows.table["timestamp"], _time(inputs.as_of)))
+    return ~(new & later & _is(rows.table["set"], "train"))
 
 
 def _called(given: pa.ChunkedArray, labels: LabelSet) -> pa.ChunkedArray:
@@ -158,21 +112,6 @@ def _sets(placed: pa.Table, as_of: datetime, recent_days: int) -> Array:
         served = ~_is(placed["policy"], "initial")  # what was never served has no time of its own
         sets[served & (sets == TRAIN) & _true(newer)] = 1 + SETS.index("recent")
     return sets
-
-
-def _fenced(place: Workspace, found: Light, placed: pa.Table, sets: Array) -> dict[str, Array]:
-    """Reason -> which rows (n,) that may train are kept out for it."""
-    words, held = placed[WORDS].to_numpy(), np.flatnonzero(sets > TRAIN)
-    same = (sets == TRAIN) & among(words, words[held])
-    keys = placed.select(["timestamp", "row_id"]).take(held)
-    order = pc.sort_indices(keys, [("timestamp", "ascending"), ("row_id", "ascending")])
-    theirs = by_encoder(found.vectors(held[order.to_numpy()]))
-    cosines = nearest(found, {name: rows for name, (_, rows) in theirs.items()}, place.state / "light")
-    near = np.zeros(len(same), bool)
-    for name, (_, rows) in theirs.items():
-        near |= _is(placed["encoder"], name) & (cosines >= least(rows))
-    near &= (sets == TRAIN) & ~same
-    return {"same_words": same, "near_copy": near}
 
 
 def _is(column: pa.ChunkedArray, value: str) -> Array:
@@ -200,11 +139,6 @@ def _nothing(
     )
 
 
-def label_set(workspace: Workspace, inputs: Inputs) -> LabelSet:
-    """The label set that a version was made under, whatever was decided since."""
-    return LabelSet.load(workspace.root).at(inputs.label_set)
-
-
 def summary(manifest: Manifest, placed: pa.Table) -> dict[str, Any]:
     """What a manifest says of rows (row_id, label, in the order of their places): counts and a hash.
 
@@ -225,39 +159,5 @@ def summary(manifest: Manifest, placed: pa.Table) -> dict[str, Any]:
     }
 
 
-def read_inputs(workspace: Workspace) -> Inputs:
-    try:
-        text = workspace.version_file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DatasetError(
-            "this workspace has no dataset version yet",
-            where=str(workspace.version_file),
-            do="everloop data list shows the versions, everloop data checkout brings one here",
-        ) from None
-    return Inputs.from_json(text, str(workspace.version_file))
-
-
-def fingerprint(folder: Path) -> str:
-    """A hash of the files below a folder, their names and bytes."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
-    return digest.hexdigest()[:32]
-
-
 def schema_hash() -> str:
     return hashlib.sha256(str(SCHEMA).encode()).hexdigest()[:16]
-
-
-def _check_champion(workspace: Workspace, inputs: Inputs) -> None:
-    """`dvc repro` takes the data it finds for the data that is meant; training would not notice."""
-    found = fingerprint(workspace.champion)
-    if found != inputs.champion:
-        raise DatasetError(
-            f"data/champion is not the one of version {inputs.id}",
-            where=str(workspace.champion),
-            got=found,
-            expected=inputs.champion,
-            do="git checkout -- data && dvc checkout, then again",
-        )

@@ -15,7 +15,7 @@ from core.errors import DatasetError
 from core.progress import doing
 from core.records import DatasetVersion
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import Inputs
+from pipelines.datasets.inputs import Inputs
 from pipelines.datasets.layout import (
     CHAMPION,
     DATASET,

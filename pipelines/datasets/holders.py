@@ -68,16 +68,6 @@ def held(manifest: Manifest, places: Sequence[Place]) -> list[str]:
     return [SETS[number - 1] for number in numbers if number]
 
 
-def manifest_of(repository: Repository, version: str) -> Manifest | None:
-    """The manifest of a version; None where it is not in the cache, or there is no such version."""
-    commit = repository.commit_of(version) if version else ""
-    path = _manifests(repository, {version: commit}).get(version) if commit else None
-    try:
-        return Manifest.load(path) if path else None
-    except DatasetError:  # a damaged object: `verify` says so
-        return None
-
-
 def _manifests(repository: Repository, tags: Mapping[str, str]) -> Mapping[str, Path | None]:
     """The manifests of versions (id -> commit), in the cache."""
     root = repository.root

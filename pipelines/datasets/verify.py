@@ -19,11 +19,13 @@ import pyarrow as pa
 
 from core.errors import DatasetError
 from core.progress import doing
+from core.records import Array
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.fences import Fences
-from pipelines.datasets.forgotten import in_words
-from pipelines.datasets.form import Inputs, schema_hash, summary
+from pipelines.datasets.fence import Fence, in_words
+from pipelines.datasets.forgotten import rows_gone
+from pipelines.datasets.form import schema_hash, summary
 from pipelines.datasets.history import RECORD, find, folders_of
+from pipelines.datasets.inputs import Inputs
 from pipelines.datasets.layout import (
     BLOCKS,
     DATASET,
@@ -37,9 +39,10 @@ from pipelines.datasets.layout import (
     parse,
     pointer,
 )
-from pipelines.datasets.manifest import Manifest
+from pipelines.datasets.manifest import TRAIN, Manifest
 from pipelines.datasets.objects import Objects, md5
 from pipelines.datasets.partitions import read_partition
+from pipelines.datasets.rows import read_rows
 
 
 @dataclass
@@ -77,7 +80,7 @@ def verify(
             doing("hashing the objects", len(found), len(chosen), "versions")
             found.append(verifier.check(id, commit))
         doing("comparing rows that train with rows that evaluate")
-        leaked = verifier.fences.faults()
+        leaked = dict(verifier.leaks())
     for check in found:
         if check.id in leaked:
             check.faults.append(f"trains beside rows that evaluate: {leaked[check.id]}")
@@ -99,7 +102,7 @@ class _Verifier:
         self.recorded, self.deep = recorded, deep
         self.seen: dict[str, str] = {}  # oid -> what is wrong with it, "" for nothing
         self.there: set[str] = set()  # oids found at the remote
-        self.fences = Fences(objects.path)
+        self.fenced: dict[str, tuple[Sequence[str], Path]] = {}  # oids of partitions, manifest
         self.tables: dict[str, pa.Table] = {}  # oid of a partition -> its ids, labels, sets
 
     def check(self, id: str, commit: str) -> Check:
@@ -205,11 +208,11 @@ class _Verifier:
         manifest.check(range(len(tables)), np.array([len(t) for t in tables]))
         placed = pa.concat_tables(tables)
         found.rows = len(placed)
-        found.forgotten = in_words(manifest, placed["set"].to_pandas(), self.repository.forgotten())
+        found.forgotten = rows_gone(manifest, placed["set"].to_pandas(), self.repository.forgotten())
         if found.forgotten:
             return  # the hash was of rows that nobody has any more; the files are what they should be
         if "fenced_by" in said:  # made under this fence
-            self.fences.add(found.id, oids, self.objects.path(oid))
+            self.fenced[found.id] = oids, self.objects.path(oid)
         for name, value in {**summary(manifest, placed), "schema_hash": schema_hash()}.items():
             if said.get(name) != value:
                 yield f"{METRICS} says {name} {said.get(name)}, the rows say {value}"
@@ -220,6 +223,31 @@ class _Verifier:
         if oid not in self.tables:
             self.tables[oid] = read_partition(self.objects.path(oid), ["row_id", "label", "set"])
         return self.tables[oid]
+
+    def leaks(self) -> Iterator[tuple[str, str]]:
+        """Of the versions checked so far: which of their rows train beside rows that evaluate."""
+        if not self.fenced:
+            return
+        oids = list(dict.fromkeys(oid for found, _ in self.fenced.values() for oid in found))
+        rows = read_rows(self.objects.path, oids)
+        ends = np.cumsum(rows.counts)
+        starts = dict(zip(oids, ends - rows.counts, strict=True))
+        train, held = np.zeros((2, len(rows.table)), bool)
+        for id in self.fenced:
+            for anywhere, places in zip((train, held), self._places(id, starts), strict=True):
+                anywhere[places] = True
+        fence = Fence(rows, train, held)
+        for id in self.fenced:
+            if found := fence.leaks(*self._places(id, starts)):
+                yield id, in_words(found, self.objects.path, oids, ends)
+
+    def _places(self, id: str, starts: Mapping[str, int]) -> tuple[Array, Array]:
+        """Where rows of a version train, and where they evaluate. starts: of each partition."""
+        oids, path = self.fenced[id]
+        manifest = Manifest.load(path)
+        parts = [np.arange(n) + starts[o] for o, n in zip(oids, manifest.counts, strict=True)]
+        places = np.concatenate([np.zeros(0, np.int64), *parts])
+        return places[manifest.sets == TRAIN], places[manifest.sets > TRAIN]
 
 
 def _md5(text: str) -> str:

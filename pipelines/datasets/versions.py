@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +22,13 @@ from core.label_set import FILE, LabelSet
 from core.progress import doing
 from core.records import DatasetVersion, utc
 from core.workspace import Workspace
-from pipelines.datasets import Datasets, leaks
+from pipelines.datasets import Datasets, fence
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.expectations import sound
-from pipelines.datasets.form import Inputs, fingerprint, form_dataset
+from pipelines.datasets.form import form
+from pipelines.datasets.formation import Formation
 from pipelines.datasets.history import find, folders, version
-from pipelines.datasets.holders import manifest_of
+from pipelines.datasets.inputs import Inputs, fingerprint
 from pipelines.datasets.layout import (
     BLOCKS,
     CHAMPION,
@@ -45,8 +47,9 @@ from pipelines.datasets.layout import (
 )
 from pipelines.datasets.objects import Objects
 from pipelines.datasets.partitions import add_partition, in_folder
-from pipelines.datasets.policy import Formation
+from pipelines.datasets.rows import read_rows
 
+log = logging.getLogger(__name__)
 POINTERS = (BLOCKS, pointer(CHAMPION), VERSION_FILE, LOCK, METRICS)
 SHARED = (
     FILE,
@@ -93,6 +96,7 @@ def make_version(
         if repository.commit_of(plan.id):
             return version(workspace.root, plan.id)
         _check(repository, workspace, policy)
+        _clear(workspace.state / "light")
         rows = _sound(workspace, rows, plan, policy)
         partitions = partitions_here(repository, plan.parent)
         grown = blocks([*rewritten, *([plan.id] if rows is not None and len(rows) else [])])
@@ -105,8 +109,11 @@ def make_version(
             mark = LabelSet.load(workspace.root).as_of(as_of).mark
             inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of, mark)
             write_whole(workspace.version_file, inputs.to_json())
-            form_dataset(workspace, policy)
-            leaks.check(workspace, manifest_of(repository, plan.parent))
+            locate = in_folder(workspace.reservoir)
+            read = read_rows(locate, partitions)
+            form(workspace, policy, inputs, read)
+            fence.check(read, workspace.dataset / MANIFEST, locate)
+            del read  # a million rows are 1 GiB
             doing(f"keeping {plan.id}: cache, remote, git")
             repository.track([*grown, CHAMPION], STAGE)
             _send(repository, plan.parent, partitions, grown)
@@ -114,6 +121,13 @@ def make_version(
             commit = repository.commit([*SHARED, *POINTERS, FORGOTTEN], message, as_of)
         repository.tag(plan.id, commit)
     return version(workspace.root, plan.id)
+
+
+def _clear(copies: Path) -> None:
+    """Earlier versions of Everloop kept copies of the reservoir here."""
+    if copies.is_dir():
+        shutil.rmtree(copies)
+        log.warning("removed %s: copies of the reservoir that nothing reads any more", copies)
 
 
 def _sound(

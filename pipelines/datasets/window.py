@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipelines.datasets.policy import Formation, newer
+from pipelines.datasets.formation import Formation, newer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,8 @@ from flows.home import Home, open_home
 from flows.model_stages import test_candidate as judge
 from flows.model_stages import train_candidate
 from flows.state import progress_of
-from pipelines.datasets.form import form_dataset, read_inputs
+from pipelines.datasets.form import form_dataset
+from pipelines.datasets.inputs import read_inputs
 from serving.service import Service
 from tests.code.command_line import everloop, refused
 from tests.code.small_loop import correct_one

@@ -25,8 +25,9 @@ from core.workspace import Workspace
 from pipelines.datasets.contents import EVALUATION, rows_here, show
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.form import form_dataset, latest, read_inputs
+from pipelines.datasets.form import form_dataset, latest
 from pipelines.datasets.history import list_versions, rows_of, version
+from pipelines.datasets.inputs import read_inputs
 from pipelines.datasets.objects import Objects
 from pipelines.datasets.partitions import read
 from pipelines.datasets.versions import checkout, make_version

@@ -1,16 +1,14 @@
-"""Many days: blocks, the light copies of full ones, and what a day adds."""
+"""Many days: blocks, what a day adds, and the rows that forming reads."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from core.errors import DatasetError
@@ -21,11 +19,10 @@ from pipelines.datasets.all import All
 from pipelines.datasets.contents import rows_here
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.fence import marks
 from pipelines.datasets.form import form_dataset
 from pipelines.datasets.history import rows_of
-from pipelines.datasets.light import COUNTS, HELD, PLAIN, WORDS, Light, light
-from pipelines.datasets.partitions import SCHEMA, in_folder, read, scan
+from pipelines.datasets.partitions import SCHEMA, add_partition, in_folder, scan
+from pipelines.datasets.rows import COLUMNS, marks, read_rows
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import checkout, make_version
 from tests.code.small_versions import ALL, first, plan, rows
@@ -120,68 +117,49 @@ def test_a_stray_partition_of_another_branch_stops_a_version(shop: Workspace) ->
         add(shop, 7)
 
 
-# -- the light copies ---------------------------------------------------------------------------
+# -- rows in memory ------------------------------------------------------------------------------
 
 
-def copies(shop: Workspace) -> list[Path]:
-    return sorted((shop.state / "light").glob("*.parquet"))
-
-
-def as_is(shop: Workspace) -> pa.Table:
-    """What the partitions say, as the copies should."""
-    table = scan(in_folder(shop.reservoir), NAMES, SCHEMA.names).table
-    return table.append_column(WORDS, pa.array(marks(table["text"].to_pylist())))
-
-
-def same(found: Light, shop: Workspace) -> None:
-    wanted = as_is(shop)
-    for name in (*PLAIN, WORDS):
-        assert found.read([name])[name].to_pylist() == wanted[name].to_pylist()
+def test_rows_are_what_the_partitions_say(shop: Workspace) -> None:
+    found = read_rows(in_folder(shop.reservoir), NAMES)
+    wanted = scan(in_folder(shop.reservoir), NAMES, SCHEMA.names).table
+    for name in COLUMNS:
+        assert found.table[name].to_pylist() == wanted[name].to_pylist()
+    assert found.words.tolist() == marks(wanted["text"].to_pylist()).tolist()
+    assert found.counts.tolist() == [5, 2, 2, 2, 2]
     places = np.arange(len(wanted))[::-1]
-    vectors = found.vectors(places)
-    assert vectors["embedding"].to_pylist() == wanted["embedding"].to_pylist()[::-1]
-    assert vectors["encoder"].to_pylist() == wanted["encoder"].to_pylist()[::-1]
+    (vectors,) = found.vectors(places).values()
+    assert vectors.places.tolist() == places.tolist()
+    assert [v.tobytes() for v in vectors.matrix] == wanted["embedding"].to_pylist()[::-1]
 
 
-def test_a_light_copy_is_what_the_partitions_say(shop: Workspace) -> None:
-    for _ in range(2):  # made, then read
-        found = light(shop, NAMES)
-        same(found, shop)
-        assert found.counts.tolist() == [5, 2, 2, 2, 2]
-    assert len(copies(shop)) == 2  # the last block can still grow
-    assert not any(b"day 2" in p.read_bytes() for p in copies(shop))
+def test_rows_are_compared_by_encoder_and_length() -> None:
+    some = rows(["a", "b", "c", "d", "e"])
+    some["encoder"] = ["x", "y", "x", "x", "x"]
+    some["embedding"] = [bytes(8), bytes(8), bytes(6), None, b"\1" * 8]
+    with TemporaryDirectory() as folder:
+        add_partition(Path(folder), "v0001", some)
+        found = read_rows(in_folder(Path(folder)), ["v0001"])
+    vectors = found.vectors(np.array([4, 3, 2, 1, 0]))
+    assert {space: v.places.tolist() for space, v in vectors.items()} == {
+        ("x", 8): [4, 0],
+        ("y", 8): [1],
+        ("x", 6): [2],
+    }
+    assert found.vectors(np.array([3])) == {}
 
 
-def test_embeddings_of_what_evaluates_are_read_alone(shop: Workspace) -> None:
-    found = light(shop, NAMES)
-    assert found.read(["set"])["set"].to_pylist()[4] == "eval"
-    (vector,) = found.vectors(np.array([4]))["embedding"].to_pylist()
-    assert vector == as_is(shop)["embedding"][4].as_py()
-    assert found.vectors(np.array([], int)).num_rows == 0
-
-
-@pytest.mark.parametrize("kept", [0, 100, -1])
-def test_a_damaged_light_copy_is_made_again(shop: Workspace, kept: int) -> None:
-    light(shop, NAMES)
-    whole = [p.read_bytes() for p in copies(shop)]
-    for path in copies(shop):
-        path.write_bytes(path.read_bytes()[:kept])
-    same(light(shop, NAMES), shop)
-    assert [p.read_bytes() for p in copies(shop)] == whole
-
-
-def test_a_light_copy_of_an_older_everloop_is_made_again(shop: Workspace) -> None:
-    """It had all columns, and no hash of the words."""
-    light(shop, NAMES)
-    whole = [p.read_bytes() for p in copies(shop)]
-    for path in copies(shop):
-        table = pq.read_table(path)
-        counts = {COUNTS: table.schema.metadata[COUNTS]}
-        pq.write_table(table.drop_columns([WORDS, HELD]).replace_schema_metadata(counts), path)
-    before = manifest(shop)
-    form_dataset(shop, ALL)
-    assert manifest(shop) == before
-    assert [p.read_bytes() for p in copies(shop)] == whole
+def test_copies_that_an_older_everloop_kept_go_and_it_is_said_once(
+    shop: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    copies = shop.state / "light"
+    copies.mkdir()
+    (copies / "nearest.npz").write_bytes(b"PK")
+    for n in (7, 8):
+        add(shop, n)
+    assert not copies.exists()
+    said = [r.getMessage() for r in caplog.records if "light" in r.getMessage()]
+    assert said == [f"removed {copies}: copies of the reservoir that nothing reads any more"]
 
 
 def manifest(shop: Workspace) -> list[bytes]:
@@ -189,25 +167,6 @@ def manifest(shop: Workspace) -> list[bytes]:
         (shop.dataset / "manifest.parquet").read_bytes(),
         (shop.metrics / "datasets.json").read_bytes(),
     ]
-
-
-def test_a_light_copy_goes_when_its_block_is_another(shop: Workspace) -> None:
-    """What was taken out of the reservoir is in no copy of it."""
-    light(shop, NAMES)
-    before = copies(shop)
-    path = shop.reservoir / "v0001" / "v0002.parquet"
-    path.unlink()
-    pd.testing.assert_frame_equal(read(shop.reservoir, partitions=[]), read(shop.reservoir).iloc[:0])
-    from pipelines.datasets.partitions import add_partition
-
-    add_partition(shop.reservoir, "v0002", rows(["other"], day=1 + timedelta(0).days))
-    Repository(shop.root).track(["data/reservoir/v0001"], layout.STAGE)
-    same(light(shop, NAMES), shop)
-    assert len(copies(shop)) == 2
-    assert len(set(copies(shop)) & set(before)) == 1
-
-
-# -- how near rows are, kept --------------------------------------------------------------------
 
 
 def apart(count: int, day: float, seed: int) -> pd.DataFrame:
@@ -228,11 +187,10 @@ def beside(some: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return moved
 
 
-def test_what_is_kept_of_distances_changes_no_version(
+def test_audit_rows_fence_what_trained_before_and_what_comes_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Days with audit rows beside rows that trained before, and after: formed day by day, and at once
-    without anything kept, the bytes are the same."""
+    """Every day has audit rows beside rows that trained before, every other one rows beside these."""
     monkeypatch.setattr(layout, "BLOCK", 2)
     shop = init(tmp_path / "days")
     shop.params.write_text("datasets:\n  policy: all\n  recent_days: 2\n")
@@ -249,27 +207,8 @@ def test_what_is_kept_of_distances_changes_no_version(
         make_version(shop, pd.concat([new, audit], ignore_index=True), plan(n), policy, None)
         made = manifest(shop)
         fenced.append(json.loads(made[1])["fenced_by"]["near_copy"])
-        if n > 4:
-            assert (shop.state / "light" / "nearest.npz").exists()
-        (shop.state / "light").mkdir(exist_ok=True)
-        (shop.state / "light").rename(shop.state / "aside")
         form_dataset(shop, policy)
         assert manifest(shop) == made
-        shutil.rmtree(shop.state / "light", ignore_errors=True)
-        (shop.state / "aside").rename(shop.state / "light")
     assert fenced == sorted(fenced)
     assert fenced[-1] > 8
     assert not any(c.faults for c in verify(shop.root))
-
-
-@pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all"])
-def test_damaged_distances_are_worked_out_again(shop: Workspace, content: bytes) -> None:
-    form_dataset(shop, ALL)
-    kept = shop.state / "light" / "nearest.npz"
-    before, whole = manifest(shop), dict(np.load(kept))
-    kept.write_bytes(content)
-    form_dataset(shop, ALL)
-    assert manifest(shop) == before
-    assert {k: v.tolist() for k, v in np.load(kept).items()} == {
-        k: v.tolist() for k, v in whole.items()
-    }

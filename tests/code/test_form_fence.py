@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from core.errors import DatasetError, LabelError
@@ -18,12 +18,11 @@ from pipelines.datasets.all import All
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here, show
 from pipelines.datasets.diff import diff
 from pipelines.datasets.expectations import failures
-from pipelines.datasets.fence import marks
+from pipelines.datasets.fence import Fence
 from pipelines.datasets.form import form_dataset
 from pipelines.datasets.history import list_versions, rows_of
-from pipelines.datasets.leaks import leaks, vectors
-from pipelines.datasets.manifest import SETS
-from pipelines.datasets.manifest import TRAIN as TRAINS
+from pipelines.datasets.partitions import add_partition, in_folder
+from pipelines.datasets.rows import read_rows
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import make_version
 from tests.code.small_versions import ALL, first, plan, rows, second_version
@@ -47,15 +46,15 @@ def matrix(table: pd.DataFrame) -> np.ndarray:
     return np.stack([np.frombuffer(e, np.float16) for e in table["embedding"]]).astype(np.float64)
 
 
-def leaking(able: pd.DataFrame, held: pd.DataFrame, known: tuple[int, int] = (0, 0)) -> list[int]:
-    """Which of these rows should not train beside the others. known: how many of both were checked."""
-    both = pd.concat([able, held], ignore_index=True)
-    table = pa.Table.from_pandas(both[["encoder", "embedding"]], preserve_index=False)
-    sets = np.array([TRAINS] * len(able) + [1 + SETS.index("eval")] * len(held), np.uint8)
-    before = np.where(np.arange(len(both)) - np.where(sets == TRAINS, 0, len(able)) < 0, 0, sets)
-    before[known[0] : len(able)] = before[len(able) + known[1] :] = 0
-    found = leaks(sets, marks(both["text"]), lambda at: vectors(table.take(at)), before)
-    assert all(sets[x.row] == TRAINS != sets[x.held] for x in found)
+def leaking(able: pd.DataFrame, held: pd.DataFrame) -> list[int]:
+    """Which of these rows should not train beside the others."""
+    with TemporaryDirectory() as folder:
+        for n, table in enumerate((able, held), 1):
+            add_partition(Path(folder), f"v{n:04d}", table)
+        rows = read_rows(in_folder(Path(folder)), ["v0001", "v0002"])
+    trains = np.arange(len(able) + len(held)) < len(able)
+    found = Fence(rows, trains, ~trains).leaks(np.flatnonzero(trains), np.flatnonzero(~trains))
+    assert all(trains[x.row] and not trains[x.held] for x in found)
     return sorted(x.row for x in found)
 
 
@@ -75,21 +74,10 @@ def test_no_near_copy_of_a_held_out_row_trains(empty_shop: Workspace, seed: int)
     assert [c.faults for c in verify(empty_shop.root)] == [[]]
 
 
-def test_what_was_checked_before_is_not_compared_again_but_for_its_words() -> None:
-    held = spread(40, "eval", 1)
-    able = spread(60, "train", 2, near=matrix(held)[:7])
-    able.loc[[20, 30], "text"] = held["text"].iloc[5]
-    assert leaking(able, held) == [*range(7), 20, 30]
-    assert leaking(able, held, known=(60, 40)) == [20, 30]
-    assert leaking(able, held, known=(3, 40)) == [3, 4, 5, 6, 20, 30]
-    assert leaking(able, held, known=(60, 2)) == [2, 3, 4, 5, 6, 20, 30]
-    assert leaking(able, held, known=(3, 2)) == [2, 3, 4, 5, 6, 20, 30]
-
-
 def leaky(patch: pytest.MonkeyPatch) -> None:
     """Forming that keeps nothing out."""
-    nobody = lambda _place, _found, _placed, sets: {"near_copy": np.zeros(len(sets), bool)}  # noqa: E731
-    patch.setattr("pipelines.datasets.form._fenced", nobody)
+    nobody = lambda _rows, sets: {"near_copy": np.zeros(len(sets), bool)}  # noqa: E731
+    patch.setattr("pipelines.datasets.form.fenced", nobody)
 
 
 def files(shop: Workspace) -> dict[str, bytes]:
@@ -152,7 +140,7 @@ def test_verify_names_the_rows_of_a_version_that_leaks(
     new.loc[8, "text"] = "Eval 1 7!"
     with monkeypatch.context() as patch:
         leaky(patch)
-        patch.setattr("pipelines.datasets.leaks.check", lambda *_: None)
+        patch.setattr("pipelines.datasets.fence.check", lambda *_: None)
         make_version(empty_shop, new, plan(2), ALL, None)
     make_version(empty_shop, None, plan(3), ALL, None)
     said = {c.id: c.faults for c in verify(empty_shop.root)}

@@ -21,7 +21,7 @@ from flows import stages, undo
 from flows.home import Home, open_home
 from flows.state import progress_of
 from flows.undo import Asked
-from pipelines.datasets.form import fingerprint
+from pipelines.datasets.inputs import fingerprint
 from serving.service import Service
 from tests.code.command_line import everloop, refused
 from tests.code.real_server import wait_until

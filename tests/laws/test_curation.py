@@ -15,7 +15,8 @@ from everloop.laws.windows import START, window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import HeldOut, Known, Pool
-from pipelines.datasets.fence import cosines, least, marks
+from pipelines.datasets.fence import cosines, least
+from pipelines.datasets.rows import marks
 
 POLICIES = [
     p(policy=get_args(p.model_fields["policy"].annotation)[0], audit_share=0.1)

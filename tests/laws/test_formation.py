@@ -10,8 +10,8 @@ import pytest
 
 from pipelines.datasets.all import All
 from pipelines.datasets.class_balanced import ClassBalanced
+from pipelines.datasets.formation import Formation
 from pipelines.datasets.mixed import Mixed
-from pipelines.datasets.policy import Formation
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.sample import Sample
 from pipelines.datasets.window import Window
