@@ -8,9 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from core.page import bars, figures, table, tag, text, write_page
+from core.page import write_page
 from core.records import Decision
 
+TEMPLATE = Path(__file__).with_name("report.html")
+TURN = "serving rollout monitoring curation triggers training testing"  # the order of a turn
 TONES = {
     "retrain": "loop",
     "promote": "good",
@@ -34,26 +36,24 @@ def run_report(
     `result` is what a replay returns, `picture` the PNG of `accuracy_picture`, `commands` what to type
     to look further.
     """
-    title = "A run of the loop"
-    return write_page(path, title, _body(result, decisions, picture, commands))
-
-
-def _body(
-    result: dict[str, Any],
-    decisions: Sequence[Decision],
-    picture: Path,
-    commands: Sequence[str],
-) -> Iterator[str]:
-    days = result["daily_accuracy"]
-    span = f", {days[0]['day']} to {days[-1]['day']}" if days else ""
-    yield f"<h1>{text(_headline(result))}</h1>"
-    yield f'<p class="soft">{result["requests"]:,} requests in {result["days"]} days{text(span)}.</p>'
-    yield figures(_figures(result))
-    yield _image(picture)
-    yield from _decisions(decisions)
-    yield from _daily(result)
-    yield from _time(result)
-    yield from _commands(commands)
+    ordered = sorted(decisions, key=lambda d: (d.timestamp, TURN.find(d.stage)))
+    return write_page(
+        path,
+        TEMPLATE,
+        title="A run of the loop",
+        headline=_headline(result),
+        span=_span(result),
+        numbers=list(_numbers(result)),
+        picture=_image(picture),
+        decisions=[(quiet, list(group)) for quiet, group in groupby(ordered, _quiet)],
+        loud=sum(not _quiet(d) for d in ordered),
+        decided=len(ordered),
+        tone=_tone,
+        days=list(_days(result)),
+        stages=list(_stages(result)),
+        seconds=result["seconds"],
+        commands=commands,
+    )
 
 
 def _headline(result: dict[str, Any]) -> str:
@@ -63,7 +63,13 @@ def _headline(result: dict[str, Any]) -> str:
     return f"{looped:.3f} of all answers right with the loop, {frozen:.3f} frozen"
 
 
-def _figures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _span(result: dict[str, Any]) -> str:
+    days = result["daily_accuracy"]
+    span = f", {days[0]['day']} to {days[-1]['day']}" if days else ""
+    return f"{result['requests']:,} requests in {result['days']} days{span}"
+
+
+def _numbers(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"{result['prequential_accuracy']:.3f}", "prequential accuracy"
     if result.get("frozen_accuracy") is not None:
         yield f"{result['frozen_accuracy']:.3f}", "the first model, frozen"
@@ -76,81 +82,30 @@ def _figures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _image(picture: Path) -> str:
+    """The picture within the page."""
     kind = "svg+xml" if picture.suffix == ".svg" else "png"
-    data = base64.b64encode(picture.read_bytes()).decode()
-    return f'<figure><img alt="Accuracy day by day" src="data:image/{kind};base64,{data}"></figure>'
-
-
-TURN = "serving rollout monitoring curation triggers training testing"  # the order of a turn
-
-
-def _decisions(decisions: Sequence[Decision]) -> Iterator[str]:
-    """Everything that was decided, in order of time; what only went on as before is folded away."""
-    yield "<h2>What was decided, and why</h2>"
-    ordered = sorted(decisions, key=lambda d: (d.timestamp, TURN.find(d.stage)))
-    loud = sum(not _quiet(d) for d in ordered)
-    yield f'<p class="soft">{loud} decisions that changed or flagged something, of {len(ordered)}.</p>'
-    yield '<ol class="time">'
-    for quiet, group in groupby(ordered, _quiet):
-        items = list(group)
-        if quiet:
-            yield _folded(items)
-        else:
-            yield from map(_decision, items)
-    yield "</ol>"
+    return f"data:image/{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 def _quiet(decision: Decision) -> bool:
+    """It only went on as before."""
     routine = decision.verdict == "wait" or decision.stage == "curation"
     return routine and decision.severity == "info"
 
 
-def _decision(d: Decision) -> str:
-    tone = {"critical": "bad", "warning": "bad"}.get(d.severity, TONES.get(d.verdict, ""))
-    return (
-        f"<li><time>{d.timestamp:%d %b %H:%M}</time><span>{tag(d.stage)}</span>"
-        f'<span class="said">{tag(d.verdict, tone)} {text(d.reason)}</span></li>'
-    )
+def _tone(d: Decision) -> str:
+    return {"critical": "bad", "warning": "bad"}.get(d.severity, TONES.get(d.verdict, ""))
 
 
-def _folded(items: Sequence[Decision]) -> str:
-    inner = "".join(_decision(d) for d in items)
-    what = f"{len(items)} routine decision{'s' if len(items) > 1 else ''}"
-    return (
-        f'<li class=fold><details><summary>{what}</summary><ol class="time">{inner}</ol></details></li>'
-    )
-
-
-def _daily(result: dict[str, Any]) -> Iterator[str]:
+def _days(result: dict[str, Any]) -> Iterator[tuple[dict[str, Any], float | None]]:
+    """Each day, and how right the first model was on it."""
     frozen = {d["day"]: d["accuracy"] for d in result.get("frozen_daily_accuracy", [])}
-    rows = [_daily_row(d, frozen.get(d["day"])) for d in result["daily_accuracy"]]
-    head = ("day", "requests", "with the loop", "frozen", "")
-    yield "<h2>Day by day</h2>"
-    yield f"<details><summary>{len(rows)} days</summary>{table(head, rows, (1, 2, 3))}</details>"
+    for day in result["daily_accuracy"]:
+        yield day, frozen.get(day["day"])
 
 
-def _daily_row(day: dict[str, Any], frozen: float | None) -> list[str]:
-    before = "–" if frozen is None else f"{frozen:.3f}"
-    return [
-        text(day["day"]),
-        f"{day['requests']:,}",
-        f"<b>{day['accuracy']:.3f}</b>",
-        before,
-        bars(day["accuracy"], frozen),
-    ]
-
-
-def _time(result: dict[str, Any]) -> Iterator[str]:
+def _stages(result: dict[str, Any]) -> Iterator[tuple[str, float, float]]:
+    """Each stage with its seconds, and those as a share of the longest one's."""
     stages = sorted(result["seconds_per_stage"].items(), key=lambda item: -item[1])
-    longest = max((s for _, s in stages), default=0.0) or 1.0
-    rows = [[text(name), f"{seconds:.1f}", bars(seconds / longest)] for name, seconds in stages]
-    yield "<h2>Where the time went</h2>"
-    yield f'<p class="soft">{result["seconds"]:.0f} seconds in all.</p>'
-    if rows:
-        yield table(("stage", "seconds", ""), rows, (1,))
-
-
-def _commands(commands: Sequence[str]) -> Iterator[str]:
-    if commands:
-        lines = "\n".join(commands)
-        yield f"<h2>Look further</h2><pre>{text(lines)}</pre>"
+    for name, seconds in stages:
+        yield name, seconds, seconds / (stages[0][1] or 1.0)

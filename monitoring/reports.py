@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from core.files import whole_file, write_whole
+from core.files import whole_file
+from core.page import write_page
 from core.records import Window
 
 COLUMNS = ("predicted label", "confidence", "length")
 MIN_ROWS = 10
+TOO_SMALL = Path(__file__).with_name("too_small.html")
 
 
 def window_report(window: Window, reference: Window, path: Path) -> Path:
@@ -24,7 +26,9 @@ def window_report(window: Window, reference: Window, path: Path) -> Path:
     fewer gets a page that says so.
     """
     if len(window) < MIN_ROWS:
-        return write_whole(path, _too_small(window), durable=False)
+        span = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"
+        title = "Too few rows for a report"
+        return write_page(path, TOO_SMALL, title=title, span=span, rows=len(window), needed=MIN_ROWS)
     with whole_file(path, durable=False) as half, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy and pandas deprecations inside Evidently
         _run(window, reference).save_html(str(half))
@@ -66,12 +70,4 @@ def _frame(window: Window) -> pd.DataFrame:
             "confidence": window.rows["score"].astype(float),
             "length": text.str.len().astype(int),
         }
-    )
-
-
-def _too_small(window: Window) -> str:
-    span = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
-    return (
-        "<!doctype html><meta charset='utf-8'><title>Everloop: window</title>"
-        f"<h1>{span}</h1><p>{len(window)} rows, {MIN_ROWS} needed for a report.</p>"
     )

@@ -1,8 +1,9 @@
-"""A signal's history as a small picture that stands in a line of text. Inline SVG, no script."""
+"""A signal's history as a small picture that stands in a line of text: where its lines and dots are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from core.records import Signal
 
@@ -10,28 +11,35 @@ WIDTH, HEIGHT, EDGE = 160, 36, 3
 _Place = Callable[[float], float]
 
 
-def sparkline(history: Sequence[Signal], broken: Sequence[bool]) -> str:
+@dataclass(frozen=True)
+class Sparkline:
+    """SVG paths of the values and of their limit, and (x, y) of each dot."""
+
+    label: str
+    line: str
+    limit: str
+    dots: Sequence[tuple[float, float]]
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+
+
+def sparkline(history: Sequence[Signal], broken: Sequence[bool]) -> Sparkline | None:
     """Values over time, the limit they are held against, and a dot where a rule broke. A window that
     had not enough to say leaves a gap; fewer than two values make no picture."""
     if sum(s.value is not None for s in history) < 2:
-        return ""
+        return None
     near, y = _vertical(history)
-    begin, end = (history[i].window_end.timestamp() for i in (0, -1))
-    x = [
-        EDGE + (WIDTH - 2 * EDGE) * (s.window_end.timestamp() - begin) / (end - begin) for s in history
-    ]
-    limit = _path(x, [s.baseline if s.baseline in near else None for s in history], y)
-    line = _path(x, [s.value for s in history], y)
-    dots = "".join(
-        f'<circle cx="{at:.1f}" cy="{y(s.value):.1f}" r="2.5"/>'
-        for at, s, bad in zip(x, history, broken, strict=True)
-        if bad and s.value is not None
-    )
-    first, last = history[0].window_end, history[-1].window_end
-    return (
-        f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{first:%d %b} to {last:%d %b}"><path class="limit" d="{limit}"/>'
-        f'<path d="{line}"/>{dots}</svg>'
+    first, last = (history[i].window_end for i in (0, -1))
+    scale = (WIDTH - 2 * EDGE) / (last - first).total_seconds()
+    x = [EDGE + scale * (s.window_end - first).total_seconds() for s in history]
+    return Sparkline(
+        label=f"{first:%d %b} to {last:%d %b}",
+        line=_path(x, [s.value for s in history], y),
+        limit=_path(x, [s.baseline if s.baseline in near else None for s in history], y),
+        dots=[
+            (at, y(s.value))
+            for at, s, bad in zip(x, history, broken, strict=True)
+            if bad and s.value is not None
+        ],
     )
 
 

@@ -56,7 +56,7 @@ def pages() -> APIRouter:
 def files() -> dict[str, bytes]:
     """Every file by its name, read once. The style is the reports' own, and what is new here."""
     found = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in KINDS}
-    return found | {"label.css": STYLE.encode() + found["label.css"]}
+    return found | {"label.css": STYLE.read_bytes() + found["label.css"]}
 
 
 def _answer(call: Call, name: str) -> Response:

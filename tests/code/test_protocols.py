@@ -126,7 +126,7 @@ def test_the_page_of_the_interface_needs_no_network(client: TestClient) -> None:
     page = client.get("/docs").text
     for path in client.get("/openapi.json").json()["paths"]:
         assert f"<code>{path}</code>" in page
-    assert "&quot;text&quot;: &quot;my card?&quot;" in page
+    assert "&#34;text&#34;: &#34;my card?&#34;" in page
     fetches = Fetches()
     fetches.feed(page)
     assert fetches.found == []

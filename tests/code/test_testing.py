@@ -488,7 +488,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     )
     html = page.read_text(encoding="utf-8")
     assert "<script" not in html
-    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in html
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in html
 
 
 def test_the_page_needs_nothing_else_and_is_the_same_every_time(tmp_path: Path) -> None:

@@ -131,22 +131,30 @@ def series(*values: float | None, limit: float | None = None) -> list[Signal]:
 
 def test_a_sparkline_has_a_gap_where_nothing_was_said_and_a_dot_where_a_rule_broke():
     drawn = sparkline(series(1, 2, None, 3, 4), [False, False, False, False, True])
-    (_, line) = re.findall(r' d="([^"]*)"', drawn)
-    assert (line.count("M"), line.count("L")) == (2, 2)
-    assert drawn.count("<circle") == 1
-    assert "13 Jan to 17 Jan" in drawn
+    assert drawn
+    assert (drawn.line.count("M"), drawn.line.count("L")) == (2, 2)
+    assert len(drawn.dots) == 1
+    assert drawn.label == "13 Jan to 17 Jan"
 
 
 def test_a_sparkline_stays_in_its_box_whatever_the_limit():
     for limit in (None, 0.0, 2.5, 1e9):
         drawn = sparkline(series(1, 2, 3, limit=limit), [False] * 3)
-        ys = [float(y) for y in re.findall(r"[ML][\d.]+ (-?[\d.]+)", drawn)]
+        assert drawn
+        ys = [float(y) for y in re.findall(r"[ML][\d.]+ (-?[\d.]+)", drawn.line + drawn.limit)]
         assert ys
         assert all(0 <= y <= 36 for y in ys)
 
 
 def test_one_value_is_no_picture():
-    assert sparkline(series(1.0), [False]) == ""
-    assert sparkline(series(None, None, 1.0), [False] * 3) == ""
-    assert sparkline([], []) == ""
-    assert "<svg" in sparkline(series(2.0, 2.0), [False] * 2)
+    assert sparkline(series(1.0), [False]) is None
+    assert sparkline(series(None, None, 1.0), [False] * 3) is None
+    assert sparkline([], []) is None
+    assert sparkline(series(2.0, 2.0), [False] * 2)
+
+
+def test_the_page_draws_the_past_of_a_signal(tmp_path: Path):
+    past = series(1, 2, 3, limit=2)
+    html = page(tmp_path, story(signals=past[-1:], history=past))
+    assert '<svg class="spark" viewBox="0 0 160 36" role="img" aria-label="13 Jan to 15 Jan">' in html
+    assert html.count("<circle") == 1
