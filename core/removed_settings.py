@@ -6,6 +6,11 @@ from collections.abc import Sequence
 
 RULE = "for another limit, put a rule on the signal: monitoring.rules"
 GONE = {
+    "serving.max_wait_ms": "a text waits 2 ms at most for others to join its batch, always",
+    "serving.max_queue": "twice serving.max_inputs texts may wait for the model",
+    "serving.poll_seconds": "servers look every half second who serves, always",
+    "logging.async_rows": "1,000 answers at most are given and not yet stored, always",
+    "logging.spool_mb": "the disk for answers while the store is away is 256 MB, always",
     "monitoring.reference_rows": "20,000 rows of the reference are read, always",
     "monitoring.min_rows": "50 rows are needed, always",
     "monitoring.min_labels": "10 labels are needed, always",
@@ -22,6 +27,17 @@ GONE = {
     "monitoring.min_weeks": "a predicted rule needs 3 weeks, always",
     "monitoring.days": "an anomaly rule looks back 28 days, always",
     "monitoring.min_values": "an anomaly rule needs 14 values, always",
+    "curation.carry_days": "seven days' labels are saved at most, always",
+    "curation.contrast": "it is 2, always; pacing.policy: even spends the same every day",
+    "curation.evenness": "every stratum gets as many labels, always; random draws by size",
+    "curation.sharpness": "it is 4, always (20 in like-these); curation.floor draws more evenly",
+    "curation.heads": "five heads are asked, always",
+    "labeling.trust": "a label is worth 1, a correction 0.8, thumbs up 0.3, always; "
+    "labeling.trust_at_least says which of them train",
+    "training.regularization": "the L2 penalty is 1/30, always",
+    "training.seed": "it is 0, always",
+    "testing.seed": "it is 0, always",
+    "testing.max_loss": "it is five times testing.max_drop",
 }
 
 

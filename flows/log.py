@@ -15,5 +15,5 @@ def open_writer(home: Home, store: Store, metrics: Metrics) -> Writer:
     """
     logging = home.strategy.logging
     _ = logging.clean  # better known now than at the first answer
-    promise = Promise(logging.durability, logging.async_rows, logging.spool_mb << 20)
+    promise = Promise(logging.durability)
     return Writer(store, logging.keep, home.workspace.spool, metrics, promise)

@@ -87,7 +87,6 @@ def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport
         lambda rows, labels: fit_head(rows, labels),
         embeddings(home, candidate, train),
         train["label"].tolist(),
-        settings.seed,
     )
     report = run_tests(
         _contender(home, names[0], candidate, evaluation),

@@ -2,7 +2,7 @@
 
 A lane takes its share of what is waiting as soon as it is free, so batches grow with the load by
 themselves. It waits for more texts only when callers were lately so many that more are on their way,
-and never longer than `max_wait_ms`. With one caller nothing ever waits.
+and never longer than `MAX_WAIT`. With one caller nothing ever waits.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from serving.calls import Call, Outcome, Waiting, late, trace
 from serving.metrics import Metrics
 from serving.scoring import Served
 from serving.service import Service
-from serving.settings import Serving
+from serving.settings import MAX_WAIT, POLL_SECONDS, WAITING_CALLS, Serving
 from serving.tracing import here
 from serving.traffic import Traffic
 from serving.watcher import Watcher
@@ -61,6 +61,8 @@ class State:
 class Engine:
     """Answers requests while models come and go under it."""
 
+    poll = POLL_SECONDS
+
     def __init__(
         self,
         service: Service,
@@ -86,8 +88,8 @@ class Engine:
             self._read,
             lanes or os.cpu_count() or 1,
             made.max_batch,
-            made.max_wait_ms / 1000,
-            made.max_queue,
+            MAX_WAIT,
+            WAITING_CALLS * made.max_inputs,
         )
         metrics.queue.set_function(lambda: self._batcher.waiting)
 
@@ -296,9 +298,7 @@ class Engine:
     def start(self) -> None:
         """Load and warm what serves, and follow every change."""
         store, switch = self._service.store, self._service.switch
-        self._watcher = Watcher(
-            store, switch, self._clock, self._alias, self.metrics, self._settings.poll_seconds
-        )
+        self._watcher = Watcher(store, switch, self._clock, self._alias, self.metrics, self.poll)
 
     def stop(self) -> None:
         """Answer what is waiting, store what is not stored, and end."""

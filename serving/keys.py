@@ -18,6 +18,7 @@ from starlette.types import Scope as Call
 from core.errors import AccessError, StoreError
 from core.store.keys import ApiKey, Scope, token_hash
 from serving.refusals import refusal
+from serving.settings import POLL_SECONDS
 
 # what needs no key; and what needs which. Anything not named here needs `admin`.
 OPEN = {"/health", "/ping", "/ready", "/version", "/docs", "/redoc", "/openapi.json"}
@@ -72,10 +73,10 @@ class Keyring:
     def holder(self, token: str) -> ApiKey | None:
         return self._by_hash.get(token_hash(token))
 
-    async def watch(self, seconds: float) -> None:
+    async def watch(self) -> None:
         """Read the keys again and again, until cancelled."""
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(POLL_SECONDS)
             await run_in_threadpool(self.refresh)
 
 

@@ -8,6 +8,10 @@ from pydantic import Field, field_validator
 
 from core.params import Section
 
+POLL_SECONDS = 0.5  # between two looks at who serves and which keys there are
+MAX_WAIT = 0.002  # seconds a text waits at most for others to join its batch
+WAITING_CALLS = 2  # largest calls whose texts may wait for the model; beyond them callers get 503
+
 
 class Serving(Section):
     """Where the server listens, what it takes, and how long anything may wait."""
@@ -16,12 +20,6 @@ class Serving(Section):
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes any free one")
     max_inputs: int = Field(1024, ge=1, description="texts in one call at most")
     max_batch: int = Field(32, ge=1, le=1024, description="texts the model reads together at most")
-    max_wait_ms: float = Field(
-        2.0, ge=0, le=1000, description="a text waits at most so long for others to join its batch"
-    )
-    max_queue: int = Field(
-        2048, ge=1, description="texts that may wait for the model; beyond it callers get 503"
-    )
     timeout_ms: float = Field(
         10_000.0,
         gt=0,
@@ -29,9 +27,6 @@ class Serving(Section):
     )
     cache_entries: int = Field(
         10_000, ge=0, description="texts whose embedding is kept in memory to answer again; 0 is off"
-    )
-    poll_seconds: float = Field(
-        0.5, gt=0, description="how often the server asks the store and the registry who serves"
     )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="size of one call at most")
     trusted_proxies: list[str] = Field(

@@ -72,7 +72,7 @@ def lifespan(
     async def live(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
         sampler = sample()
-        watch = asyncio.create_task(keyring.watch(settings.poll_seconds))
+        watch = asyncio.create_task(keyring.watch())
         try:
             yield
         finally:

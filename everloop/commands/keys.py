@@ -83,14 +83,13 @@ def list_keys(workspace: WorkspaceOption = Path()) -> None:
 
 @app.command()
 def revoke(name: Name, workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
-    """End a key for good. Running servers notice within serving.poll_seconds.
+    """End a key for good. Running servers refuse it within half a second.
 
     Example: everloop keys revoke shop
     """
     from flows.home import open_home
+    from serving.settings import POLL_SECONDS
 
     home = open_home(workspace)
     home.store.keys.revoke(name, at(now))
-    typer.echo(
-        f"key {name} is revoked; servers refuse it within {home.strategy.serving.poll_seconds:g} s"
-    )
+    typer.echo(f"key {name} is revoked; servers refuse it within {POLL_SECONDS:g} s")

@@ -98,7 +98,7 @@ def rollback(
     """End the rollout under way, or else undo the last promotion.
 
     While a rollout is under way, it ends and the champion serves everybody. Otherwise the version
-    before the champion serves again; servers follow within a second (serving.poll_seconds). What was
+    before the champion serves again; servers follow within a second. What was
     rolled back is not promoted again by the loop, and the next retrain starts from what serves now.
 
     Example: everloop rollout rollback --why "complaints from support"

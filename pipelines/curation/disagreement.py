@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from core.models.classifier.head import Head, fit_head
 from core.records import Array
@@ -20,28 +19,29 @@ from pipelines.curation.entropy import entropy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
+HEADS = 5
+
 
 class Disagreement(Curation):
     tasks: ClassVar = (CLASSIFICATION,)  # it needs probabilities
     policy: Literal["disagreement"]
-    heads: int = Field(5, ge=2, le=50, description="heads that are asked")
 
     def worth(self, pool: Pool) -> Array:
         with one_thread():
-            heads = _committee(pool, self.heads)
+            heads = _committee(pool)
         if not heads:
             return np.ones(len(pool))
         return rowwise(lambda part: _information(heads, part), pool.window.embeddings)
 
 
-def _committee(pool: Pool, count: int) -> list[Head]:
+def _committee(pool: Pool) -> list[Head]:
     """Heads with the same labels, each of a bootstrap of the known rows; none where none is known."""
     known = pool.known.some(0)
     labels = np.unique(known.labels)
     if len(labels) < 2:
         return []
     found = []
-    for seed in range(count):
+    for seed in range(HEADS):
         rng = np.random.default_rng(seed)
         drawn = rng.integers(0, len(known), len(known))
         here = np.union1d(drawn, np.unique(known.labels, return_index=True)[1])  # no label is lost

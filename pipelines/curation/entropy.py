@@ -1,7 +1,7 @@
 """`entropy`: requests whose labels the model cannot tell apart, all of them counted.
 
 Uncertainty sampling by entropy (Settles, Active Learning, 2012, eq. 2.4), drawn instead of cut off: a
-row's worth is its entropy^sharpness, and certain rows keep the floor.
+row's worth is its entropy^4, and certain rows keep the floor.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from core.records import Array
 from core.rowwise import rowwise
 from core.tasks import CLASSIFICATION
-from pipelines.curation.policy import Curation
+from pipelines.curation.policy import SHARPNESS, Curation
 from pipelines.curation.pool import Pool
 
 LEAST = 1e-12
@@ -23,10 +22,9 @@ LEAST = 1e-12
 class Entropy(Curation):
     tasks: ClassVar = (CLASSIFICATION,)  # it needs probabilities
     policy: Literal["entropy"]
-    sharpness: float = Field(4.0, ge=0, description="0 draws like random, larger cuts off harder")
 
     def worth(self, pool: Pool) -> Array:
-        return np.asarray(entropies(pool.probabilities) ** self.sharpness)
+        return np.asarray(entropies(pool.probabilities) ** SHARPNESS)
 
 
 def entropies(probabilities: Array) -> Array:

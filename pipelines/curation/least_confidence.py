@@ -1,7 +1,7 @@
 """`least-confidence`: requests whose best label the model believes in least.
 
 Uncertainty sampling (Lewis and Gale, 1994), drawn instead of cut off: a row's worth is
-(1 - best probability)^sharpness, and certain rows keep the floor.
+(1 - best probability)^4, and certain rows keep the floor.
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from core.records import Array
 from core.rowwise import rowwise
-from pipelines.curation.policy import Curation
+from pipelines.curation.policy import SHARPNESS, Curation
 from pipelines.curation.pool import Pool
 
 
 class LeastConfidence(Curation):
     policy: Literal["least-confidence"]
-    sharpness: float = Field(4.0, ge=0, description="0 draws like random, larger cuts off harder")
 
     def worth(self, pool: Pool) -> Array:
-        return np.asarray(np.maximum(doubt(pool.probabilities), 0.0) ** self.sharpness)
+        return np.asarray(np.maximum(doubt(pool.probabilities), 0.0) ** SHARPNESS)
 
 
 def doubt(probabilities: Array) -> Array:

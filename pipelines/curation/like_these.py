@@ -20,6 +20,7 @@ from pipelines.curation.logistic import odds
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
+SHARPNESS = 20.0  # a cosine of 0.1 more is worth e^2 times as much
 MOST = 500  # rows of a collection that are compared
 
 
@@ -27,9 +28,6 @@ class LikeThese(Curation):
     policy: Literal["like-these"]
     collection: str = Field("", description="name of a collection; '' is all of them")
     by: Literal["nearest", "classifier"] = Field("nearest", description="what says how like they are")
-    sharpness: float = Field(
-        20.0, ge=0, description="nearest: a cosine of 0.1 more is worth e^(0.1 sharpness) times as much"
-    )
 
     def worth(self, pool: Pool) -> Array:
         rows = self._rows(pool)
@@ -40,7 +38,7 @@ class LikeThese(Curation):
         step = -(-len(rows) // MOST)
         few = unit(rows[::step].astype(np.float32))
         likest = rowwise(lambda part: (unit(part) @ few.T).max(axis=1), pool.window.embeddings)
-        return np.asarray(np.exp(self.sharpness * (likest - 1)))
+        return np.asarray(np.exp(SHARPNESS * (likest - 1)))
 
     def _rows(self, pool: Pool) -> Array:
         """(k, dim) embeddings. Raises DataError for a collection that nobody made."""

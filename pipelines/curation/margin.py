@@ -1,7 +1,7 @@
 """`margin`: requests the model hesitated over, best against second-best label.
 
 Uncertainty sampling by smallest margin (Scheffer, Decomain and Wrobel, 2001), drawn instead of cut
-off: a row's worth is (1 - margin)^sharpness, and certain rows keep the floor.
+off: a row's worth is (1 - margin)^4, and certain rows keep the floor.
 """
 
 from __future__ import annotations
@@ -9,22 +9,20 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from core.records import Array
 from core.rowwise import rowwise
 from core.tasks import CLASSIFICATION
-from pipelines.curation.policy import Curation
+from pipelines.curation.policy import SHARPNESS, Curation
 from pipelines.curation.pool import Pool
 
 
 class Margin(Curation):
     tasks: ClassVar = (CLASSIFICATION,)  # it needs probabilities
     policy: Literal["margin"]
-    sharpness: float = Field(4.0, ge=0, description="0 draws like random, larger cuts off harder")
 
     def worth(self, pool: Pool) -> Array:
-        return np.asarray(np.maximum(1.0 - margins(pool.probabilities), 0.0) ** self.sharpness)
+        return np.asarray(np.maximum(1.0 - margins(pool.probabilities), 0.0) ** SHARPNESS)
 
 
 def margins(probabilities: Array) -> Array:

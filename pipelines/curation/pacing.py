@@ -18,6 +18,8 @@ from core.params import Section
 
 DAY = timedelta(days=1)
 USUAL = timedelta(days=14)  # before the last day: what need is usual
+CARRY_DAYS = 7.0  # most that is saved, in days' labels
+CONTRAST = 2.0  # 0 spends evenly; larger saves more for days of need
 SPREAD = 10.0  # days over which savings are spent while nothing happens
 ROUNDING = 1e-9
 
@@ -55,13 +57,9 @@ class Even(Section):
 
 
 class Need(Section):
-    """The day's rate x (need of a request today / usual need)^contrast, and a share of the savings."""
+    """The day's rate x (need of a request today / usual need)^2, and a share of the savings."""
 
     policy: Literal["need"]
-    carry_days: float = Field(7.0, ge=0, description="most that is saved, in days' labels")
-    contrast: float = Field(
-        2.0, ge=0, description="0 spends evenly, larger saves more for days of need"
-    )
 
     def budget(
         self, rate: float, days: float, account: Account, looks: Sequence[Look]
@@ -72,9 +70,9 @@ class Need(Section):
         this round's; others are in order of time. Need is that of the last 24 hours, so hourly rounds
         spend in a day what a daily one does. At most a day's labels stay owed.
         """
-        earned = rate * min(days, max(1.0, self.carry_days))
-        saved = max(min(account.saved, rate * self.carry_days), -rate)
-        wish = earned * _ratio(looks) ** self.contrast + max(saved, 0.0) * min(1.0, days / SPREAD)
+        earned = rate * min(days, max(1.0, CARRY_DAYS))
+        saved = max(min(account.saved, rate * CARRY_DAYS), -rate)
+        wish = earned * _ratio(looks) ** CONTRAST + max(saved, 0.0) * min(1.0, days / SPREAD)
         spend = min(max(saved + earned, 0.0), wish)
         return _whole(spend, saved + earned - spend, account.due)
 

@@ -17,6 +17,7 @@ from pipelines.curation.round import Sizes, draw
 
 TEST = "test"  # the policy of rows drawn for a trigger's test
 AUDIT = "audit"
+SHARPNESS = 4.0  # how hard doubt counts: 0 draws like `random`, larger cuts off harder
 NEW = "new-topics"  # of rows drawn for their topic, where the policy gave them little
 
 

@@ -22,12 +22,6 @@ SAMPLE = 10_000  # rows that say where the clusters are
 class Stratified(Curation):
     policy: Literal["stratified"]
     by: str = Field("label", description="'label' (predicted), 'cluster', or the name of a segment")
-    evenness: float = Field(
-        1.0,
-        ge=0,
-        le=1,
-        description="share of the labels that all strata get alike, whatever their size",
-    )
     clusters: int = Field(20, ge=1, description="how many, where strata are clusters")
 
     def worth(self, pool: Pool) -> Array:
@@ -35,8 +29,7 @@ class Stratified(Curation):
             return np.ones(0)
         strata = self._strata(pool)
         rows = np.bincount(strata, 1 / pool.sizes)
-        evenly = 1 / (rows * len(rows))
-        return np.asarray(self.evenness * evenly[strata] + (1 - self.evenness) / rows.sum())
+        return np.asarray(1 / (rows * len(rows))[strata])
 
     def _strata(self, pool: Pool) -> Array:
         """(n,) the number of each row's stratum."""

@@ -9,13 +9,11 @@ from pydantic import Field, field_validator
 from core.label_names import normal
 from core.params import Section
 
-
-class Trust(Section):
-    """How far what users say of an answer is believed, in 0..1."""
-
-    label: float = Field(1.0, ge=0, le=1, description="the right label, from somebody who knows it")
-    correction: float = Field(0.8, ge=0, le=1, description="a user put another label instead")
-    thumbs: float = Field(0.3, ge=0, le=1, description="thumbs up: the answer was its own label")
+TRUST = {  # how far what users say of an answer is believed, in 0..1
+    "label": 1.0,  # from somebody who knows it
+    "correction": 0.8,  # a user put another label instead
+    "thumbs": 0.3,  # thumbs up: the answer was its own label
+}
 
 
 class Users(Section):
@@ -50,9 +48,11 @@ class Labeling(Section):
         description="what annotators are told: a Markdown or text file in the workspace",
     )
 
-    trust: Trust = Field(default_factory=Trust, description="what users' feedback is worth as a label")
     trust_at_least: float = Field(
-        0.8, ge=0, le=1, description="feedback that is trusted less never trains; 1 takes only `label`"
+        0.8,
+        ge=0,
+        le=1,
+        description="feedback that trains: 1 takes labels, 0.8 corrections, too, 0.3 thumbs up, too",
     )
     users: Users = Field(default_factory=Users, description="how far users' words go without a person")
 
@@ -76,11 +76,7 @@ class Labeling(Section):
     @property
     def trusted(self) -> dict[str, float]:
         """The kinds of feedback that may train, with their trust."""
-        return {
-            kind: trust
-            for kind, trust in self.trust.model_dump().items()
-            if trust >= self.trust_at_least
-        }
+        return {kind: trust for kind, trust in TRUST.items() if trust >= self.trust_at_least}
 
     @property
     def closed(self) -> list[str] | None:

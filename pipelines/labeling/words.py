@@ -29,7 +29,7 @@ from core.records import Array
 from core.store.feedback import Record, Word
 from pipelines.labeling import Users
 
-ODDS = 0.25  # at 1 : 4, somebody right in 4 of 5 cases (labeling.trust.correction) tips the scales
+ODDS = 0.25  # at 1 : 4, somebody right in 4 of 5 cases (a correction) tips the scales
 CAPPED = ("source", "day", "share")  # fates that may be asked about: people's word needs no cap
 FEWEST_WRONG = 2  # words of a source that people found wrong, before they count against it
 

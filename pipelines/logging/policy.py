@@ -28,16 +28,7 @@ class Logging(Section):
         "acknowledged",
         description="acknowledged: an answer is given once it is stored (in the store, or on disk "
         "while the store is away); async: before, so a crash may lose the answers of the last second, "
-        "at most async_rows",
-    )
-    async_rows: int = Field(
-        1000, ge=1, description="async: answers given and not yet stored; more wait until some are"
-    )
-    spool_mb: int = Field(
-        256,
-        ge=1,
-        description="disk for answers while the store is locked or down; when it is full, answers get "
-        "503. 256 holds about 130,000",
+        "1,000 at most",
     )
     redact: list[str] = Field(
         [],

@@ -126,7 +126,7 @@ class Family:
         )
 
 
-def suite(fixed: pd.DataFrame, max_probes: int, seed: int) -> list[Family]:
+def suite(fixed: pd.DataFrame, max_probes: int, seed: int = 0) -> list[Family]:
     """The families that can be asked of any text classifier; `fixed` has columns text and label."""
     n = max_probes // FAMILIES
     return [

@@ -22,7 +22,7 @@ ENOUGH = 0.9  # one of 16 rows may be a mislabelled one
 
 
 def memorizes(
-    train: Callable[[Array, list[str]], Head], embeddings: Array, labels: list[str], seed: int
+    train: Callable[[Array, list[str]], Head], embeddings: Array, labels: list[str], seed: int = 0
 ) -> Expectation:
     """Train on 4 labels x 4 rows (fewer where there are fewer), with the labels' names rotated by one.
 

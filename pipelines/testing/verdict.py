@@ -8,7 +8,7 @@ second, so:
    this is not chance (exact McNemar, p < 0.1). A strict test of "not worse" would block most good
    retrains on a few hundred rows; the point estimate alone would block by luck.
 2. A worse set may be paid for: the sets' differences, each set counting the same, sum to a gain,
-   another set's gain is not chance either, and no set loses more than `max_loss`.
+   another set's gain is not chance either, and no set loses more than five times `max_drop`.
 3. A named collection is a set like these that cannot pay: a candidate that is worse on it is stopped,
    unless the sets that stand for traffic pay for it.
 4. Accuracy over all rows of those sets is at least `min_accuracy`, and no expectation failed.
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipelines.testing import Testing
 
 CHANCE = 0.1
+LOSS = 5  # times `max_drop`: lost on one set, no gain on another can pay for it
 NAMES = {"eval": "fixed set", "audit": "audit set", "recent": "recent set"}
 
 
@@ -130,10 +131,11 @@ def _accuracy(
         )
     for name in _worse(against, settings):
         c = against[name]
-        if c.difference < -settings.max_loss:
+        most = LOSS * settings.max_drop
+        if c.difference < -most:
             blocks.append(
                 f"{set_name(name)}: {-c.difference:.3f} lost, more than anything can pay for "
-                f"(max_loss {settings.max_loss:g})"
+                f"({LOSS} x max_drop, {most:g})"
             )
         elif not _is_paid(against):
             blocks.append(

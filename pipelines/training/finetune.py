@@ -30,12 +30,10 @@ class FinetuneRecipe(Recipe):
     epochs: int = Field(2, ge=1, description="passes over the training rows")
     learning_rate: float = Field(2e-5, gt=0, description="AdamW's first step size, falling to zero")
     batch_size: int = Field(16, ge=1, description="rows a step")
-    regularization: float = Field(1 / 30, gt=0, description="L2 penalty of the head")
-    seed: int = Field(0, ge=0, description="order of the rows and dropout")
 
     def train(self, data: TrainingData, start: TextClassifier) -> Trained:
         """The tuned model, or the `head` model with a note where tuning made it worse."""
-        recipe = HeadRecipe(policy="head", regularization=self.regularization, seed=self.seed)
+        recipe = HeadRecipe(policy="head")
         plain = recipe.train(data, start)
         assert plain.model.head is not None  # a recipe always gives one
         tuned = self._tuned(data, start, plain.model.head)
@@ -45,7 +43,7 @@ class FinetuneRecipe(Recipe):
 
     def _tuned(self, data: TrainingData, start: TextClassifier, head: Head) -> Trained | None:
         """None where training diverged."""
-        tuning = Tuning(self.epochs, self.learning_rate, self.batch_size, self.seed)
+        tuning = Tuning(self.epochs, self.learning_rate, self.batch_size)
         encoder = finetune(start.encoder, head, data.texts, data.labels, tuning)
         fresh = replace(
             data,
@@ -58,8 +56,6 @@ class FinetuneRecipe(Recipe):
             fresh.embeddings,
             fresh.labels,
             start=head,
-            regularization=self.regularization,
-            seed=self.seed,
         )
         return Trained(TextClassifier(encoder, head), measured(head, fresh))
 

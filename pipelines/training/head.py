@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from core.models.classifier.head import fit_head
 from core.models.classifier.model import TextClassifier
 from core.tasks import CLASSIFICATION
@@ -17,8 +15,6 @@ class HeadRecipe(Recipe):
 
     tasks: ClassVar = (CLASSIFICATION,)
     policy: Literal["head"]
-    regularization: float = Field(1 / 30, gt=0, description="L2 penalty; larger holds the head back")
-    seed: int = Field(0, ge=0, description="seed of whatever is drawn")
 
     def train(self, data: TrainingData, start: TextClassifier) -> Trained:
         """The encoder of `start` under a new head. Labels of `start` are never forgotten."""
@@ -26,7 +22,5 @@ class HeadRecipe(Recipe):
             data.embeddings,
             data.labels,
             start=start.head,
-            regularization=self.regularization,
-            seed=self.seed,
         )
         return Trained(TextClassifier(start.encoder, head), measured(head, data))

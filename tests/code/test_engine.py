@@ -48,8 +48,9 @@ class HeldEncoder(HashEncoder):
 @contextmanager
 def running(service: Service, **given: Any) -> Iterator[Engine]:
     """An engine that serves and watches."""
-    settings = given.pop("settings", Serving(poll_seconds=0.01))
+    settings = given.pop("settings", Serving())
     engine = Engine(service, lambda: NOW, Metrics(), settings, **given)
+    engine.poll = 0.01
     engine.start()
     try:
         until(lambda: engine.state().ready)
@@ -149,7 +150,7 @@ def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(store: S
     slow = HeldEncoder()
     slow.let.set()
     service = Service(store, Shelf(slow).load, max_text=100)
-    few = Serving(max_queue=8, max_inputs=8, max_batch=4, poll_seconds=0.01)
+    few = Serving(max_inputs=4, max_batch=4)
     with running(service, settings=few, lanes=1) as engine:
         slow.let.clear()
         threading.Timer(0.2, slow.let.set).start()

@@ -182,8 +182,7 @@ def test_a_store_that_is_down_keeps_the_last_known_keys(store: Store) -> None:
 
 
 def test_a_running_server_hears_of_new_and_revoked_keys(store: Store, service: Service) -> None:
-    settings = Serving(poll_seconds=0.01)
-    app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, settings)
+    app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
 
     def asked_until(client: TestClient, code: int, token: str) -> bool:
         tries = (client.post("/v1/predict", json={}, headers=bearer(token)) for _ in range(5000))

@@ -138,7 +138,7 @@ def test_an_unknown_policy(faults: Any) -> None:
 def test_the_other_keys_of_an_unknown_policy_are_looked_at_too(faults: Any) -> None:
     """As those of the policy that was meant, however deep."""
     told = faults(
-        ("policy: head ", "policy: haed\n  seed: soon\n  rte: 3 "),
+        ("policy: head ", "policy: haed\n  min_label_rows: soon\n  rte: 3 "),
         ("policy: mix ", "policy: mixx\n  audit_shar: 7 "),
         ("policy: need ", "policy: evn\n    carry: 3 "),
         ("- policy: drift", "- policy: dirft\n      coldown: 3"),
@@ -152,7 +152,7 @@ def test_the_other_keys_of_an_unknown_policy_are_looked_at_too(faults: Any) -> N
         "error-budget, cost-aware, any, all, at-least",
         "triggers.of.0.coldown: unknown key",
         "training.policy: got 'haed', expected one of head, finetune",
-        "training.seed: got 'soon', expected a valid integer",
+        "training.min_label_rows: got 'soon', expected a valid integer",
         "training.rte: unknown key",
     ]
 

@@ -172,7 +172,7 @@ def test_a_tuned_encoder_stays_on_its_runtime(tiny: str) -> None:
     encoder, words = load_encoder(tiny, 64, "onnx-int8"), TEXTS[:12]
     labels = ["long" if len(t.split()) > 15 else "short" for t in words]
     head = fit_head(encoder.encode(words), labels)
-    tuned = finetune(encoder, head, words, labels, Tuning(1, 1e-3, 4, 0))
+    tuned = finetune(encoder, head, words, labels, Tuning(1, 1e-3, 4))
     assert (tuned.runtime, tuned.local, tuned.file != encoder.file) == ("onnx-int8", True, True)
     near = tuned.on("torch").encode(words).astype(np.float32)
     np.testing.assert_allclose(tuned.encode(words), near, atol=0.02)

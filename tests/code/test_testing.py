@@ -114,7 +114,9 @@ def test_a_model_is_never_worse_than_itself(of: Head) -> None:
 def test_a_worse_model_fails_and_the_reason_has_the_numbers() -> None:
     report = judged(SWAPPED, head(), rows(10))
     assert not report.passed
-    assert report.reasons[0] == "fixed set: 0.667 lost, more than anything can pay for (max_loss 0.1)"
+    assert (
+        report.reasons[0] == "fixed set: 0.667 lost, more than anything can pay for (5 x max_drop, 0.1)"
+    )
     assert report.metrics["eval_accuracy"] == pytest.approx(1 / 3)
     assert report.metrics["champion_eval_accuracy"] == 1.0
     assert report.metrics["eval_difference"] == pytest.approx(-2 / 3)

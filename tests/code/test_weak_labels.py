@@ -9,7 +9,7 @@ import pytest
 
 from core.records import Annotation, AnnotationTask, Feedback
 from core.store import Store
-from pipelines.labeling import Labeling, Trust
+from pipelines.labeling import Labeling
 from tests.code.test_queue import DAY, IDS, NOW
 from tests.code.test_store import prediction
 
@@ -57,7 +57,7 @@ def test_thumbs_up_is_the_answers_own_label_where_it_is_trusted(store: Store) ->
     answered(store)
     tell(store, 0, "thumbs", "up")
     tell(store, 1, "thumbs", "down")
-    trusted = Labeling(trust=Trust(thumbs=0.9)).trusted
+    trusted = Labeling(trust_at_least=0.3).trusted
     assert claimed(store, trust=trusted)[["prediction_id", "label"]].to_numpy().tolist() == [
         [IDS[0], "a"]
     ]

@@ -31,7 +31,7 @@ class Tuning:
     epochs: int
     learning_rate: float
     batch_size: int
-    seed: int
+    seed: int = 0
 
 
 def finetune(
