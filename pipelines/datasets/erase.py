@@ -122,7 +122,7 @@ def purge(place: Workspace) -> int:
     repository = Repository(place.root)
     with repository.exclusive(), repository.objects() as objects:
         old = set(objects.replaced) - objects.lacking(objects.replaced)
-        objects.forget(old)
+        objects.remove(objects.cache, old)
     return len(old)
 
 

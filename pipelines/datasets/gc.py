@@ -41,9 +41,9 @@ def look(root: Path, drop: Sequence[str] = (), remote: str | None = None) -> Gar
     _check_drop(repository, drop)
     with repository.objects(remote) as objects:
         needed = _needed(repository, objects, drop)
-        cache = {o: n for o, n in objects.all_here().items() if o not in needed}
-        there = objects.sizes_there(objects.all_there() - needed) if remote else {}
-    return Garbage(tuple(drop), cache, there, remote or "")
+        sides = [objects.cache, *([objects.remote] if remote else [])]
+        cache, *there = (objects.sizes(odb, objects.all(odb) - needed) for odb in sides)
+    return Garbage(tuple(drop), cache, there[0] if there else {}, remote or "")
 
 
 def collect(root: Path, garbage: Garbage) -> None:
@@ -55,9 +55,9 @@ def collect(root: Path, garbage: Garbage) -> None:
             needed = _needed(repository, objects, garbage.drop)
             for id in garbage.drop:
                 repository.untag(id)
-            objects.forget(o for o in garbage.cache if o not in needed)
+            objects.remove(objects.cache, garbage.cache.keys() - needed)
             if garbage.remote_name:
-                objects.forget_there(o for o in garbage.remote if o not in needed)
+                objects.remove(objects.remote, garbage.remote.keys() - needed)
 
 
 def _check_drop(repository: Repository, drop: Sequence[str]) -> None:

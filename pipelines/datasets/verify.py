@@ -162,8 +162,10 @@ class _Verifier:
         self._look(files)
         found.faults += [f"{p}: {self.seen[o]}" for p, o in files.items() if self.seen[o]]
         oids = set(files.values())
-        found.objects, found.bytes = len(oids), self.objects.sizes(oids)
-        found.only_there = len(self.objects.lacking(oids) & self.there)
+        lacking = self.objects.lacking(oids)
+        here = self.objects.sizes(self.objects.cache, oids - lacking)
+        found.objects, found.bytes = len(oids), sum(here.values())
+        found.only_there = len(lacking & self.there)
         return files
 
     def _look(self, files: Mapping[str, str]) -> None:
