@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.records import Decision
-from core.store.labels import WEAK, Fresh
+from core.store.claims import WEAK
+from core.store.labels import Fresh
 from flows.home import Home
 from flows.words import trained
 from pipelines.labeling.annotators import Doubt, doubts

@@ -13,8 +13,8 @@ import pandas as pd
 
 from core.label_set import LabelSet
 from core.records import VERIFY, AnnotationTask, Decision
+from core.store.claims import WEAK
 from core.store.feedback import Word
-from core.store.labels import WEAK
 from flows.home import Home
 from pipelines.datasets.contents import TRAIN, rows_here
 from pipelines.datasets.layout import MANIFEST

@@ -112,6 +112,31 @@ def save_ballots(db: Connection, naming: Naming, ballots: Iterable[Ballot]) -> N
         db.execute(update(_V).where(*counted).values(counted=True))
 
 
+def take_back(db: Connection, naming: Naming, prediction_id: str, annotator: str) -> bool:
+    """Take a vote back, see `QueueRepository.unvote`; whether there was one."""
+    ballot = ballot_of(read_ballots(db, naming, [prediction_id]), prediction_id)
+    this = _V.c.prediction_id == prediction_id
+    counting = set(db.execute(select(_V.c.annotator).where(this, _V.c.counted)).scalars())
+    partition = select(_A.c.partition).where(_A.c.prediction_id == prediction_id)
+    if annotator in counting and (taken := db.execute(partition).scalar()) is not None:
+        raise LabelError(
+            "a dataset has taken this label",
+            where=prediction_id,
+            got=f"'{ballot.settled.label if ballot.settled else ''}' in {taken}",
+            expected="a label that no dataset has taken",
+            do=f"everloop label adjudicate {prediction_id} LABEL",
+        )
+    db.execute(delete(_V).where(this, _V.c.annotator == annotator))
+    known = ballot.votes.pop(annotator, None)
+    if annotator in counting:
+        db.execute(delete(_A).where(_A.c.prediction_id == prediction_id))
+        db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=True))
+        db.execute(update(_V).where(this).values(counted=False))
+        ballot.settle(len(counting))
+        save_ballots(db, naming, [ballot])
+    return known is not None
+
+
 def said(naming: Naming) -> Select[Any]:
     """Votes; one under a label that is gone has none."""
     return select(*with_label(_V, naming.held(_V.c.label)))

@@ -8,20 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import (
     Connection,
-    Subquery,
-    and_,
     delete,
-    false,
     func,
-    literal,
     select,
-    true,
-    union_all,
     update,
 )
 
@@ -29,6 +23,7 @@ from core import schema
 from core.database import Database, insert_new, parts, upsert
 from core.errors import LabelError
 from core.records import Annotation, Array
+from core.store.claims import partition_rows, take_words, took
 from core.store.feedback import best_words
 from core.store.naming import Naming
 from core.store.tasks import close_tasks, keep_history, lock_tasks, same
@@ -36,7 +31,6 @@ from core.store.tasks import close_tasks, keep_history, lock_tasks, same
 if TYPE_CHECKING:
     import pandas as pd
 
-WEAK = "feedback"  # policy and annotator of labels that came of feedback
 _A, _P, _K, _V = schema.annotations, schema.predictions, schema.tasks, schema.votes
 _H, _W = schema.relabelled, schema.weak_labels
 
@@ -217,40 +211,18 @@ class LabelRepository:
         with self.database.write() as db:
             db.execute(update(_A).where(*unclaimed).values(partition=partition))
             best = best_words(db, self.naming, as_of, trust or {}, labels)
-            _take(db, partition, [w for i, w in best.items() if only is None or i in only])
-        took = _took(partition)
-        asked = and_(same(took, _K), ~took.c.weak)
-        query = (
-            select(
-                _P.c.prediction_id,
-                _P.c.timestamp,
-                _P.c.text,
-                took.c.label,
-                _P.c.embedding,
-                _P.c.encoder,
-                _P.c.segments,
-                _P.c.user_key,
-                func.coalesce(_K.c.policy, WEAK).label("policy"),
-                func.coalesce(_K.c.round, "").label("round"),
-                (_K.c.propensity * _P.c.propensity).label("propensity"),
-                func.coalesce(_K.c.audit, False).label("audit"),
-                took.c.annotator,
-                took.c.trust,
-            )
-            .select_from(took.join(_P, same(took, _P)).outerjoin(_K, asked))
-            .order_by(_P.c.timestamp, _P.c.prediction_id)
-        )
+            take_words(db, partition, [w for i, w in best.items() if only is None or i in only])
         with self.database.read() as db:
-            result = db.execute(query)
+            result = db.execute(partition_rows(partition))
             return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
 
     def corrected(self, partition: str) -> dict[str, tuple[str, str]]:
         """The labels of a partition, and who gave them, whose texts only the reservoir has: first rows,
         and those that the log has forgotten. Row id -> (label, annotator)."""
-        took = _took(partition)
-        query = select(took.c.prediction_id, took.c.label, took.c.annotator)
+        taken = took(partition)
+        query = select(taken.c.prediction_id, taken.c.label, taken.c.annotator)
         with self.database.read() as db:
-            found = db.execute(query.where(~select(_P).where(same(_P, took)).exists()))
+            found = db.execute(query.where(~select(_P).where(same(_P, taken)).exists()))
             return {str(r[0]): (str(r[1]), str(r[2])) for r in found}
 
     def fresh(self, as_of: datetime) -> list[Fresh]:
@@ -327,25 +299,3 @@ def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
         query = select(t.c.prediction_id, t.c.label).where(t.c.prediction_id.in_(part))
         found.update({r[0]: r[1] for r in db.execute(query)})
     return found
-
-
-def _take(db: Connection, partition: str, words: Sequence[Mapping[str, Any]]) -> None:
-    """Users' words become labels of a partition."""
-    names = ("prediction_id", "label", "kind", "trust")
-    insert_new(db, _W, [{**{n: w[n] for n in names}, "partition": partition} for w in words])
-
-
-def _took(partition: str) -> Subquery:
-    """The labels of a partition, as they were when it took them."""
-    asked = (
-        select(
-            t.c.prediction_id,
-            t.c.label,
-            t.c.annotator,
-            literal(1.0).label("trust"),
-            false().label("weak"),
-        ).where(t.c.partition == partition)
-        for t in (_A, _H)
-    )
-    weak = select(_W.c.prediction_id, _W.c.label, literal(WEAK), _W.c.trust, true())
-    return union_all(*asked, weak.where(_W.c.partition == partition)).subquery()

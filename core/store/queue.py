@@ -1,11 +1,4 @@
-"""The annotation queue: who has which task before them, what they say of it, and when that settles it.
-
-A task's state is never stored, it is what its rows say:
-
-    open       nobody has it, nobody said anything      leased    somebody has it before them
-    waiting    the labels agree, more are needed        disputed  the labels differ
-    skipped    somebody skipped it, nobody labelled it  done      it has its annotation
-"""
+"""The annotation queue: who has which task, what they say of it, and when that settles it."""
 
 from __future__ import annotations
 
@@ -13,14 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, case, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, text
 
 from core import schema
 from core.database import Database, insert_new, is_postgres, parts, upsert
 from core.errors import LabelError
 from core.records import BY_HAND, AnnotationTask, Progress, TaskState, Vote
-from core.store.ballots import ballot_of, read_ballots, said, save_ballots
+from core.store.ballots import ballot_of, read_ballots, said, save_ballots, take_back
 from core.store.naming import Naming
+from core.store.task_states import different, free, given, wanting
+from core.store.task_states import state as state_of
 from core.store.tasks import as_task, close_tasks, same, task_rows, unsettled
 
 SOME = 500  # tasks that are settled in one transaction
@@ -113,13 +108,13 @@ class QueueRepository:
         """
         mine, others = _L.c.annotator == annotator, _L.c.annotator != annotator
         had = select(_L).where(same(_L, _K), mine).exists()
-        free = task_rows(self.naming).where(*self._free(annotator, now, votes_needed))
+        wanted = task_rows(self.naming).where(*free(self.naming, annotator, now, votes_needed))
         with self.database.write() as db:
-            self._lock_leases(db)
+            _lock_leases(db)
             db.execute(delete(_L).where(_L.c.until <= now, others))
-            got = [as_task(r) for r in db.execute(free.where(had).limit(n))]
+            got = [as_task(r) for r in db.execute(wanted.where(had).limit(n))]
             if len(got) < n:
-                got += [as_task(r) for r in db.execute(free.where(~had).limit(n - len(got)))]
+                got += [as_task(r) for r in db.execute(wanted.where(~had).limit(n - len(got)))]
             rows = [{"prediction_id": t.prediction_id, "annotator": annotator} for t in got]
             upsert(db, _L, [{**row, "until": until} for row in rows])
         return got
@@ -130,17 +125,17 @@ class QueueRepository:
         """Take a vote back, and the annotation that stands on it, where not as many others agree; what
         was never said is harmless. The task is its annotator's again until then, unless others have it
         by now. Raises LabelError when a dataset has that annotation already."""
-        free = [_K.c.prediction_id == prediction_id, *self._free(annotator, now, votes_needed)]
+        wanted = [_K.c.prediction_id == prediction_id, *free(self.naming, annotator, now, votes_needed)]
         with self.database.write() as db:
-            had = self._take_back(db, prediction_id, annotator)
-            self._lock_leases(db)  # after the task, as a vote does
-            if had and db.execute(select(_K.c.prediction_id).where(*free)).first():
+            had = take_back(db, self.naming, prediction_id, annotator)
+            _lock_leases(db)  # after the task, as a vote does
+            if had and db.execute(select(_K.c.prediction_id).where(*wanted)).first():
                 row = {"prediction_id": prediction_id, "annotator": annotator, "until": until}
                 upsert(db, _L, [row])
 
     def state(self, now: datetime) -> dict[TaskState, int]:
         """How many tasks are in each state."""
-        state = self._state(now).label("state")
+        state = state_of(self.naming, now).label("state")
         query = select(state, func.count()).select_from(_K).where(*unsettled()).group_by(state)
         with self.database.read() as db:
             found = {r[0]: int(r[1]) for r in db.execute(query)}
@@ -151,7 +146,7 @@ class QueueRepository:
     def progress(self, annotator: str) -> Progress:
         """How far an annotator is."""
         mine = select(func.count(_V.c.label), func.count()).where(_V.c.annotator == annotator)
-        left = select(func.count()).select_from(_K).where(*self._wanting(annotator))
+        left = select(func.count()).select_from(_K).where(*wanting(self.naming, annotator))
         with self.database.read() as db:
             labelled, said = db.execute(mine).one()
             return Progress(int(labelled), int(said - labelled), int(db.execute(left).scalar_one()))
@@ -185,7 +180,7 @@ class QueueRepository:
 
     def settle(self, needed: int) -> int:
         """Settle what has enough votes since fewer are needed; returns how many tasks that were."""
-        agree = [self.different == 1, needed <= self._given]
+        agree = [different(self.naming) == 1, needed <= given(self.naming)]
         query = select(_K.c.prediction_id).where(*unsettled(), *agree)
         query, done = query.order_by(_K.c.prediction_id).limit(SOME), 0
         while True:
@@ -239,65 +234,7 @@ class QueueRepository:
                 mine = (_U.c.prediction_id == v.prediction_id) & (_U.c.annotator == v.annotator)
                 db.execute(delete(_U).where(mine))
 
-    @property
-    def _given(self) -> ScalarSelect[int]:
-        """How many labels votes give a task."""
-        return select(func.count(self.naming.held(_V.c.label))).where(same(_V, _K)).scalar_subquery()
 
-    @property
-    def different(self) -> ScalarSelect[int]:
-        """How many different ones."""
-        label = self.naming.held(_V.c.label)
-        return select(func.count(label.distinct())).where(same(_V, _K)).scalar_subquery()
-
-    def _lock_leases(self, db: Connection) -> None:
-        if is_postgres(db):  # SQLite lets one write anyway
-            db.execute(text("LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE"))
-
-    def _free(self, annotator: str, now: datetime, votes_needed: int) -> list[ColumnElement[bool]]:
-        """Tasks that this annotator may have: others who have them leave room for a vote."""
-        running = [same(_L, _K), _L.c.annotator != annotator, _L.c.until > now]
-        held = select(func.count()).where(*running).scalar_subquery()
-        return [*self._wanting(annotator), (held == 0) | (held + self._given < votes_needed)]
-
-    def _wanting(self, annotator: str) -> list[ColumnElement[bool]]:
-        """Tasks on which this annotator's vote helps: where labels differ, one more settles nothing.
-        Who said a label that is gone is asked again."""
-        holds = _V.c.label.is_(None) | self.naming.held(_V.c.label).is_not(None)
-        given = select(_V).where(same(_V, _K), _V.c.annotator == annotator, holds)
-        return [*unsettled(), self.different <= 1, ~given.exists()]
-
-    def _state(self, now: datetime) -> ColumnElement[str]:
-        leased = select(_L).where(same(_L, _K), _L.c.until > now).exists()
-        skipped = select(_V).where(same(_V, _K), _V.c.label.is_(None)).exists()
-        return case(
-            (self.different > 1, "disputed"),
-            (leased, "leased"),
-            (self.different == 1, "waiting"),
-            (skipped, "skipped"),
-            else_="open",
-        )
-
-    def _take_back(self, db: Connection, prediction_id: str, annotator: str) -> bool:
-        """Take a vote back, see `unvote`; whether there was one."""
-        ballot = ballot_of(read_ballots(db, self.naming, [prediction_id]), prediction_id)
-        this = _V.c.prediction_id == prediction_id
-        counting = set(db.execute(select(_V.c.annotator).where(this, _V.c.counted)).scalars())
-        partition = select(_A.c.partition).where(_A.c.prediction_id == prediction_id)
-        if annotator in counting and (taken := db.execute(partition).scalar()) is not None:
-            raise LabelError(
-                "a dataset has taken this label",
-                where=prediction_id,
-                got=f"'{ballot.settled.label if ballot.settled else ''}' in {taken}",
-                expected="a label that no dataset has taken",
-                do=f"everloop label adjudicate {prediction_id} LABEL",
-            )
-        db.execute(delete(_V).where(this, _V.c.annotator == annotator))
-        known = ballot.votes.pop(annotator, None)
-        if annotator in counting:
-            db.execute(delete(_A).where(_A.c.prediction_id == prediction_id))
-            db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=True))
-            db.execute(update(_V).where(this).values(counted=False))
-            ballot.settle(len(counting))
-            save_ballots(db, self.naming, [ballot])
-        return known is not None
+def _lock_leases(db: Connection) -> None:
+    if is_postgres(db):  # SQLite lets one write anyway
+        db.execute(text("LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE"))

@@ -15,6 +15,7 @@ from core.errors import LabelError
 from core.records import AnnotationTask, Dispute, Review, Vote
 from core.store.naming import Naming, with_label
 from core.store.queue import QueueRepository
+from core.store.task_states import different
 from core.store.tasks import as_task, keep_history, lock_tasks, task_rows, unsettled
 
 MOST = 200  # disputes that are read at once
@@ -32,7 +33,7 @@ class ReviewRepository:
     def disputed(self, most: int = MOST) -> list[Dispute]:
         """Tasks whose annotators differ, oldest first, then labels under review, the worst first."""
         with self.database.read() as db:
-            query = task_rows(self.naming).where(*unsettled(), self.queue.different > 1).limit(most)
+            query = task_rows(self.naming).where(*unsettled(), different(self.naming) > 1).limit(most)
             tasks = [as_task(r) for r in db.execute(query)]
         votes = self._by_task([t.prediction_id for t in tasks])
         differ = [Dispute(t, v, said(v)) for t in tasks for v in [votes[t.prediction_id]]]
