@@ -6,10 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from core.records import Decision, Severity, to_json
-
-STATE = "alerts"  # its name in the store
-TIMES = ("opened", "last", "over")
+from core.records import Decision, Severity
+from core.stored import Remembered, plain
 
 
 @dataclass(frozen=True)
@@ -28,34 +26,19 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Episodes:
+class Episodes(Remembered):
     """All of them after the turn at `at`; what they were `before` it lets that turn be done again."""
+
+    KEY = "alerts"
 
     at: datetime | None = None
     episodes: list[Episode] = field(default_factory=list)
     opened: int = 0  # alerts ever
     before: Episodes | None = None
 
-    @classmethod
-    def of(cls, stored: dict[str, Any] | None) -> Episodes:
-        """As `stored` under STATE; None is a workspace that never had an alert."""
-        if stored is None:
-            return cls()
-        at, before = stored["at"], stored["before"]
-        return cls(
-            at=datetime.fromisoformat(at) if at else None,
-            episodes=[_episode(e) for e in stored["episodes"]],
-            opened=stored["opened"],
-            before=cls.of(before) if before else None,
-        )
-
-    def stored(self) -> dict[str, Any]:
-        return {
-            "at": self.at.isoformat() if self.at else None,
-            "episodes": [to_json(e) for e in self.episodes],
-            "opened": self.opened,
-            "before": replace(self.before, before=None).stored() if self.before else None,
-        }
+    def stored(self) -> Any:
+        before = replace(self.before, before=None) if self.before else None
+        return plain(replace(self, before=before))
 
     def until(self, now: datetime) -> Episodes:
         """What was known when the turn at `now` began."""
@@ -71,8 +54,3 @@ class Episodes:
 def words_now(alert: Decision) -> str:
     """An alert with the numbers of the last window in which it was bad; its reason has the first."""
     return str(alert.evidence.get("latest") or alert.reason)
-
-
-def _episode(stored: dict[str, Any]) -> Episode:
-    times = {n: datetime.fromisoformat(stored[n]) for n in TIMES if stored[n]}
-    return Episode(**{**stored, **times})

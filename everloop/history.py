@@ -9,6 +9,7 @@ from datetime import datetime
 
 from core.errors import DataError
 from core.records import Signal
+from core.state import CuratedUntil
 from everloop.overview import fitted, interval, limit, number
 from everloop.plot import plot, sparkline
 from everloop.table import table
@@ -44,8 +45,8 @@ def check(home: Home, name: str, segment: str, since: datetime) -> None:
 def nothing(home: Home, name: str | None, segment: str, back: str) -> str:
     """Why there is nothing to show."""
     of = f" of {segment}" if segment else ""
-    turned = home.store.state.get("curated_until")
-    last = f"the loop last turned at {turned[:16]}" if turned else "the loop never turned"
+    turned = home.store.state.read(CuratedUntil).time
+    last = f"the loop last turned at {turned:%Y-%m-%dT%H:%M}" if turned else "the loop never turned"
     return f"nothing was stored of {name or 'any signal'}{of} since {back}; {last}"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ import pandas as pd
 
 from core.errors import WorkspaceError
 from core.records import Request
+from core.state import Champion, ReplayPosition, Retrains
 from everloop.score import accuracies, score_days
 from flows.first import first_model
 from flows.home import Home
@@ -89,12 +90,12 @@ def run(
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
     oracle = Oracle(truth, job.label_delay)
-    progress = home.store.state.get("replay")
+    progress = home.store.state.read(ReplayPosition)
     for number, chunk in enumerate(_chunks(requests(job.stream), start, step)):
         end = start + (number + 1) * step
-        if number >= progress["position"]:
+        if number >= progress.position:
             _turn(home, service, oracle, chunk, end, job, start)
-            home.store.state.set("replay", {**progress, "position": number + 1})
+            home.store.state.write(replace(progress, position=number + 1))
         if advance:
             advance(end, len(chunk))
     return {**result(home, job, start), "seconds": time.perf_counter() - began}
@@ -131,14 +132,14 @@ def _chunks(stream: list[Request], start: datetime, step: timedelta) -> list[lis
 
 def claim(home: Home, job: Replay) -> None:
     """Make the workspace this job's, or refuse because it is another's. Again does nothing."""
-    known = home.store.state.get("replay")
-    if known is None and home.store.state.get("champion") is None:
-        home.store.state.set("replay", {"name": job.name(), "position": 0})
-    elif known is None or known["name"] != job.name():
+    known = home.store.state.read(ReplayPosition).name
+    if not known and home.store.state.read(Champion).version is None:
+        home.store.state.write(ReplayPosition(job.name()))
+    elif known != job.name():
         raise WorkspaceError(
             "this workspace already holds another stream",
             where=str(home.workspace.root),
-            got=f"replay {known['name']}" if known else "a workspace in use",
+            got=f"replay {known}" if known else "a workspace in use",
             expected=f"replay {job.name()}, of the same files and options",
             do="choose another --workspace",
         )
@@ -162,7 +163,7 @@ def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
         **accuracies(score_days(home, truth, start, days)),
         "labels": home.store.labels.count(),
         "most_labels_in_a_day": max(picked),
-        "retrains": home.store.state.get("retrains")["done"] - 1,
+        "retrains": home.store.state.read(Retrains).done - 1,
         "promotions": stages.count("promoted"),
         "rollbacks": stages.count("rolled_back"),
         "drift_alerts": len(alerts),

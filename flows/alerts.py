@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.episodes import STATE, Episode, Episodes
+from core.episodes import Episode, Episodes
 from core.records import Decision, Signal
+from core.state import ToldAlerts
 from flows.home import Home
 from monitoring.alerts.delivery import Channel, DeliveryError, Level, due, message
 from monitoring.alerts.episodes import Change, turn
@@ -29,7 +30,6 @@ from monitoring.alerts.rules import Rule
 
 log = logging.getLogger(__name__)
 Why = Callable[[Decision], dict[str, Any]]
-TOLD = "alerts.told"  # alert -> channel -> the last level it was told
 
 
 def weigh(
@@ -71,10 +71,10 @@ def alert(
     `why` gives more evidence for a new one. Killed and called again with the same `now` and
     signals, it stores the same.
     """
-    after, changes = weigh(home, signals, now, Episodes.of(home.store.state.get(STATE)))
+    after, changes = weigh(home, signals, now, home.store.state.read(Episodes))
     decided = [(c, decisions(home, c, now)) for c in changes]
     decided = [(c, [_with(d, why) for d in f] if c.what == "opened" else f) for c, f in decided]
-    home.store.decisions.put([d for _, found in decided for d in found], {STATE: after.stored()})
+    home.store.decisions.put([d for _, found in decided for d in found], [after])
     for change, found in decided:
         if change.what != "kept":
             for decision in found[-1:]:
@@ -105,7 +105,7 @@ def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision
 
     Stores nothing. A window before that of the last turn is judged by itself.
     """
-    known = Episodes.of(home.store.state.get(STATE))
+    known = home.store.state.read(Episodes)
     if known.at and now < known.at:
         known = Episodes()
     after, changes = weigh(home, signals, now, known)
@@ -118,7 +118,7 @@ def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision
 
 def open_alerts(home: Home) -> list[Decision]:
     """Every alert that is open after the last turn, worst first, and of these the newest."""
-    found = [d for e in Episodes.of(home.store.state.get(STATE)).open for d in _stored(home, e.key)]
+    found = [d for e in home.store.state.read(Episodes).open for d in _stored(home, e.key)]
     return sorted(found, key=lambda d: (-ORDER.index(d.severity), -d.timestamp.timestamp()))
 
 
@@ -144,7 +144,7 @@ def alerts_since(home: Home, since: datetime, now: datetime) -> list[Decision]:
     told = home.store.decisions.read("monitoring", since=since)
     keys = {d.key for d in told if d.verdict == "alert"}
     keys |= {str(d.evidence["alert"]) for d in told if d.verdict == "over"}
-    keys |= {e.key for e in Episodes.of(home.store.state.get(STATE)).open}
+    keys |= {e.key for e in home.store.state.read(Episodes).open}
     found = [(last_bad(d), d.key, d) for k in keys if (d := home.store.decisions.get(k))]
     return [d for when, _, d in sorted(found, key=lambda x: x[:2]) if since < when <= now]
 
@@ -169,8 +169,8 @@ def deliver(home: Home, now: datetime) -> None:
     What fails is logged and tried again at the next turn. At least once: killed after a message and
     before its mark is stored, it is sent again.
     """
-    episodes = Episodes.of(home.store.state.get(STATE)).episodes
-    stored = home.store.state.get(TOLD) or {}
+    episodes = home.store.state.read(Episodes).episodes
+    stored = home.store.state.read(ToldAlerts).levels
     told: dict[str, dict[str, str]] = {e.key: stored.get(e.key, {}) for e in episodes}
     for channel in home.channels:
         for episode in episodes:
@@ -180,7 +180,7 @@ def deliver(home: Home, now: datetime) -> None:
             if not _tell(home, channel, episode, level):
                 break  # the next would wait as long for as little
             told[episode.key] = {**told[episode.key], channel.name: level}
-            home.store.state.set(TOLD, told)
+            home.store.state.write(ToldAlerts(told))
 
 
 def _tell(home: Home, channel: Channel, episode: Episode, level: Level) -> bool:

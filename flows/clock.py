@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from core.errors import ClockError
 from core.records import Decision, utc
+from core.state import CuratedUntil, Retrains
 from core.store.clock import ARRIVES
 from flows.home import Home
-from flows.state import progress_of
 
 SKEW = timedelta(minutes=1)  # that the clocks of two machines may differ
 LATE = timedelta(hours=1)  # that a turn may run after its time, while answers and labels come in
@@ -65,10 +65,10 @@ def check_ahead(home: Home, now: datetime, known: list[Known] | None = None) -> 
 def newest(home: Home) -> list[Known]:
     """The newest record of each kind that there is."""
     found = [Known(name, time, kind == ARRIVES) for name, kind, time in home.store.clock.newest()]
-    turned, progress = home.store.state.get("curated_until"), progress_of(home)
-    for what, time in (("a turn", turned), (f"dataset v{progress['done']:04d}", progress["last"])):
+    turned, made = home.store.state.read(CuratedUntil).time, home.store.state.read(Retrains)
+    for what, time in (("a turn", turned), (f"dataset v{made.done:04d}", made.last)):
         if time:
-            found.append(Known(what, utc(datetime.fromisoformat(time))))
+            found.append(Known(what, utc(time)))
     return sorted(found, key=lambda k: k.time)
 
 
@@ -92,8 +92,8 @@ def _begun(home: Home, when: datetime, latest: Known) -> bool:
     """A turn that was killed goes on under its own time, whatever came in since."""
     if not latest.arrives:
         return False
-    plan = progress_of(home)["plan"]
-    planned = bool(plan) and plan["as_of"] == when.isoformat()
+    plan = home.store.state.read(Retrains).plan
+    planned = plan is not None and plan.as_of == when
     return planned or bool(home.store.signals.read(when, "rows", when))
 
 

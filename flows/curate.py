@@ -18,6 +18,7 @@ import numpy as np
 from core import collections
 from core.errors import DataError
 from core.records import AnnotationTask, Array, Decision, Window, to_json
+from core.state import CuratedUntil
 from core.store import Store
 from flows.home import Home
 from flows.situation import situation
@@ -45,13 +46,13 @@ def curate(home: Home, now: datetime) -> None:
         return
     with home.timed("curation"):
         home.store.state.once(f"curation/{now.isoformat()}", lambda: _pick(home, now))
-        home.store.state.set("curated_until", now.isoformat())
+        home.store.state.write(CuratedUntil(now))
 
 
 def _pick(home: Home, now: datetime) -> dict[str, Any]:
     policy, store = home.strategy.curation, home.store
-    since = store.state.get("curated_until")
-    last = min(now, datetime.fromisoformat(since)) if since else now - DAY
+    since = store.state.read(CuratedUntil).time
+    last = min(now, since) if since else now - DAY
     pool = gather(home, max(last, now - 7 * DAY), now)
     account, looks = _paced(home, now)
     looks.append(Look(now, len(pool), float(wants(pool).sum())))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
+from core.state import Champion, RetrainResult, Retrains
 from flows.home import Home
 from flows.label_set import declared
 from flows.model_stages import train_candidate
@@ -25,12 +26,12 @@ from pipelines.testing.labels import first_few
 def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
     """Train and crown version v0001 from labelled rows (text, label, segments); returns its version."""
     with home.timed("first model"):
-        if home.store.state.get("champion") is None:
+        if home.store.state.read(Champion).version is None:
             home.check()
         made = home.store.state.once("datasets/v0001", lambda: _dataset(home, train, evaluation, now))
         version = DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
         candidate = Candidate(**home.store.state.once("training/v0001", lambda: _train(home, version)))
-        if home.store.state.get("champion") is None:
+        if home.store.state.read(Champion).version is None:
             home.record(
                 Decision(
                     key="training/v0001",
@@ -43,9 +44,8 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
                     evidence=dict(candidate.metrics),
                 )
             )
-            result = {"dataset": version.id, "candidate": candidate.version, "passed": True}
-            progress = {"done": 1, "last": version.as_of.isoformat(), "plan": None, "result": result}
-            home.store.state.set("retrains", progress)
+            result = RetrainResult(version.id, candidate.version, passed=True)
+            home.store.state.write(Retrains(1, version.as_of, None, result))
             crown(home, candidate.version)
     return candidate.version
 

@@ -7,7 +7,7 @@ finished by the next forget, or by the next retrain before it counts its version
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +15,9 @@ from typing import Any, Literal
 from core import collections
 from core.errors import DatasetError
 from core.records import Prediction, to_json
+from core.state import Forgetting, Retrains
 from core.texts import normal
 from flows.home import Home
-from flows.state import progress_of
 from pipelines.datasets import erase
 from pipelines.datasets.holders import holders
 from pipelines.datasets.versions import Plan, make_version
@@ -78,11 +78,12 @@ def look(home: Home, asked: Asked, value: str) -> Found:
 
 def forget(home: Home, found: Found, now: datetime) -> str:
     """Do it; returns the dataset version that was made, "" where none was needed."""
-    if found.reservoir and progress_of(home)["plan"]:
+    plan = home.store.state.read(Retrains).plan
+    if found.reservoir and plan:
         raise DatasetError(
             "a retrain is under way, and its dataset counts on the rows that are there",
             where=str(home.workspace.root),
-            got=f"{progress_of(home)['plan']['id']} is not done",
+            got=f"{plan.id} is not done",
             do="everloop retrain (it goes on), then again",
         )
     for path in found.collections:
@@ -112,14 +113,14 @@ def finish(home: Home, now: datetime, texts: Collection[str] = ()) -> str:
 def _rebuild(home: Home, ids: Collection[str], there: bool, now: datetime) -> str:
     """Blank the rows, and make the version that knows of it. Its number is noted first: the next
     retrain takes the one after it."""
-    under_way = home.store.state.get("forgetting")
-    if under_way is None:
+    state = home.store.state
+    under_way = state.read(Forgetting)
+    if not under_way:
         if not there:
             return ""
-        number = progress_of(home)["done"] + 1
-        under_way = {"id": f"v{number:04d}", "as_of": now.isoformat(), "rows": len(ids)}
-        home.store.state.set("forgetting", under_way)
-    id, as_of = str(under_way["id"]), datetime.fromisoformat(under_way["as_of"])
+        under_way = Forgetting(f"v{state.read(Retrains).done + 1:04d}", now, len(ids))
+        state.write(under_way)
+    id, as_of = under_way.id, under_way.as_of or now
     number = int(id[1:])
 
     def make() -> dict[str, Any]:
@@ -131,9 +132,9 @@ def _rebuild(home: Home, ids: Collection[str], there: bool, now: datetime) -> st
         version = make_version(home.workspace, None, plan, policy, champion, rewritten)
         return to_json(version)
 
-    home.store.state.once(f"datasets/{id}", make)
-    home.store.state.set("retrains", {**progress_of(home), "done": number})
-    home.store.state.set("forgetting", None)
+    state.once(f"datasets/{id}", make)
+    state.write(replace(state.read(Retrains), done=number))
+    state.write(Forgetting())
     return id
 
 

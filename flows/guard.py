@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from core.collections import FOLDER as COLLECTIONS
 from core.label_set import LabelSet
+from core.state import Retrains
 from flows.home import Home
-from flows.state import progress_of
 from flows.strategy import Strategy
 from flows.undo import pinned
 from pipelines.datasets.dvc_git import Repository
@@ -42,9 +42,9 @@ def nothing_new(home: Home, now: datetime) -> str:
 
 def _made_otherwise(home: Home, now: datetime) -> bool:
     """Since the last candidate rows were forgotten, or strategy, label set or collections changed."""
-    progress = progress_of(home)
-    last = progress["result"].get("dataset")
-    if not last or last != f"v{progress['done']:04d}":
+    made = home.store.state.read(Retrains)
+    last = made.result.dataset
+    if not last or last != f"v{made.done:04d}":
         return bool(last)
     repository = Repository(home.workspace.root)
     commit = repository.commit_of(last)

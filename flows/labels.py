@@ -17,6 +17,7 @@ from core.models.classifier.head import Head
 from core.progress import doing
 from core.readers import nearest
 from core.records import Review, uuid7
+from core.state import Champion, Heard
 from core.tables import EPOCH
 from flows.annotators import second_opinions
 from flows.home import Home
@@ -170,13 +171,13 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
 
 def verify(home: Home, now: datetime) -> None:
     """Make tasks of users' words, where some are new or still to be asked."""
-    newest, heard = home.store.feedback.newest(now), home.store.state.get("heard") or {}
-    if newest is None or (heard.get("until") == newest.isoformat() and not heard.get("unasked")):
+    newest, heard = home.store.feedback.newest(now), home.store.state.read(Heard)
+    if newest is None or (heard.until == newest and not heard.unasked):
         return
     with home.timed("labeling"):
         labels = known_labels(home, home.store.at(now).label_set)
         found = home.store.state.once(f"words/{now.isoformat()}", lambda: hear(home, now, labels))
-        home.store.state.set("heard", {"until": newest.isoformat(), "unasked": found["unasked"]})
+        home.store.state.write(Heard(newest, found["unasked"]))
 
 
 def waiting_words(home: Home, now: datetime) -> list[Ruling]:
@@ -215,5 +216,5 @@ def known_labels(home: Home, labels: LabelSet) -> list[str]:
 
 def _learnt(home: Home) -> list[str]:
     """The labels of the model that serves; none before the first one is trained."""
-    version = home.store.state.get("champion")
-    return [] if version is None else Head.load(home.registry.path(str(version))).labels
+    version = home.store.state.read(Champion).version
+    return [] if version is None else Head.load(home.registry.path(version)).labels

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import DataError
+from core.state import Champion
 from core.store import Store
 from core.store.lineage import Story
 from core.workspace import Workspace
@@ -66,7 +67,7 @@ class _Tracer:
         trained = store.state.results("training/")
         self.models = {str(r["dataset"]): r for r in trained.values() if "version" in r}
         self.rollouts = store.decisions.rollouts()
-        self.champion = store.state.get("champion")
+        self.champion = store.state.read(Champion).version
 
     # -- from a row on ----------------------------------------------------------------------
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
 from core.records import Candidate, DatasetVersion, Decision, to_json
+from core.state import Forgetting, RetrainPlan, RetrainResult, Retrains
 from flows import undo
 from flows.forget import finish
 from flows.guard import held
@@ -22,7 +23,7 @@ from flows.label_set import declared
 from flows.labels import claimed
 from flows.model_stages import test_candidate, train_candidate
 from flows.regression import regression_rows, with_collections
-from flows.state import progress_of, waiting
+from flows.state import waiting
 from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import roll_back
 
@@ -34,24 +35,20 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
     Where none may begin (`flows.guard`), the reason is stored and returned under "waits".
     """
     undo.finish(home)
-    progress = progress_of(home)
-    if progress["last"] == now.isoformat() and not progress["plan"]:
-        return dict(progress["result"])
+    state = home.store.state
+    made = state.read(Retrains)
+    if made.last == now and not made.plan:
+        return asdict(made.result)
     home.check()
-    if not progress["plan"] and home.store.state.get("forgetting"):
+    if not made.plan and state.read(Forgetting):
         finish(home, now)
-        progress = progress_of(home)
-    champion = home.store.state.champion()
-    if waits := undo.pinned(home) if progress["plan"] else held(home, now):
+        made = state.read(Retrains)
+    champion = state.champion()
+    if waits := undo.pinned(home) if made.plan else held(home, now):
         home.record(waiting(now, "wait", waits))
         return {"waits": waits}
-    plan = progress["plan"] or {
-        "id": f"v{progress['done'] + 1:04d}",
-        "as_of": now.isoformat(),
-        "reason": reason,
-        "champion": champion,
-    }
-    home.store.state.set("retrains", {**progress, "plan": plan})
+    plan = made.plan or RetrainPlan(f"v{made.done + 1:04d}", now, reason, champion)
+    state.write(replace(made, plan=plan))
     version = _dataset(home, plan)
     candidate = _train(home, version, plan)
     passed = _test(home, version, candidate, plan)
@@ -59,32 +56,28 @@ def retrain(home: Home, now: datetime, reason: str) -> dict[str, Any]:
         return {"waits": waits}
     if passed:
         _start_rollout(home, candidate, plan)
-    result = {"dataset": version.id, "candidate": candidate.version, "passed": passed}
-    done = progress["done"] + 1
-    home.store.state.set(
-        "retrains", {"done": done, "last": plan["as_of"], "plan": None, "result": result}
-    )
-    return result
+    result = RetrainResult(version.id, candidate.version, passed)
+    state.write(Retrains(made.done + 1, plan.as_of, None, result))
+    return asdict(result)
 
 
-def _dataset(home: Home, plan: dict[str, Any]) -> DatasetVersion:
-    as_of = datetime.fromisoformat(plan["as_of"])
-    number = int(plan["id"][1:])
+def _dataset(home: Home, plan: RetrainPlan) -> DatasetVersion:
+    as_of, number = plan.as_of, int(plan.id[1:])
 
     def make() -> dict[str, Any]:
         parent = f"v{number - 1:04d}"
         named = regression_rows(home, parent, as_of)
-        rows = with_collections(claimed(home, plan["id"], as_of), named)
-        asked = Plan(plan["id"], as_of, number, parent, plan["reason"], declared(home, as_of))
-        champion = home.registry.path(plan["champion"])
+        rows = with_collections(claimed(home, plan.id, as_of), named)
+        asked = Plan(plan.id, as_of, number, parent, plan.reason, declared(home, as_of))
+        champion = home.registry.path(plan.champion)
         return to_json(make_version(home.workspace, rows, asked, home.strategy.datasets, champion))
 
     with home.timed("datasets"):
-        made = home.store.state.once(f"datasets/{plan['id']}", make)
+        made = home.store.state.once(f"datasets/{plan.id}", make)
     return DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
 
 
-def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candidate:
+def _train(home: Home, version: DatasetVersion, plan: RetrainPlan) -> Candidate:
     def make() -> dict[str, Any]:
         began = time.perf_counter()
         trained = train_candidate(home)
@@ -93,7 +86,7 @@ def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candida
             home.workspace.candidate,
             key=f"{version.id}/{version.revision}",
             recipe=home.strategy.training.policy,
-            params={"reason": plan["reason"], "champion": plan["champion"], **_flat(home)},
+            params={"reason": plan.reason, "champion": plan.champion, **_flat(home)},
             metrics=trained.metrics,
             dataset=version,
         )
@@ -102,7 +95,7 @@ def _train(home: Home, version: DatasetVersion, plan: dict[str, Any]) -> Candida
             Decision(
                 key=f"training/{version.id}",
                 stage="training",
-                timestamp=datetime.fromisoformat(plan["as_of"]),
+                timestamp=plan.as_of,
                 verdict=f"candidate {candidate.version}",
                 reason=f"{candidate.recipe} on {version.id}: {version.trains()}, "
                 f"{version.labels} labels{notes}{refused(home, version)}",
@@ -125,9 +118,9 @@ def refused(home: Home, version: DatasetVersion) -> str:
     return f"; {rows} new row{'' if rows == 1 else 's'} refused, the reasons are in {named}"
 
 
-def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: dict[str, Any]) -> bool:
+def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: RetrainPlan) -> bool:
     def make() -> dict[str, Any]:
-        names = (candidate.version, plan["champion"])
+        names = (candidate.version, plan.champion)
         page = home.workspace.reports / f"testing-{version.id}.html"
         report = test_candidate(home, names, page)
         home.registry.attach(candidate.run_id, [page], report.metrics)
@@ -136,7 +129,7 @@ def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: dict[
             Decision(
                 key=f"testing/{version.id}",
                 stage="testing",
-                timestamp=datetime.fromisoformat(plan["as_of"]),
+                timestamp=plan.as_of,
                 verdict=report.verdict,
                 reason="; ".join(report.reasons),
                 evidence={"candidate": candidate.version, "report": page.name, **report.metrics},
@@ -149,15 +142,15 @@ def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: dict[
         return bool(home.store.state.once(f"testing/{version.id}", make)["passed"])
 
 
-def _start_rollout(home: Home, candidate: Candidate, plan: dict[str, Any]) -> None:
+def _start_rollout(home: Home, candidate: Candidate, plan: RetrainPlan) -> None:
     def start() -> dict[str, Any]:
-        now = datetime.fromisoformat(plan["as_of"])
-        rollout = home.strategy.rollout.start(candidate.version, plan["champion"], now, plan["id"])
+        now = plan.as_of
+        rollout = home.strategy.rollout.start(candidate.version, plan.champion, now, plan.id)
         begun = [r.rollout_id for r in home.store.decisions.rollouts(candidate.version)]
         if rollout.rollout_id in begun:  # killed after it began; it may have ended since
             return {"rollout": rollout.rollout_id}
         if why := undo.barred(home, candidate.version):
-            home.record(Decision(f"rollout/{plan['id']}", "rollout", now, "none", why))
+            home.record(Decision(f"rollout/{plan.id}", "rollout", now, "none", why))
             return {"rollout": None}
         under_way = home.store.decisions.live_rollout()
         if under_way:
@@ -167,7 +160,7 @@ def _start_rollout(home: Home, candidate: Candidate, plan: dict[str, Any]) -> No
         return {"rollout": rollout.rollout_id}
 
     with home.timed("rollout"):
-        home.store.state.once(f"rollout/{plan['id']}", start)
+        home.store.state.once(f"rollout/{plan.id}", start)
 
 
 def _flat(home: Home) -> dict[str, str]:

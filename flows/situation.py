@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.records import Decision
+from core.state import Retrains
 from core.store.queue import Pick
 from flows.alerts import alerts_since
 from flows.home import Home
-from flows.state import progress_of
 from pipelines.triggers.policy import Promise, Retrain, Round, Situation
 
 USUAL_DAYS = 7  # of traffic that say how many requests a day has
@@ -20,7 +20,7 @@ FIRST = "training/v0001"
 def situation(home: Home, now: datetime) -> Situation:
     """What is known at `now`, of the time since the last retrain. What is older is looked up by its
     key, so the cost does not grow with the history."""
-    store, last = home.store.at(now), datetime.fromisoformat(progress_of(home)["last"])
+    store, last = home.store.at(now), home.store.state.read(Retrains).last or now
     since, asked = now - timedelta(days=USUAL_DAYS), _said(home, last)
     return Situation(
         now=now,

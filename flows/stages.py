@@ -14,6 +14,7 @@ from typing import Any
 
 from core.errors import RolloutError
 from core.records import Annotation, AnnotationTask, Decision, Rollout, to_json
+from core.state import Retrains
 from flows import undo
 from flows.curate import curate
 from flows.evaluation import too_little
@@ -23,7 +24,7 @@ from flows.labels import release, verify
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.situation import situation
-from flows.state import crown, progress_of, waiting
+from flows.state import crown, waiting
 from flows.undo import Asked
 from pipelines.rollout import promote, roll_back
 from pipelines.rollout.policy import decision as said
@@ -92,9 +93,9 @@ def retire(home: Home, now: datetime) -> None:
 def decide(home: Home, now: datetime) -> Decision:
     """Is it time to retrain? Stored whatever the answer."""
     with home.timed("triggers"):
-        unfinished = progress_of(home)["plan"]
+        unfinished = home.store.state.read(Retrains).plan
         if unfinished and not undo.pinned(home):
-            decision = waiting(now, "retrain", f"finishing what was started: {unfinished['reason']}")
+            decision = waiting(now, "retrain", f"finishing what was started: {unfinished.reason}")
         elif busy := occupied(home):
             decision = waiting(now, "wait", busy)
         else:

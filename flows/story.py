@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from core.records import Decision
+from core.stored import Remembered, plain
 from flows.home import Home
 from monitoring.drift.embeddings import History
 from monitoring.drift.types import DriftEpisode
 from monitoring.signals.drift import WEEK
 from monitoring.view import View
 
-STATE = "drift story"
+
+@dataclass(frozen=True)
+class Stand:
+    """The drift episodes as they were known after a turn."""
+
+    until: datetime | None = None
+    episodes: list[DriftEpisode] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DriftStory(Remembered):
+    KEY, BARE = "drift story", True
+
+    stands: list[Stand] = field(default_factory=list)  # oldest first
 
 
 def history(home: Home, encoder: str, start: datetime) -> History:
     """What earlier windows left: a window that is looked at again sees what it saw the first time."""
     known = _before(home, start)
-    episodes = tuple(DriftEpisode.from_json(e) for e in known["episodes"])
-    return History(tuple(home.store.embeddings.samples(encoder, start)), episodes)
+    return History(tuple(home.store.embeddings.samples(encoder, start)), tuple(known.episodes))
 
 
 def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
@@ -28,15 +42,10 @@ def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
     if isinstance(seen, str):
         return ()
     home.store.embeddings.put_samples(seen.drawn)
-    before = _before(home, view.whole.start)
-    stand = {
-        "until": now.isoformat(),
-        "episodes": [e.to_json() for e in seen.episodes],
-    }
-    kept = [
-        s for s in home.store.state.get(STATE) or [] if before["until"] <= s["until"] < stand["until"]
-    ]
-    home.store.state.set(STATE, [*kept, stand])
+    before, stand = _before(home, view.whole.start), Stand(now, list(seen.episodes))
+    known = home.store.state.read(DriftStory).stands
+    kept = [s for s in known if s.until and (before.until or s.until) <= s.until < now]
+    home.store.state.write(DriftStory([*kept, stand]))
     return seen.episodes
 
 
@@ -44,11 +53,10 @@ def kind_of(alert: Decision, episodes: tuple[DriftEpisode, ...]) -> dict[str, An
     """The episode that a drift alert belongs to, as evidence."""
     slow = alert.evidence["signal"] == WEEK.name
     mine = [e for e in episodes if (e.kind == "gradual") is slow]
-    return {"episode": mine[-1].to_json()} if mine else {}
+    return {"episode": plain(mine[-1])} if mine else {}
 
 
-def _before(home: Home, start: datetime) -> dict[str, Any]:
+def _before(home: Home, start: datetime) -> Stand:
     """The newest stand of the story that does not know of the traffic from `start` on."""
-    nothing: dict[str, Any] = {"until": "", "episodes": []}
-    kept = home.store.state.get(STATE) or []
-    return next((s for s in reversed(kept) if s["until"] <= start.isoformat()), nothing)
+    known = home.store.state.read(DriftStory).stands
+    return next((s for s in reversed(known) if s.until and s.until <= start), Stand())

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from core.errors import DataError
 from core.records import TOPIC, AnnotationTask, Array, Signal
+from core.state import CuratedUntil
+from core.stored import Remembered
 from flows.home import Home
 from flows.learnt import learnt
 from monitoring.drift.features import IncomparableError
 from monitoring.explain.rows import alike
 from monitoring.signals.topics import NEW
 from monitoring.topics.clusters import topics
-from monitoring.topics.tracking import Candidate, decision, followed, from_json, settled, to_json
+from monitoring.topics.tracking import Candidate, decision, followed, settled
 from monitoring.view import View, commonest
 
-STATE = "topics"
+
+@dataclass(frozen=True)
+class Topics(Remembered):
+    KEY, BARE = "topics", True
+
+    candidates: list[Candidate] = field(default_factory=list)  # the one last seen at the end
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ def follow_topics(home: Home, view: View, now: datetime) -> Signal:
     truths = home.store.at(now).labels.of([m for c in seen for m in c.members])
     patience = timedelta(days=home.strategy.monitoring.reference_days)
     after = settled(seen, truths, view.model.labels, now, patience)
-    home.store.state.set(STATE, [to_json(c) for c in after])
+    home.store.state.write(Topics(after))
     changed = [c for c in after if c.key not in before or before[c.key].status != c.status]
     home.store.decisions.put([decision(c) for c in after])
     for c in changed:  # a topic is one record, of when it began; the news is of now
@@ -55,7 +62,7 @@ def follow_topics(home: Home, view: View, now: datetime) -> Signal:
 
 def candidates(home: Home) -> list[Candidate]:
     """Every topic that is remembered, the one last seen at the end."""
-    return [from_json(raw) for raw in home.store.state.get(STATE) or []]
+    return home.store.state.read(Topics).candidates
 
 
 def open_topics(home: Home) -> list[tuple[Candidate, list[str]]]:
@@ -82,7 +89,8 @@ def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
     drawn = [open_[i] for i in np.sort(rng.choice(len(open_), size, replace=False))] if size else []
     spent = home.store.queue.picked(now - timedelta(days=1), now)
     topic = replace(topic, asked={**topic.asked, **dict.fromkeys(drawn, size / max(1, len(open_)))})
-    home.store.state.set(STATE, [to_json(topic if c.key == topic.key else c) for c in candidates(home)])
+    after = [topic if c.key == topic.key else c for c in candidates(home)]
+    home.store.state.write(Topics(after))
     home.store.queue.add([_task(topic, m, now) for m in topic.asked])
     over = max(0, spent + size - home.strategy.curation.labels_per_day)
     return Asked(topic, len(topic.asked), size, min(over, size))
@@ -90,8 +98,7 @@ def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
 
 def _curated(home: Home, now: datetime) -> datetime:
     """Until when the log has been through a curation round; before the first, all of it is free."""
-    until = home.store.state.get("curated_until")
-    return datetime.fromisoformat(until) if until else now
+    return home.store.state.read(CuratedUntil).time or now
 
 
 def _task(topic: Candidate, prediction_id: str, now: datetime) -> AnnotationTask:

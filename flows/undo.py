@@ -13,13 +13,12 @@ from typing import Any
 from core.errors import RolloutError
 from core.models.classifier.head import Head
 from core.records import Decision
+from core.state import Pin, RollbackBegun, RolledBack
+from core.stored import plain
 from flows.home import Home
 from flows.state import crown
 from pipelines.rollout import roll_back
-from serving.traffic import PIN
 
-BEGUN = "rollback"  # the rollback that is being carried out
-UNDONE = "rolled back"  # version -> the decision that took it back
 STATUS = "everloop rollout status"
 
 
@@ -77,7 +76,7 @@ def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Deci
     )
     undone = {**_undone(home), version: decision.key}
     undone.pop(target, None)
-    home.store.decisions.put([decision], {BEGUN: decision.key, UNDONE: undone})
+    home.store.decisions.put([decision], [RollbackBegun(decision.key), RolledBack(undone)])
     finish(home)
     home.listen(decision)
     return decision
@@ -85,11 +84,11 @@ def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Deci
 
 def finish(home: Home) -> Decision | None:
     """Carry out a rollback that was stored and not done; returns it."""
-    key = home.store.state.get(BEGUN)
+    key = home.store.state.read(RollbackBegun).decision
     decision = home.store.decisions.get(key) if key else None
     if decision:
         crown(home, decision.evidence["to"])
-        home.store.state.set(BEGUN, None)
+        home.store.state.write(RollbackBegun())
     return decision
 
 
@@ -110,8 +109,8 @@ def undone(home: Home) -> list[str]:
 
 def pinned(home: Home) -> str:
     """Which version is held, by whom and why; "" when none is."""
-    pin = home.store.state.get(PIN)
-    return f"version {pin['version']} is pinned by {_asked(pin)}" if pin else ""
+    pin = home.store.state.read(Pin)
+    return f"version {pin.version} is pinned by {Asked(pin.by, pin.why)}" if pin else ""
 
 
 def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> Decision:
@@ -126,10 +125,10 @@ def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> 
             expected=f"version {champion}",
             do=f"everloop rollout rollback --to {version}, then pin",
         )
-    held = {"version": champion, "at": now.isoformat(), **asdict(asked)}
+    held = Pin(champion, now, asked.by, asked.why)
     reason = f"version {champion} -> pin: by {asked}"
-    decision = Decision(f"rollout/pin/{now.isoformat()}", "rollout", now, "pin", reason, held)
-    home.store.decisions.put([decision], {PIN: held})
+    decision = Decision(f"rollout/pin/{now.isoformat()}", "rollout", now, "pin", reason, plain(held))
+    home.store.decisions.put([decision], [held])
     home.listen(decision)
     return decision
 
@@ -137,16 +136,14 @@ def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> 
 def unpin(home: Home, now: datetime, asked: Asked) -> Decision:
     """Let the loop go on. A rollout that waited begins its stage anew. Raises RolloutError when no
     version is pinned."""
-    held = home.store.state.get(PIN)
+    held = home.store.state.read(Pin)
     if not held:
         raise RolloutError("no version is pinned", do=STATUS)
-    reason = f"version {held['version']} -> unpin: by {asked}"
-    evidence = {"version": held["version"], **asdict(asked)}
+    reason = f"version {held.version} -> unpin: by {asked}"
+    evidence = {"version": held.version, **asdict(asked)}
     decision = Decision(f"rollout/unpin/{now.isoformat()}", "rollout", now, "unpin", reason, evidence)
     live = home.store.decisions.live_rollout()
-    home.store.decisions.put(
-        [decision], {PIN: None}, replace(live, stage_started=now) if live else None
-    )
+    home.store.decisions.put([decision], [Pin()], replace(live, stage_started=now) if live else None)
     home.listen(decision)
     return decision
 
@@ -222,7 +219,7 @@ def _number(version: str) -> tuple[int, str]:
 
 
 def _undone(home: Home) -> dict[str, str]:
-    return dict(home.store.state.get(UNDONE) or {})
+    return home.store.state.read(RolledBack).versions
 
 
 def _asked(found: dict[str, Any]) -> str:

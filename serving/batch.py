@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import chain, count, islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from core.files import sync_folder, whole_text
 from core.readers import Record, Refused, excerpt, read_table
 from core.records import Request, hash_user
 from core.store import Store
+from core.stored import Remembered
 from core.tables import Columns, as_string, resolve, text_fault, write_quarantine
 from core.writers import check_writable, groups, json_line, write_table
 from serving.service import Service
@@ -72,6 +73,18 @@ class Done:
     bytes: int  # of OUT
 
 
+@dataclass(frozen=True)
+class BatchBegun(Remembered):
+    """A batch that was begun, by its OUT; when it was done, what came of it."""
+
+    KEY = "batch/"
+
+    input: str = ""  # hash of the file
+    text: str = ""  # name of the column
+    now: datetime = datetime.min
+    done: Done | None = None
+
+
 class Batch:
     """Answers a file with a service; the rows that are refused go to the file `quarantine`."""
 
@@ -89,27 +102,27 @@ class Batch:
         """
         columns = self._check(job)
         digest = _digest(job.source)
-        described = {"input": digest, "text": job.text}
-        known = self._known(job, described)
-        if known and known["done"] and not job.joined.exists():
+        known = self._known(job, digest)
+        if known and known.done and not job.joined.exists():
             shutil.rmtree(job.parts, ignore_errors=True)
-            return Done(**known["done"])
+            return known.done
         self._service.refresh(now)  # no model, no work
-        state = known or {**described, "now": now.isoformat(), "done": None}
+        state = known or BatchBegun(digest, job.text, now)
         if not known:
             self._begin(job, state)
         with _alone(job):
-            if not job.joined.exists() or not state["done"]:
+            done = state.done
+            if not job.joined.exists() or not done:
                 tell(0, 0)
                 rows = self._answer(job, columns, state, tell)
                 if _digest(job.source) != digest:
                     raise _changed(job)
-                state["done"] = asdict(self._join(job, rows))
-                self._store.state.set(_key(job), state)
+                done = self._join(job, rows)
+                self._store.state.write(replace(state, done=done), _name(job))
             os.replace(job.joined, job.out)
             sync_folder(job.out.parent)
         shutil.rmtree(job.parts)
-        return Done(**state["done"])
+        return done
 
     def _check(self, job: Job) -> Columns:
         check_writable(job.out)
@@ -117,12 +130,12 @@ class Batch:
         _added(job.source, found)
         return resolve(job.source, found, Columns(text=job.text))
 
-    def _known(self, job: Job, described: dict[str, str]) -> dict[str, Any] | None:
+    def _known(self, job: Job, digest: str) -> BatchBegun | None:
         """The batch that was begun here and is to go on, or is done; None when this is a new one."""
-        state: dict[str, Any] | None = self._store.state.get(_key(job))
-        same = state is not None and described.items() <= state.items()
+        state = self._store.state.read(BatchBegun, _name(job))
+        same = (state.input, state.text) == (digest, job.text)
         if job.out.exists():
-            if state and same and state["done"] and state["done"]["bytes"] == job.out.stat().st_size:
+            if same and state.done and state.done.bytes == job.out.stat().st_size:
                 return state
             raise DataError(
                 "the output is there already",
@@ -135,13 +148,13 @@ class Batch:
             return None
         if not same:
             raise _changed(job)
-        if state and state["done"] and not job.joined.exists():
+        if state.done and not job.joined.exists():
             return None  # done once, and its output taken away since
         return state
 
-    def _begin(self, job: Job, state: dict[str, Any]) -> None:
+    def _begin(self, job: Job, state: BatchBegun) -> None:
         shutil.rmtree(job.parts, ignore_errors=True)
-        self._store.state.set(_key(job), state)
+        self._store.state.write(state, _name(job))
         try:
             job.parts.mkdir(parents=True)
         except OSError as fault:
@@ -152,10 +165,10 @@ class Batch:
                 expected="a folder that can be written",
             ) from None
 
-    def _answer(self, job: Job, columns: Columns, state: dict[str, Any], tell: Tell) -> int:
+    def _answer(self, job: Job, columns: Columns, state: BatchBegun, tell: Tell) -> int:
         """Write the parts that are not there yet; returns how many rows the file has."""
-        now = datetime.fromisoformat(state["now"])
-        identity = "\x1f".join((state["input"], state["text"], state["now"]))
+        now = state.now
+        identity = "\x1f".join((state.input, state.text, now.isoformat()))
         name = f"batch-{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
         rows = 0
         records = read_table(job.source).records
@@ -250,8 +263,8 @@ def _changed(job: Job) -> DataError:
     )
 
 
-def _key(job: Job) -> str:
-    return f"batch/{job.out.resolve()}"
+def _name(job: Job) -> str:
+    return str(job.out.resolve())
 
 
 def _digest(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import ModelError
 from core.records import Decision, Rollout
+from core.state import Champion, Pin
 from core.store import Store
 from serving.scoring import Served, score
 
@@ -27,7 +28,6 @@ class Traffic:
     candidate: Served | None = None
 
 
-PIN = "pin"  # state: while it is there, the champion answers everybody
 WARMING = ["warm", "a few words to warm a model that has not read anything yet"]
 
 
@@ -55,7 +55,7 @@ class Switch:
         """Make a version the champion that somebody chose in the registry, if it can serve and none is
         pinned."""
         with self._turn:
-            if self.now is None or self._store.state.get(PIN):
+            if self.now is None or self._store.state.read(Pin):
                 return False
             if not self._take(version, "champion", self.now.champion, time):
                 return False
@@ -64,12 +64,12 @@ class Switch:
             evidence = {"version": version, "before": before}
             key = f"serving/adopted/{version}/{time.isoformat()}"
             self._store.decisions.put([Decision(key, "serving", time, "adopt", reason, evidence)])
-            self._store.state.set("champion", version)
+            self._store.state.write(Champion(version))
             return True
 
     def _named(self, time: datetime) -> Traffic:
         version = self._store.state.champion()
-        rollout = None if self._store.state.get(PIN) else self._store.decisions.live_rollout()
+        rollout = None if self._store.state.read(Pin) else self._store.decisions.live_rollout()
         labels = self._store.label_set_at(time)
         new = Traffic(self._champion(version, time).under(labels))
         if rollout and rollout.candidate != new.champion.version:

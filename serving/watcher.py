@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from core.episodes import STATE, Episodes
+from core.episodes import Episodes
 from core.errors import EverloopError
+from core.state import Champion
 from core.store import Store
 from serving.metrics import Metrics
 from serving.traffic import Switch, Traffic
@@ -55,7 +56,7 @@ class Watcher:
             try:
                 self._switch.turn(self._clock())
                 self._follow()
-                self._metrics.alerts.seen = Episodes.of(self._store.state.get(STATE))
+                self._metrics.alerts.seen = self._store.state.read(Episodes)
                 self.fault = ""
             except EverloopError as fault:
                 self.fault = f"{fault.what}: {fault.got}" if fault.got else fault.what
@@ -71,11 +72,11 @@ class Watcher:
         """
         if self._alias is None:
             return
-        before = self._store.state.get("champion")
+        before = self._store.state.read(Champion).version
         named = self._alias()
         if (
             named
-            and named != before == self._store.state.get("champion")
+            and named != before == self._store.state.read(Champion).version
             and self._switch.adopt(named, self._clock())
         ):
             self._switch.turn(self._clock())

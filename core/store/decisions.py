@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 
 from core import schema
 from core.database import Database, upsert
 from core.records import LIVE, Decision, Rollout
+from core.store.state import write_state
+from core.stored import Remembered
 
 
 @dataclass
@@ -23,16 +24,16 @@ class DecisionRepository:
     def put(
         self,
         decisions: Sequence[Decision],
-        state: dict[str, Any] | None = None,
+        state: Sequence[Remembered] = (),
         rollout: Rollout | None = None,
     ) -> None:
-        """Store decisions and, in the same transaction, what is remembered by name (see `state`) and
-        how a rollout stands."""
+        """Store decisions and, in the same transaction, what is remembered beside them and how
+        a rollout stands."""
         with self.database.write() as db:
             upsert(db, schema.decisions, [asdict(d) for d in decisions])
             upsert(db, schema.rollouts, [asdict(rollout)] if rollout else [])
-            for key, value in (state or {}).items():
-                upsert(db, schema.state, [{"key": key, "value": value}])
+            for record in state:
+                write_state(db, record)
 
     def get(self, key: str) -> Decision | None:
         t = schema.decisions

@@ -7,7 +7,7 @@ was said of a row goes. What is merely old is retired in small transactions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
 from core import schema
-from core.database import Database, insert_new, parts, upsert
+from core.database import Database, insert_new, parts
 from core.store.embeddings import text_hash
+from core.store.state import read_state, write_state
+from core.stored import Remembered
 from core.texts import normal
 
 Asked = Literal["user", "prediction", "text"]
@@ -32,8 +34,14 @@ SAID = (
     schema.reviews,
 )
 ROWS_AT_A_TIME = 500
-RETENTION = "retention"  # state
 _P, _T = schema.predictions, schema.tombstones
+
+
+@dataclass(frozen=True)
+class Retired(Remembered):
+    KEY, BARE = "retention", True
+
+    rows: dict[str, int] = field(default_factory=dict)  # of the newest clearing, under its name
 
 
 @dataclass
@@ -124,7 +132,7 @@ class ErasureRepository:
             kept = select(schema.predictions.c.prediction_id)
             db.execute(delete(t).where(t.c.timestamp < before, t.c.prediction_id.not_in(kept)))
         with self.database.read() as db:
-            return _retired(db).get(turn, 0)
+            return read_state(db, Retired).rows.get(turn, 0)
 
 
 def retire_some(database: Database, before: datetime, turn: str) -> int:
@@ -134,8 +142,8 @@ def retire_some(database: Database, before: datetime, turn: str) -> int:
         rows = db.execute(query.order_by(p.c.timestamp).limit(ROWS_AT_A_TIME)).all()
         if rows:
             _delete(db, [r[0] for r in rows], [text_hash(r[1]) for r in rows])
-            count = {turn: _retired(db).get(turn, 0) + len(rows)}
-            upsert(db, schema.state, [{"key": RETENTION, "value": count}])
+            count = {turn: read_state(db, Retired).rows.get(turn, 0) + len(rows)}
+            write_state(db, Retired(count))
     return len(rows)
 
 
@@ -176,12 +184,6 @@ def _wanted() -> ColumnElement[bool]:
     labelled = select(a.c.prediction_id).where(a.c.prediction_id == p.c.prediction_id)
     asked = select(k.c.prediction_id).where(k.c.prediction_id == p.c.prediction_id)
     return or_(asked.exists() & ~labelled.exists(), labelled.where(a.c.partition.is_(None)).exists())
-
-
-def _retired(db: Connection) -> dict[str, int]:
-    """How many predictions the newest clearing has deleted, under its name."""
-    query = select(schema.state.c.value).where(schema.state.c.key == RETENTION)
-    return dict(db.execute(query).scalar_one_or_none() or {})
 
 
 def _delete(db: Connection, ids: Sequence[str], hashes: Sequence[str]) -> None:

@@ -1,16 +1,20 @@
-"""Steps that were done, state by name, and counters."""
+"""Steps that were done, what is remembered (core/state.py), and counters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 
 from core import schema
 from core.database import Database, insert_new, plain, upsert
-from core.errors import ModelError
+from core.errors import ModelError, StoreError
+from core.state import Champion
+from core.stored import Remembered
+
+S = TypeVar("S", bound=Remembered)
 
 
 @dataclass
@@ -40,19 +44,18 @@ class StateRepository:
         with self.database.read() as db:
             return {str(key): dict(result) for key, result in db.execute(query.order_by(t.c.key))}
 
-    def get(self, key: str) -> Any:
+    def read(self, kind: type[S], name: str = "") -> S:
+        """What is remembered of this kind; `name` tells several of a kind from each other."""
         with self.database.read() as db:
-            return db.execute(
-                select(schema.state.c.value).where(schema.state.c.key == key)
-            ).scalar_one_or_none()
+            return read_state(db, kind, name)
 
-    def set(self, key: str, value: Any) -> None:
+    def write(self, record: Remembered, name: str = "") -> None:
         with self.database.write() as db:
-            upsert(db, schema.state, [{"key": key, "value": value}])
+            write_state(db, record, name)
 
     def champion(self) -> str:
         """The version that serves. Raises ModelError when no model was ever trained."""
-        version = self.get("champion")
+        version = self.read(Champion).version
         if version is None:
             raise ModelError(
                 "no model serves yet",
@@ -61,12 +64,31 @@ class StateRepository:
                 expected="the version of a trained model",
                 do="everloop train TRAIN.csv --eval EVAL.csv",
             )
-        return str(version)
+        return version
 
     def counters(self) -> dict[str, int]:
         t = schema.counters
         with self.database.read() as db:
             return {r[0]: int(r[1]) for r in db.execute(select(t.c.name, t.c.value))}
+
+
+def read_state(db: Connection, kind: type[S], name: str = "") -> S:
+    key = kind.KEY + name
+    found = db.execute(select(schema.state.c.value).where(schema.state.c.key == key))
+    try:
+        return kind.of(found.scalar_one_or_none())
+    except ValueError as fault:
+        raise StoreError(
+            "what the store remembers is not of this version of Everloop",
+            where=f"state '{key}'",
+            got="; ".join(str(fault).splitlines()[:3]),
+            expected=kind.__name__,
+            do="open it with the Everloop that wrote it",
+        ) from None
+
+
+def write_state(db: Connection, record: Remembered, name: str = "") -> None:
+    upsert(db, schema.state, [{"key": record.KEY + name, "value": record.stored()}])
 
 
 def count(db: Connection, more: dict[str, int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import delete, func, insert, select, update
 
 from core import schema
@@ -10,13 +12,30 @@ from core.errors import StoreError
 from core.store.naming import find_odd
 from core.store.state import StateRepository
 from core.store.tasks import same
+from core.stored import Remembered
 
 KNOWN = (1, 2, 3, 4)
 
 
+@dataclass(frozen=True)
+class SchemaVersion(Remembered):
+    KEY, BARE = "schema", True
+
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class OddLabels(Remembered):
+    """Labels that an older version stored in another form than the normal one."""
+
+    KEY, BARE = "labels/odd", True
+
+    labels: list[str] | None = None  # None: nobody has looked
+
+
 def upgrade(database: Database, state: StateRepository) -> None:
     """Bring the schema to this version. Raises StoreError for one that this version does not know."""
-    found: int | None = state.get("schema")
+    found = state.read(SchemaVersion).number
     if found in (1, 2, 3):  # all that is new since are tables, made already, and columns
         for table in (schema.predictions, schema.signals, schema.tasks, schema.decisions):
             database.add_columns(table)
@@ -25,7 +44,7 @@ def upgrade(database: Database, state: StateRepository) -> None:
     if found in KNOWN:
         database.add_columns(schema.feedback)
     if found is None or found in KNOWN:
-        state.set("schema", schema.VERSION)
+        state.write(SchemaVersion(schema.VERSION))
     elif found != schema.VERSION:
         raise StoreError(
             "the store was made by another version of Everloop",
@@ -38,11 +57,11 @@ def upgrade(database: Database, state: StateRepository) -> None:
 
 def odd_labels(database: Database, state: StateRepository) -> frozenset[str]:
     """Looked for once: what was stored since is in its normal form."""
-    found: list[str] | None = state.get("labels/odd")
+    found = state.read(OddLabels).labels
     if found is None:
         with database.read() as db:
             found = find_odd(db)
-        state.set("labels/odd", found)
+        state.write(OddLabels(found))
     return frozenset(found)
 
 

@@ -140,8 +140,9 @@ def gc(
 def _check_not_served(home: Home, drop: list[str]) -> None:
     """What the champion learnt from is still asked for: reference, lineage."""
     from core.errors import DatasetError
+    from core.state import Champion
 
-    champion = home.store.state.get("champion")
+    champion = home.store.state.read(Champion).version
     learnt = {c.dataset for c in home.registry.versions() if c.version == champion}
     if learnt & set(drop):
         raise DatasetError(

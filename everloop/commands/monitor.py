@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.state import Champion, CuratedUntil
 from everloop.commands.options import NowOption, WorkspaceOption, at, since
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def monitor(
     from monitoring.alerts.findings import unsaid
 
     home, when = open_home(workspace), at(now)
-    modelled = home.store.state.get("champion") is not None
+    modelled = home.store.state.read(Champion).version is not None
     seen = look(home, when) if modelled else None
     signals = seen.signals if seen else []
     raised = rules.shown(home, signals, when) if seen else []
@@ -92,10 +93,10 @@ def _pages(
 
 
 def _quiet(home: Home, signals: list[Signal]) -> list[str]:
-    turned = home.store.state.get("curated_until")
+    turned = home.store.state.read(CuratedUntil).time
     if signals[0].value or not turned:
         return []
-    when = f"{datetime.fromisoformat(turned):%Y-%m-%dT%H:%M}"
+    when = f"{turned:%Y-%m-%dT%H:%M}"
     return [f"no traffic in this window; the loop last turned at: everloop monitor --now {when}"]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.state import Champion
 from everloop.commands.options import Group, NowOption, WorkspaceOption, acting, at, model
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
 
     home = open_home(workspace)
     store, pin = home.store, pinned(home)
-    champion, live = store.state.get("champion"), store.decisions.live_rollout()
+    champion, live = store.state.read(Champion).version, store.decisions.live_rollout()
     typer.echo(f"champion: {f'version {champion}' if champion else 'none yet'}")
     waits = ", waits" if pin else ""
     typer.echo(
@@ -154,7 +155,7 @@ def unpin(
 
 def _say(home: Home, decision: Decision) -> None:
     typer.echo(decision.reason)
-    typer.echo(f"champion: version {home.store.state.get('champion')}")
+    typer.echo(f"champion: version {home.store.state.read(Champion).version}")
 
 
 def _asked(by: str, why: str) -> Asked:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from core.state import Champion
 from everloop.commands.options import LabelColumn, NowOption, TextColumn, WorkspaceOption, acting
 
 
@@ -90,7 +91,7 @@ def train(
 
     home = open_home(workspace)
     when = acting(home, now)
-    champion = home.store.state.get("champion")
+    champion = home.store.state.read(Champion).version
     if champion is not None:
         raise ModelError(
             "this workspace has its first model already",

@@ -12,7 +12,7 @@ The kinds are those of Gama et al. (2014, fig. 2): instantaneous (sudden), gradu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -43,16 +43,6 @@ class DriftEpisode:
     until: datetime | None
     reason: str
     evidence: dict[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        until = self.until.isoformat() if self.until else None
-        return {**asdict(self), "since": self.since.isoformat(), "until": until}
-
-    @staticmethod
-    def from_json(found: dict[str, Any]) -> DriftEpisode:
-        until = datetime.fromisoformat(found["until"]) if found["until"] else None
-        since = datetime.fromisoformat(found["since"])
-        return DriftEpisode(found["kind"], since, until, found["reason"], found["evidence"])
 
 
 @dataclass(frozen=True, eq=False)

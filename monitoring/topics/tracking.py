@@ -7,9 +7,9 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -119,16 +119,6 @@ def decision(c: Candidate) -> Decision:
         "next": f"everloop topics ask {c.name}",
     }
     return Decision(c.key, "monitoring", c.opened, verdict, reason, evidence)
-
-
-def to_json(c: Candidate) -> dict[str, Any]:
-    times = {n: getattr(c, n).isoformat() for n in ("opened", "seen", "since")}
-    return {**asdict(c), **times}
-
-
-def from_json(raw: Mapping[str, Any]) -> Candidate:
-    times = {n: datetime.fromisoformat(raw[n]) for n in ("opened", "seen", "since")}
-    return Candidate(**{**raw, **times})
 
 
 def _new(topic: Topic, now: datetime) -> Candidate:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.state import Champion
 from core.store import Store
 from core.workspace import Workspace
 from everloop.init import init
@@ -23,7 +24,7 @@ from tests.code.small_versions import ALL, first, plan, second_version
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    store.state.set("champion", "1")
+    store.state.write(Champion("1"))
     yield store
     store.close()
 
@@ -79,7 +80,7 @@ def inbox() -> Iterator[Inbox]:
 def home(tmp_path: Path) -> Iterator[Home]:
     """A workspace whose champion is a version that nobody loads."""
     found = open_home(init(tmp_path / "shop").root)
-    found.store.state.set("champion", "1")
+    found.store.state.write(Champion("1"))
     yield found
     found.store.close()
 

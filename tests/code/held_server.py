@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from core.records import Array
+from core.state import Champion
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
@@ -39,7 +40,7 @@ class StuckEngine(Engine):
 
 def main(file: str, stops: str, drain_seconds: str) -> None:
     store = Store(f"sqlite:///{file}")
-    store.state.set("champion", "1")
+    store.state.write(Champion("1"))
     service = Service(store, Shelf(HoldingEncoder()).load, max_text=100)
     settings = Serving(drain_seconds=float(drain_seconds))
     clock = lambda: datetime.now(UTC)  # noqa: E731

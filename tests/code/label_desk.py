@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from core.records import AnnotationTask, Prediction, Request, bucket
+from core.state import Champion
 from core.store import Store
 from pipelines.curation.margin import Margin
 from pipelines.curation.pool import Pool
@@ -44,7 +45,7 @@ def ask(
     store: Store, texts: Sequence[str], labels: Sequence[str] = MANY, first: int = 0
 ) -> list[Prediction]:
     """These texts, answered by version 1; the store's own rows, in order."""
-    store.state.set("champion", "1")
+    store.state.write(Champion("1"))
     service = Service(store, shelf(labels).load, max_text=10_000, refresh_seconds=0)
     return service.predict(
         [

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from core.errors import RolloutError
 from core.intervals import paired_difference, unpaired_difference
 from core.records import Annotation, Feedback, Rollout, hash_user
+from core.state import Champion
 from core.store import Store
 from everloop.init import init
 from everloop.replay import run
@@ -227,7 +228,7 @@ def test_the_store_tells_who_complained_of_which_answer(store: Store, service: S
 def test_status_shows_the_arms_and_what_is_known_so_far(shelf: Shelf, tmp_path: Path) -> None:
     place = init(tmp_path / "shop")
     known = Store(place.store_url)
-    known.state.set("champion", "1")
+    known.state.write(Champion("1"))
     began = roll_out(known, "ab_test").stage_started
     given = Service(known, shelf.load, max_text=100).predict(requests(40))
     known.feedback.add([Feedback("f", given[0].prediction_id, began, "thumbs", "down")])

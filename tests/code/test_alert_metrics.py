@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from core.episodes import STATE, Episode, Episodes
+from core.episodes import Episode, Episodes
 from core.store import Store
 from serving.engine import Engine
 from serving.metrics import Metrics
@@ -36,14 +36,14 @@ def test_open_alerts_are_counted_by_signal_and_severity() -> None:
 
 
 def test_a_server_shows_what_the_loop_stored(store: Store, service: Service) -> None:
-    store.state.set(STATE, Episodes(NOW, [episode("rows")], opened=1).stored())
+    store.state.write(Episodes(NOW, [episode("rows")], opened=1))
     metrics = Metrics()
     engine = Engine(service, lambda: NOW, metrics)
     engine.start()
     try:
         opened = 'everloop_alerts_open{severity="warning",signal="rows"} 1.0'
         wait_until(lambda: opened in alerts(metrics.page()))
-        store.state.set(STATE, Episodes(NOW, [episode("rows", over=NOW)], opened=1).stored())
+        store.state.write(Episodes(NOW, [episode("rows", over=NOW)], opened=1))
         engine.refresh()
         wait_until(lambda: alerts(metrics.page()) == ["everloop_alerts_total 1.0"])
     finally:

@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 import core.database
+from core.state import ReplayPosition
 from core.store import Store
 from everloop.init import init
 from everloop.sample import bundled
@@ -302,7 +304,8 @@ def test_a_locked_store(data: Path, replayed: Path, tmp_path: Path, monkeypatch:
     place = Path(shutil.copytree(replayed, tmp_path / "shop", symlinks=True))
     file = place / ".everloop" / "store.db"
     before = counts(place)
-    Store(f"sqlite:///{file}").state.set("replay", {**stored(file, "replay"), "position": 0})
+    begun = Store(f"sqlite:///{file}").state
+    begun.write(replace(begun.read(ReplayPosition), position=0))
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     assert refused(*arguments(data, place)).splitlines()[-5:] == [
@@ -315,10 +318,6 @@ def test_a_locked_store(data: Path, replayed: Path, tmp_path: Path, monkeypatch:
     holder.close()
     assert everloop(*arguments(data, place)).code == 0
     assert counts(place) == before
-
-
-def stored(file: Path, key: str) -> Any:
-    return Store(f"sqlite:///{file}").state.get(key)
 
 
 def test_a_store_that_is_no_database(data: Path, encoder: str, tmp_path: Path) -> None:

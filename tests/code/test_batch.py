@@ -18,10 +18,12 @@ import pytest
 
 from core.errors import DataError, ModelError
 from core.records import hash_user
+from core.state import Champion
 from core.store import Store
 from core.store.state import StateRepository
+from core.stored import Remembered
 from serving import batch
-from serving.batch import Batch, Done, Job
+from serving.batch import Batch, BatchBegun, Done, Job
 from serving.router import route
 from serving.service import Service
 from tests.code.fake_models import Shelf, roll_out
@@ -147,11 +149,12 @@ def test_killed_around_its_end_it_ends_once(store: Store, service: Service, tmp_
 
         after = False
 
-        def set(self, key: str, value: Any) -> None:
-            if value["done"] and not self.after:
+        def write(self, record: Remembered, name: str = "") -> None:
+            done = isinstance(record, BatchBegun) and record.done
+            if done and not self.after:
                 raise Killed
-            super().set(key, value)
-            if value["done"]:
+            super().write(record, name)
+            if done:
                 raise Killed
 
     remembers = Store(store.url)
@@ -177,7 +180,7 @@ def test_a_finished_batch_is_not_done_again(
     assert answer.run(job, NOW + timedelta(days=1), lambda rows, new: told.append(rows)) == done
     assert (told, shelf.encoder.reads, store.answers.count()) == ([], 5, 5)
     job.out.unlink()  # asked anew: the model may be another by now
-    store.state.set("champion", "2")
+    store.state.write(Champion("2"))
     answer.run(job, NOW + timedelta(days=1))
     assert {r["model_version"] for r in read(job.out)} == {"2"}
 

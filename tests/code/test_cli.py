@@ -19,6 +19,7 @@ import pytest
 import typer
 
 from core.records import AnnotationTask, Rollout
+from core.state import Champion
 from core.store import Store
 from everloop.commands import app
 from everloop.init import init
@@ -194,7 +195,7 @@ def test_the_first_model_is_trained_once(shop: Path) -> None:
 
 
 def champion(place: Path) -> str:
-    return str(store(place).state.get("champion"))
+    return str(store(place).state.read(Champion).version)
 
 
 def test_nothing_serves_without_a_model(empty: Path) -> None:
@@ -372,7 +373,7 @@ def test_no_open_task(shop: Path, tmp_path: Path) -> None:
 def rolling(own: Path) -> Path:
     """A shop with version 2 in a canary against version 1, and nothing else."""
     known = store(own)
-    known.state.set("champion", "1")
+    known.state.write(Champion("1"))
     for r in known.decisions.rollouts():
         ended = Rollout(
             r.rollout_id,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from core.state import Champion
 from tests.code.command_line import everloop, refused
 
 HASH = re.compile(r"[0-9a-f]{32}|[0-9a-f]{12}")
@@ -170,7 +171,7 @@ def test_gc_keeps_what_the_champion_learnt_from(own: Path) -> None:
 
     store = Store(f"sqlite:///{own / '.everloop' / 'store.db'}")
     learnt = {c.dataset: c.version for c in Registry(Workspace(own)).versions()}
-    store.state.set("champion", learnt["v0001"])
+    store.state.write(Champion(learnt["v0001"]))
     store.close()
     assert refused("data", "gc", "--drop", "v0001", "-w", own) == (
         "error: the model that serves was trained on this version\n"

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from core.episodes import Episodes
 from core.records import Decision, Signal
+from core.state import Champion, ToldAlerts
 from core.store import Store
 from everloop.init import init
 from everloop.overview import Picture, overview, status, told
@@ -34,8 +36,8 @@ def everything(place: Path) -> list[Any]:
         return [
             found.signals.read(),
             found.decisions.read(),
-            found.state.get("alerts"),
-            found.state.get("alerts.told"),
+            found.state.read(Episodes),
+            found.state.read(ToldAlerts),
         ]
     finally:
         found.close()
@@ -301,7 +303,7 @@ def test_an_open_alert_is_told_with_the_numbers_of_today() -> None:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten days of stored signals, and what the alerts made of them."""
     home = open_home(init(tmp_path_factory.mktemp("watched") / "shop").root)
-    home.store.state.set("champion", "1")
+    home.store.state.write(Champion("1"))
     for day in range(10):
         turn(home, day)
     home.store.close()

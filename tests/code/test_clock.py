@@ -12,12 +12,12 @@ import pytest
 
 from core.errors import ClockError
 from core.records import Annotation, AnnotationTask, Request
+from core.state import CuratedUntil, Retrains
 from flows import clock, stages
 from flows.curate import curate
 from flows.home import Home, open_home
 from flows.model_stages import test_candidate as judge
 from flows.model_stages import train_candidate
-from flows.state import progress_of
 from pipelines.datasets.form import form_dataset
 from pipelines.datasets.inputs import read_inputs
 from serving.service import Service
@@ -150,7 +150,7 @@ def test_traffic_goes_on_while_a_turn_is_under_way(home: Home) -> None:
 
 
 def test_a_workspace_that_lives_ahead_goes_on_for_a_day(home: Home) -> None:
-    home.store.state.set("curated_until", "2099-01-05T00:00:00+00:00")
+    home.store.state.write(CuratedUntil(datetime(2099, 1, 5, tzinfo=UTC)))
     ahead = datetime(2099, 1, 6, tzinfo=UTC)
     assert clock.acting(home, ahead) == ahead
     with pytest.raises(ClockError, match=r"still to come(?s:.*)2099-01-06 00:00 at most"):
@@ -165,7 +165,7 @@ def test_a_clock_that_ran_ahead_is_set_back(home: Home) -> None:
     correct_one(home, ahead)
     stages.loop(home, ahead, lambda tasks, now: [oracle(t, now) for t in tasks])
     stages.retrain(home, ahead + timedelta(seconds=1), "ahead")
-    done = progress_of(home)["done"]
+    done = home.store.state.read(Retrains).done
     here = ("-w", home.workspace.root)
     assert "later time already" in refused("loop", *here)
 

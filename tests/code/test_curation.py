@@ -11,6 +11,7 @@ import pytest
 
 from core.near import mapped, near_any, units
 from core.records import Array, Feedback
+from core.state import CuratedUntil
 from everloop.laws.windows import START, window
 from flows.curate import curate, gather
 from flows.home import Home, open_home
@@ -215,7 +216,7 @@ def looped(own: Path) -> Home:
 
 def days(home: Home) -> tuple[datetime, datetime]:
     """The last day that the loop has seen."""
-    end = datetime.fromisoformat(home.store.state.get("curated_until"))
+    end = home.store.state.read(CuratedUntil).time
     return end - timedelta(days=1), end
 
 
@@ -267,7 +268,7 @@ def test_a_round_again_reads_no_text_and_changes_nothing(looped: Home) -> None:
 
 
 def test_topics_are_those_that_are_open(looped: Home) -> None:
-    from flows.topics import STATE
+    from flows.topics import Topics
 
     home, (start, end) = looped, days(looped)
     ids = home.store.answers.window(start, end).rows["prediction_id"].tolist()
@@ -277,7 +278,7 @@ def test_topics_are_those_that_are_open(looped: Home) -> None:
         "examples": [], "asked": {},
     }  # fmt: skip
     states = [("gone", ids[:2]), ("open", ids[3:5]), ("open", ids[7:8])]
-    home.store.state.set(STATE, [{**made, "status": s, "members": m} for s, m in states])
+    home.store.state.write(Topics.of([{**made, "status": s, "members": m} for s, m in states]))
     topics = gather(home, start, end).topics
     assert topics[[0, 1, 3, 4, 7]].tolist() == [-1, -1, 0, 0, 1]
     assert (topics >= 0).sum() == 3

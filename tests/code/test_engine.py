@@ -13,6 +13,7 @@ import pytest
 
 from core.errors import BusyError, DataError, EverloopError, LateError, ModelError, StoreError
 from core.records import Array, Prediction, Request
+from core.state import Champion
 from core.store import Store
 from serving.cache import Cache
 from serving.engine import Engine
@@ -94,7 +95,7 @@ def test_answers_are_those_of_the_synchronous_path(
     service: Service, tmp_path: Any, shelf: Shelf
 ) -> None:
     other = Store(f"sqlite:///{tmp_path / 'other.db'}")
-    other.state.set("champion", "1")
+    other.state.write(Champion("1"))
     expected = Service(other, shelf.load, max_text=100).predict(requests(40))
     with running(service) as engine:
         [answers] = ask(engine, requests(40))
@@ -172,7 +173,7 @@ def test_no_request_fails_and_each_names_its_model_while_versions_swap(
         def swap() -> None:
             while not stop.is_set():
                 for version in shelf.models:
-                    store.state.set("champion", version)
+                    store.state.write(Champion(version))
                     until(lambda v=version: engine.state().traffic.champion.version == v)  # type: ignore
 
         swapper = threading.Thread(target=swap)
@@ -196,7 +197,7 @@ def test_a_broken_new_version_is_refused_before_it_serves(
     shelf.models["3"] = Model(HashEncoder("e3"), BrokenHead(["a"]))
     with running(service) as engine:
         for broken in ("3", "missing"):
-            store.state.set("champion", broken)
+            store.state.write(Champion(broken))
             until(lambda b=broken: any(b in d.reason for d in store.decisions.read("serving")))  # type: ignore
             assert ask(engine, requests(2, start=len(broken)))[0][0].model_version == "1"
         assert engine.state().ready
@@ -223,12 +224,12 @@ def test_an_alias_moved_by_hand_is_followed(service: Service, store: Store) -> N
         chosen[0] = "2"
         engine.refresh()
         until(lambda: engine.state().traffic.champion.version == "2")  # type: ignore[union-attr]
-        assert store.state.get("champion") == "2"
+        assert store.state.read(Champion).version == "2"
         [adopted] = store.decisions.read("serving")
         assert adopted.reason == "the registry's alias moved from version 1 to 2"
         chosen[0] = "broken"
         until(lambda: len(store.decisions.read("serving")) == 2)
-        assert store.state.get("champion") == "2"
+        assert store.state.read(Champion).version == "2"
 
 
 def test_a_registry_that_is_down_changes_nothing(service: Service) -> None:
@@ -247,7 +248,7 @@ def test_the_cache_spares_the_encoder_and_survives_a_swap(store: Store, shelf: S
     with running(service) as engine:
         reads = shelf.encoder.reads
         first = ask(engine, [named("a", "same")])[0][0]
-        store.state.set("champion", "2")
+        store.state.write(Champion("2"))
         until(lambda: engine.state().traffic.champion.version == "2")  # type: ignore[union-attr]
         second = ask(engine, [named("b", "same")])[0][0]
         assert shelf.encoder.reads == reads + 1 + len(WARMING)

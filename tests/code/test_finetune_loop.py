@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from core.models.classifier.encoder import Encoder
+from core.state import Champion
 from everloop.replay import run
 from flows.home import Home
 from flows.stages import curate, monitor
@@ -57,7 +58,7 @@ def test_a_promotion_changes_the_encoder_and_serving_goes_on(
     rows = home.store.answers.window(START, END).rows
     assert rows["model_version"].nunique() > 1
     assert (rows["encoder"] == rows["model_version"].map(by_version)).all()
-    assert home.store.state.get("champion") == home.registry.version("champion") != "1"
+    assert home.store.state.read(Champion).version == home.registry.version("champion") != "1"
 
 
 def test_monitoring_says_that_encoders_are_not_comparable(

@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from core.episodes import STATE, Episodes
+from core.episodes import Episodes
 from core.errors import EverloopError, ModelError, ParamsError
 from core.records import Rollout
+from core.state import Champion, ToldAlerts
 from everloop import stack
 from everloop.init import init
 from everloop.replay import run
 from flows import stages
-from flows.alerts import TOLD
 from flows.home import Home, open_home
 from tests.code.small_loop import job, make_home
 from tests.code.test_loop import outcome
@@ -75,9 +75,9 @@ def test_without_its_decorator_a_flow_is_the_stage_and_needs_no_server(empty: Pa
 def test_a_rollout_ends_when_its_candidate_was_made_champion_by_hand(empty: Path) -> None:
     home, started = open_home(empty), datetime(2026, 1, 6, tzinfo=UTC)
     home.store.decisions.put_rollout(Rollout("r1", "2", "1", "canary", 0.1, started, started))
-    home.store.state.set("champion", "1")
+    home.store.state.write(Champion("1"))
     assert stages.roll_out(home, EVENING) == "wait"
-    home.store.state.set("champion", "2")
+    home.store.state.write(Champion("2"))
     assert stages.roll_out(home, NEXT_DAY) == "promote"
     (rollout,) = home.store.decisions.rollouts()
     assert (rollout.stage, rollout.reason) == (
@@ -132,8 +132,12 @@ def test_flows_end_as_the_plain_functions_do(alike: tuple[Home, Home]) -> None:
         FLOWS["loop"](workspace=root, now=NEXT_DAY)  # a retry, or a second worker
         with pytest.raises(EverloopError, match="no such workspace"):
             FLOWS["loop"](workspace=root + "x")
-    open_ = Episodes.of(flowing.store.state.get(STATE)).open
-    assert flowing.store.state.get(TOLD) == {e.key: {"prefect": e.severity} for e in open_} != {}
+    open_ = flowing.store.state.read(Episodes).open
+    assert (
+        flowing.store.state.read(ToldAlerts).levels
+        == {e.key: {"prefect": e.severity} for e in open_}
+        != {}
+    )
     expected = stages.monitor(plain, NEXT_DAY)
     stages.retrain(plain, NEXT_DAY, "why not")
     assert verdict == stages.roll_out(plain, NEXT_DAY)

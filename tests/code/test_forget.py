@@ -19,6 +19,7 @@ import pytest
 from core import collections
 from core.kept import Kept
 from core.records import Annotation, AnnotationTask, Feedback, Review, Sample, hash_user
+from core.state import Retrains
 from core.store import Store
 from flows.forget import Found, finish, forget, look
 from flows.home import Home, open_home
@@ -257,7 +258,7 @@ def test_killed_anywhere_and_finished_it_ends_the_same(mine: Home, moment: str) 
     assert [v.id for v in list_versions(root)][3:] == ["v0004"]
     assert texts(mine, "v0004") == before - {text}
     assert all(p.startswith(".everloop/remote/") for p in holding(mine, text))
-    assert mine.store.state.get("retrains")["done"] == 4
+    assert mine.store.state.read(Retrains).done == 4
     assert everloop("data", "verify", "-w", root).code == 0
     assert not look(mine, "prediction", id)
 

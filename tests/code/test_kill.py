@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from core.state import Retrains
 from everloop.replay import run
 from everloop.sample import bundled
 from flows.home import Home
@@ -26,7 +27,7 @@ Moment = Callable[[Home], bool]
 
 def planned(home: Home) -> bool:
     """A retrain is under way."""
-    return bool((home.store.state.get("retrains") or {}).get("plan"))
+    return bool(home.store.state.read(Retrains).plan)
 
 
 def version_half_made(home: Home) -> bool:
@@ -129,7 +130,7 @@ def test_a_retrain_killed_and_run_again_is_one_retrain(tmp_path: Path) -> None:
         finish(start(*again))
         outcomes.append(outcome(home, result))
         assert home.store.labels.unclaimed() == (0, 0)
-        assert home.store.state.get("retrains")["done"] == 2
+        assert home.store.state.read(Retrains).done == 2
     assert outcomes[0] == outcomes[1]
     assert [v[0] for v in outcomes[0]["versions"]] == ["v0001", "v0002"]
     assert [m[0] for m in outcomes[0]["models"]] == ["1", "2"]

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from core.records import AnnotationTask
+from core.state import Champion
 from everloop.replay import run as replay
 from everloop.sample import bundled
 from flows.home import open_home
@@ -46,7 +47,7 @@ def left(root: Path) -> dict[str, Any]:
         "dirty": repository.git("status", "--porcelain"),
         "models": [(c.version, c.dataset, c.metrics) for c in home.registry.versions()],
         "runs": sorted((r.info.run_name, r.info.status) for r in runs),
-        "champion": (home.store.state.get("champion"), home.registry.version("champion")),
+        "champion": (home.store.state.read(Champion).version, home.registry.version("champion")),
         "half": sorted(
             p.name for p in root.rglob("*") if p.name.endswith((".half", ".part", ".parts"))
         ),

@@ -13,6 +13,7 @@ import pytest
 from core import collections
 from core.label_set import LabelSet, Operation
 from core.records import AnnotationTask, utc
+from core.state import Retrains
 from core.store import Store
 from everloop.score import score_days
 from flows.curate import gather
@@ -21,7 +22,6 @@ from flows.label_set import change, declared
 from flows.labels import known_labels
 from flows.monitor import look
 from flows.retrain import retrain
-from flows.state import progress_of
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here, show
 from pipelines.datasets.verify import verify
 from pipelines.labeling import Labeling
@@ -42,7 +42,7 @@ def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     end_rollout(home)
     counts = rows_here(home.workspace, TRAIN)["label"].value_counts()
     a, b, wide, gone = counts.index[:4]
-    now = datetime.fromisoformat(progress_of(home)["last"]) + timedelta(days=1)
+    now = home.store.state.read(Retrains).last + timedelta(days=1)
     at = ("-w", str(own), "--now", now.isoformat())
     merged = everloop("label", "set", "merge", a, b, "--into", "both", "--why", "one thing", *at)
     assert merged.out == f"label set version 1: merge {a}, {b} into both\n"
@@ -103,7 +103,7 @@ def test_a_candidate_is_tested_on_the_collections_of_its_version(own: Path, tmp_
     page = tmp_path / "hard.csv"
     train[["text", "label"]].drop_duplicates("text").iloc[:3].to_csv(page, index=False)
     collections.add(own, "hard-ones", page)
-    now = datetime.fromisoformat(progress_of(home)["last"]) + timedelta(days=1)
+    now = home.store.state.read(Retrains).last + timedelta(days=1)
     made = retrain(home, utc(now), "collections")["dataset"]
     named = rows_here(home.workspace, TESTED)
     assert named.loc[named["set"] == "regression", "round"].tolist() == ["hard-ones"] * 3
@@ -123,7 +123,7 @@ def test_monitoring_reads_the_past_as_it_was_and_the_present_by_its_names(own: P
     """Of a merge the day after nothing is news: no shift of labels, no row of an unknown label, and what
     was right is right. A look at the time before it finds what it found."""
     home = open_home(own)
-    last = utc(datetime.fromisoformat(progress_of(home)["last"]))
+    last = utc(home.store.state.read(Retrains).last)
     now = last + timedelta(hours=1)
     before = {s.name: s for s in look(home, last).signals if not s.segment}
     window = home.store.at(last).answers.window(last - timedelta(days=1), last).rows
@@ -151,7 +151,7 @@ def test_monitoring_reads_the_past_as_it_was_and_the_present_by_its_names(own: P
 
 def test_a_replay_that_goes_on_is_scored_by_the_names_of_each_day(own: Path) -> None:
     home = open_home(own)
-    last = utc(datetime.fromisoformat(progress_of(home)["last"]))
+    last = utc(home.store.state.read(Retrains).last)
     start = last.replace(hour=0) - timedelta(days=2)
     stream = job(days=2).stream
     truth = dict(zip(stream["request_id"], stream["label"], strict=True))
@@ -170,7 +170,7 @@ def test_a_replay_that_goes_on_is_scored_by_the_names_of_each_day(own: Path) -> 
 def test_an_annotators_file_of_last_week(own: Path, tmp_path: Path) -> None:
     """Old names in what comes back: taken as new ones, or refused with what can be given instead."""
     home = open_home(own)
-    last = utc(datetime.fromisoformat(progress_of(home)["last"]))
+    last = utc(home.store.state.read(Retrains).last)
     now = ("-w", str(own), "--now", (last + timedelta(hours=1)).isoformat())
     rows = home.store.answers.window(last - timedelta(days=1), last).rows
     a, b, wide = sorted(known_labels(home, LabelSet()))[:3]

@@ -13,7 +13,9 @@ from sqlalchemy import create_engine
 from core.kept import OTHER, Kept
 from core.records import Annotation, AnnotationTask
 from core.schema import VERSION
+from core.state import Champion, Retrains
 from core.store import Store
+from core.store.upgrade import SchemaVersion
 from flows import stages
 from flows.log import open_writer
 from pipelines.logging.profile import Profiled
@@ -110,8 +112,8 @@ def test_what_the_spool_holds_comes_back_as_it_was() -> None:
 
 def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
     home = make_home(tmp_path / "shop", logging={"policy": "profile"})
-    home.store.state.set("champion", "1")
-    home.store.state.set("retrains", {"done": 1, "last": NOW.isoformat(), "plan": None, "result": {}})
+    home.store.state.write(Champion("1"))
+    home.store.state.write(Retrains(1, NOW))
     writer = open_writer(home, home.store, Metrics())
     days = [[row(d * 86400 + i, label="ab"[d]) for i in range(50)] for d in (0, 1)]
     for rows in days:
@@ -133,7 +135,7 @@ def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
 
 def test_a_store_of_version_1_gets_what_is_new(store: Store) -> None:
     store.answers.log([row(0)])
-    store.state.set("schema", 1)
+    store.state.write(SchemaVersion(1))
     engine = create_engine(store.url)
     with engine.begin() as db:  # as the version before made it
         for change in (
@@ -145,7 +147,7 @@ def test_a_store_of_version_1_gets_what_is_new(store: Store) -> None:
     engine.dispose()
     for i in (1, 2):
         newer = Store(store.url)
-        assert newer.state.get("schema") == VERSION
+        assert newer.state.read(SchemaVersion).number == VERSION
         newer.answers.append([Kept([row(i)], 1, PROFILE.keep([row(i)]).profiles, number=i)], "w")
         assert newer.answers.window(*EVER).rows["kept"].tolist() == [1.0] * (i + 1)
         newer.close()

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from core.errors import WorkspaceError
 from core.models.classifier.encoder import Encoder
 from core.records import Array
+from core.state import Champion
 from core.store import Store
 from everloop.replay import Replay, run
 from flows.home import Home
@@ -68,7 +69,7 @@ def outcome(home: Home, result: dict[str, Any]) -> dict[str, Any]:
         "rollouts": [(r.rollout_id, r.stage) for r in home.store.decisions.rollouts()],
         "versions": [(v.id, v.revision, v.rows) for v in list_versions(home.workspace.root)],
         "models": [(c.version, c.dataset, c.metrics) for c in home.registry.versions()],
-        "champion": (home.store.state.get("champion"), home.registry.version("champion")),
+        "champion": (home.store.state.read(Champion).version, home.registry.version("champion")),
         "counters": home.store.state.counters(),
     }
 
@@ -81,7 +82,7 @@ def test_the_loop_turns(whole: tuple[Home, dict[str, Any]]) -> None:
     assert result["most_labels_in_a_day"] <= 12
     assert result["retrains"] >= 2
     assert result["promotions"] >= 1
-    assert home.store.state.get("champion") == home.registry.version("champion") != "1"
+    assert home.store.state.read(Champion).version == home.registry.version("champion") != "1"
     assert [v.id for v in list_versions(home.workspace.root)] == ["v0001", "v0002", "v0003", "v0004"]
 
 

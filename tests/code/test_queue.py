@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 from core.errors import LabelError
 from core.records import Annotation, AnnotationTask, Dispute, Progress, Review, Vote
 from core.store import Store
+from core.store.upgrade import SchemaVersion
 from tests.code.test_store import NOW, prediction
 
 SOON = timedelta(minutes=15)
@@ -326,7 +327,7 @@ def test_votes_that_meet_settle_a_task_all_the_same(store: Store) -> None:
 def test_an_older_store_learns_which_tasks_are_settled(store: Store) -> None:
     asked(store, 2)
     store.labels.annotate([Annotation(IDS[0], "a", "ana", NOW)])
-    store.state.set("schema", 3)
+    store.state.write(SchemaVersion(3))
     old = create_engine(store.url)
     with old.begin() as db:
         db.exec_driver_sql("DROP INDEX tasks_unsettled")

@@ -15,6 +15,7 @@ from core.errors import ModelError
 from core.models.classifier import agreement
 from core.models.pyfunc import _load_pyfunc
 from core.records import Request
+from core.state import Champion
 from everloop.commands import app
 from everloop.replay import run
 from flows.first import first_model
@@ -95,7 +96,7 @@ def test_a_first_model_whose_runtime_disagrees_is_not_crowned(
     home = make_home(tmp_path / "workspace", model={"runtime": "onnx-int8"})
     with pytest.raises(ModelError, match=r"onnx-int8 is refused(?s:.*) texts alone"):
         first(home)
-    assert home.store.state.get("champion") is None
+    assert home.store.state.read(Champion).version is None
     assert home.registry.versions() == []
     assert first(moved_to(home, "torch")) == "1"
 

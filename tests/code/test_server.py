@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from core.errors import StoreError
 from core.kept import Kept
 from core.records import hash_user
+from core.state import Champion
 from core.store import Store
 from core.store.answers import AnswerRepository
 from serving.app import create_app
@@ -248,7 +249,7 @@ class FullLog(AnswerRepository):
 def test_a_store_that_fails_is_503_and_no_answer(tmp_path: Path, shelf: Shelf) -> None:
     full = Store(f"sqlite:///{tmp_path / 'full.db'}")
     full.answers = FullLog(full.database, full.answers.naming)
-    full.state.set("champion", "1")
+    full.state.write(Champion("1"))
     service = Service(full, shelf.load, max_text=100)
     answer = TestClient(
         create_app(Engine(service, lambda: NOW, Metrics()), full, lambda: NOW, Serving()),

@@ -11,6 +11,7 @@ import pytest
 from core.errors import DataError, ModelError, StoreError
 from core.kept import Kept
 from core.records import Prediction, Request, Rollout, hash_user
+from core.state import Champion
 from core.store import Store
 from core.store.answers import AnswerRepository
 from pipelines.rollout import ShadowCanary
@@ -81,7 +82,7 @@ def test_a_request_id_is_answered_once(store: Store, service: Service, shelf: Sh
 
 def test_a_later_retry_gets_the_first_answer_even_after_a_swap(store: Store, service: Service) -> None:
     [first] = service.predict(requests(1))
-    store.state.set("champion", "2")
+    store.state.write(Champion("2"))
     late = Request("r0", NOW + timedelta(days=1), "text 0")
     [again] = service.predict([late])
     assert (again.prediction_id, again.model_version, again.timestamp) == (
@@ -141,7 +142,7 @@ def test_every_answer_names_the_model_that_made_it_over_a_swap(
     heads = {v: m.head for v, m in shelf.models.items()}
     answers: list[Prediction] = []
     for n, version in enumerate(["1", "2", "1"]):
-        store.state.set("champion", version)
+        store.state.write(Champion(version))
         answers += service.predict(requests(10, start=10 * n))
     assert [a.model_version for a in answers] == ["1"] * 10 + ["2"] * 10 + ["1"] * 10
     for answer in answers:
@@ -155,7 +156,7 @@ def test_a_promoted_candidate_is_not_loaded_again(store: Store, service: Service
     roll_out(store)
     service.predict(requests(1))
     store.decisions.put_rollout(Rollout("2-ab", "2", "1", "promoted", 1.0, NOW, NOW))
-    store.state.set("champion", "2")
+    store.state.write(Champion("2"))
     [answer] = service.predict(requests(1, start=1))
     assert (answer.model_version, answer.variant) == ("2", "champion")
     assert shelf.loads == ["1", "2"]
@@ -175,11 +176,11 @@ def test_a_broken_candidate_is_refused_once_and_the_champion_serves(
 
 def test_a_broken_new_champion_leaves_the_old_one_serving(store: Store, service: Service) -> None:
     service.predict(requests(1))
-    store.state.set("champion", "9")
+    store.state.write(Champion("9"))
     [answer] = service.predict(requests(1, start=1))
     assert answer.model_version == "1"
     assert store.decisions.read(stage="serving")[0].key == "serving/refused/champion/9"
-    store.state.set("champion", "2")
+    store.state.write(Champion("2"))
     assert service.predict(requests(1, start=2))[0].model_version == "2"
 
 
@@ -206,7 +207,7 @@ def test_no_model_yet_says_what_to_run(tmp_path: Path, shelf: Shelf) -> None:
 def test_the_store_is_asked_again_only_when_due(store: Store, shelf: Shelf) -> None:
     slow = Service(store, shelf.load, max_text=100, refresh_seconds=3600)
     slow.predict(requests(1))
-    store.state.set("champion", "2")
+    store.state.write(Champion("2"))
     assert slow.predict(requests(1, start=1))[0].model_version == "1"
     slow.refresh(NOW)
     assert slow.predict(requests(1, start=2))[0].model_version == "2"
@@ -220,7 +221,7 @@ class FullLog(AnswerRepository):
 def test_what_could_not_be_stored_is_not_answered(tmp_path: Path, shelf: Shelf) -> None:
     full = Store(f"sqlite:///{tmp_path / 'full.db'}")
     full.answers = FullLog(full.database, full.answers.naming)
-    full.state.set("champion", "1")
+    full.state.write(Champion("1"))
     with pytest.raises(StoreError, match="disk is full"):
         Service(full, shelf.load, max_text=100).predict(requests(2))
     assert full.answers.count() == 0

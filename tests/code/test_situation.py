@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from core.records import Annotation, Decision
+from core.state import Champion, Retrains
 from everloop.laws.traffic import DAY, NOW
 from flows.home import Home
 from flows.situation import RETRAINS, situation
@@ -33,12 +34,12 @@ def lived(home: Home, days: int) -> None:
             ]
         )
     last = NOW - DAY
-    store.state.set("retrains", {"done": days, "last": last.isoformat(), "plan": None, "result": {}})
+    store.state.write(Retrains(days, last))
 
 
 def test_the_newest_retrains_and_what_was_said_before_them(home: Home) -> None:
     lived(home, 30)
-    home.store.state.set("champion", "3")
+    home.store.state.write(Champion("3"))
     seen = situation(home, NOW)
     assert [r.timestamp for r in seen.retrains] == [NOW - DAY * d for d in range(RETRAINS, 0, -1)]
     assert [r.shortfall for r in seen.retrains] == [i / 1000 for i in range(30 - RETRAINS, 30)]
@@ -59,8 +60,7 @@ def test_a_gain_on_a_handful_of_rows_is_none(home: Home) -> None:
 
 def test_a_retrain_by_hand_was_asked_for_by_nobody(home: Home) -> None:
     lived(home, 2)
-    by_hand = (NOW - timedelta(hours=1)).isoformat()
-    home.store.state.set("retrains", {"done": 3, "last": by_hand, "plan": None, "result": {}})
+    home.store.state.write(Retrains(3, NOW - timedelta(hours=1)))
     assert situation(home, NOW).asked is None
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from core.errors import LabelError, StoreError
 from core.records import Annotation, AnnotationTask, Decision, Prediction, Rollout, Signal, uuid7
+from core.state import Forgetting, Retrains
 from core.store import Store
+from core.store.upgrade import SchemaVersion
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -124,9 +126,9 @@ def test_records_come_back_as_they_went_in(store: Store) -> None:
     assert store.decisions.live_rollout() == rollout
     store.decisions.put_rollout(Rollout("r", "2", "1", "promoted", 1.0, NOW, NOW))
     assert store.decisions.live_rollout() is None
-    store.state.set("a", {"b": None})
-    assert store.state.get("a") == {"b": None}
-    assert store.state.get("nothing") is None
+    store.state.write(Forgetting("v0004", NOW, 3))
+    assert store.state.read(Forgetting) == Forgetting("v0004", NOW, 3)
+    assert store.state.read(Retrains) == Retrains()
 
 
 def test_a_locked_store_says_so_and_loses_nothing(store: Store, tmp_path: Path) -> None:
@@ -149,6 +151,6 @@ def test_a_locked_store_says_so_and_loses_nothing(store: Store, tmp_path: Path) 
 
 
 def test_a_store_of_another_version_is_refused(store: Store) -> None:
-    store.state.set("schema", 99)
+    store.state.write(SchemaVersion(99))
     with pytest.raises(StoreError, match="made by another version of Everloop"):
         Store(store.url)

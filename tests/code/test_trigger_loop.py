@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from core.records import Decision
+from core.state import Champion, Retrains
 from everloop.replay import run
 from flows.home import Home
 from flows.situation import situation
@@ -30,7 +31,7 @@ def test_a_suggestion_is_stored_and_nothing_retrains(suggested: tuple[Home, dict
     assert [d.verdict for d in said] == ["suggest"] * 3
     assert said[-1].reason == f"labels: {situation(home, END).new_labels} new labels, 8 needed"
     assert (result["retrains"], result["promotions"]) == (0, 0)
-    assert home.store.state.get("champion") == "1"
+    assert home.store.state.read(Champion).version == "1"
     assert home.store.decisions.rollouts() == []
 
 
@@ -96,5 +97,5 @@ def test_a_retrain_begins_a_new_test(tmp_path: Path) -> None:
     assert len(fired) == result["retrains"]
     for d in said:
         assert d.reason.startswith(("error-budget: ", "a rollout is under way"))
-    last = datetime.fromisoformat(home.store.state.get("retrains")["last"])
+    last = home.store.state.read(Retrains).last
     assert all(r.timestamp > last for r in situation(home, END + timedelta(days=1)).rounds)

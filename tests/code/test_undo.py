@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,9 +18,9 @@ import pytest
 
 from core.errors import RolloutError
 from core.records import Rollout
+from core.state import Champion, RetrainPlan, Retrains, RollbackBegun
 from flows import stages, undo
 from flows.home import Home, open_home
-from flows.state import progress_of
 from flows.undo import Asked
 from pipelines.datasets.inputs import fingerprint
 from serving.service import Service
@@ -133,7 +134,7 @@ def test_a_candidate_that_never_served_is_no_version_to_go_back_to(shop: Home) -
 
 def test_the_first_model_has_nothing_before_it(shop: Home) -> None:
     stages.roll_back_now(shop, hour(1), ANA, "1")
-    shop.store.state.set("champion", "1")
+    shop.store.state.write(Champion("1"))
     for d in shop.store.decisions.read("rollout"):
         assert d.evidence.get("to", "1") == "1"
     with pytest.raises(RolloutError, match="the last rollback is done already"):
@@ -166,11 +167,11 @@ def test_what_was_rolled_back_is_not_promoted_again(promoted: Home) -> None:
     )
     assert promoted.store.state.champion() == "2"
 
-    progress = progress_of(promoted)
-    plan = {"id": "v0003", "as_of": START.isoformat(), "reason": "killed", "champion": "2"}
+    progress = promoted.store.state.read(Retrains)
+    plan = RetrainPlan("v0003", START, "killed", "2")
     with promoted.store.database.write() as db:  # it was killed before the last step was noted
         db.exec_driver_sql("DELETE FROM steps WHERE key = 'rollout/v0003'")
-    promoted.store.state.set("retrains", {**progress, "done": 2, "plan": plan})
+    promoted.store.state.write(replace(progress, done=2, plan=plan))
     result = stages.retrain(promoted, hour(5), "again")
     assert (result["candidate"], result["passed"]) == ("3", True)
     assert promoted.store.decisions.live_rollout() is None
@@ -232,7 +233,7 @@ def test_a_rollback_that_is_killed_is_finished_once(promoted: Home) -> None:
         except Killed:
             with suppress(RolloutError):  # it was done, and its last word lost
                 stages.roll_back_now(promoted, hour(write), ANA, to)
-            assert promoted.store.state.get(undo.BEGUN) is None
+            assert promoted.store.state.read(RollbackBegun).decision is None
         else:
             break
         assert promoted.store.state.champion() == promoted.registry.version("champion") == to
@@ -292,7 +293,7 @@ def test_without_a_new_label_nothing_is_trained(shop: Home) -> None:
     again = everloop("retrain", *here, "--now", hour(3).isoformat())
     assert (again.code, again.out) == (0, "triggers: wait: no new label to learn from\n")
     assert len(shop.registry.versions()) == 3
-    assert progress_of(shop)["plan"] is None
+    assert shop.store.state.read(Retrains).plan is None
 
 
 @pytest.mark.slow

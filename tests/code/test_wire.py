@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from core.state import Champion
 from core.store import Store
 from serving.service import Service
 from serving.wire import MOST
@@ -22,7 +23,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     from tests.code.fake_models import Shelf
 
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('wire')}/store.db")
-    store.state.set("champion", "1")
+    store.state.write(Champion("1"))
     with running(Service(store, Shelf().load, max_text=100, refresh_seconds=0), store) as url:
         yield int(url.rpartition(":")[2])
     store.close()

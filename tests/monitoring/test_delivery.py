@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from core.records import Signal
-from flows.alerts import TOLD, alert, deliver
+from core.state import ToldAlerts
+from flows.alerts import alert, deliver
 from flows.home import Home
 from monitoring.alerts.delivery import Channel, DeliveryError, Message, by_apprise, channels
 from tests.code.inbox import Inbox
@@ -95,7 +96,7 @@ def test_a_channel_that_fails_does_not_hold_up_another(told: Home, inbox: Inbox)
     told.channels = [Channel("broken", broken), *told.channels]
     day(told, 0, confidence(0.6, 0))
     assert inbox.titles == ["shop: warning: confidence"]
-    assert told.store.state.get(TOLD) == {
+    assert told.store.state.read(ToldAlerts).levels == {
         "alert/confidence/2026-01-13T00": {"env:EVERLOOP_HOOK": "warning"}
     }
 
@@ -103,7 +104,7 @@ def test_a_channel_that_fails_does_not_hold_up_another(told: Home, inbox: Inbox)
 def test_without_channels_nothing_is_sent(home: Home, inbox: Inbox) -> None:
     day(home, 0, confidence(0.6, 0))
     assert inbox.titles == []
-    assert home.store.state.get(TOLD) is None
+    assert home.store.state.read(ToldAlerts) == ToldAlerts()
 
 
 SECRET = "T0KEN-of-somebody"  # not a secret: what must not be told

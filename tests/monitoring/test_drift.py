@@ -11,6 +11,7 @@ import pytest
 
 from core.records import Array, Sample, Window
 from core.store import Store
+from core.stored import plain, record
 from monitoring.drift.distances import SHARES
 from monitoring.drift.embeddings import Held, History, Traffic, traffic
 from monitoring.drift.features import IncomparableError
@@ -187,9 +188,9 @@ def test_samples_of_another_size_or_time_are_left_out():
 
 def test_an_episode_survives_being_stored():
     episode = DriftEpisode("temporary", MONDAY, MONDAY + DAY, "over", {"value": 0.1})
-    assert DriftEpisode.from_json(json.loads(json.dumps(episode.to_json()))) == episode
+    assert record(DriftEpisode, json.loads(json.dumps(plain(episode)))) == episode
     still = DriftEpisode("gradual", MONDAY, None, "slow", {})
-    assert DriftEpisode.from_json(json.loads(json.dumps(still.to_json()))) == still
+    assert record(DriftEpisode, json.loads(json.dumps(plain(still)))) == still
 
 
 @pytest.mark.parametrize("name", SHARES)

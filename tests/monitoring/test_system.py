@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from core.records import SystemSample
+from core.state import Champion
 from core.store import Store
 from everloop.laws.traffic import LABELS, before, today
 from monitoring import Monitoring
@@ -30,7 +31,7 @@ SOON = 0.05  # seconds between samples
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = Store(f"sqlite:///{tmp_path}/store.db", busy=0.5)
-    made.state.set("champion", "1")
+    made.state.write(Champion("1"))
     yield made
     made.close()
 

@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import DataError
 from core.records import Annotation, Prediction
+from core.state import CuratedUntil
 from flows import topics as flow
 from flows.home import Home
 from flows.topics import ask, candidates, follow_topics, open_topics
@@ -137,8 +138,8 @@ def test_what_a_curation_round_may_still_pick_is_not_asked_for(home: Home):
     (topic,) = candidates(home)
     times = {m: p.timestamp for m in topic.members if (p := home.store.answers.get(m))}
     until = sorted(times.values())[5]
-    home.store.state.set("curated_until", until.isoformat())
+    home.store.state.write(CuratedUntil(until))
     assert ask(home, topic.name, 1000, NOW).tasks == 5
     assert home.store.queue.ids(topic.members) == {m for m, when in times.items() if when < until}
-    home.store.state.set("curated_until", NOW.isoformat())
+    home.store.state.write(CuratedUntil(NOW))
     assert ask(home, topic.name, 1000, NOW).tasks == len(topic.members)

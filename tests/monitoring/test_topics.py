@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from core.records import Window
+from core.stored import plain, record
 from monitoring.topics.clusters import MIN_ROWS, topics
-from monitoring.topics.tracking import decision, followed, from_json, settled, to_json
+from monitoring.topics.tracking import Candidate, decision, followed, settled
 from tests.monitoring.changes import DAY, LABELS, NEW, NOW, WORDS, learnt, shuffled, traffic, view
 
 CHANGED = view(traffic(new=0.3))
@@ -161,11 +162,11 @@ def test_the_same_window_again_changes_nothing():
 
 def test_a_candidate_survives_json_and_its_decision_has_no_text():
     (candidate,) = followed([], topics(CHANGED, learnt()), NOW)
-    assert from_json(json.loads(json.dumps(to_json(candidate)))) == candidate
+    assert record(Candidate, json.loads(json.dumps(plain(candidate)))) == candidate
     made = decision(candidate)
     assert (made.key, made.verdict) == (candidate.key, "topic")
     assert made.key.startswith(f"topic/{candidate.name}-")
-    stored = json.dumps([made.reason, made.evidence, to_json(candidate)])
+    stored = json.dumps([made.reason, made.evidence, plain(candidate)])
     assert not any(text in stored for text in CHANGED.whole.rows["text"])
 
 
