@@ -50,7 +50,6 @@ class Ours:
             day.window,
             known=Known(known.embeddings, known.labels),
             held_out=HeldOut(held.texts.tolist(), held.embeddings),
-            head=day.head,
         )
         rate = self.policy.labels_per_day
         self.looks.append(Look(day.end, len(pool), float(wants(pool).sum())))

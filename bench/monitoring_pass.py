@@ -64,7 +64,7 @@ def _child(what: str, place: Path, a_day: int) -> str:
 
 def fill(home: Home, a_day: int) -> None:
     """Answers of the champion to the sample's texts, each with a word of its own and some noise."""
-    model = home.registry.load(home.store.state.champion())
+    model = TextClassifier.load(home.registry.path(home.store.state.champion()))
     with (bundled() / "stream.csv").open(encoding="utf-8") as file:
         texts = [row["text"] for row in csv.DictReader(file)][:2000]
     read = model.embed(texts).astype(np.float32)

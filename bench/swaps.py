@@ -11,7 +11,7 @@ import json
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ def swaps(workspace: Path, texts: Path, seconds: float, every: float) -> list[Ro
         with subprocess.Popen(load, stdout=subprocess.PIPE) as process:
             crowned, memory = _crown_each(home, server, list(heads), every, seconds)
             summary = json.loads(process.communicate()[0])
-    embeddings = home.encoder.encode(pool)
+    embeddings = home.base.embed(pool)
     shares = {version: head.probabilities(embeddings) for version, head in heads.items()}
     labels = {version: head.labels for version, head in heads.items()}
     said = [_said(line) for line in out.read_text().splitlines() if json.loads(line)[3] == 200]
@@ -97,16 +97,17 @@ def swaps(workspace: Path, texts: Path, seconds: float, every: float) -> list[Ro
 def _versions(home: Home, count: int) -> dict[str, Head]:
     """The champion and newly registered heads that differ from it: each saw other rows."""
     rows = read_rows(bundled() / "train.csv", Columns(label="label")).frame
-    embeddings = home.encoder.encode(rows["text"].tolist())
+    base = TextClassifier.load(home.registry.path(home.store.champion()))
+    embeddings = base.embed(rows["text"].tolist())
     labels = rows["label"].to_numpy()
     first = home.store.state.champion()
-    made = {first: home.registry.load(first).trained}
+    made = {first: base.trained}
     about = DatasetVersion("v0001", datetime.now(UTC), "all", 1, "", "bench", "", {}, 0, "")
     for i in range(1, count):
         some = np.random.default_rng(i).random(len(rows)) < 0.5
         head = fit_head(embeddings[some], list(labels[some]), regularization=(1 / 30, 1 / 3)[i % 2])
         folder = home.workspace.root / "bench" / str(i)
-        TextClassifier(home.encoder, head).save(folder)
+        replace(base, head=head).save(folder)
         candidate = home.registry.log_candidate(
             folder, key=f"bench/{i}", recipe="head", params={}, metrics={}, dataset=about
         )

@@ -20,7 +20,8 @@ from typing import Any
 
 from core.errors import ModelError
 from core.files import sync_tree
-from core.models.classifier.model import TextClassifier, packages
+from core.models import families
+from core.models.base import Model
 from core.moved import folder_of, follow
 from core.progress import doing
 from core.records import Candidate, DatasetVersion
@@ -101,9 +102,13 @@ class Registry:
 
     # -- models ---------------------------------------------------------------------------
 
-    def load(self, version: str) -> TextClassifier:
+    def load(self, version: str) -> Model:
         """The model of a version. Raises ModelError when there is none or its files are broken."""
-        return TextClassifier.load(self.path(version))
+        return families.load(self.path(version))
+
+    def labels(self, version: str) -> list[str]:
+        """What a version may answer; its weights are not loaded. Raises ModelError as `load`."""
+        return families.labels_of(self.path(version))
 
     def path(self, version: str) -> Path:
         """A local folder with the files of a version, fetched once where artifacts are remote."""
@@ -279,6 +284,7 @@ def _candidate(run: Any, version: Any) -> Candidate:
 def _save_pyfunc(folder: Path, model_dir: Path, run_id: str, model_id: str) -> None:
     """The model as `mlflow models serve` takes it: our files and who loads them. No pickle."""
     mlflow = quiet_mlflow()
+    needed = (*REQUIREMENTS, *families.packages_of(model_dir))
     text, score = mlflow.types.DataType.string, mlflow.types.DataType.double
     columns = mlflow.types.ColSpec
     signature = mlflow.models.ModelSignature(
@@ -292,8 +298,6 @@ def _save_pyfunc(folder: Path, model_dir: Path, run_id: str, model_id: str) -> N
             loader_module="core.models.pyfunc",
             data_path=str(model_dir),
             signature=signature,
-            pip_requirements=[
-                f"{n}=={importlib.metadata.version(n)}" for n in (*REQUIREMENTS, *packages(model_dir))
-            ],
+            pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in needed],
             mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model_id),
         )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.models.classifier.migrated import answering
 from core.tasks import Task
 from flows.home import Home
 
@@ -39,10 +38,9 @@ def _days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> I
         expected = [store.label_set.last(truth.get(r, "")) for r in window.rows["request_id"]]
         right = _sum(home.task, window.rows["label"], expected)
         frozen = None
-        if set(window.rows["encoder"]) == {first.encoder.identity}:
-            head = answering(first.trained, store.label_set)
-            guesses = head.probabilities(window.embeddings).argmax(axis=1)
-            frozen = _sum(home.task, (head.labels[g] for g in guesses), expected)
+        if set(window.rows["encoder"]) == {first.identity}:
+            said = first.under(store.label_set).answer(list(window.rows["text"]), window.embeddings)
+            frozen = _sum(home.task, (answer.output for answer in said), expected)
         yield Day(f"{day:%Y-%m-%d}", len(window), right, frozen)
 
 

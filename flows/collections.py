@@ -8,13 +8,12 @@ import pandas as pd
 from core import collections
 from core.errors import DataError
 from core.label_set import LabelSet
-from core.models.classifier.migrated import answering
-from core.models.classifier.model import TextClassifier
+from core.models.base import Model
 from flows.home import Home
 from monitoring.view import Collected
 
 
-def collected(home: Home, champion: TextClassifier, labels: LabelSet) -> list[Collected]:
+def collected(home: Home, champion: Model, labels: LabelSet) -> list[Collected]:
     """Its label for each text of each collection, all under a label set. A broken file is a fault
     in words, not the end of a scheduled run. Each text is read by an encoder once."""
     try:
@@ -31,14 +30,13 @@ def collected(home: Home, champion: TextClassifier, labels: LabelSet) -> list[Co
 
 
 def _answered(
-    home: Home, champion: TextClassifier, labels: LabelSet, name: str, rows: pd.DataFrame
+    home: Home, champion: Model, labels: LabelSet, name: str, rows: pd.DataFrame
 ) -> Collected:
-    encoder, texts = champion.encoder, rows["text"].tolist()
-    read = home.store.embeddings.of(texts, encoder.identity, encoder.encode, "testing")
-    head = answering(champion.trained, labels)
-    best = head.probabilities(read).argmax(axis=1)
+    texts = rows["text"].tolist()
+    read = home.store.embeddings.of(texts, champion.identity, champion.embed, "testing")
+    said = [answer.output for answer in champion.under(labels).answer(texts, read)]
     truth = np.array([labels.last(x) for x in rows["label"]], dtype=object)
-    return Collected(name, truth, np.array(head.labels, dtype=object)[best])
+    return Collected(name, truth, np.array(said, dtype=object))
 
 
 def _line(fault: DataError) -> str:

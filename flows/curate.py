@@ -198,11 +198,11 @@ def _collections(home: Home, encoder: str) -> dict[str, Array]:
     """(k, dim) embeddings of each named collection that can be read; monitoring says which cannot."""
     found: dict[str, Array] = {}
     files = collections.files(home.workspace.root)
-    champion = home.registry.load(home.store.state.champion()).encoder if files else None
+    champion = home.registry.load(home.store.state.champion()) if files else None
     if champion is None or champion.identity != encoder:
         return found
     for name, path in files.items():
         with suppress(DataError):
             texts = collections.read(path)["text"].tolist()
-            found[name] = home.store.embeddings.of(texts, encoder, champion.encode, "testing")
+            found[name] = home.store.embeddings.of(texts, encoder, champion.embed, "testing")
     return found

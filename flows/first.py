@@ -65,13 +65,11 @@ def _little(home: Home, version: DatasetVersion) -> str:
 def _dataset(
     home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime
 ) -> dict[str, Any]:
-    encoder = home.encoder
+    base = home.base
 
     def rows(table: pd.DataFrame, kind: Literal["train", "eval"]) -> pd.DataFrame:
-        read = home.store.embeddings.of(
-            table["text"].tolist(), encoder.identity, encoder.encode, "initial"
-        )
-        return first_rows(table[["text", "label", "segments"]], read, kind, encoder.identity, now)
+        read = home.store.embeddings.of(table["text"].tolist(), base.identity, base.embed, "initial")
+        return first_rows(table[["text", "label", "segments"]], read, kind, base.identity, now)
 
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
     plan = Plan("v0001", now, seed=1, parent="", labels=declared(home, now))

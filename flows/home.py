@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core import params, trust, workspace
 from core.label_set import names_of
+from core.models import families
+from core.models.base import Model
 from core.progress import doing
 from core.records import Decision, Rollout
 from core.registry import Registry
@@ -21,9 +22,6 @@ from core.workspace import Workspace
 from flows.strategy import Strategy
 from monitoring.alerts.delivery import Channel
 from pipelines.datasets.local import settle
-
-if TYPE_CHECKING:
-    from core.models.classifier.encoder import Encoder
 
 
 @dataclass
@@ -62,12 +60,10 @@ class Home:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     @cached_property
-    def encoder(self) -> Encoder:
-        """The base encoder that params.yaml names."""
-        from core.models.classifier.encoder import load_encoder
-
+    def base(self) -> Model:
+        """The model that params.yaml names, as nothing has trained it yet."""
         model = self.strategy.model
-        return load_encoder(model.encoder, model.max_tokens, model.runtime)
+        return families.untrained(model.encoder, model.max_tokens, model.runtime)
 
 
 def chosen_task() -> Task:

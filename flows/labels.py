@@ -13,7 +13,6 @@ import pandas as pd
 from core.errors import LabelError
 from core.label_names import normal
 from core.label_set import LabelSet
-from core.models.classifier.head import Head
 from core.progress import doing
 from core.readers import nearest
 from core.records import Review, uuid7
@@ -217,4 +216,4 @@ def known_labels(home: Home, labels: LabelSet) -> list[str]:
 def _learnt(home: Home) -> list[str]:
     """The labels of the model that serves; none before the first one is trained."""
     version = home.store.state.read(Champion).version
-    return [] if version is None else Head.load(home.registry.path(version)).labels
+    return [] if version is None else home.registry.labels(version)

@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from core.files import write_whole
+from core.models import families
+from core.models.base import Classifier, Model
 from core.records import Array, TestReport
 from flows.home import Home
 from flows.runtimes import torch_agreement
@@ -29,8 +31,7 @@ from pipelines.testing.report import write_report
 from pipelines.testing.runtime import same_labels
 
 if TYPE_CHECKING:
-    from core.models.classifier.head import Head
-    from core.models.classifier.model import TextClassifier
+    from core.label_set import LabelSet
     from pipelines.testing.expectations import Expectation
     from pipelines.training import Trained
 
@@ -40,7 +41,7 @@ def train_candidate(home: Home) -> Trained:
     from pipelines.training import TrainingData, learnable
 
     place = home.workspace
-    start = _start(home).on(home.strategy.model.runtime)
+    start = _start(home)
     rows, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
     needed, known = home.strategy.training.min_label_rows, _known(home)
     train = rows if known is None else rows[learnable(list(rows["label"]), known, needed)]
@@ -63,12 +64,15 @@ def train_candidate(home: Home) -> Trained:
     return trained
 
 
-def _start(home: Home) -> TextClassifier:
-    """The champion, without labels that are gone by the time of the dataset."""
-    from core.models.classifier.migrated import learning
+def _start(home: Home) -> Model:
+    """What the next model starts from: the champion, and before there is one the base model."""
+    before = champion(home) or home.base
+    return before.start(_labels(home), home.strategy.model.runtime)
 
-    before, labels = champion(home), label_set(home.workspace, read_inputs(home.workspace))
-    return replace(before, head=learning(before.head, labels)) if before.head else before
+
+def _labels(home: Home) -> LabelSet:
+    """The label set at the time of the dataset."""
+    return label_set(home.workspace, read_inputs(home.workspace))
 
 
 def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport:
@@ -76,37 +80,28 @@ def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport
 
     `names` are the versions of candidate and champion; `page` is where the HTML report goes.
     """
-    from core.models.classifier.head import fit_head
-    from core.models.classifier.model import TextClassifier
-
     place = home.workspace
     settings = home.strategy.testing
-    candidate, before = TextClassifier.load(place.candidate), champion(home)
+    candidate, before = families.load(place.candidate), champion(home)
     train, evaluation = rows_here(place, TRAIN), rows_here(place, TESTED)
-    learnt = memorizes(
-        lambda rows, labels: fit_head(rows, labels),
-        embeddings(home, candidate, train),
-        train["label"].tolist(),
-    )
+    learnt = memorizes(embeddings(home, candidate, train), train["label"].tolist())
     report = run_tests(
         _contender(home, names[0], candidate, evaluation),
-        _contender(home, names[1], before, evaluation) if before.head else None,
+        _contender(home, names[1], before, evaluation) if before else None,
         evaluation,
         settings,
         [learnt, *_same_labels(home, candidate, evaluation)],
-        _scarce(home, candidate.head, train, evaluation),
+        _scarce(home, candidate, train, evaluation),
     )
     write_report(report, page)
     _write(place.metrics / "testing.json", report.metrics)
     return report
 
 
-def _scarce(
-    home: Home, candidate: Head | None, train: pd.DataFrame, evaluation: pd.DataFrame
-) -> Scarce:
+def _scarce(home: Home, candidate: Model, train: pd.DataFrame, evaluation: pd.DataFrame) -> Scarce:
     """Labels of which there is little. To the first model all are new: nothing is held back from it."""
     known = _known(home)
-    if candidate is None or known is None:
+    if known is None:
         return Scarce()
     needed = home.strategy.training.min_label_rows
     return scarce(list(train["label"]), list(evaluation["label"]), candidate.labels, known, needed)
@@ -114,57 +109,43 @@ def _scarce(
 
 def _known(home: Home) -> list[str] | None:
     """The labels that the champion answers, under their names of the dataset; None without one."""
-    from core.models.classifier.migrated import answering
-
-    head = champion(home).head
-    labels = label_set(home.workspace, read_inputs(home.workspace))
-    return None if head is None else answering(head, labels).labels
+    before = champion(home)
+    return None if before is None else before.under(_labels(home)).labels
 
 
-def _same_labels(home: Home, model: TextClassifier, rows: pd.DataFrame) -> list[Expectation]:
+def _same_labels(home: Home, model: Model, rows: pd.DataFrame) -> list[Expectation]:
     """What is asked of a model whose runtime is not torch."""
-    if model.encoder.runtime == "torch" or not len(rows):
-        return []
-    return [same_labels(torch_agreement(home, model, rows))]
+    told = torch_agreement(home, model, rows)
+    return [same_labels(told)] if told else []
 
 
-def champion(home: Home) -> TextClassifier:
-    """The champion of the dataset version; before there is one, the base encoder without a head."""
-    from core.models.classifier.model import TextClassifier
-
+def champion(home: Home) -> Model | None:
+    """The champion of the dataset version; None before there is one."""
     folder = home.workspace.champion
-    if any(folder.iterdir()):
-        return TextClassifier.load(folder)
-    return TextClassifier(home.encoder, None)
+    return families.load(folder) if any(folder.iterdir()) else None
 
 
-def embeddings(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Array:
+def embeddings(home: Home, model: Model, rows: pd.DataFrame) -> Array:
     """Embeddings (n, dim) float32 of reservoir rows under a model's encoder.
 
     Rows that travelled with an embedding of this encoder reuse it; after a fine-tuned encoder the
     others are read again, once.
     """
-    identity = model.encoder.identity
     if not len(rows):
-        return np.zeros((0, model.encoder.dim), np.float32)
-    if (rows["encoder"] == identity).all():
+        return model.embed([]).astype(np.float32)
+    if (rows["encoder"] == model.identity).all():
         return np.stack([np.frombuffer(e, np.float16) for e in rows["embedding"]]).astype(np.float32)
-    return home.store.embeddings.of(rows["text"].tolist(), identity, model.encoder.encode, "reread")
+    return home.store.embeddings.of(rows["text"].tolist(), model.identity, model.embed, "reread")
 
 
-def _contender(home: Home, version: str, model: TextClassifier, rows: pd.DataFrame) -> Contender:
-    from core.models.classifier.migrated import answering
-
-    head: Head | None = model.head
-    if head is None:
-        raise AssertionError("only a model with a head is tested")
-    encoder = model.encoder
+def _contender(home: Home, version: str, model: Model, rows: pd.DataFrame) -> Contender:
+    asked = model.under(_labels(home))  # a champion may be older than a merge, or than the normal form
+    if not isinstance(asked, Classifier):
+        raise AssertionError("only a classifier is tested so far")
 
     def embed(texts: list[str]) -> Array:
-        return home.store.embeddings.of(texts, encoder.identity, encoder.encode, "testing")
+        return home.store.embeddings.of(texts, model.identity, model.embed, "testing")
 
-    labels = label_set(home.workspace, read_inputs(home.workspace))
-    asked = answering(head, labels)  # a champion may be older than a merge, or than the normal form
     return Contender(version, asked, embeddings(home, model, rows), embed)
 
 

@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 
 from core.label_set import LabelSet
-from core.models.classifier.migrated import answering
-from core.models.classifier.model import TextClassifier
+from core.models import base
 from core.progress import doing
 from core.records import Decision, Quarantined, Signal
 from flows.alerts import alert, alerts_a_week, deliver, open_alerts
@@ -109,17 +108,14 @@ def _view(home: Home, start: datetime, now: datetime) -> View:
     )
 
 
-def _model(home: Home, champion: TextClassifier, labels: LabelSet) -> Model:
+def _model(home: Home, champion: base.Model, labels: LabelSet) -> Model:
     """The champion, as monitoring sees it: answering in these labels."""
     version, rollout = home.store.state.champion(), home.store.decisions.live_rollout()
-    head = answering(champion.trained, labels)
-    candidate = home.registry.load(rollout.candidate).trained if rollout else champion.trained
-    learnt = [*champion.trained.labels, *candidate.labels]  # what was retired since was no fault then
-    known = frozenset(labels.last(x) for x in learnt)
-    encoder = champion.encoder
-    return Model(
-        version, head.labels, known, encoder.identity, head.probabilities, encoder.tokens.unknown
-    )
+    learnt = [*champion.labels, *(home.registry.labels(rollout.candidate) if rollout else ())]
+    known = frozenset(labels.last(x) for x in learnt)  # what was retired since was no fault then
+    model = champion.under(labels)
+    classify = model.probabilities if isinstance(model, base.Classifier) else None
+    return Model(version, model.labels, known, model.identity, classify, model.unknown)
 
 
 def _failed(view: View) -> list[Quarantined]:

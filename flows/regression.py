@@ -54,9 +54,9 @@ def _before(home: Home, parent: str) -> pd.DataFrame:
 
 
 def _named(home: Home, name: str, rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    encoder = home.encoder
-    read = home.store.embeddings.of(rows["text"].tolist(), encoder.identity, encoder.encode, "testing")
-    made = first_rows(rows, np.asarray(read), "eval", encoder.identity, as_of)
+    base = home.base
+    read = home.store.embeddings.of(rows["text"].tolist(), base.identity, base.embed, "testing")
+    made = first_rows(rows, np.asarray(read), "eval", base.identity, as_of)
     made["row_id"] = [
         uuid7(EPOCH, "collection", name, text, label)
         for text, label in zip(rows["text"], rows["label"], strict=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from core.errors import ModelError
+from core.models.base import Model
+from core.models.classifier.model import TextClassifier
 from core.models.classifier.runtimes import RUNTIMES, Runtime, threads
 from core.progress import doing
 from flows.home import Home
@@ -18,7 +20,6 @@ from pipelines.datasets.layout import MANIFEST
 if TYPE_CHECKING:
     from core.models.classifier.agreement import Agreement
     from core.models.classifier.encoder import Encoder
-    from core.models.classifier.model import TextClassifier
 
 SECONDS = 0.5  # each speed is measured for so long
 TWELVE = "i ordered a blue winter coat last week where is it"  # 12 tokens with the two of the frame
@@ -36,10 +37,13 @@ class Measured:
     refused: str = ""  # why it cannot run here
 
 
-def torch_agreement(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Agreement:
-    """A model's labels of evaluation rows against its labels on torch, each text read there once."""
+def torch_agreement(home: Home, model: Model, rows: pd.DataFrame) -> Agreement | None:
+    """A model's labels of evaluation rows against its labels on torch, each text read there once; None
+    for a model that is on torch, and without rows."""
     from core.models.classifier.agreement import agreement
 
+    if not isinstance(model, TextClassifier) or model.encoder.runtime == "torch" or not len(rows):
+        return None
     twin, texts = model.encoder.on("torch"), rows["text"].tolist()
     expected = home.store.embeddings.of(texts, twin.identity, twin.encode, "testing")
     return agreement(model.trained, model.encoder, texts, expected)
@@ -47,14 +51,15 @@ def torch_agreement(home: Home, model: TextClassifier, rows: pd.DataFrame) -> Ag
 
 def runtimes(home: Home) -> list[Measured]:
     """Every runtime. Raises ModelError without a champion or evaluation rows."""
-    model, rows = home.registry.load(home.store.state.champion()), _evaluation(home)
+    model = TextClassifier.load(home.registry.path(home.store.state.champion()))
+    rows = _evaluation(home)
     measured: list[Measured] = []
     encoders: dict[Runtime, Encoder] = {}
     for runtime in RUNTIMES:
         doing(f"measuring {runtime}")
         try:
             own = model.on(runtime)
-            told = None if runtime == "torch" else torch_agreement(home, own, rows)
+            told = torch_agreement(home, own, rows)
             encoders[runtime] = own.encoder
             measured.append(Measured(runtime, own.encoder.file.stat().st_size / 1e6, agreement=told))
         except ModelError as fault:
@@ -105,14 +110,12 @@ def _speed(encoder: Encoder, texts: int) -> float:
     return read / (time.perf_counter() - start)
 
 
-def check_runtime(home: Home, model: TextClassifier, rows: pd.DataFrame) -> None:
+def check_runtime(home: Home, model: Model, rows: pd.DataFrame) -> None:
     """Raises ModelError when the model says too often what torch would not."""
-    if model.encoder.runtime == "torch" or not len(rows):
-        return
     told = torch_agreement(home, model, rows)
-    if not told.passed:
+    if told and not told.passed:
         raise ModelError(
-            f"runtime {model.encoder.runtime} is refused: its labels are not torch's",
+            f"runtime {told.runtime} is refused: its labels are not torch's",
             where="model.runtime of params.yaml",
             got=str(told),
             do="set model.runtime to torch, or see what passes: everloop runtimes",

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from core.errors import RolloutError
-from core.models.classifier.head import Head
 from core.records import Decision
 from core.state import Pin, RollbackBegun, RolledBack
 from core.stored import plain
@@ -169,7 +168,7 @@ def check(home: Home, target: str) -> None:
             expected=" or ".join(others) or "none: no other version ever served",
             do=STATUS,
         )
-    Head.load(home.registry.path(target))  # there, and whole; a server looks at the rest of it
+    home.registry.labels(target)  # there, and whole; a server looks at the rest of it
 
 
 def end_barred(home: Home, now: datetime) -> None:

@@ -5,40 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from math import isfinite
 
 import numpy as np
 
 from core.errors import ModelError
 from core.label_set import LabelSet
-from core.models.classifier.migrated import Migrated, answering
+from core.models.base import Answer, Model
 from core.records import Array, Prediction, Request, Variant, uuid7
 from serving.cache import Cache
-
-if TYPE_CHECKING:
-    from core.models.classifier.encoder import Encoder
-    from core.models.classifier.head import Head
-
-AS_TRAINED = LabelSet()
 
 
 @dataclass(frozen=True)
 class Served:
-    """A loaded model under the version it is known by, and the label set it answers in."""
+    """A loaded model under the version it is known by."""
 
     version: str
-    encoder: Encoder
-    trained: Head
-    labels: LabelSet = AS_TRAINED
-
-    @cached_property
-    def head(self) -> Head | Migrated:
-        return answering(self.trained, self.labels)
+    model: Model
 
     def under(self, labels: LabelSet) -> Served:
         """The same model, answering in these labels."""
-        return self if labels == self.labels else replace(self, labels=labels)
+        model = self.model.under(labels)
+        return self if model is self.model else replace(self, model=model)
 
 
 @dataclass(frozen=True)
@@ -47,9 +35,9 @@ class Scores:
 
     by: Served
     embeddings: Array  # (n, dim) float16
-    probabilities: Array  # (n, n_labels) float32
+    answers: list[Answer]
     embed_ms: float  # for the batch, whoever embedded it
-    head_ms: float  # for the batch
+    answer_ms: float  # for the batch
     read: int  # texts the encoder read for it
 
 
@@ -61,31 +49,32 @@ def score(
 
     Raises ModelError when the model gives no probabilities: such a row could not be stored.
     """
+    model = served.model
     start = time.perf_counter()
-    if shared and shared.by.encoder.identity == served.encoder.identity:
+    if shared and shared.by.model.identity == model.identity:
         embeddings, read, embed_ms = shared.embeddings, 0, shared.embed_ms
     else:
-        embeddings, read = _embed(served.encoder, texts, cache)
+        embeddings, read = _embed(model, texts, cache)
         embed_ms = (time.perf_counter() - start) * 1000
     start = time.perf_counter()
-    probabilities = served.head.probabilities(embeddings)
-    head_ms = (time.perf_counter() - start) * 1000
-    if not np.isfinite(probabilities).all():
+    answers = model.answer(texts, embeddings)
+    answer_ms = (time.perf_counter() - start) * 1000
+    if not all(isfinite(a.confidence) for a in answers):
         where = f"version {served.version}"
         raise ModelError("the model gives no probabilities", where=where, got="nan or inf")
-    return Scores(served, embeddings, probabilities, embed_ms, head_ms, read)
+    return Scores(served, embeddings, answers, embed_ms, answer_ms, read)
 
 
-def _embed(encoder: Encoder, texts: Sequence[str], cache: Cache | None) -> tuple[Array, int]:
+def _embed(model: Model, texts: Sequence[str], cache: Cache | None) -> tuple[Array, int]:
     """(n, dim) float16, and how many texts were read for it."""
     if cache is None:
-        return encoder.encode(texts), len(texts)
-    rows = cache.get(encoder.identity, texts)
+        return model.embed(texts), len(texts)
+    rows = cache.get(model.identity, texts)
     unknown = list(dict.fromkeys(t for t, row in zip(texts, rows, strict=True) if row is None))
     if not unknown:
         return np.stack([row for row in rows if row is not None]), 0
-    made = encoder.encode(unknown)
-    cache.put(encoder.identity, unknown, made)
+    made = model.embed(unknown)
+    cache.put(model.identity, unknown, made)
     new = dict(zip(unknown, made, strict=True))
     whole = [new[t] if row is None else row for t, row in zip(texts, rows, strict=True)]
     return np.stack(whole), len(unknown)
@@ -93,8 +82,7 @@ def _embed(encoder: Encoder, texts: Sequence[str], cache: Cache | None) -> tuple
 
 def row(request: Request, i: int, scores: Scores, variant: Variant) -> Prediction:
     """The record of text `i`. Latency is its even share of the batch; a shadow row has no embedding."""
-    probabilities = scores.probabilities[i]
-    best = int(probabilities.argmax())
+    answer = scores.answers[i]
     return Prediction(
         prediction_id=uuid7(request.timestamp, request.request_id, variant),
         request_id=request.request_id,
@@ -102,12 +90,12 @@ def row(request: Request, i: int, scores: Scores, variant: Variant) -> Predictio
         model_version=scores.by.version,
         variant=variant,
         text=request.text,
-        label=scores.by.head.labels[best],
-        score=float(probabilities[best]),
-        probabilities=probabilities.astype(np.float16),
-        embedding=None if variant == "shadow" else scores.embeddings[i],
-        encoder=scores.by.encoder.identity,
+        label=answer.output,
+        score=answer.confidence,
+        probabilities=answer.detail.values.astype(np.float16),
+        embedding=None if variant == "shadow" else answer.embedding,
+        encoder=scores.by.model.identity,
         segments=dict(request.segments),
         user_key=request.user_key,
-        latency_ms=(scores.embed_ms + scores.head_ms) / len(scores.embeddings),
+        latency_ms=(scores.embed_ms + scores.answer_ms) / len(scores.answers),
     )

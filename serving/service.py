@@ -11,19 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from core.errors import DataError, ModelError
 from core.kept import Kept
+from core.models.base import Model
 from core.records import Prediction, Request, Variant
 from core.store import Store
 from serving.cache import Cache
 from serving.router import route
 from serving.scoring import Scores, row, score
 from serving.traffic import Switch, Traffic
-
-if TYPE_CHECKING:
-    from core.models.classifier.model import TextClassifier
 
 
 class Logging(Protocol):
@@ -56,7 +54,7 @@ class Service:
     def __init__(
         self,
         store: Store,
-        load: Callable[[str], TextClassifier],
+        load: Callable[[str], Model],
         max_text: int,
         refresh_seconds: float = 1.0,
         cache: Cache | None = None,

@@ -6,16 +6,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from core.errors import ModelError
+from core.models.base import Model
 from core.records import Decision, Rollout
 from core.state import Champion, Pin
 from core.store import Store
 from serving.scoring import Served, score
-
-if TYPE_CHECKING:
-    from core.models.classifier.model import TextClassifier
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ WARMING = ["warm", "a few words to warm a model that has not read anything yet"]
 class Switch:
     """Loads beside what serves, warms it, and swaps when all is ready. `now` is one moment's whole."""
 
-    def __init__(self, store: Store, load: Callable[[str], TextClassifier]) -> None:
+    def __init__(self, store: Store, load: Callable[[str], Model]) -> None:
         self._store, self._load = store, load
         self.warm = False  # let a new model read a few texts before it serves: its first ones are slow
         self._refused: set[tuple[str, str]] = set()  # (rollout id or "champion", version)
@@ -112,10 +109,7 @@ class Switch:
             return None
 
     def _loaded(self, version: str) -> Served:
-        model = self._load(version)
-        if model.head is None:
-            raise ModelError("this model has no head", where=f"version {version}", do="train it first")
-        served = Served(version, model.encoder, model.head)
+        served = Served(version, self._load(version))
         if self.warm:
             score(served, WARMING)
         return served

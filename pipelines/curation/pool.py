@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from core.models.classifier.head import Head
 from core.near import Map, fence, mapped, near_any, units
 from core.records import Array, Window
 from core.texts import normal, words
@@ -60,7 +59,6 @@ class Pool:
     )  # (n,) thumbs down, or corrected
     topics: Array = field(default_factory=lambda: np.zeros(0, int))  # (n,) open new topic, -1 is none
     collections: dict[str, Array] = field(default_factory=dict)  # name -> (k, dim) of a set of errors
-    head: Head | None = None  # the champion's
     held_out: HeldOut = field(default_factory=lambda: HeldOut([], np.zeros((0, 0), np.float32)))
 
     _found: dict[Hashable, Array] = field(init=False, default_factory=dict)

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from core.models.base import Classifier
 from core.records import Array
 from pipelines.testing.compare import compare
 from pipelines.testing.probes import Probe, change_case, changed, joined, politely, slip
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from core.models.classifier.head import Head
-    from core.models.classifier.migrated import Migrated
 
 Embed = Callable[[list[str]], Array]
 FAMILIES = 5  # that need new texts; they share max_probes
@@ -37,7 +35,7 @@ class Contender:
     """A model under test, with what its encoder made of the rows it is tested on."""
 
     version: str
-    head: Head | Migrated
+    model: Classifier
     embeddings: Array  # (n, dim) of the evaluation rows
     embed: Embed  # embeddings (m, dim) of new texts: the probes
 
@@ -50,10 +48,10 @@ class Answers:
         new = [text for text in dict.fromkeys(probes) if text not in known]
         texts = [*rows, *new]
         self._row = {text: i for i, text in enumerate(texts)}
-        self._labels = list(model.head.labels)
+        self._labels = list(model.model.labels)
         read = [model.embed(new)] if new else []
         self._embeddings = np.concatenate([model.embeddings, *read])
-        self._p = model.head.probabilities(self._embeddings)
+        self._p = model.model.probabilities(self._embeddings)
 
     def label(self, text: str) -> str:
         return self._labels[int(self._p[self._row[text]].argmax())]

@@ -7,22 +7,21 @@ model that looks alive; it cannot do this.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.models.base import Classifier
+from core.models.classifier.head import fit_head
 from core.records import Array
 from pipelines.testing.expectations import Expectation
 
-if TYPE_CHECKING:
-    from core.models.classifier.head import Head
-
+Train = Callable[[Array, list[str]], Classifier]
 LABELS, EACH = 4, 4
 ENOUGH = 0.9  # one of 16 rows may be a mislabelled one
 
 
 def memorizes(
-    train: Callable[[Array, list[str]], Head], embeddings: Array, labels: list[str], seed: int = 0
+    embeddings: Array, labels: list[str], seed: int = 0, train: Train = fit_head
 ) -> Expectation:
     """Train on 4 labels x 4 rows (fewer where there are fewer), with the labels' names rotated by one.
 

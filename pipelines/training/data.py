@@ -11,8 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import ModelError
-from core.models.classifier.head import Head
-from core.models.classifier.model import TextClassifier
+from core.models.base import Classifier, Model
 from core.params import Section
 from core.records import Array
 
@@ -59,7 +58,7 @@ class TrainingData:
 class Trained:
     """What came of it. Metrics depend on data, settings and seed alone, never on a clock."""
 
-    model: TextClassifier
+    model: Model
     metrics: dict[str, float]
     notes: list[str] = field(default_factory=list)  # for people: what was not as hoped, with numbers
 
@@ -82,25 +81,26 @@ def learnable(labels: Sequence[str], known: Collection[str], needed: int) -> Arr
     return np.array([x not in held for x in labels], bool)
 
 
-def accuracy(head: Head, embeddings: Array, labels: list[str]) -> float:
-    """Share of rows whose likeliest label is the true one; a label the head does not know is wrong.
+def accuracy(model: Classifier, embeddings: Array, labels: list[str]) -> float:
+    """Share of rows whose likeliest label is the true one; a label the model does not know is wrong.
 
+    >>> from core.models.classifier.head import Head
     >>> head = Head(["no", "yes"], np.array([[-1.0], [1.0]], np.float32), np.zeros(2, np.float32))
     >>> accuracy(head, np.array([[1.0], [-1.0]]), ["yes", "perhaps"])
     0.5
     """
-    best = head.probabilities(embeddings).argmax(axis=1)
-    return float(np.mean(np.asarray(head.labels)[best] == np.asarray(labels)))
+    best = model.probabilities(embeddings).argmax(axis=1)
+    return float(np.mean(np.asarray(model.labels)[best] == np.asarray(labels)))
 
 
-def measured(head: Head, data: TrainingData) -> dict[str, float]:
+def measured(model: Classifier, data: TrainingData) -> dict[str, float]:
     """The metrics every recipe reports. Without evaluation rows there is no `all_accuracy`."""
     metrics = {
         "train_rows": float(len(data.labels)),
         "train_labels": float(len(set(data.labels))),
-        "train_accuracy": accuracy(head, data.embeddings, data.labels),
+        "train_accuracy": accuracy(model, data.embeddings, data.labels),
         "all_rows": float(len(data.eval_labels)),
     }
     if data.eval_labels:
-        metrics["all_accuracy"] = accuracy(head, data.eval_embeddings, data.eval_labels)
+        metrics["all_accuracy"] = accuracy(model, data.eval_embeddings, data.eval_labels)
     return metrics

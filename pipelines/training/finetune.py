@@ -12,12 +12,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from core.models.base import Model
 from core.models.classifier.finetune import Tuning, finetune
-from core.models.classifier.head import Head, fit_head
+from core.models.classifier.head import fit_head
 from core.models.classifier.model import TextClassifier
 from core.tasks import CLASSIFICATION
 from pipelines.training.data import Recipe, Trained, TrainingData, measured
-from pipelines.training.head import HeadRecipe
+from pipelines.training.head import HeadRecipe, classifier
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +32,19 @@ class FinetuneRecipe(Recipe):
     learning_rate: float = Field(2e-5, gt=0, description="AdamW's first step size, falling to zero")
     batch_size: int = Field(16, ge=1, description="rows a step")
 
-    def train(self, data: TrainingData, start: TextClassifier) -> Trained:
+    def train(self, data: TrainingData, start: Model) -> Trained:
         """The tuned model, or the `head` model with a note where tuning made it worse."""
         recipe = HeadRecipe(policy="head")
         plain = recipe.train(data, start)
-        assert plain.model.head is not None  # a recipe always gives one
-        tuned = self._tuned(data, start, plain.model.head)
+        tuned = self._tuned(data, classifier(plain.model))
         better = _better(plain, tuned)
         read = (self.epochs + 1) * len(data.texts) + len(data.eval_texts)  # once more for the new head
         return replace(better, metrics={**better.metrics, "texts_read": float(read)})
 
-    def _tuned(self, data: TrainingData, start: TextClassifier, head: Head) -> Trained | None:
+    def _tuned(self, data: TrainingData, plain: TextClassifier) -> Trained | None:
         """None where training diverged."""
         tuning = Tuning(self.epochs, self.learning_rate, self.batch_size)
-        encoder = finetune(start.encoder, head, data.texts, data.labels, tuning)
+        encoder = finetune(plain.encoder, plain.trained, data.texts, data.labels, tuning)
         fresh = replace(
             data,
             embeddings=encoder.encode(data.texts),
@@ -55,7 +55,7 @@ class FinetuneRecipe(Recipe):
         head = fit_head(
             fresh.embeddings,
             fresh.labels,
-            start=head,
+            start=plain.trained,
         )
         return Trained(TextClassifier(encoder, head), measured(head, fresh))
 

@@ -94,7 +94,7 @@ class Desk:
             return labels.current(self._settings.labels)
         served = self._served()
         used = self._similar.known(labels, fresh).labels
-        return labels.current(used.union(served.trained.labels if served else ()))
+        return labels.current(used.union(served.model.labels if served else ()))
 
     def guideline(self) -> str:
         """The guideline as HTML that is safe to show: HTML in it is text. "" without one."""
@@ -211,10 +211,10 @@ class Desk:
     def _choices(self, prediction: Prediction, labels: LabelSet) -> list[Choice]:
         """The likeliest labels that may be given, likeliest first."""
         served, embedding = self._served(), prediction.embedding
-        if served and embedding is not None and served.encoder.identity == prediction.encoder:
-            head = served.under(labels).head
-            shares = head.probabilities(embedding[None])[0]
-            likeliest = sorted(zip(head.labels, map(float, shares), strict=True), key=lambda x: -x[1])
+        if served and embedding is not None and served.model.identity == prediction.encoder:
+            [answer] = served.model.under(labels).answer([prediction.text], embedding[None])
+            shares = zip(answer.detail.labels, map(float, answer.detail.values), strict=True)
+            likeliest = sorted(shares, key=lambda x: -x[1])
         else:
             likeliest = [(labels.last(prediction.label), prediction.score)]
         closed = self._settings.labels

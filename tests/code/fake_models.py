@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from core.errors import ModelError
+from core.label_set import LabelSet
+from core.models.base import Answer, Probabilities
+from core.models.classifier.migrated import answering
 from core.records import Array, Request, Rollout, hash_user
 from core.store import Store
 
@@ -51,8 +54,39 @@ class BrokenHead(LinearHead):
 
 @dataclass
 class Model:
+    """A classifier with real probabilities, as far as a server asks one."""
+
     encoder: HashEncoder
     head: LinearHead | None
+    names: LabelSet = field(default_factory=LabelSet)
+
+    @property
+    def identity(self) -> str:
+        return self.encoder.identity
+
+    @property
+    def labels(self) -> list[str]:
+        return self._answering.labels
+
+    @property
+    def _answering(self) -> Any:
+        if self.head is None:
+            raise ModelError("this model has no head yet")
+        return answering(self.head, self.names)  # type: ignore[arg-type]  # it asks for labels alone
+
+    def embed(self, texts: Sequence[str]) -> Array:
+        return self.encoder.encode(texts)
+
+    def answer(self, inputs: Sequence[str], embeddings: Array | None = None) -> list[Answer]:
+        read = self.embed(inputs) if embeddings is None else embeddings
+        shares, labels = self._answering.probabilities(read), self.labels
+        return [
+            Answer(labels[p.argmax()], float(p.max()), Probabilities(labels, p), row)
+            for p, row in zip(shares, read, strict=True)
+        ]
+
+    def under(self, labels: LabelSet) -> Model:
+        return self if labels == self.names else replace(self, names=labels)
 
 
 @dataclass

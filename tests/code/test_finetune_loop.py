@@ -95,8 +95,8 @@ def test_curation_and_the_reservoir_hold_embeddings_of_several_encoders(
     home, _, _ = finetuned
     rows = read(home.workspace.reservoir)
     assert rows["encoder"].nunique() > 2
-    assert set(rows["encoder"]) <= {home.encoder.identity, *encoders(home).values()}
-    assert embeddings(rows).shape == (len(rows), home.encoder.dim)
+    assert set(rows["encoder"]) <= {home.base.identity, *encoders(home).values()}
+    assert embeddings(rows).shape == (len(rows), home.base.embed([]).shape[1])
     before = home.store.queue.picked(START, END + pd.Timedelta(days=9))
     curate(home, (END + pd.Timedelta(hours=12)).to_pydatetime())
     assert (

@@ -106,7 +106,7 @@ def test_a_change_of_labels_loads_no_model_again(old: Store) -> None:
     assert service.refresh(NOW + timedelta(hours=1)) is not None
     assert service.refresh(NOW).champion is now.champion
     later = service.refresh(LATER)
-    assert later.champion.head.labels == ["bill", "card", "gone"]
+    assert later.champion.model.labels == ["bill", "card", "gone"]
     assert service.refresh(LATER).champion is later.champion
     assert found.loads == ["1"]
 
@@ -123,10 +123,10 @@ def test_a_broken_file_changes_nothing_for_who_serves(store: Store, tmp_path: Pa
         until(lambda: bool(watcher.fault))
         assert watcher.fault.startswith("this is no label set")
         assert service.switch.now is not None
-        assert "fax" not in service.switch.now.champion.head.labels
+        assert "fax" not in service.switch.now.champion.model.labels
         LabelSet((MERGE,)).save(tmp_path)
         until(lambda: not watcher.fault)
-        assert "fax" in service.switch.now.champion.head.labels
+        assert "fax" in service.switch.now.champion.model.labels
     finally:
         watcher.close()
     (tmp_path / FILE).write_text('{"operations": [{"op": "add", "labels": ["x"], "at": "noon"}]}')

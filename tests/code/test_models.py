@@ -13,7 +13,7 @@ from core.models.classifier import model as classifier
 from core.models.classifier.encoder import DEFAULT, PACKAGE, Encoder, load_encoder
 from core.models.classifier.head import Head, fit_head
 from core.models.classifier.model import TextClassifier
-from tests.code.tiny import save_tiny_encoder
+from tests.code.tiny import said, save_tiny_encoder
 
 TEXTS = ["pay my card", "rain", "play a loud song please", "is the weather cold", "", "stop the music"]
 
@@ -218,8 +218,8 @@ def test_a_model_survives_the_disk_and_shares_its_encoder(
     model.save(tmp_path / "v1")
     model.save(tmp_path / "v2")
     first, second = TextClassifier.load(tmp_path / "v1"), TextClassifier.load(tmp_path / "v2")
-    assert first.predict(TEXTS) == model.predict(TEXTS)
-    assert model.predict(TEXTS)[0][0] == "pay"
+    assert said(first, TEXTS) == said(model, TEXTS)
+    assert said(model, TEXTS)[0][0] == "pay"
     assert first.encoder is second.encoder is model.encoder
 
 
@@ -231,7 +231,7 @@ def test_a_local_encoder_travels_with_its_model(
     monkeypatch.setattr(classifier, "_encoders", type(classifier._encoders)())  # another process
     again = TextClassifier.load(tmp_path / "elsewhere")
     assert again.encoder is not model.encoder
-    assert again.predict(TEXTS) == model.predict(TEXTS)
+    assert said(again, TEXTS) == said(model, TEXTS)
     again.save(tmp_path / "v2")
     assert (tmp_path / "v2" / "encoder" / "model.safetensors").exists()
 
@@ -267,4 +267,4 @@ def test_half_a_model_is_refused(tiny: Encoder, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a saved model"):
         TextClassifier.load(tmp_path)
     with pytest.raises(ModelError, match="no head yet"):
-        TextClassifier(tiny).predict(["rain"])
+        TextClassifier(tiny).answer(["rain"])

@@ -21,7 +21,7 @@ from core.models.classifier.model import TextClassifier
 from core.records import Candidate, DatasetVersion
 from core.registry import Registry
 from core.workspace import Workspace
-from tests.code.tiny import save_tiny_encoder
+from tests.code.tiny import said, save_tiny_encoder
 
 REVISION = "0123456789abcdef0123456789abcdef.dir"
 DATASET = DatasetVersion(
@@ -134,7 +134,7 @@ def test_aliases_point_at_versions(registry: Registry, saved: Path) -> None:
 def test_a_version_is_loaded_as_it_was_saved(registry: Registry, saved: Path, encoder: Encoder) -> None:
     candidate = log(registry, saved, "load")
     model = registry.load(candidate.version)
-    assert model.predict(TEXTS) == TextClassifier.load(saved).predict(TEXTS)
+    assert said(model, TEXTS) == said(TextClassifier.load(saved), TEXTS)
     files = {p.name: p.read_bytes() for p in registry.path(candidate.version).iterdir() if p.is_file()}
     assert files == {p.name: p.read_bytes() for p in saved.iterdir() if p.is_file()}
     with pytest.raises(ModelError, match="no such model version"):
@@ -158,7 +158,7 @@ def test_mlflow_can_load_the_model_and_nothing_is_pickled(registry: Registry, sa
 
     folder = registry.path(log(registry, saved, "pyfunc").version).parent.parent
     served = mlflow.pyfunc.load_model(str(folder))
-    expected = TextClassifier.load(saved).predict(TEXTS)
+    expected = said(TextClassifier.load(saved), TEXTS)
     for texts in (TEXTS, pd.DataFrame({"text": TEXTS})):
         assert list(served.predict(texts).itertuples(index=False, name=None)) == expected
     suffixes = {p.suffix for p in folder.rglob("*") if p.is_file()}
@@ -173,7 +173,7 @@ def test_two_workspaces_in_one_process_do_not_mix(
     count = len(registry.versions())
     assert log(other, saved, "other").version == "1"
     assert len(registry.versions()) == count
-    assert registry.load(str(count)).predict(TEXTS) == other.load("1").predict(TEXTS)
+    assert said(registry.load(str(count)), TEXTS) == said(other.load("1"), TEXTS)
     assert "MLFLOW_TRACKING_URI" not in os.environ
     assert [p.name for p in tmp_path.iterdir()] == ["other"]
 

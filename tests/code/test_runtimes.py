@@ -18,7 +18,7 @@ from core.models.classifier.finetune import Tuning, finetune
 from core.models.classifier.head import Head, fit_head
 from core.models.classifier.model import TextClassifier, packages
 from core.models.classifier.runtimes import RUNTIMES, Runtime
-from tests.code.tiny import WORDS, save_tiny_encoder
+from tests.code.tiny import WORDS, said, save_tiny_encoder
 
 RNG = np.random.default_rng(0)
 TEXTS = [" ".join(RNG.choice(WORDS.split(), n)) for n in RNG.integers(1, 30, 150)]
@@ -163,7 +163,7 @@ def test_a_model_keeps_its_runtime_on_the_disk(
     monkeypatch.setattr(classifier, "_encoders", type(classifier._encoders)())  # another process
     again = TextClassifier.load(tmp_path)
     assert (again.encoder.runtime, again.encoder.identity) == (runtime, encoder.identity)
-    assert again.predict(TEXTS) == model.predict(TEXTS)
+    assert said(again, TEXTS) == said(model, TEXTS)
     assert packages(tmp_path) == (() if runtime == "torch-bf16" else runtimes.PACKAGES)
 
 

@@ -447,31 +447,31 @@ def blobs(labels: int = 5, each: int = 6) -> tuple[Array, list[str]]:
 
 
 def test_the_real_training_step_memorizes() -> None:
-    result = memorizes(lambda x, y: fit_head(x, y), *blobs(), seed=0)
+    result = memorizes(*blobs(), seed=0)
     assert (result.rows, result.failed, result.passed, result.kind) == (16, 0, True, "memorization")
 
 
 def test_a_step_with_slipped_labels_fails() -> None:
-    result = memorizes(lambda x, y: fit_head(x, [*y[5:], *y[:5]]), *blobs(), seed=0)
+    result = memorizes(*blobs(), seed=0, train=lambda x, y: fit_head(x, [*y[5:], *y[:5]]))
     assert not result.passed
 
 
 def test_a_step_that_learns_nothing_fails_even_if_it_knew_everything() -> None:
     embeddings, labels = blobs()
     champion = fit_head(embeddings, labels)
-    result = memorizes(lambda x, y: champion, embeddings, labels, seed=0)
+    result = memorizes(embeddings, labels, seed=0, train=lambda x, y: champion)
     assert (result.failed, result.passed) == (16, False)
 
 
 def test_memorizing_works_with_less_than_a_handful() -> None:
     embeddings, labels = blobs(labels=2, each=1)
-    assert memorizes(lambda x, y: fit_head(x, y), embeddings, labels, seed=0).rows == 2
+    assert memorizes(embeddings, labels, seed=0).rows == 2
 
 
 def test_a_memorization_result_counts_in_the_verdict() -> None:
     evaluation = rows(2)
     champion = fit_head(*blobs())
-    broken = memorizes(lambda x, y: champion, *blobs(), seed=0)
+    broken = memorizes(*blobs(), seed=0, train=lambda x, y: champion)
     report = run_tests(model("2", evaluation), model("1", evaluation), evaluation, Testing(), [broken])
     assert not report.passed
     assert report.reasons[0].startswith("memorization: 16 of 16 rows do otherwise")

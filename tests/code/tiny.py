@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from pathlib import Path
+
+from core.models.base import Model
 
 WORDS = (
     "pay card lost money send rate weather rain sun cold play song music loud stop the my a is please"
@@ -40,3 +43,8 @@ def save_tiny_encoder(folder: Path, seed: int = 0) -> str:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+def said(model: Model, texts: Sequence[str]) -> list[tuple[str, float]]:
+    """Outputs and how sure the model is of each."""
+    return [(answer.output, answer.confidence) for answer in model.answer(texts)]

@@ -139,7 +139,7 @@ class Encoder:
         """Read everything now: later, many threads may be the first to ask."""
         _ = self.tokens, self.forward
 
-    def on(self, runtime: Runtime) -> Encoder:
+    def on(self, runtime: str) -> Encoder:
         """The same weights on another runtime."""
         return self if runtime == self.runtime else load_encoder(self._source, self.max_tokens, runtime)
 
@@ -166,7 +166,7 @@ class Encoder:
             )
 
 
-def load_encoder(name: str, max_tokens: int = 128, runtime: Runtime = "torch") -> Encoder:
+def load_encoder(name: str, max_tokens: int = 128, runtime: str = "torch") -> Encoder:
     """The encoder `name`: a local folder, or a model as the Hub names it.
 
     A Hub name is looked for in the Hugging Face cache, then in the `offline` extra, then on the Hub
@@ -177,7 +177,8 @@ def load_encoder(name: str, max_tokens: int = 128, runtime: Runtime = "torch") -
     runtime that is not installed or whose export is not the same encoder.
     """
     doing(f"loading the encoder {name}")
-    if runtime not in RUNTIMES:
+    known = next((r for r in RUNTIMES if r == runtime), None)
+    if known is None:
         raise ModelError("no such runtime", got=runtime, expected=", ".join(RUNTIMES))
     if runtime.startswith("onnx"):
         need_onnx(runtime)
@@ -187,7 +188,7 @@ def load_encoder(name: str, max_tokens: int = 128, runtime: Runtime = "torch") -
     _check_length(name, max_tokens, getattr(config, "max_position_embeddings", None))
     log.info("encoder %s from %s (%s)", name, source, folder)
     public = name if folder != Path(name).resolve() else str(folder)
-    encoder = Encoder(public, folder, sha256, config.hidden_size, max_tokens, tokenizer, runtime)
+    encoder = Encoder(public, folder, sha256, config.hidden_size, max_tokens, tokenizer, known)
     encoder.load()
     return encoder
 

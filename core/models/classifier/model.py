@@ -6,17 +6,22 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from core.errors import ModelError
 from core.files import write_whole
+from core.label_set import LabelSet
+from core.models.base import Answer, Probabilities
 from core.models.classifier.encoder import Encoder, load_encoder
 from core.models.classifier.head import Head
-from core.models.classifier.runtimes import PACKAGES, Runtime
+from core.models.classifier.migrated import Migrated, answering, learning
+from core.models.classifier.runtimes import PACKAGES
 from core.records import Array
 
 CONFIG = "encoder.json"
 FOLDER = "encoder"  # weights that were fine-tuned here and have no name elsewhere
+AS_TRAINED = LabelSet()
 KEPT = 3  # encoders a process keeps: champion, candidate, and one more
 
 _encoders: OrderedDict[str, Encoder] = OrderedDict()  # by identity, latest last
@@ -24,21 +29,56 @@ _encoders: OrderedDict[str, Encoder] = OrderedDict()  # by identity, latest last
 
 @dataclass(frozen=True, eq=False)
 class TextClassifier:
-    """`head` is None only before the first training."""
+    """`head` is None only before the first training; it answers in the labels of `names`."""
 
     encoder: Encoder
     head: Head | None = None
+    names: LabelSet = AS_TRAINED
+
+    @property
+    def identity(self) -> str:
+        """Of its encoder."""
+        return self.encoder.identity
+
+    @property
+    def labels(self) -> list[str]:
+        """In the order of its probabilities. Raises ModelError without a head."""
+        return self._answering.labels
 
     def embed(self, texts: Sequence[str]) -> Array:
         """(n, dim) float16. Reads each text once."""
         return self.encoder.encode(texts)
 
-    def predict(self, texts: Sequence[str]) -> list[tuple[str, float]]:
-        """The likeliest label of each text and its probability. Raises ModelError without a head."""
-        head = self.trained
-        shares = head.probabilities(self.embed(texts))
-        best = shares.argmax(axis=1)
-        return [(head.labels[k], float(row[k])) for k, row in zip(best, shares, strict=True)]
+    def unknown(self, texts: Sequence[str]) -> Array:
+        """(n,) share of each text's tokens that the vocabulary lacks; NaN for one without any."""
+        return self.encoder.tokens.unknown(texts)
+
+    def probabilities(self, embeddings: Array) -> Array:
+        """(n, dim) of any float -> (n, n_labels) float32, each row of sum 1."""
+        return self._answering.probabilities(embeddings)
+
+    def answer(self, inputs: Sequence[str], embeddings: Array | None = None) -> list[Answer]:
+        """The likeliest label of each text. Raises ModelError without a head."""
+        labels = self.labels
+        read = self.embed(inputs) if embeddings is None else embeddings
+        shares = self.probabilities(read)
+        return [
+            Answer(labels[best], float(row[best]), Probabilities(labels, row), embedding)
+            for best, row, embedding in zip(shares.argmax(axis=1), shares, read, strict=True)
+        ]
+
+    def under(self, labels: LabelSet) -> TextClassifier:
+        """The same model, answering in these labels."""
+        return self if labels == self.names else replace(self, names=labels)
+
+    def start(self, labels: LabelSet, runtime: str) -> TextClassifier:
+        """As the next one starts from it: on a runtime, without labels that are gone."""
+        head = None if self.head is None else learning(self.head, labels)
+        return replace(self, head=head).on(runtime)
+
+    @cached_property
+    def _answering(self) -> Head | Migrated:
+        return answering(self.trained, self.names)
 
     def save(self, folder: Path) -> None:
         """encoder.json, the head, and the encoder itself where it has no public name.
@@ -92,7 +132,7 @@ class TextClassifier:
             encoder.folder = folder / FOLDER  # where it was read from may hold another one by now
         return TextClassifier(_keep(encoder), head)
 
-    def on(self, runtime: Runtime) -> TextClassifier:
+    def on(self, runtime: str) -> TextClassifier:
         """The same weights on another runtime: another encoder, whose embeddings are not these."""
         return (
             self if runtime == self.encoder.runtime else replace(self, encoder=self.encoder.on(runtime))
