@@ -97,7 +97,7 @@ def swaps(workspace: Path, texts: Path, seconds: float, every: float) -> list[Ro
 def _versions(home: Home, count: int) -> dict[str, Head]:
     """The champion and newly registered heads that differ from it: each saw other rows."""
     rows = read_rows(bundled() / "train.csv", Columns(label="label")).frame
-    base = TextClassifier.load(home.registry.path(home.store.champion()))
+    base = TextClassifier.load(home.registry.path(home.store.state.champion()))
     embeddings = base.embed(rows["text"].tolist())
     labels = rows["label"].to_numpy()
     first = home.store.state.champion()

@@ -60,10 +60,15 @@ class Classification:
 
     def doubt(self, answers: Window, /) -> Array:
         """(n,) one minus the best probability; 1 where there is none."""
-        return rowwise(lambda p: 1 - p.max(axis=1, initial=0.0), answers.padded)
+        return doubtful(answers.padded)
 
     def agree(self, one: str, other: str, /) -> bool:
         return one == other
+
+
+def doubtful(probabilities: Array) -> Array:
+    """(n, n_labels) -> (n,) one minus the best probability; 1 where there is none."""
+    return rowwise(lambda p: 1 - p.max(axis=1, initial=0.0), probabilities)
 
 
 def fits(part: object, task: Task) -> bool:

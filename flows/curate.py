@@ -116,7 +116,7 @@ def gather(home: Home, start: datetime, end: datetime) -> Pool:
     store = home.store.at(end)
     window, encoder = _one_encoder(_sound(home, store.answers.window(start, end)))
     if len(window) == 0:
-        return Pool(window)
+        return Pool(window, task=home.task)
     ids = window.rows["prediction_id"]
     return Pool(
         window,
@@ -125,6 +125,7 @@ def gather(home: Home, start: datetime, end: datetime) -> Pool:
         topics=_topics(home, ids.tolist()),
         collections=_collections(home, encoder),
         held_out=_held_out(home, encoder, end),
+        task=home.task,
     )
 
 

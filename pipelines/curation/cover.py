@@ -1,14 +1,14 @@
 """`cover`: the fewest requests that stand for all that the model is likely wrong about.
 
-A row weighs its doubt, 1 - best probability, times how unsure what is known leaves it: of two
-doubtful rows the one that labels could help weighs more, since the other lies where labels are many
-and doubt stays. Unsure is the standard error of ridge regression on the known rows, the root of
-x' (X'X + R I)^-1 x, as D- and V-optimal designs lower it (Fedorov, 1972) and as the width of a
-confidence bound in LinUCB (Li, Chu, Langford and Schapire, 2010). The rows that cover the weights
-of all others best are found one after another, each by what it adds: facility location, greedily
-(Nemhauser, Wolsey and Fisher, 1978; Wei, Iyer and Bilmes, 2015). They are all but certain to be
-picked; the floor's share is drawn from the others. So ten requests for one new thing cost a label or
-two, and not ten.
+A row weighs its doubt (of a classifier: 1 - best probability) times how unsure what is known leaves
+it: of two doubtful rows the one that labels could help weighs more, since the other lies where
+labels are many and doubt stays. Unsure is the standard error of ridge regression on the known rows,
+the root of x' (X'X + R I)^-1 x, as D- and V-optimal designs lower it (Fedorov, 1972) and as the
+width of a confidence bound in LinUCB (Li, Chu, Langford and Schapire, 2010). The rows that cover
+the weights of all others best are found one after another, each by what it adds: facility location,
+greedily (Nemhauser, Wolsey and Fisher, 1978; Wei, Iyer and Bilmes, 2015). They are all but certain
+to be picked; the floor's share is drawn from the others. So ten requests for one new thing cost a
+label or two, and not ten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from core.near import unit
 from core.records import Array
 from core.rowwise import rowwise
 from pipelines.curation.draw import inclusion
-from pipelines.curation.least_confidence import doubt
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
@@ -58,10 +57,10 @@ def wants(pool: Pool) -> Array:
     """(n,) how much each row may be wrong for want of labels: doubt x standard error, >= 0."""
     known = unit(pool.known.some(0).embeddings.astype(np.float32))
     if len(known) == 0 or known.shape[1] != pool.window.embeddings.shape[1]:
-        return np.maximum(doubt(pool.probabilities), 0)
+        return pool.doubt
     inverse = np.linalg.inv(known.T @ known + RIDGE * np.eye(known.shape[1], dtype=np.float32))
     variance = rowwise(lambda part: np.vecdot((u := unit(part)) @ inverse, u), pool.window.embeddings)
-    return np.asarray(np.maximum(doubt(pool.probabilities), 0) * np.sqrt(np.maximum(variance, 0)))
+    return np.asarray(pool.doubt * np.sqrt(np.maximum(variance, 0)))
 
 
 def covering(embeddings: Array, weights: Array, size: int) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.near import Map, fence, mapped, near_any, units
 from core.records import Array, Window
+from core.tasks import Classification, Task
 from core.texts import normal, words
 
 MOST = 4000  # known rows that a policy learns from
@@ -49,7 +50,7 @@ def _nobody() -> Known:
 class Pool:
     """The candidates of one round; `Pool(window)` is a pool of which nothing else is known.
 
-    What several policies need (`probabilities`, `places`, `units`) is worked out once.
+    What several policies need (`doubt`, `places`, `units`) is worked out once.
     """
 
     window: Window  # the n candidates
@@ -60,6 +61,7 @@ class Pool:
     topics: Array = field(default_factory=lambda: np.zeros(0, int))  # (n,) open new topic, -1 is none
     collections: dict[str, Array] = field(default_factory=dict)  # name -> (k, dim) of a set of errors
     held_out: HeldOut = field(default_factory=lambda: HeldOut([], np.zeros((0, 0), np.float32)))
+    task: Task = field(default_factory=Classification)
 
     _found: dict[Hashable, Array] = field(init=False, default_factory=dict)
 
@@ -79,8 +81,14 @@ class Pool:
         return self._found[key]
 
     @cached_property
+    def doubt(self) -> Array:
+        """(n,) how doubtful the answer to each row is, 0..1."""
+        return np.maximum(self.task.doubt(self.window), 0)
+
+    @cached_property
     def probabilities(self) -> Array:
-        """(n, n_labels) of any float; a row of a model with fewer labels ends in zeros."""
+        """(n, n_labels) of any float; a row of a model with fewer labels ends in zeros. For policies
+        that are for classification alone."""
         return self.window.padded
 
     @cached_property

@@ -16,9 +16,8 @@ from core.models.classifier.head import fit_head
 from core.near import unit
 from core.records import Array
 from core.rowwise import one_thread, rowwise
-from core.tasks import CLASSIFICATION
+from core.tasks import CLASSIFICATION, doubtful
 from pipelines.curation.entropy import entropies
-from pipelines.curation.least_confidence import doubt
 from pipelines.curation.margin import margins
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Known, Pool
@@ -69,5 +68,5 @@ def _regressor(known: Known) -> tuple[Array, float]:
 
 def _unsure(probabilities: Array) -> Array:
     """(n, n_labels) -> (n, 3): how unsure the model is, in three ways."""
-    ways = (doubt(probabilities), margins(probabilities), entropies(probabilities))
+    ways = (doubtful(probabilities), margins(probabilities), entropies(probabilities))
     return np.stack(ways, axis=1)
