@@ -86,7 +86,7 @@ def run(
         home.registry.load,
         logging.max_text_characters,
         refresh_seconds=0,
-        logging=logging,
+        policy=logging,
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
     oracle = Oracle(truth, job.label_delay)

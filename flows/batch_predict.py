@@ -22,7 +22,7 @@ def predict_file(
     """Answer every row of a file with the models that serve. Raises as `Batch.run`."""
     logging = home.strategy.logging
     max_text = logging.max_text_characters
-    service = Service(home.store, home.registry.load, max_text, logging=logging)
+    service = Service(home.store, home.registry.load, max_text, policy=logging)
     return Batch(home.store, service, max_text, quarantine_of(home, job)).run(job, now, tell)
 
 

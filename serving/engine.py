@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from core.errors import DataError, EverloopError, ModelError, StoreError
+from core.errors import EverloopError, ModelError, StoreError
 from core.records import Prediction, Request, is_uuid7
 from serving.batcher import Batcher
 from serving.calls import Call, Outcome, Waiting, late, trace
+from serving.log import Log
 from serving.metrics import Metrics
 from serving.scoring import Served
 from serving.service import Service
@@ -33,20 +34,6 @@ from serving.watcher import Watcher
 
 log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
-
-
-class Log(Protocol):
-    """Where answers go before they are given. The future is done when the rows are safe."""
-
-    def put(self, rows: list[Prediction], passes: int) -> Future[None]: ...
-
-    def faults(self) -> tuple[str, ...]: ...
-
-    def owes(self) -> bool: ...
-
-    def able(self) -> bool: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +64,7 @@ class Engine:
         """Without a `writer` each batch commits for itself. `alias`: who is the registry's champion."""
         self._service, self._clock, self.metrics = service, clock, metrics
         self._settings = settings or Serving()
-        self._writer, self._alias = writer, alias
+        self._log, self._alias = writer or service.log, alias
         self._named: dict[
             str, Waiting
         ] = {}  # by request id: asked under a caller's own id, not stored yet
@@ -123,14 +110,14 @@ class Engine:
         """
         if self._service.store.answers.get(prediction_id):
             return True
-        if self._writer and self._writer.owes():
+        if self._log.owes():
             raise StoreError(
                 "the store does not have all answers yet",
                 where="prediction_id",
                 got=prediction_id,
                 do="send it again in a minute; /ready says what is wrong",
             )
-        return not self._service.logging.whole and is_uuid7(prediction_id)
+        return not self._service.policy.whole and is_uuid7(prediction_id)
 
     def _texts(
         self, requests: Sequence[Request], call: Call, end: float, loop: asyncio.AbstractEventLoop
@@ -185,10 +172,10 @@ class Engine:
     def _answer(self, texts: list[Waiting]) -> None:
         """Score what has no answer yet, store it, and give every text its own when it is safe."""
         traffic = self._traffic()
-        known = self._known(texts)
-        old = [t for t in texts if t.request.request_id in known]
-        self._answer_all((t, self._before(t.request, known[t.request.request_id])) for t in old)
-        new = [t for t in texts if t.request.request_id not in known]
+        found = self._service.before([t.request for t in texts])
+        old = [t for t in texts if t.request.request_id in found]
+        self._answer_all((t, found[t.request.request_id]) for t in old)
+        new = [t for t in texts if t.request.request_id not in found]
         if not new:
             return
         begun = time.time_ns()
@@ -196,45 +183,19 @@ class Engine:
         ended = time.time_ns()
         self._count(rows, passes, len(new), (ended - begun) / 1e9)
         trace(new, "model", begun, ended)
-        if self._writer is None:
-            self._service.log(rows, passes)
-            self._stored(new, rows)
-        else:
-            put = self._writer.put(rows, passes)
-            put.add_done_callback(lambda f: self._stored(new, rows, f))
-            put.add_done_callback(lambda _: trace(new, "commit", ended, time.time_ns()))
+        put = self._log.put(rows, passes)
+        put.add_done_callback(lambda f: self._stored(new, rows, f))
+        put.add_done_callback(lambda _: trace(new, "commit", ended, time.time_ns()))
 
-    def _stored(
-        self, texts: list[Waiting], rows: list[Prediction], put: Future[None] | None = None
-    ) -> None:
+    def _stored(self, texts: list[Waiting], rows: list[Prediction], put: Future[None]) -> None:
         """The rows are safe, or will never be: tell the callers."""
-        fault = put.exception() if put else None
+        fault = put.exception()
         if fault:
             known = isinstance(fault, EverloopError)
             self._fail(texts, fault if known else StoreError("not stored", got=str(fault)))  # type: ignore[arg-type]
             return
-        answers = {r.request_id: r for r in rows if r.variant != "shadow"}
-        answers |= self._known(texts)  # another server may have answered the same request first
+        answers = self._service.after([t.request for t in texts], rows)
         self._answer_all((t, answers[t.request.request_id]) for t in texts)
-
-    def _known(self, texts: list[Waiting]) -> dict[str, Prediction]:
-        """Answers given before to requests that came under an id of their own."""
-        named = [t.request.request_id for t in texts if not t.request.fresh]
-        if not named:
-            return {}
-        try:
-            return self._service.store.answers.known(named)
-        except StoreError as fault:  # it is down: what is asked again is answered again
-            log.warning("earlier answers cannot be looked up: %s", fault.got)
-            return {}
-
-    def _before(self, request: Request, known: Prediction) -> Outcome:
-        """The answer given before, unless it was to another text."""
-        try:
-            self._service.same_text(request, known.text)
-        except DataError as fault:
-            return fault
-        return known
 
     def _fail(self, texts: list[Waiting], fault: EverloopError) -> None:
         self.metrics.errors.labels("champion", type(fault).__name__).inc(len(texts))
@@ -289,10 +250,9 @@ class Engine:
         faults = (
             "the server is stopping" if self._stopping else "",
             self._watcher.fault,
-            *(self._writer.faults() if self._writer else ()),
+            *self._log.faults(),
         )
-        able = not self._writer or self._writer.able()
-        ready = traffic is not None and able and not self._stopping
+        ready = traffic is not None and self._log.able() and not self._stopping
         return State(ready, traffic, tuple(f for f in faults if f))
 
     def start(self) -> None:
@@ -304,7 +264,6 @@ class Engine:
         """Answer what is waiting, store what is not stored, and end."""
         self._stopping = True
         self._batcher.close()
-        if self._writer:
-            self._writer.close()
+        self._log.close()
         if self._watcher:
             self._watcher.close()

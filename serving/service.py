@@ -1,4 +1,11 @@
-"""The serving path: the HTTP server and a replay both answer through `Service.predict`.
+"""The serving path, which is the same for a server, a replay and a file.
+
+    before    who has an answer already
+    answer    one pass of the encoder for the rest
+    log       their rows are stored
+    after     what is given: the stored answers
+
+`Service.predict` walks it for one caller who waits, the server's `Engine` for batches of many callers.
 
 A text is read once. In a rollout the candidate's head scores the same embedding, so comparing the two
 models on every request costs a matrix product, not a second pass of the encoder.
@@ -6,46 +13,23 @@ models on every request costs a matrix product, not a second pass of the encoder
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Protocol
 
-from core.errors import DataError, ModelError
-from core.kept import Kept
+from core.errors import DataError, ModelError, StoreError
 from core.models.base import Model
 from core.records import Prediction, Request, Variant
 from core.store import Store
 from serving.cache import Cache
+from serving.log import Commits, KeepAll, LogPolicy
 from serving.router import route
 from serving.scoring import Scores, row, score
 from serving.traffic import Switch, Traffic
 
-
-class Logging(Protocol):
-    """What of an answer may be stored, and how its text is stored."""
-
-    @property
-    def whole(self) -> bool: ...
-
-    @property
-    def clean(self) -> Callable[[str], str]: ...
-
-    def keep(self, rows: list[Prediction]) -> Kept: ...
-
-
-class Everything:
-    """Store every answer as it is."""
-
-    whole = True
-
-    def clean(self, text: str) -> str:
-        return text
-
-    def keep(self, rows: list[Prediction]) -> Kept:
-        return Kept(rows, sum(p.variant != "shadow" for p in rows))
+log = logging.getLogger(__name__)
 
 
 class Service:
@@ -58,12 +42,13 @@ class Service:
         max_text: int,
         refresh_seconds: float = 1.0,
         cache: Cache | None = None,
-        logging: Logging | None = None,
+        policy: LogPolicy | None = None,
     ) -> None:
         """`load` turns a version into a model, or raises ModelError. The store is asked who serves
         every `refresh_seconds` of real time; 0 asks on every call, as a replay wants."""
         self.store, self._max_text, self._cache = store, max_text, cache
-        self.logging: Logging = logging or Everything()
+        self.policy: LogPolicy = policy or KeepAll()
+        self.log = Commits(store, self.policy)
         self.switch = Switch(store, load)
         self._refresh_seconds = refresh_seconds
         self._asked = float("-inf")
@@ -81,19 +66,13 @@ class Service:
             return []
         with self._lock:
             traffic = self.current(requests[-1].timestamp)
-            known = self.store.answers.known([r.request_id for r in requests])
-            fresh = self._first_of_each(requests, known)
-            if fresh:
-                rows, passes = self.answer(fresh, traffic)
-                self.log(rows, passes)
-                known |= {r.request_id: r for r in rows if r.variant != "shadow"}
-                # read back: another server may have answered the same request a moment before
-                known |= self.store.answers.known([r.request_id for r in fresh])
-            return [known[r.request_id] for r in requests]
-
-    def log(self, rows: list[Prediction], passes: int) -> None:
-        """Store what may be kept of these answers."""
-        self.store.answers.append([replace(self.logging.keep(rows), passes=passes)])
+            firsts = self._first_of_each(requests)
+            answers = _or_raise(self.before(firsts))
+            if new := [r for r in firsts if r.request_id not in answers]:
+                rows, passes = self.answer(new, traffic)
+                self.log.put(rows, passes).result()
+                answers |= self.after(new, rows)
+            return [answers[r.request_id] for r in requests]
 
     def check(self, requests: Sequence[Request]) -> None:
         """Raises DataError for a text that is empty, too long or not Unicode."""
@@ -112,6 +91,28 @@ class Service:
         traffic = self.switch.turn(now)
         self._asked = time.monotonic()
         return traffic
+
+    def before(self, requests: Sequence[Request]) -> dict[str, Prediction | DataError]:
+        """By request id, the answers given before to requests with an id of their own; a DataError for
+        one that came with another text then."""
+        named = {r.request_id: r for r in requests if not r.fresh}
+        found = self._known(named)
+        return {name: self._same(named[name], given) for name, given in found.items()}
+
+    def after(self, requests: Sequence[Request], rows: list[Prediction]) -> dict[str, Prediction]:
+        """By request id, what to give once these rows are stored."""
+        given = {r.request_id: r for r in rows if r.variant != "shadow"}
+        # read back: another server may have answered the same request a moment before
+        return given | self._known([r.request_id for r in requests if not r.fresh])
+
+    def _known(self, ids: Collection[str]) -> dict[str, Prediction]:
+        if not ids:
+            return {}
+        try:
+            return self.store.answers.known(list(ids))
+        except StoreError as fault:  # it is down: what is asked again is answered again
+            log.warning("earlier answers cannot be looked up: %s", fault.got)
+            return {}
 
     def answer(self, requests: Sequence[Request], traffic: Traffic) -> tuple[list[Prediction], int]:
         """Rows to store, and how many texts the encoders read for them. Safe for many threads."""
@@ -134,7 +135,7 @@ class Service:
 
         `before` is a text as it is stored, which may not be how it came.
         """
-        if before not in (request.text, self.logging.clean(request.text)):
+        if before not in (request.text, self.policy.clean(request.text)):
             raise DataError(
                 "this request id already belongs to another text",
                 where=f"request_id {request.request_id}",
@@ -143,15 +144,19 @@ class Service:
                 do="give each text a request_id of its own",
             )
 
-    def _first_of_each(
-        self, requests: Sequence[Request], known: dict[str, Prediction]
-    ) -> list[Request]:
-        """Requests that have no answer yet, each id once. Raises DataError: one id, two texts."""
-        fresh: dict[str, Request] = {}
+    def _same(self, request: Request, given: Prediction) -> Prediction | DataError:
+        try:
+            self.same_text(request, given.text)
+        except DataError as fault:
+            return fault
+        return given
+
+    def _first_of_each(self, requests: Sequence[Request]) -> list[Request]:
+        """Each id once. Raises DataError: one id, two texts."""
+        firsts: dict[str, Request] = {}
         for request in requests:
-            before = known.get(request.request_id) or fresh.setdefault(request.request_id, request)
-            self.same_text(request, before.text)
-        return list(fresh.values())
+            self.same_text(request, firsts.setdefault(request.request_id, request).text)
+        return list(firsts.values())
 
     def _second_opinion(
         self, texts: list[str], traffic: Traffic, champion: Scores, now: datetime
@@ -164,6 +169,15 @@ class Service:
             version, why = traffic.candidate.version, traffic.rollout.rollout_id
             self.switch.refuse(version, why, traffic.champion, fault, now)
             return None
+
+
+def _or_raise(found: dict[str, Prediction | DataError]) -> dict[str, Prediction]:
+    answers = {}
+    for name, outcome in found.items():
+        if isinstance(outcome, DataError):
+            raise outcome
+        answers[name] = outcome
+    return answers
 
 
 def _variant(request: Request, traffic: Traffic) -> Variant:

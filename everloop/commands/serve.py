@@ -65,7 +65,7 @@ def serve(
         metrics, logging = Metrics(), home.strategy.logging
         cache = Cache(settings.cache_entries) if settings.cache_entries else None
         service = Service(
-            store, home.registry.load, logging.max_text_characters, cache=cache, logging=logging
+            store, home.registry.load, logging.max_text_characters, cache=cache, policy=logging
         )
         alias = partial(home.registry.version, "champion")
         writer = open_writer(home, store, metrics)
