@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import ModelError
+from core.label_set import LabelSet, Operation
+from core.models.base import Classifier, Model
 from core.models.classifier import model as classifier
 from core.models.classifier.encoder import DEFAULT, PACKAGE, Encoder, load_encoder
 from core.models.classifier.head import Head, fit_head
@@ -268,3 +270,32 @@ def test_half_a_model_is_refused(tiny: Encoder, tmp_path: Path) -> None:
         TextClassifier.load(tmp_path)
     with pytest.raises(ModelError, match="no head yet"):
         TextClassifier(tiny).answer(["rain"])
+
+
+def test_a_model_answers_in_the_labels_of_a_moment(model: TextClassifier) -> None:
+    """And no text is read again for that; the next one starts without the labels that are gone."""
+    read = model.embed(TEXTS)
+    reads = model.encoder.reads
+    merged = LabelSet((Operation("merge", ("play", "sky"), ("fun",)), Operation("retire", ("none",))))
+    now = model.under(merged)
+    assert (model.labels, now.labels) == (["none", "pay", "play", "sky"], ["fun", "pay"])
+    answers = now.answer(TEXTS, read)
+    assert [a.output for a in answers] == ["pay", "fun", "fun", "fun", "fun", "fun"]
+    shares = now.probabilities(read)
+    for answer, share, row in zip(answers, shares, read, strict=True):
+        assert answer.confidence == share.max()
+        assert (answer.detail.labels, answer.detail.values.tolist()) == (now.labels, share.tolist())
+        assert answer.embedding is row or (answer.embedding == row).all()
+    assert now.under(merged) is now
+    assert said(now.under(LabelSet()), TEXTS) == said(model, TEXTS)
+    assert model.start(merged, "torch").labels == ["pay"]
+    assert model.encoder.reads == reads + 2 * len(TEXTS)
+
+
+def test_rooms_need_no_more_of_a_model_than_the_protocol_says(tiny: Encoder) -> None:
+    model: Model = TextClassifier(tiny)
+    assert (model.identity, model.embed([]).shape) == (tiny.identity, (0, tiny.dim))
+    assert model.unknown(["pay zebra"]).tolist() == tiny.tokens.unknown(["pay zebra"]).tolist()
+    assert isinstance(
+        TextClassifier(tiny, Head(["a"], np.zeros((1, tiny.dim)), np.zeros(1))), Classifier
+    )
