@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -16,6 +16,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import ParamsError
+from core.imported import BadCodeError
+from core.plugins import BAD_CODE, Policies, choices, meant
 from core.removed_settings import gone
 
 
@@ -32,8 +34,11 @@ UNKNOWN_KEY = "unknown key"
 MEND = "mend the file, then: everloop check"
 
 
-def load(path: Path, shape: type[S]) -> S:
-    """The file as a `shape`. Raises ParamsError naming every fault with its line."""
+def load(path: Path, shape: type[S], context: Mapping[str, Any] | None = None) -> S:
+    """The file as a `shape`. Raises ParamsError naming every fault with its line.
+
+    With the context `plugins.NO_CODE` no class that the file names by its import path is imported.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -49,7 +54,7 @@ def load(path: Path, shape: type[S]) -> S:
         got = "nothing" if raw is None else f"a {type(raw).__name__}"
         raise ParamsError("params.yaml must be a mapping of stages", where=str(path), got=got, do=MEND)
     try:
-        return shape.model_validate(raw)
+        return shape.model_validate(raw, context=context)
     except ValidationError as fault:
         faults = [text for _, text in _faults(fault, raw, node, shape)]
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
@@ -132,7 +137,7 @@ def _hidden(
     section = _at(raw, place)
     if not isinstance(section, dict):
         return []
-    policies = [str(p) for m in _shapes_at(shape, raw, list(place)) for p in _policies(m)]
+    policies = _names_at(shape, raw, list(place))
     near = difflib.get_close_matches(str(section.get("policy")), policies, n=1)
     told = [_under(place, _with(raw, place, p), node, shape) for p in near or policies]
     every = [where for where in told[0] if all(where in t for t in told)]
@@ -171,20 +176,20 @@ def _fault(error: Any, raw: Any, node: yaml.Node | None, shape: type[Section]) -
     if kind == "extra_forbidden":
         if became := gone(location):
             return f"{where}: this setting is gone; {became}. Delete the line"
-        known = sorted(_shapes_at(shape, raw, location[:-1])[0].model_fields)
-        near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
+        known = sorted(_shape_at(shape, raw, location[:-1]).model_fields)
+        hint = meant(str(location[-1]), known) or f"; known: {', '.join(known)}"
         return f"{where}: {UNKNOWN_KEY}{hint}"
     if kind == "missing":
         return f"{where}: missing"
+    if kind == BAD_CODE:
+        return f"line {_line(node, [*location, 'policy'])}, {name}.policy: {context['words']}"
     if kind in NO_POLICY:
-        policies = [str(p) for m in _shapes_at(shape, raw, location) for p in _policies(m)]
+        policies = _names_at(shape, raw, location)
         expected = ", ".join(policies)
         if "tag" not in context:
             return f"{where}: no `policy:`, expected one of {expected}"
         where = f"line {_line(node, [*location, 'policy'])}, {name}.policy"
-        near = difflib.get_close_matches(str(context["tag"]), policies, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = meant(str(context["tag"]), policies)
         return f"{where}: got {context['tag']!r}, expected one of {expected}{hint}"
     message = str(error["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{where}: got {error['input']!r}, expected {message}"
@@ -217,25 +222,41 @@ def _line(node: yaml.Node | None, path: Sequence[int | str]) -> int:
     return line
 
 
-def _shapes_at(shape: type[Section], raw: Any, path: list[int | str]) -> list[type[BaseModel]]:
-    """The sections that a path of the file may hold: one, or one for each policy it could choose."""
-    found: list[type[BaseModel]] = [shape]
-    for part in path:
-        raw = raw[part]
-        if isinstance(part, str):
-            field = found[0].model_fields[part]
-            found = _models(field.annotation) + [m for x in field.metadata for m in _models(x)]
-        policy = raw.get("policy") if isinstance(raw, dict) else None
-        found = [m for m in found if policy in _policies(m)] or found
+def _names_at(shape: type[Section], raw: Any, path: Sequence[int | str]) -> list[str]:
+    """The policies that a section of the file may choose."""
+    found = _choices_at(shape, raw, path)
+    return [n for c in found for n in (c.names() if isinstance(c, Policies) else _policies(c))]
+
+
+def _shape_at(shape: type[Section], raw: Any, path: Sequence[int | str]) -> type[BaseModel]:
+    """What a section of the file is, whose policy is known where it has one."""
+    [found, *_] = [c for c in _choices_at(shape, raw, path) if not isinstance(c, Policies)]
     return found
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for a in get_args(annotation) for m in _models(a)]
+def _choices_at(
+    shape: type[Section], raw: Any, path: Sequence[int | str]
+) -> list[type[BaseModel] | Policies[Any]]:
+    """The sections that a path of the file may hold: one, or all that its policy could choose."""
+    found: list[type[BaseModel] | Policies[Any]] = [shape]
+    for part in path:
+        raw = raw[part]
+        if isinstance(part, str):
+            [inside, *_] = [c for c in found if not isinstance(c, Policies)]
+            found = choices(inside.model_fields[part])
+        policy = raw.get("policy") if isinstance(raw, dict) else None
+        found = [c for c in found if policy in _policies(c)] or found
+        found = [_chosen(c, policy) if isinstance(c, Policies) else c for c in found]
+    return found
 
 
-def _policies(model: type[BaseModel]) -> tuple[Any, ...]:
-    field = model.model_fields.get("policy")
+def _chosen(policies: Policies[Any], name: Any) -> type[BaseModel] | Policies[Any]:
+    try:
+        return policies.find(str(name))
+    except (KeyError, BadCodeError):
+        return policies
+
+
+def _policies(model: type[BaseModel] | Policies[Any]) -> tuple[Any, ...]:
+    field = None if isinstance(model, Policies) else model.model_fields.get("policy")
     return get_args(field.annotation) if field else ()

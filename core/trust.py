@@ -1,4 +1,5 @@
-"""A workspace is code where its params.yaml names functions; who did not write it is asked first.
+"""A workspace is code where its params.yaml names functions or classes; who has not written it is
+asked first.
 
 What is trusted stands outside every workspace, in `~/.config/everloop/trusted.json` (XDG_CONFIG_HOME
 moves it): the folder, and a hash of the names and of the Python files they lead to in the workspace. A
@@ -12,13 +13,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import TrustError
 from core.files import make_folder, write_whole
 
-Named = Mapping[str, str]  # a key of params.yaml -> module:function
+Named = Mapping[str, str]  # a key of params.yaml -> module:function or module:Class
 
 
 def known(root: Path, named: Named) -> bool:
@@ -73,7 +75,7 @@ def _files(root: Path, function: str) -> list[Path]:
     """The Python files of the workspace that a function may come from: its module, and those beside it,
     which that can import. Nothing is imported to find them."""
     place = root.resolve()
-    folders = {f for f in _folders(function) if f.is_relative_to(place)}
+    folders = {f for f in _folders(place, function) if f.is_relative_to(place)}
     found = {p.resolve() for f in folders for p in f.rglob("*.py")}
     inside = (p for p in found if p.is_relative_to(place))
     return sorted(p for p in inside if not _hidden(p.relative_to(place)))
@@ -84,16 +86,18 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _folders(function: str) -> Iterator[Path]:
+def _folders(root: Path, function: str) -> Iterator[Path]:
+    """Where its package lies, and the workspace's own of that name, which comes last on the path."""
     package = function.partition(":")[0].partition(".")[0]
     try:
-        spec = find_spec(package)
+        specs = [find_spec(package), PathFinder.find_spec(package, [str(root)])]
     except (ImportError, ValueError):
         return
-    if spec and spec.origin:
-        yield Path(spec.origin).resolve().parent
-    for folder in (spec and spec.submodule_search_locations) or ():  # it may have no __init__.py
-        yield Path(folder).resolve()
+    for spec in filter(None, specs):
+        if spec.origin:
+            yield Path(spec.origin).resolve().parent
+        for folder in spec.submodule_search_locations or ():  # it may have no __init__.py
+            yield Path(folder).resolve()
 
 
 def _read(root: Path) -> dict[str, str]:

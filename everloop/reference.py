@@ -12,6 +12,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from core.plugins import shapes
+
 
 def commands() -> str:
     """docs/cli.md: the help of every command."""
@@ -44,7 +46,7 @@ def settings() -> str:
     ]
     for stage, field in Strategy.model_fields.items():
         parts.append(f"## {stage}\n")
-        for shape in _shapes(field.annotation):
+        for shape in shapes(field):
             parts += _section(shape, stage)
             for name, inner in _listed(shape):
                 parts += _section(inner, f"{stage}.{name}")
@@ -64,13 +66,7 @@ def _listed(shape: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     """The parts that a key may list, where it lists none unless told."""
     for name, field in shape.model_fields.items():
         if field.get_default(call_default_factory=True) == []:
-            yield from ((name, inner) for inner in _shapes(field.annotation))
-
-
-def _shapes(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [s for a in get_args(annotation) for s in _shapes(a)]
+            yield from ((name, inner) for inner in shapes(field))
 
 
 def _policy(shape: type[BaseModel]) -> str:
@@ -91,7 +87,7 @@ def _keys(shape: type[BaseModel], before: str) -> Iterator[str]:
         shown = "required" if default is PydanticUndefined else f"`{_yaml(default)}`"
         yield f"| `{before}{name}` | {shown} | {field.description or ''} |"
         if default is None or isinstance(default, BaseModel):  # a part that may be left out whole
-            for inner in _shapes(field.annotation):
+            for inner in shapes(field):
                 yield from _keys(inner, f"{before}{name}.")
 
 
@@ -116,6 +112,8 @@ def _lines(section: BaseModel, indent: str) -> Iterator[str]:
         else:
             meaning = f"  # {field.description}" if field.description else ""
             yield f"{indent}{name}: {_yaml(value)}{meaning}"
+    for name, value in (section.model_extra or {}).items():  # of a class that is not imported yet
+        yield f"{indent}{name}: {_yaml(value)}"
 
 
 def _yaml(value: Any) -> str:

@@ -27,7 +27,7 @@ from flows.stages import loop, roll_out
 from flows.strategy import Strategy
 from pipelines.labeling.oracle import Oracle
 from pipelines.logging import requests
-from pipelines.rollout import ShadowCanary
+from pipelines.rollout.shadow_canary import ShadowCanary
 from pipelines.triggers.periodic import Periodic
 from serving.service import Service
 

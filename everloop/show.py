@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from core import params
 from core import workspace as places
 from core.errors import EverloopError
 from core.files import write_whole
@@ -19,7 +18,7 @@ from core.tables import Columns
 from everloop.init import TEMPLATES, init
 from everloop.inputs import pair, rows
 from flows.home import Home, open_home
-from flows.strategy import Strategy
+from flows.strategy import Strategy, load
 
 TOLD = ("training", "testing", "rollout", "monitoring", "serving")
 COLOUR = {"critical": "red", "warning": "yellow", "info": "default"}
@@ -85,7 +84,7 @@ def _strategy(place: Path) -> Strategy:
     if not _fresh(place):
         places.find(place)
     written = place / "params.yaml"
-    return params.load(written if written.exists() else TEMPLATES / "params.yaml", Strategy)
+    return load(written if written.exists() else TEMPLATES / "params.yaml", place)
 
 
 def _check_file(path: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from core.collections import FOLDER as COLLECTIONS
 from core.label_set import LabelSet
+from core.plugins import NO_CODE
 from core.state import Retrains
 from flows.home import Home
 from flows.strategy import Strategy
@@ -62,7 +63,11 @@ def _made_otherwise(home: Home, now: datetime) -> bool:
 
 def _other_strategy(home: Home, written: str) -> bool:
     try:
-        before = Strategy.model_validate(yaml.safe_load(written))
+        raw = yaml.safe_load(written)
+        named = Strategy.model_validate(raw, context=NO_CODE).classes
+        if not set(named.values()) <= set(home.strategy.classes.values()):  # trusted then, maybe
+            return True
+        before = Strategy.model_validate(raw)
     except (ValidationError, yaml.YAMLError):
         return True
     return any(getattr(before, s) != getattr(home.strategy, s) for s in MADE_FROM)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from core import params, trust, workspace
+from core import trust, workspace
+from core.imported import importable
 from core.label_set import names_of
 from core.models import families
 from core.models.base import Model
@@ -19,7 +20,7 @@ from core.registry import Registry
 from core.store import Store
 from core.tasks import Classification, Task
 from core.workspace import Workspace
-from flows.strategy import Strategy
+from flows.strategy import Strategy, load
 from monitoring.alerts.delivery import Channel
 from pipelines.datasets.local import settle
 
@@ -77,7 +78,9 @@ def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     doing("opening the workspace")
     place = workspace.find(root)
     settle(place.root)
-    chosen = strategy or params.load(place.params, Strategy)
+    chosen = strategy or load(place.params, place.root)
     trust.require(place.root, chosen.code)
+    if chosen.code:
+        importable(place.root)
     store = Store(place.store_url, names=names_of(place.root))
     return Home(place, chosen, store, Registry(place), chosen_task())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def check_references(place: Workspace, strategy: Strategy) -> None:
     found = [
         *_guideline(place.root, strategy),
         *_encoder(strategy),
-        *_hook(strategy),
+        *_hook(place.root, strategy),
         *_collections(place.root, strategy),
     ]
     if not found:
@@ -75,12 +76,18 @@ def _encoder(strategy: Strategy) -> Iterator[tuple[Key, str]]:
         yield ("model", "encoder"), f"{named!r}: nothing there, expected {expected}"
 
 
-def _hook(strategy: Strategy) -> Iterator[tuple[Key, str]]:
+def _hook(root: Path, strategy: Strategy) -> Iterator[tuple[Key, str]]:
     """Only whether its package can be found: importing it would run it."""
     package = strategy.monitoring.hook.partition(":")[0].partition(".")[0]
-    if package and package not in sys.modules and find_spec(package) is None:
+    if package and not _there(package, root):
         got = f"{strategy.monitoring.hook!r}: no package or module {package}"
-        yield ("monitoring", "hook"), f"{got}, expected one that this Python finds (PYTHONPATH)"
+        yield ("monitoring", "hook"), f"{got}, expected one of the workspace, or installed"
+
+
+def _there(package: str, root: Path) -> bool:
+    if package in sys.modules or PathFinder.find_spec(package, [str(root)]):
+        return True
+    return find_spec(package) is not None
 
 
 def _collections(root: Path, strategy: Strategy) -> Iterator[tuple[Key, str]]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 from pydantic import Field
 
+from core import params, trust
+from core.imported import importable
 from core.models.classifier.runtimes import Runtime
 from core.params import Section
+from core.plugins import NO_CODE, Policies, choices
 from monitoring import Monitoring
 from pipelines.curation import CurationPolicy
 from pipelines.datasets import Datasets
@@ -69,9 +76,42 @@ class Strategy(Section):
 
     @property
     def code(self) -> dict[str, str]:
-        """The functions that the file names, by key: they run in our process."""
+        """The functions and classes that the file names by their import path, by key: they run in our
+        process."""
         named = {
-            "logging.redact_with": self.logging.redact_with,
+            "logging.redact_with": getattr(self.logging, "redact_with", ""),
             "monitoring.hook": self.monitoring.hook,
         }
-        return {key: function for key, function in named.items() if function}
+        return {key: path for key, path in named.items() if path} | self.classes
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """The policies that it names by their import path, by key."""
+        return dict(_classes(self.model_dump()))
+
+
+def load(path: Path, root: Path) -> Strategy:
+    """The strategy of the workspace at `root`. Raises ParamsError, and TrustError before any class is
+    imported that nobody here has trusted."""
+    read = params.load(path, Strategy, NO_CODE)
+    trust.require(root, read.code)
+    if not read.code:
+        return read
+    importable(root)
+    return params.load(path, Strategy)
+
+
+def clashes() -> list[str]:
+    """Policies of installed packages that cannot be had by their name, in words."""
+    stages = [c for field in Strategy.model_fields.values() for c in choices(field)]
+    return [words for c in stages if isinstance(c, Policies) for words in c.clashes()]
+
+
+def _classes(part: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Every policy of a part of the file that is an import path, by its key."""
+    listed = enumerate(part) if isinstance(part, list) else ()
+    for name, value in part.items() if isinstance(part, dict) else listed:
+        key = (*at, str(name))
+        if name == "policy" and ":" in str(value):
+            yield ".".join(key), value
+        yield from _classes(value, key)

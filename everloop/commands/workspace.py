@@ -24,7 +24,7 @@ def init(directory: Annotated[Path, typer.Argument(help="Folder to make the work
 def check(
     workspace: WorkspaceOption = Path(),
     trust: Annotated[
-        bool, typer.Option("--trust", help="Let the functions that params.yaml names run here.")
+        bool, typer.Option("--trust", help="Let the code that params.yaml names run here.")
     ] = False,
 ) -> None:
     """Validate params.yaml and report all faults together.
@@ -34,9 +34,10 @@ def check(
     data/labels.json must be one. It does not look at models on the Hub, environment variables, and
     files that a scheduled batch waits for.
 
-    Where params.yaml names functions (logging.redact_with, monitoring.hook), the workspace is code.
-    No other command opens it before --trust, and again after that code has changed. Where the workspace
-    was copied or moved, its absolute paths are put right.
+    Where params.yaml names functions (logging.redact_with, monitoring.hook) or policies by their import
+    path (policy: package.module:Class), the workspace is code. No other command opens it before
+    --trust, and again after that code has changed; the settings of such a policy are checked after
+    it, too. Where the workspace was copied or moved, its absolute paths are put right.
 
     Example: everloop check -w shop
     """
@@ -45,15 +46,20 @@ def check(
     from core import workspace as places
     from core.label_set import LabelSet
     from core.moved import follow
+    from core.plugins import NO_CODE
     from everloop.reference import explained
     from flows.fits import check_task
     from flows.home import chosen_task
     from flows.references import check_references, renamed
-    from flows.strategy import Strategy
+    from flows.strategy import Strategy, clashes, load
     from pipelines.datasets.local import settle
 
     place = places.find(workspace)
-    strategy = params.load(place.params, Strategy)
+    strategy = params.load(place.params, Strategy, NO_CODE)
+    if trust and strategy.code:
+        granted = trusted.grant(place.root, strategy.code)
+    if known := trusted.known(place.root, strategy.code):
+        strategy = load(place.params, place.root)
     check_task(place, strategy, chosen_task())
     check_references(place, strategy)
     LabelSet.load(place.root)
@@ -63,9 +69,11 @@ def check(
     typer.echo(f"# {place.params} has no fault")
     for words in trusted.in_words(place.root, strategy.code):
         typer.echo(f"# it names code: {words}")
+    for words in clashes():
+        typer.echo(f"# {words}")
     if trust and strategy.code:
-        typer.echo(f"# trusted, as it is now: {trusted.grant(place.root, strategy.code)}")
-    elif not trusted.known(place.root, strategy.code):
+        typer.echo(f"# trusted, as it is now: {granted}")
+    elif not known:
         typer.echo(f"# not trusted yet: read it, then: everloop check --trust -w {place.root}")
     settle(place.root)
     follow(place.tracking, place.artifacts)

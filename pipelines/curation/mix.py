@@ -7,19 +7,18 @@ to, drawn in proportion to what each part added.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from core.params import Section
+from core.plugins import of
 from core.records import Array
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
-if TYPE_CHECKING:
-    from pipelines.curation import SinglePolicy
-
+SinglePolicy = Annotated[Curation, of(Curation, without=["mix"])]
 DEFAULT = ({"share": 1.0, "part": {"policy": "cover"}},)  # more parts cost accuracy: docs/dev/log.md
 OF_THE_MIX = {"labels_per_day", "pacing", "audit_share", "new_topics"}
 
@@ -31,9 +30,9 @@ class Part(Section):
     @field_validator("part")
     @classmethod
     def _sets_only_its_own(cls, part: SinglePolicy) -> SinglePolicy:
-        fields = type(part).model_fields
+        fields = Curation.model_fields
         plain = {k: fields[k].get_default(call_default_factory=True) for k in OF_THE_MIX}
-        if wrong := sorted(k for k, value in plain.items() if getattr(part, k) != value):
+        if wrong := sorted(k for k, value in plain.items() if getattr(part, k, value) != value):
             raise ValueError(f"{', '.join(wrong)}: set for the whole mix, not for a part of it")
         return part
 
@@ -59,6 +58,9 @@ class Mix(Curation):
         """(parts,) summing to 1."""
         given = np.array([p.share for p in self.of])
         return np.asarray(given / given.sum())
+
+    def worth(self, pool: Pool) -> Array:
+        return self.chances(pool, 1.0)
 
     def chances(self, pool: Pool, budget: float) -> Array:
         return np.asarray(self._by_part(pool, budget).sum(axis=0))

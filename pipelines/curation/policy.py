@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from datetime import datetime
 
 import numpy as np
@@ -42,9 +43,9 @@ class Curation(Section):
         description="share of the picks drawn from open new topics, while there are any",
     )
 
+    @abstractmethod
     def worth(self, pool: Pool) -> Array:
         """How much a label of each row is worth: (n,) numbers >= 0, any scale."""
-        raise NotImplementedError
 
     def chances(self, pool: Pool, budget: float) -> Array:
         """(n,) chances to be picked, all positive, that sum to min(budget, near-duplicates apart).

@@ -1,15 +1,10 @@
-"""What exactly do we train and test on?"""
+"""Datasets: what exactly do we train and test on? One file a formation policy."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from core.plugins import of
+from pipelines.datasets.formation import Formation
 
-from pipelines.datasets.all import All
-from pipelines.datasets.class_balanced import ClassBalanced
-from pipelines.datasets.mixed import Mixed
-from pipelines.datasets.sample import Sample
-from pipelines.datasets.window import Window
-
-Datasets = Annotated[All | Window | Mixed | Sample | ClassBalanced, Field(discriminator="policy")]
+Datasets = Annotated[Formation, of(Formation)]

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 class ClassBalanced(Formation):
     policy: Literal["class-balanced"]
-    per_label: int = Field(ge=1, description="training rows of each label at most, drawn uniformly")
+    per_label: int = Field(
+        ge=1, examples=[7, 1000], description="training rows of each label at most, drawn uniformly"
+    )
 
     def form(self, rows: pd.DataFrame, _as_of: datetime, seed: int, /) -> pd.DataFrame:
         """A row's luck hangs on its id and the seed, so a label's draw does not change with others."""

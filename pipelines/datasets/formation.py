@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,10 @@ class Formation(Section):
         "and beyond it no version is made",
     )
 
+    @abstractmethod
     def form(self, rows: pd.DataFrame, as_of: datetime, seed: int, /) -> pd.DataFrame:
         """Rows of `rows`, unchanged and in their order. The same seed chooses the same rows, in
         whatever order they come."""
-        raise NotImplementedError
 
 
 def newer(rows: pd.DataFrame, as_of: datetime, days: float) -> pd.Series[bool]:

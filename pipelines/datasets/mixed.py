@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 class Mixed(Formation):
     policy: Literal["mixed"]
-    days: int = Field(ge=1, description="rows of the last days all train")
+    days: int = Field(ge=1, examples=[3], description="rows of the last days all train")
     replay_share: float = Field(
-        ge=0, lt=1, description="share of the training rows drawn uniformly from older ones"
+        ge=0,
+        lt=1,
+        examples=[0.5, 0.0],
+        description="share of the training rows drawn uniformly from older ones",
     )
 
     def form(self, rows: pd.DataFrame, as_of: datetime, seed: int, /) -> pd.DataFrame:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 class Sample(Formation):
     policy: Literal["sample"]
-    rows: int = Field(ge=1, description="training rows at most, drawn anew for each version")
+    rows: int = Field(
+        ge=1, examples=[40, 1000], description="training rows at most, drawn anew for each version"
+    )
 
     def form(self, rows: pd.DataFrame, _as_of: datetime, seed: int, /) -> pd.DataFrame:
         return rows[rows.index.isin(drawn(rows, self.rows, f"sample/{seed}"))].copy()

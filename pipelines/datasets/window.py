@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class Window(Formation):
     policy: Literal["window"]
-    days: int = Field(ge=1, description="rows older than this many days do not train")
+    days: int = Field(ge=1, examples=[3], description="rows older than this many days do not train")
 
     def form(self, rows: pd.DataFrame, as_of: datetime, _seed: int, /) -> pd.DataFrame:
         return rows[newer(rows, as_of, self.days)].copy()

@@ -1,16 +1,13 @@
-"""Logging: which data do we keep?"""
+"""Logging: which data do we keep? One file a policy."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
-from pipelines.logging.all import All
-from pipelines.logging.profile import Profiled
+from core.plugins import of
+from pipelines.logging.policy import Logging
 from pipelines.logging.requests import requests
-from pipelines.logging.sample import Sample
 
 __all__ = ["LoggingPolicy", "requests"]
 
-LoggingPolicy = Annotated[All | Sample | Profiled, Field(discriminator="policy")]
+LoggingPolicy = Annotated[Logging, of(Logging)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -69,9 +70,9 @@ class Logging(Section):
         texts = sum(p.variant != "shadow" for p in rows)
         return Kept(chosen, texts, self.count(rows))
 
+    @abstractmethod
     def choose(self, rows: list[Prediction]) -> list[Prediction]:
         """The rows that are stored, each with its chance of being stored."""
-        raise NotImplementedError
 
     def count(self, rows: list[Prediction]) -> list[Profile]:  # noqa: ARG002  other policies look
         """Counts that are stored in their place."""

@@ -1,15 +1,12 @@
-"""Is the candidate really better, for real users?"""
+"""Is the candidate really better, for real users? One file a policy."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from core.plugins import of
+from pipelines.rollout.policy import Promotion, promote, roll_back
 
-from pipelines.rollout.ab_test import AbTest
-from pipelines.rollout.policy import promote, roll_back
-from pipelines.rollout.shadow_canary import ShadowCanary
+__all__ = ["RolloutPolicy", "promote", "roll_back"]
 
-__all__ = ["AbTest", "RolloutPolicy", "ShadowCanary", "promote", "roll_back"]
-
-RolloutPolicy = Annotated[ShadowCanary | AbTest, Field(discriminator="policy")]
+RolloutPolicy = Annotated[Promotion, of(Promotion)]

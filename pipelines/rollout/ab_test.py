@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from core.intervals import Interval, unpaired_difference
-from core.params import Section
 from core.records import Decision, Rollout
 from pipelines.rollout.compare import arms, compare
-from pipelines.rollout.policy import Verdict, begin, decision, end, must_be_live
+from pipelines.rollout.policy import Promotion, Verdict, begin, decision, end, must_be_live
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +52,7 @@ class Evidence:
         return f"{both}, better by {middle:+.3f} (95 % CI {low:+.3f}..{high:+.3f})"
 
 
-class AbTest(Section):
+class AbTest(Promotion):
     """Answers a share of the users with the candidate, looks once at the end, and decides.
 
     `accuracy`: both models score every request, so it is a paired comparison on those with a label.
@@ -61,7 +60,7 @@ class AbTest(Section):
     were drawn into the arms, so users are counted, not their requests.
     """
 
-    policy: Literal["ab-test"] = Field(description="the name of this policy")
+    policy: Literal["ab-test"]
     share: float = Field(0.5, gt=0, lt=1, description="share of users answered by the candidate")
     metric: Metric = Field(
         "accuracy", description="what decides: accuracy on labels, or complaints of users (feedback)"

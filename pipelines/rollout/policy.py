@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import abstractmethod
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import RolloutError
+from core.params import Section
 from core.records import Decision, Rollout, Stage
 
 if TYPE_CHECKING:
+    import pandas as pd
     from _typeshed import DataclassInstance
 
 Verdict = Literal["wait", "advance", "promote", "rollback"]
+
+
+class Promotion(Section):
+    """Takes a candidate to all users, step by step, or back."""
+
+    policy: str
+
+    @abstractmethod
+    def start(self, candidate: str, champion: str, now: datetime, key: str) -> Rollout:
+        """A rollout that begins. The same key, candidate and champion give the same `rollout_id`."""
+
+    @abstractmethod
+    def advance(
+        self, rollout: Rollout, answers: pd.DataFrame, now: datetime
+    ) -> tuple[Rollout, Decision]:
+        """The rollout after this look at it, and why. `answers`: `Store.answers(stage_started, now)`.
+
+        Raises RolloutError when the rollout is over.
+        """
 
 
 def begin(names: tuple[str, str], now: datetime, key: str, stage: Stage, share: float = 0.0) -> Rollout:

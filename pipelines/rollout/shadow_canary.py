@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from core.params import Section
 from core.records import Decision, Rollout
 from pipelines.rollout.compare import Comparison, compare
-from pipelines.rollout.policy import Verdict, begin, decision, end, must_be_live
+from pipelines.rollout.policy import Promotion, Verdict, begin, decision, end, must_be_live
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +28,7 @@ COLLAPSE_ROWS = 25
 COLLAPSE_SHARE, HEALTHY_SHARE = 0.9, 0.6
 
 
-class ShadowCanary(Section):
+class ShadowCanary(Promotion):
     """Shadow, then growing shares of the users, then everybody; back at the first sign of harm.
 
     With the truth of some requests known, accuracy decides where it can: worse when the 95 % interval
@@ -38,7 +37,7 @@ class ShadowCanary(Section):
     nearly everything, or answers that have next to nothing in common with the champion's.
     """
 
-    policy: Literal["shadow-canary"] = Field(description="the name of this policy")
+    policy: Literal["shadow-canary"]
     shares: list[float] = Field(
         [0.25], description="share of users in each canary step, growing, below 1"
     )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from core.plugins import of
+from pipelines.training.data import Recipe, Trained, TrainingData, learnable
 
-from pipelines.training.data import Trained, TrainingData, learnable
-from pipelines.training.finetune import FinetuneRecipe
-from pipelines.training.head import HeadRecipe
+Training = Annotated[Recipe, of(Recipe)]
 
-Training = Annotated[HeadRecipe | FinetuneRecipe, Field(discriminator="policy")]
-
-__all__ = ["FinetuneRecipe", "HeadRecipe", "Trained", "Training", "TrainingData", "learnable"]
+__all__ = ["Trained", "Training", "TrainingData", "learnable"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ class Recipe(Section):
         "slip of the keyboard makes a label of one row, too. Where three or more such labels come at "
         "once, only those wait whose name looks like another",
     )
+
+    @abstractmethod
+    def train(self, data: TrainingData, start: TextClassifier) -> Trained:
+        """A new model, from the rows and from where the champion stands."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,10 +27,17 @@ BELIEF = 0.05  # accuracy missing, all of it won back: the retrain nobody has se
 
 class CostAware(Trigger):
     policy: Literal["cost-aware"]
-    price_per_error: float = Field(..., ge=0, description="what one wrong answer costs, in any money")
-    price_per_label: float = Field(..., ge=0, description="what one label costs, in the same money")
+    price_per_error: float = Field(
+        ..., ge=0, examples=[1.0], description="what one wrong answer costs, in any money"
+    )
+    price_per_label: float = Field(
+        ..., ge=0, examples=[0.5], description="what one label costs, in the same money"
+    )
     price_per_retrain: float = Field(
-        ..., ge=0, description="what a retrain costs besides labels and hours: review, rollout"
+        ...,
+        ge=0,
+        examples=[20.0],
+        description="what a retrain costs besides labels and hours: review, rollout",
     )
     price_per_hour: float = Field(
         0, ge=0, description="what an hour of training costs; the hours are those of past retrains"

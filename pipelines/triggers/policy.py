@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from core.params import Section
+from core.plugins import of
 from core.records import Decision, Signal
 
 OF_MODEL = "model_version="  # the segment of what one model answered
@@ -89,8 +91,9 @@ class Trigger(Section):
         "act", description="suggest stores the decision and retrains nothing"
     )
 
+    @abstractmethod
     def decide(self, situation: Situation) -> Decision:
-        raise NotImplementedError
+        """Whether to retrain now, and why: what `answer` returns."""
 
     def labels_wanted(self, _situation: Situation, /) -> int:
         """How many labels of today's budget to draw uniformly, as evidence for the next decision."""
@@ -106,6 +109,9 @@ class Trigger(Section):
             reason=f"{self.policy}: {reason}",
             evidence=evidence,
         )
+
+
+TriggerPolicy = Annotated[Trigger, of(Trigger)]
 
 
 def alarms(situation: Situation, *kinds: str) -> list[Decision]:

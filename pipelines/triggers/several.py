@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import abstractmethod
 
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger
+from pipelines.triggers.policy import Situation, Trigger, TriggerPolicy
 
-if TYPE_CHECKING:
-    from pipelines.triggers import TriggerPolicy
+EXAMPLE = [
+    {"policy": "periodic", "every_days": 3},
+    {"policy": "labels", "at_least": 30},
+    {"policy": "drift"},
+]
 
 
 class Several(Trigger):
     """A trigger that only suggests is heard, but a retrain needs enough that act."""
 
-    of: list[TriggerPolicy] = Field(..., min_length=1, description="the triggers to ask, in order")
+    of: list[TriggerPolicy] = Field(
+        ..., min_length=1, description="the triggers to ask, in order", examples=[EXAMPLE]
+    )
 
     @property
+    @abstractmethod
     def needed(self) -> int:
         """How many of them must fire."""
-        raise NotImplementedError
 
     def decide(self, situation: Situation) -> Decision:
         answers = [t.decide(situation) for t in self.of]

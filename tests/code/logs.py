@@ -5,32 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from core.records import Prediction, uuid7
 from core.store import Store
+from everloop.laws.rows import NOW, row
 from pipelines.logging.all import All
 from serving.metrics import Metrics
 from serving.writer import Promise, Writer
 
-NOW = datetime(2026, 1, 5, tzinfo=UTC)
+__all__ = ["EVER", "NOW", "row", "stored", "until", "writing"]
 EVER = (NOW - timedelta(days=9999), NOW + timedelta(days=9999))
-
-
-def row(i: int, variant: str = "champion", **other: Any) -> Prediction:
-    when = NOW + timedelta(seconds=i)
-    values: dict[str, Any] = {
-        "prediction_id": uuid7(when, f"r{i}", variant), "request_id": f"r{i}", "timestamp": when,
-        "model_version": "1", "variant": variant, "text": f"text {i}", "label": "a", "score": 0.75,
-        "probabilities": np.array([0.75, 0.25], dtype=np.float16),
-        "embedding": None if variant == "shadow" else np.arange(4, dtype=np.float16),
-        "encoder": "e", "segments": {"plan": "free"}, "user_key": "u", "latency_ms": 1.0,
-    }  # fmt: skip
-    return Prediction(**(values | other))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,20 @@ from pydantic import ValidationError
 
 from core.errors import RolloutError
 from core.intervals import paired_difference, unpaired_difference
-from core.records import Annotation, Feedback, Rollout, hash_user
+from core.records import Annotation, Feedback, Rollout
 from core.state import Champion
 from core.store import Store
 from everloop.init import init
+from everloop.laws.two_models import NOW, answers
 from everloop.replay import run
-from pipelines.rollout import AbTest, ShadowCanary
+from pipelines.rollout.ab_test import AbTest
 from pipelines.rollout.compare import arms
-from serving.router import route
+from pipelines.rollout.shadow_canary import ShadowCanary
 from serving.service import Service
 from tests.code.command_line import everloop
 from tests.code.fake_models import Shelf, requests, roll_out
 from tests.code.small_loop import job, make_home
 
-NOW = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)
 ACCURACY = AbTest(policy="ab-test")
 FEEDBACK = AbTest(policy="ab-test", metric="feedback")
@@ -35,38 +35,6 @@ FEEDBACK = AbTest(policy="ab-test", metric="feedback")
 
 def start(policy: AbTest = ACCURACY) -> Rollout:
     return policy.start("7", "6", NOW, "v0003")
-
-
-def answers(
-    seed: int,
-    right: tuple[float, float] = (0.8, 0.8),
-    complain: tuple[float, float] = (0.1, 0.1),
-    users: int = 600,
-    labels: int = 300,
-) -> pd.DataFrame:
-    """What the store says of requests of so many users, one each: (new, old) are right, and complained
-    of, with these chances; each model errs by itself."""
-    random, rollout = np.random.default_rng(seed), start()
-    keys = [hash_user(f"{seed}-{i}") for i in range(users)]
-    new_answers = np.array([route(k, "", rollout) == "challenger" for k in keys])
-    truth = [*["a"] * labels, *[None] * (users - labels)][:users]
-    sides = []
-    for version, chance, said, sent in zip(
-        ("7", "6"), right, complain, (new_answers, ~new_answers), strict=True
-    ):
-        side = {
-            "request_id": [f"r{i}" for i in range(users)],
-            "model_version": version,
-            "variant": np.where(sent, "challenger" if version == "7" else "champion", "shadow"),
-            "label": np.where(random.random(users) < chance, "a", "b"),
-            "score": 0.7,
-            "latency_ms": 1.0,
-            "user_key": keys,
-            "truth": truth,
-            "complained": sent & (random.random(users) < said),
-        }
-        sides.append(pd.DataFrame(side))
-    return pd.concat(sides, ignore_index=True)
 
 
 def test_it_begins_with_half_of_the_users() -> None:

@@ -23,9 +23,10 @@ ROOT = Path(__file__).parents[2]
 MADE = ("build", "demo", "replays", "out", "artifacts")
 TEMPLATE = (TEMPLATES / "params.yaml").read_text(encoding="utf-8")
 
+
 POLICIES = (
-    "random, stratified, least-confidence, margin, entropy, disagreement, predicted-loss, novelty, "
-    "representative, cover, impact, feedback, like-these, mix"
+    "cover, disagreement, entropy, feedback, impact, least-confidence, like-these, margin, mix, novelty, "
+    "predicted-loss, random, representative, stratified"
 )
 
 
@@ -148,10 +149,10 @@ def test_the_other_keys_of_an_unknown_policy_are_looked_at_too(faults: Any) -> N
         "curation.pacing.policy: got 'evn', expected one of even, need",
         "curation.pacing.carry: unknown key",
         "curation.audit_shar: unknown key",
-        "triggers.of.0.policy: got 'dirft', expected one of periodic, labels, drift, accuracy, "
-        "error-budget, cost-aware, any, all, at-least",
+        "triggers.of.0.policy: got 'dirft', expected one of accuracy, all, any, at-least, "
+        "cost-aware, drift, error-budget, labels, periodic",
         "triggers.of.0.coldown: unknown key",
-        "training.policy: got 'haed', expected one of head, finetune",
+        "training.policy: got 'haed', expected one of finetune, head",
         "training.min_label_rows: got 'soon', expected a valid integer",
         "training.rte: unknown key",
     ]
@@ -307,7 +308,7 @@ def test_check_tells_what_is_named_and_not_there(tmp_path: Path) -> None:
         f"  - line {line('encoder')}, model.encoder: '{tmp_path / 'encoder'}': nothing there, expected a "
         "folder with an encoder, or a name such as sentence-transformers/all-MiniLM-L6-v2\n"
         f"  - line {line('hook')}, monitoring.hook: 'nowhere.signals:mine': no package or module nowhere, "
-        "expected one that this Python finds (PYTHONPATH)\n"
+        "expected one of the workspace, or installed\n"
         f"  - line {line('collection: refnds')}, curation.of.0.part.collection: 'refnds': no such "
         "collection, expected data/collections/refnds.csv or one of refunds; did you mean 'refunds'?; "
         "everloop collection add refnds FILE\n"

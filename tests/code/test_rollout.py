@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from core.errors import RolloutError
 from core.records import Rollout
-from pipelines.rollout import ShadowCanary, promote, roll_back
+from pipelines.rollout import promote, roll_back
 from pipelines.rollout.compare import compare
+from pipelines.rollout.shadow_canary import ShadowCanary
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=3)

@@ -14,7 +14,7 @@ from core.records import Prediction, Request, Rollout, hash_user
 from core.state import Champion
 from core.store import Store
 from core.store.answers import AnswerRepository
-from pipelines.rollout import ShadowCanary
+from pipelines.rollout.shadow_canary import ShadowCanary
 from serving.router import route
 from serving.service import Service
 from tests.code.fake_models import (

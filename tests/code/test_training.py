@@ -9,7 +9,9 @@ from pydantic import TypeAdapter
 from core.errors import ModelError
 from core.models.classifier.encoder import Encoder, load_encoder
 from core.models.classifier.model import TextClassifier
-from pipelines.training import FinetuneRecipe, HeadRecipe, Trained, Training, TrainingData
+from pipelines.training import Trained, Training, TrainingData
+from pipelines.training.finetune import FinetuneRecipe
+from pipelines.training.head import HeadRecipe
 from tests.code.tiny import save_tiny_encoder
 
 SAYINGS = {

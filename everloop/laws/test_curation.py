@@ -1,98 +1,32 @@
-"""Laws that hold for every curation policy; a new policy is tested once it is in the union."""
+"""Laws that hold for every curation policy."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
 
-from core.records import Array, Window
+from everloop.laws import under_law
+from everloop.laws.pools import ODD, of_copies, rich
 from everloop.laws.windows import START, window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
-from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.curation.pool import HeldOut, Pool
 from pipelines.datasets.fence import cosines, least
 from pipelines.datasets.rows import marks
 
-POLICIES = [
-    p(policy=get_args(p.model_fields["policy"].annotation)[0], audit_share=0.1)
-    for p in get_args(get_args(CurationPolicy)[0])
-]
+POLICIES = [p.model_copy(update={"audit_share": 0.1}) for p in under_law(CurationPolicy)]
 every_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.policy)
-
-
-def one(name: str, **settings: object) -> Curation:
-    """The policy of a name."""
-    kind = type(next(p for p in POLICIES if p.policy == name))
-    return kind.model_validate({"policy": name, **settings})
-
-
-def rich(rows: int = 40, seed: int = 0) -> Pool:
-    """A pool of which everything is known: near-copies, a log that keeps some rows more often, complaints,
-    a topic, a collection, known rows, held-out rows."""
-    w = window(rows, seed=seed)
-    frame, embeddings = w.rows.copy(), w.embeddings.copy()
-    frame.loc[[1, 2], "text"] = ["TEXT  0", "text 0"]  # three that are one
-    embeddings[5] = embeddings[4] * 1.01  # two that are one
-    frame["kept"] = np.where(np.arange(rows) % 3 == 0, 0.5, 1.0)
-    topics = np.full(rows, -1)
-    topics[10:14], topics[20] = 0, 1
-    rng = np.random.default_rng(seed + 1)
-    known = Known(rng.normal(size=(12, 8)), np.array(["a", "b", "c"] * 4, dtype=object))
-    return Pool(
-        replace(w, rows=frame, embeddings=embeddings),
-        known=known,
-        complaints=np.arange(rows) % 7 == 3,
-        topics=topics,
-        collections={"refunds": rng.normal(size=(5, 8))},
-        held_out=HeldOut(["text 30", "elsewhere"], w.embeddings[31:32]),
-    )
-
-
-def of_copies(w: Window) -> Window:
-    """The window, and every row of it again under another id."""
-    twice = w.take(np.tile(np.arange(len(w)), 2))
-    twice.rows["prediction_id"] = [
-        f"{p}-{i >= len(w)}" for i, p in enumerate(twice.rows["prediction_id"])
-    ]
-    return twice
-
-
-def odd_pools() -> dict[str, Pool]:
-    """What a window can look like on a bad day."""
-    w = window(30)
-    constant = replace(w, embeddings=np.ones_like(w.embeddings))
-    broken = w.embeddings.copy()
-    broken[::3], broken[1] = np.nan, 0
-    shares = [p[: 2 + i % 3] for i, p in enumerate(w.probabilities)]
-    one_text = replace(w, rows=w.rows.assign(text="the same"))
-    return {
-        "empty": Pool(window(0)),
-        "one row": Pool(window(1)),
-        "one label": Pool(window(30, labels=1)),
-        "constant embeddings": Pool(constant),
-        "broken embeddings": replace(rich(30), window=replace(w, embeddings=broken)),
-        "no embeddings": Pool(replace(w, embeddings=w.embeddings[:, :0])),
-        "models of several sizes": Pool(replace(w, probabilities=shares)),
-        "nothing but near-copies": Pool(one_text),
-        "all of it held out": Pool(w, held_out=HeldOut(w.rows["text"].tolist(), w.embeddings[:0])),
-        "one label known": Pool(w, known=Known(w.embeddings[:9], np.array(["a"] * 9, dtype=object))),
-    }
-
-
-ODD = odd_pools()
 
 
 @every_policy
 def test_same_round_same_picks_and_another_round_others(policy: Curation) -> None:
-    for make in (lambda: Pool(window(200)), lambda: rich(200)):
-        first = policy.pick(make(), 20, "2026-01-06", START)
-        assert policy.pick(make(), 20, "2026-01-06", START) == first
-        assert policy.pick(make(), 20, "2026-01-07", START) != first
+    for pool, same in ((Pool(window(200)), Pool(window(200))), (rich(200), rich(200))):
+        first = policy.pick(pool, 20, "2026-01-06", START)
+        assert policy.pick(same, 20, "2026-01-06", START) == first
+        assert policy.pick(pool, 20, "2026-01-07", START) != first
 
 
 @every_policy
@@ -141,8 +75,8 @@ def test_probabilities_as_a_matrix_are_those_of_a_list(policy: Curation) -> None
 
 @every_policy
 def test_stored_propensity_is_the_frequency_of_being_picked(policy: Curation) -> None:
-    """Whatever is drawn: near-copies, what is held out, topics, a log that does not keep all, rows for a
-    test, and an audit slice of 0.7 rows. And so the picks give an unbiased mean of all traffic
+    """Whatever is drawn: near-copies, what is held out, topics, a log that does not keep all, rows for
+    a test, and an audit slice of 0.7 rows. And so the picks give an unbiased mean of all traffic
     (Horvitz-Thompson: sum(value / propensity) over the picks is the sum over all rows)."""
     pool, rounds = rich(), 300
     times: Counter[str] = Counter()
@@ -193,8 +127,8 @@ def test_no_pick_is_a_near_copy_of_another_or_of_an_audit_row(policy: Curation) 
 
 @every_policy
 def test_nothing_is_picked_to_train_that_a_dataset_would_fence(policy: Curation) -> None:
-    """Curation and formation have one fence: 60 rows at growing distances from held-out ones, three with
-    the words of one; what formation keeps out of training is never labelled for it."""
+    """Curation and formation have one fence: 60 rows at growing distances from held-out ones, three
+    with the words of one; what formation keeps out of training is never labelled for it."""
     held, rng = window(60, seed=7), np.random.default_rng(8)
     w = window(200)
     aside = rng.normal(size=(60, 8))
@@ -263,103 +197,3 @@ def test_a_new_topic_has_a_floor(policy: Curation) -> None:
     heavy = policy.model_copy(update={"new_topics": 0.5, "audit_share": 0.0})
     found = [{t.prediction_id for t in heavy.pick(pool, 20, f"{i}", START)} >= new for i in range(5)]
     assert all(found)
-
-
-Share = Callable[[Pool, Array], float]
-
-
-def share_of(policy: Curation, pool: Pool, wanted: Array) -> float:
-    """Share of a policy's chances that rows (n,) bool have."""
-    chances = policy.chances(pool, 10)
-    return float(chances[wanted].sum() / chances.sum())
-
-
-@pytest.mark.parametrize("name", ["margin", "least-confidence", "entropy"])
-def test_uncertainty_prefers_hesitation(name: str) -> None:
-    pool = Pool(window(300))
-    unsure = pool.window.rows["score"].to_numpy() < 0.5
-    assert share_of(one(name), pool, unsure) > 2 * unsure.mean()
-
-
-def test_stratified_gives_a_rare_stratum_its_share() -> None:
-    pool = Pool(window(400))
-    paid = (pool.window.rows["segment.plan"] == "paid").to_numpy()
-    assert share_of(one("stratified", by="plan", floor=1e-9), pool, paid) == pytest.approx(0.5)
-    assert share_of(one("stratified", by="nobody sent it"), pool, paid) == pytest.approx(0.1)
-
-
-def in_two_places(rows: int = 200, rare: int = 20) -> tuple[Pool, Array]:
-    """A pool in which the first rows lie elsewhere; what is known lies with the others."""
-    w = window(rows)
-    new = np.arange(rows) < rare
-    middles = np.where(new[:, None], np.eye(8)[0], np.eye(8)[1]) * 3
-    embeddings = (middles + 0.3 * w.embeddings).astype(np.float32)
-    known = Known(embeddings[100:130], np.array(["a", "b"] * 15, dtype=object))
-    return Pool(replace(w, embeddings=embeddings), known=known), new
-
-
-@pytest.mark.parametrize(
-    "policy",
-    [
-        one("novelty"),
-        one("representative"),
-        one("representative", by="k-center"),
-        one("stratified", by="cluster", clusters=2),
-    ],
-    ids=["novelty", "facility-location", "k-center", "clusters"],
-)
-def test_diversity_prefers_what_is_not_known(policy: Curation) -> None:
-    pool, new = in_two_places()
-    assert share_of(policy, pool, new) > 4 * new.mean()
-
-
-def test_facility_location_prefers_what_stands_for_many_where_nothing_is_known() -> None:
-    pool, rare = in_two_places()
-    assert (
-        share_of(one("representative"), replace(pool, known=Pool(window(0)).known), rare) < rare.mean()
-    )
-
-
-def test_disagreement_and_predicted_loss_find_where_the_labels_are_mixed() -> None:
-    """In one place each label is clear, in the other it is chance."""
-    rng = np.random.default_rng(3)
-    mixed = rng.random(240) < 0.5
-    label = rng.integers(0, 2, 240)
-    clear = np.eye(8)[2 + label] * 4
-    embeddings = np.where(mixed[:, None], np.eye(8)[0] * 4, clear) + 0.3 * rng.normal(size=(240, 8))
-    w = replace(window(120, labels=2), embeddings=embeddings[120:].astype(np.float32))
-    pool = Pool(w, known=Known(embeddings[:120], np.array(["a", "b"], dtype=object)[label[:120]]))
-    for name in ("disagreement", "predicted-loss"):
-        assert share_of(one(name), pool, mixed[120:]) > 1.3 * mixed[120:].mean()
-
-
-def test_feedback_takes_complaints_first() -> None:
-    complaints = np.arange(200) % 20 == 0
-    pool = Pool(window(200), complaints=complaints)
-    assert share_of(one("feedback"), pool, complaints) > 0.9
-    assert share_of(one("feedback"), Pool(window(200)), complaints) == pytest.approx(0.05)
-
-
-@pytest.mark.parametrize("by", ["nearest", "classifier"])
-def test_like_these_finds_what_is_like_a_collection(by: str) -> None:
-    pool, new = in_two_places()
-    filled = replace(pool, collections={"odd": pool.window.embeddings[:5], "even": np.eye(8)[1:2]})
-    assert share_of(one("like-these", by=by, collection="odd"), filled, new) > 5 * new.mean()
-
-
-def test_like_these_says_which_collections_there_are() -> None:
-    from core.errors import DataError
-
-    policy = one("like-these", collection="refund")
-    with pytest.raises(
-        DataError, match=r"no collection of this name[\s\S]*refund[\s\S]*one of refunds"
-    ):
-        policy.pick(rich(), 5, "r", START)
-
-
-def test_impact_is_the_norm_of_the_gradient() -> None:
-    w = window(20)
-    p = np.stack(list(w.probabilities))
-    best = np.eye(4)[p.argmax(axis=1)]
-    whole = np.einsum("ni,nj->nij", p - best, w.embeddings)
-    assert one("impact").worth(Pool(w)) == pytest.approx((whole**2).sum(axis=(1, 2)), rel=1e-4)

@@ -1,67 +1,26 @@
-"""Laws of the formation policies: every policy, every property."""
+"""What each formation policy chooses."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from everloop.laws.reservoirs import AS_OF, many
 from pipelines.datasets.all import All
 from pipelines.datasets.class_balanced import ClassBalanced
 from pipelines.datasets.formation import Formation
 from pipelines.datasets.mixed import Mixed
-from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.sample import Sample
 from pipelines.datasets.window import Window
 
-START = datetime(2026, 1, 5, tzinfo=UTC)
 NEWEST = [  # whatever they drop, it is not what is newest
     All(policy="all"),
     Window(policy="window", days=3),
     Mixed(policy="mixed", days=3, replay_share=0.5),
     Mixed(policy="mixed", days=3, replay_share=0.0),
 ]
-POLICIES = [
-    *NEWEST,
-    Sample(policy="sample", rows=40),
-    Sample(policy="sample", rows=1000),
-    ClassBalanced(policy="class-balanced", per_label=7),
-    ClassBalanced(policy="class-balanced", per_label=1000),
-]
-
-
-def rows(texts: list[str], day: float) -> pd.DataFrame:
-    times = [START + timedelta(days=day, minutes=i) for i in range(len(texts))]
-    table = pd.DataFrame({"text": texts, "label": "card", "timestamp": times})
-    return first_rows(table, np.ones((len(texts), 4)), "train", "tiny", START)
-
-
-def many(days: int = 9) -> pd.DataFrame:
-    parts = [rows([f"{d} {i}" for i in range(10)], day=d) for d in range(days)]
-    return pd.concat(parts, ignore_index=True)
-
-
-AS_OF = START + timedelta(days=9)
-
-
-@pytest.mark.parametrize("policy", POLICIES, ids=repr)
-def test_laws_of_formation(policy: Formation) -> None:
-    """A subset, in order, of unchanged rows; the same for the same seed, whatever the order of the
-    rows; empty from empty; the input is left alone; the only row there is always trains."""
-    given = many()
-    before = given.copy(deep=True)
-    kept = policy.form(given, AS_OF, 3)
-    pd.testing.assert_frame_equal(given, before)
-    pd.testing.assert_frame_equal(kept, given.loc[kept.index])
-    assert kept.index.is_monotonic_increasing
-    pd.testing.assert_frame_equal(policy.form(given, AS_OF, 3), kept)
-    shuffled = given.sample(frac=1, random_state=0).reset_index(drop=True)
-    assert set(policy.form(shuffled, AS_OF, 3)["row_id"]) == set(kept["row_id"])
-    assert policy.form(given.iloc[:0], AS_OF, 3).empty
-    newest = given.iloc[[-1]]
-    pd.testing.assert_frame_equal(policy.form(newest, AS_OF, 3), newest)
 
 
 @pytest.mark.parametrize("policy", NEWEST, ids=repr)

@@ -1,24 +1,21 @@
-"""Laws that hold for every rollout policy; a new policy is tested once it is in the union."""
+"""Laws that hold for every rollout policy."""
 
 from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from core.errors import RolloutError
 from core.records import LIVE
+from everloop.laws import every
+from everloop.laws.two_models import NOW, answers
 from pipelines.rollout import RolloutPolicy, promote, roll_back
-from tests.code.test_ab_test import NOW, answers
 
-POLICIES = [
-    p(policy=get_args(p.model_fields["policy"].annotation)[0])
-    for p in get_args(get_args(RolloutPolicy)[0])
-]
-every_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.policy)
+every_policy = every(RolloutPolicy)
 LONG = timedelta(days=60)
 
 
