@@ -88,7 +88,10 @@ def _module(name: str) -> ModuleType:
 
 def _not_found(name: str) -> str:
     package, _, last = name.rpartition(".")
-    places = [*sys.modules[package].__path__] if package else _places()
+    above = sys.modules.get(package)
+    if above is not None and not hasattr(above, "__path__"):
+        return f"no module {name!r}: {package} is the file {_file(above)}, expected a folder"
+    places = [*above.__path__] if above else _places()
     near = difflib.get_close_matches(last, [m.name for m in pkgutil.iter_modules(places)], n=1)
     hint = f"; did you mean '{package + '.' if package else ''}{near[0]}'?" if near else ""
     return f"no module {name!r} in {', '.join(places)}{hint}"

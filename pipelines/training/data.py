@@ -33,7 +33,7 @@ class Recipe(Section):
     )
 
     @abstractmethod
-    def train(self, data: TrainingData, start: TextClassifier) -> Trained:
+    def train(self, data: TrainingData, start: Model) -> Trained:
         """A new model, from the rows and from where the champion stands."""
 
 
