@@ -5,6 +5,8 @@ A user's mistake is one clear error on stderr and exit code 2, never a traceback
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 import warnings
@@ -25,6 +27,8 @@ QUIET = {
 
 
 def main() -> None:
+    gc.set_threshold(50_000)  # what is imported is no garbage, and need not be searched for any
+    atexit.register(gc.freeze)  # nor need it when the process ends
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", "coroutine 'S3FileSystem.*never awaited", RuntimeWarning)

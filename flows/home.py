@@ -8,21 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core import trust, workspace
 from core.imported import importable
 from core.label_set import names_of
-from core.models import families
-from core.models.base import Model
 from core.progress import doing
 from core.records import Decision, Rollout
-from core.registry import Registry
 from core.store import Store
 from core.tasks import Classification, Task
 from core.workspace import Workspace
-from flows.strategy import Strategy, load
-from monitoring.alerts.delivery import Channel
-from pipelines.datasets.local import settle
+
+if TYPE_CHECKING:
+    from core.models.base import Model
+    from core.registry import Registry
+    from flows.strategy import Strategy
+    from monitoring.alerts.delivery import Channel
 
 
 @dataclass
@@ -63,6 +64,8 @@ class Home:
     @cached_property
     def base(self) -> Model:
         """The model that params.yaml names, as nothing has trained it yet."""
+        from core.models import families
+
         model = self.strategy.model
         return families.untrained(model.encoder, model.max_tokens, model.runtime)
 
@@ -75,6 +78,10 @@ def chosen_task() -> Task:
 def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     """The workspace at `root`, checked. Raises WorkspaceError (TrustError where it
     names code that nobody has trusted), ParamsError or StoreError."""
+    from core.registry import Registry
+    from flows.strategy import load
+    from pipelines.datasets.local import settle
+
     doing("opening the workspace")
     place = workspace.find(root)
     settle(place.root)
@@ -82,5 +89,14 @@ def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     trust.require(place.root, chosen.code)
     if chosen.code:
         importable(place.root)
-    store = Store(place.store_url, names=names_of(place.root))
-    return Home(place, chosen, store, Registry(place), chosen_task())
+    return Home(place, chosen, _store(place), Registry(place), chosen_task())
+
+
+def open_store(root: Path) -> Store:
+    """The store alone of the workspace at `root`, for a command that asks nothing of params.yaml.
+    Raises WorkspaceError or StoreError."""
+    return _store(workspace.find(root))
+
+
+def _store(place: Workspace) -> Store:
+    return Store(place.store_url, names=names_of(place.root))

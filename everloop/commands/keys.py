@@ -45,10 +45,10 @@ def add(
 
     Example: everloop keys add shop --scope predict --scope feedback
     """
-    from flows.home import open_home
+    from flows.home import open_store
 
     scopes = [s.value for s in What if s in scope]
-    token = open_home(workspace).store.keys.add(name, scopes, at(now))
+    token = open_store(workspace).keys.add(name, scopes, at(now))
     typer.echo(f"key {name} may {', '.join(scopes)}. Its token, shown this once:", err=True)
     typer.echo(token)
     typer.echo("send it as: Authorization: Bearer TOKEN", err=True)
@@ -61,9 +61,9 @@ def list_keys(workspace: WorkspaceOption = Path()) -> None:
     Example: everloop keys list
     """
     from everloop.table import table
-    from flows.home import open_home
+    from flows.home import open_store
 
-    keys = open_home(workspace).store.keys.all()
+    keys = open_store(workspace).keys.all()
     if not keys:
         typer.echo("no keys: whoever reaches the server may use it, and it listens on loopback only")
         typer.echo("the first: everloop keys add NAME --scope predict --scope feedback")

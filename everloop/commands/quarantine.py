@@ -20,9 +20,9 @@ def quarantine(
     Example: everloop quarantine --since 14d
     """
     from everloop.table import table
-    from flows.home import open_home
+    from flows.home import open_store
 
-    rows = open_home(workspace).store.signals.quarantine(since(since_, at(now)))
+    rows = open_store(workspace).signals.quarantine(since(since_, at(now)))
     shown = [[r.request_id, f"{r.timestamp:%Y-%m-%d %H:%M}", ", ".join(r.reasons)] for r in rows]
     if shown:
         typer.echo(table(["request", "time (UTC)", "failed"], shown))
