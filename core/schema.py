@@ -1,4 +1,7 @@
-"""The tables of the store. Times are UTC, arrays are raw float16 bytes, segments are JSON."""
+"""The tables of the store. Times are UTC, arrays are raw float16 bytes, segments are JSON.
+
+Which rows an index is of stands here for SQLite; `core.database` tells Postgres the same.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -130,7 +133,6 @@ Index(  # new in 4
     tasks.c.timestamp,
     tasks.c.prediction_id,
     sqlite_where=tasks.c.unsettled.is_(True),
-    postgresql_where=tasks.c.unsettled.is_(True),
 )
 
 annotations = Table(
@@ -206,7 +208,6 @@ reviews = Table(  # new in 4: labels that look wrong
         "reviews_open",
         "score",
         sqlite_where=text("answered IS NULL"),
-        postgresql_where=text("answered IS NULL"),
     ),
 )
 

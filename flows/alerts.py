@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.episodes import Episode, Episodes
 from core.records import Decision, Signal
 from core.state import ToldAlerts
-from flows.home import Home
+from core.store import Store
 from monitoring.alerts.delivery import Channel, DeliveryError, Level, due, message
 from monitoring.alerts.episodes import Change, turn
 from monitoring.alerts.findings import (
@@ -27,6 +27,9 @@ from monitoring.alerts.findings import (
     over,
 )
 from monitoring.alerts.rules import Rule
+
+if TYPE_CHECKING:
+    from flows.home import Home
 
 log = logging.getLogger(__name__)
 Why = Callable[[Decision], dict[str, Any]]
@@ -110,42 +113,42 @@ def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision
         known = Episodes()
     after, changes = weigh(home, signals, now, known)
     told = {c.episode.key: decisions(home, c, now) for c in changes}
-    still = [told.get(e.key) or _stored(home, e.key) for e in after.open]
+    still = [told.get(e.key) or _stored(home.store, e.key) for e in after.open]
     open_ = [d for found in still for d in found if d.verdict == "alert"]
     ends = [d for found in told.values() for d in found if d.verdict == "over"]
     return [*sorted(open_, key=lambda d: -ORDER.index(d.severity)), *ends]
 
 
-def open_alerts(home: Home) -> list[Decision]:
+def open_alerts(store: Store) -> list[Decision]:
     """Every alert that is open after the last turn, worst first, and of these the newest."""
-    found = [d for e in home.store.state.read(Episodes).open for d in _stored(home, e.key)]
+    found = [d for e in store.state.read(Episodes).open for d in _stored(store, e.key)]
     return sorted(found, key=lambda d: (-ORDER.index(d.severity), -d.timestamp.timestamp()))
 
 
-def recent(home: Home, since: datetime, now: datetime) -> list[Decision]:
+def recent(store: Store, since: datetime, now: datetime) -> list[Decision]:
     """The alerts that were open at some time of [since, now], as they stand now."""
     found = {
-        d.key: d for d in (*open_alerts(home), *alerts_since(home, since, now)) if d.timestamp <= now
+        d.key: d for d in (*open_alerts(store), *alerts_since(store, since, now)) if d.timestamp <= now
     }
     episodes = [d for d in found.values() if "last" in d.evidence]  # older stores have one a window
     return sorted(episodes, key=lambda d: (d.timestamp, d.key))
 
 
-def _stored(home: Home, key: str) -> list[Decision]:
-    found = home.store.decisions.get(key)
+def _stored(store: Store, key: str) -> list[Decision]:
+    found = store.decisions.get(key)
     return [found] if found else []
 
 
-def alerts_since(home: Home, since: datetime, now: datetime) -> list[Decision]:
+def alerts_since(store: Store, since: datetime, now: datetime) -> list[Decision]:
     """The alerts that were bad in some window of (since, now], by the last such window.
 
     One that was open before and stays so is among them.
     """
-    told = home.store.decisions.read("monitoring", since=since)
+    told = store.decisions.read("monitoring", since=since)
     keys = {d.key for d in told if d.verdict == "alert"}
     keys |= {str(d.evidence["alert"]) for d in told if d.verdict == "over"}
-    keys |= {e.key for e in home.store.state.read(Episodes).open}
-    found = [(last_bad(d), d.key, d) for k in keys if (d := home.store.decisions.get(k))]
+    keys |= {e.key for e in store.state.read(Episodes).open}
+    found = [(last_bad(d), d.key, d) for k in keys if (d := store.decisions.get(k))]
     return [d for when, _, d in sorted(found, key=lambda x: x[:2]) if since < when <= now]
 
 
@@ -154,12 +157,12 @@ def last_bad(alert: Decision) -> datetime:
     return datetime.fromisoformat(alert.evidence.get("last", alert.timestamp.isoformat()))
 
 
-def alerts_a_week(home: Home, now: datetime) -> Signal:
+def alerts_a_week(store: Store, now: datetime) -> Signal:
     """How much is asked of the people who read alerts."""
     start = now - timedelta(days=FATIGUE_DAYS)
-    watched = home.store.signals.read(start, "rows", now, segment="")
+    watched = store.signals.read(start, "rows", now, segment="")
     return fatigue(
-        home.store.decisions.read("monitoring", start), watched[0].window_end if watched else None, now
+        store.decisions.read("monitoring", start), watched[0].window_end if watched else None, now
     )
 
 

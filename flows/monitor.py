@@ -49,7 +49,7 @@ def look(home: Home, now: datetime) -> Look:
     start = now - timedelta(hours=home.strategy.monitoring.window_hours)
     view = _view(home, start, now) if home.strategy.logging.texts else None
     signals = observe(view) if view else _profiles(home, start, now)
-    return Look([*signals, alerts_a_week(home, now)], view)
+    return Look([*signals, alerts_a_week(home.store, now)], view)
 
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
@@ -80,7 +80,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         new = alert(home, signals, now, why)
         deliver(home, now)
         if report or new:
-            story = Story(view, signals, alerts=open_alerts(home), explanation=explained())
+            story = Story(view, signals, alerts=open_alerts(home.store), explanation=explained())
             write_report(home, story, now, report)
     return signals
 

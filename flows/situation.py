@@ -26,7 +26,7 @@ def situation(home: Home, now: datetime) -> Situation:
         now=now,
         last_retrain=last,
         new_labels=store.labels.unclaimed()[0],
-        alerts=alerts_since(home, last, now),
+        alerts=alerts_since(home.store, last, now),
         signals=[s for s in store.signals.read(since=now) if s.window_end == now],
         promise=_promise(home),
         rounds=_rounds(home, last, now),

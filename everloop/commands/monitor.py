@@ -15,6 +15,7 @@ from everloop.commands.options import NowOption, WorkspaceOption, at, since
 
 if TYPE_CHECKING:
     from core.records import Decision, Signal
+    from core.store import Store
     from everloop.overview import Place
     from flows.home import Home
     from flows.monitor import Look
@@ -125,25 +126,30 @@ def alerts(
     from core.records import to_json
     from everloop.overview import Picture, past_alerts
     from flows.alerts import alerts_a_week, recent
-    from flows.home import open_home
+    from flows.home import open_store
 
-    home, when = open_home(workspace), at(now)
-    found = recent(home, since(back, when), when)
-    week = alerts_a_week(home, when)
+    store, when = open_store(workspace), at(now)
+    found = recent(store, since(back, when), when)
+    week = alerts_a_week(store, when)
     if as_json:
         picture = {"alerts_a_week": week.value, "alerts": [to_json(d) for d in found]}
         typer.echo(json.dumps(picture, indent=2))
         return
     typer.echo(
-        past_alerts(Picture(_newest(home, when), found, {}, (), _named(workspace)), week, everything)
+        past_alerts(Picture(_newest(store, when), found, {}, (), _named(workspace)), week, everything)
     )
 
 
-def _newest(home: Home, now: datetime) -> list[Signal]:
-    """The stored signals of the newest window."""
-    hours = home.strategy.monitoring.window_hours + home.strategy.schedule.loop_hours
-    found = home.store.signals.read(now - timedelta(hours=hours), until=now)
-    return [s for s in found if s.window_end == found[-1].window_end]
+def _newest(store: Store, now: datetime) -> list[Signal]:
+    """The stored signals of the newest window; none where the loop should have turned since, by how
+    often it did."""
+    past = store.signals.read(name="rows", until=now, segment="")[-2:]
+    if not past:
+        return []
+    last, before = past[-1].window_end, past[0].window_end
+    length = last - past[-1].window_start
+    late = now > last + length + (last - before or length)
+    return [] if late else store.signals.read(last, until=last)
 
 
 def signals(

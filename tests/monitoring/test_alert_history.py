@@ -36,14 +36,14 @@ def test_a_trigger_sees_an_alert_exactly_when_a_window_since_the_retrain_was_bad
         turn(home, day, bool(is_bad))
         now = START + day * DAY
         for last in range(day + 1):
-            seen = alerts_since(home, START + last * DAY, now)
+            seen = alerts_since(home.store, START + last * DAY, now)
             assert bool(seen) == bad[last + 1 : day + 1].any(), (last, day)
 
 
 def test_a_retrain_does_not_hide_an_alert_that_stays_open(home: Home) -> None:
     for day in range(10):
         turn(home, day, bad=True)
-    [seen] = alerts_since(home, START + 8 * DAY, START + 9 * DAY)
+    [seen] = alerts_since(home.store, START + 8 * DAY, START + 9 * DAY)
     assert (seen.timestamp, seen.verdict, seen.evidence["windows"]) == (START, "alert", 10)
     assert seen.evidence["kind"] == "drift"
     assert len(home.store.decisions.read("monitoring")) == 1
@@ -58,7 +58,7 @@ def test_every_open_alert_is_known_with_its_numbers_of_today(home: Home) -> None
             signals.append(Signal("accuracy", end - DAY, end, 0.4, "share", 0.8, 0.3, 0.5))
         new = alert(home, signals, end)
     assert [a.evidence["signal"] for a in new] == ["accuracy"]
-    (worst, old) = open_alerts(home)
+    (worst, old) = open_alerts(home.store)
     assert (worst.evidence["signal"], worst.timestamp) == ("accuracy", START + 8 * DAY)
     assert (old.evidence["signal"], old.timestamp) == ("drift.labels", START)
     assert old.reason == "drift of predicted labels: L1 0.70, more than 0.60"
@@ -99,5 +99,5 @@ def test_alerts_of_an_older_store_are_no_open_ones(home: Home) -> None:
     [stored] = home.store.decisions.read("monitoring")
     del stored.evidence["last"], stored.evidence["over"], stored.evidence["windows"]
     home.store.decisions.put([stored], {"alerts": None})
-    assert recent(home, START - DAY, START + DAY) == []
-    assert [d.key for d in alerts_since(home, START - DAY, START)] == [stored.key]
+    assert recent(home.store, START - DAY, START + DAY) == []
+    assert [d.key for d in alerts_since(home.store, START - DAY, START)] == [stored.key]
