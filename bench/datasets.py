@@ -28,15 +28,16 @@ from bench.form import Row, report
 from core.files import write_whole
 from core.workspace import Workspace
 from everloop.init import init
-from pipelines.datasets.all import All
+from pipelines.datasets.all import AllFormation
+from pipelines.datasets.contents import rows_of
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.form import form_dataset
 from pipelines.datasets.formation import Formation
-from pipelines.datasets.history import folders, rows_of
+from pipelines.datasets.history import folders
 from pipelines.datasets.inputs import Inputs, fingerprint
 from pipelines.datasets.layout import CHAMPION, STAGE, blocks
-from pipelines.datasets.mixed import Mixed
+from pipelines.datasets.mixed import MixedFormation
 from pipelines.datasets.partitions import LIGHT, add_partition, to_table
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.verify import verify
@@ -88,7 +89,7 @@ def fill(root: Path, days: int, rows: int) -> Workspace:
         names[-1], START + timedelta(days=days + 1), 1, parent, names, fingerprint(place.champion)
     )
     write_whole(place.version_file, told.to_json())
-    form_dataset(place, All(policy="all"))
+    form_dataset(place, AllFormation(policy="all"))
     repository = Repository(root)
     repository.track([*blocks(names), CHAMPION], STAGE)
     with repository.objects() as objects:
@@ -138,14 +139,14 @@ def a_day(place: Workspace, days: int, rows: int) -> list[Row]:
         before = sizes(place.root)
         used = _processor()
         with timed(seconds):
-            next_day(place, number, new, All(policy="all"))
+            next_day(place, number, new, AllFormation(policy="all"))
         processor.append(_processor() - used)
         grown = written(before, sizes(place.root), place.root)
         shares.append({name: size / own for name, size in grown.items()})
     what = f"day {days + 1:,} of {rows:,} rows"
     audited, used = day(days + MEASURED + 1, rows), _processor()
     audited["set"] = np.where(np.arange(rows) % AUDIT == 0, "audit", "train")
-    next_day(place, days + MEASURED + 1, audited, All(policy="all"))
+    next_day(place, days + MEASURED + 1, audited, AllFormation(policy="all"))
     beside = _processor() - used
     kept = [s["remote"] + s["git"] for s in shares]
     peer, peer_bytes = dvc_alone(place, days + MEASURED + 1, rows)
@@ -208,8 +209,8 @@ def dvc_alone(place: Workspace, days: int, rows: int) -> tuple[float, float]:
 def two_versions(place: Workspace, days: int, rows: int) -> list[Row]:
     """Compare versions a day apart, and versions of which a good part differs."""
     last = days + MEASURED + 1
-    next_day(place, last + 1, day(last + 1, rows), All(policy="all"))
-    mixed = Mixed(policy="mixed", days=max(1, days // 10), replay_share=0.8)
+    next_day(place, last + 1, day(last + 1, rows), AllFormation(policy="all"))
+    mixed = MixedFormation(policy="mixed", days=max(1, days // 10), replay_share=0.8)
     place.params.write_text(f"datasets:\n  policy: mixed\n  days: {mixed.days}\n  replay_share: 0.8\n")
     next_day(place, last + 2, day(last + 2, rows), mixed)
     names = [f"v{n:04d}" for n in (last, last + 1, last + 2)]

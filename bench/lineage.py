@@ -31,7 +31,7 @@ from core.records import uuid7
 from core.store import Store
 from core.store.upgrade import count_served
 from core.workspace import Workspace
-from pipelines.datasets.history import rows_of
+from pipelines.datasets.contents import rows_of
 from pipelines.datasets.holders import held
 from pipelines.datasets.manifest import Manifest
 

@@ -41,7 +41,7 @@ def _check_reservoir(place: Workspace) -> None:
     from pipelines.datasets.inputs import read_inputs
     from pipelines.datasets.layout import blocks
 
-    found = Repository(place.root).moved(blocks(read_inputs(place).partitions))
+    found = Repository(place.root).changed_folders(blocks(read_inputs(place).partitions))
     if found:
         raise DatasetError(
             "data/reservoir is not what data/blocks says",

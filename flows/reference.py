@@ -68,7 +68,7 @@ def together(windows: list[Window]) -> Window:
 def _training(home: Home, model: Model, start: datetime) -> tuple[Window, str]:
     """The training rows as if the model that serves had answered them: no truth, so that no signal
     takes them for labels of live traffic."""
-    from pipelines.datasets.history import rows_of
+    from pipelines.datasets.contents import rows_of
 
     dataset = home.registry.candidate(model.version).dataset
     if not dataset:

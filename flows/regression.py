@@ -17,7 +17,8 @@ from core.errors import DataError
 from core.records import uuid7
 from core.tables import EPOCH
 from flows.home import Home
-from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.contents import rows_of
+from pipelines.datasets.history import list_versions
 from pipelines.datasets.reservoir import first_rows
 
 SET = ("regression",)

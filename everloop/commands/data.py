@@ -90,7 +90,7 @@ def log(
     """
     from core import workspace as places
     from everloop.table import table
-    from pipelines.datasets.log import log as chain
+    from pipelines.datasets.history import log as chain
 
     entries = chain(places.find(workspace).root, version)
     if not entries:
@@ -145,7 +145,7 @@ def export(
     """
     from core import workspace as places
     from core.errors import DataError
-    from pipelines.datasets.export import export as write
+    from pipelines.datasets.contents import export as write
     from pipelines.datasets.manifest import SETS
 
     unknown = [name for name in only or () if name not in SETS]

@@ -11,8 +11,8 @@ from everloop.commands.options import WorkspaceOption, datasets
 
 if TYPE_CHECKING:
     from flows.home import Home
-    from pipelines.datasets.remote import Moved
-    from pipelines.datasets.verify import Check
+    from pipelines.datasets.remote import Transferred
+    from pipelines.datasets.verify import Verification
 
 Versions = Annotated[
     list[str] | None,
@@ -57,7 +57,7 @@ def _recorded(home: Home) -> dict[str, str]:
     return {key.removeprefix("datasets/"): str(result["commit"]) for key, result in made.items()}
 
 
-def _told(check: Check) -> str:
+def _told(check: Verification) -> str:
     there = f", {check.only_there} of them only at the remote" if check.only_there else ""
     what = f"{check.objects} objects, {size(check.bytes)}{there}"
     if check.faults:
@@ -90,7 +90,7 @@ def pull(versions: Versions = None, remote: Remote = None, workspace: WorkspaceO
     typer.echo("next: everloop data checkout VERSION")
 
 
-def _say(done: str, way: str, moved: Moved) -> None:
+def _say(done: str, way: str, moved: Transferred) -> None:
     what = f"{moved.objects} objects" if moved.objects else "nothing: all was there"
     count = "1 version" if moved.versions == 1 else f"{moved.versions} versions"
     typer.echo(f"{count}: {done} {what} {way} {moved.remote} ({moved.url})")

@@ -15,7 +15,7 @@ from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import HeldOut, Pool
 from pipelines.datasets.fence import cosines, least
-from pipelines.datasets.rows import marks
+from pipelines.datasets.rows import word_hashes
 
 POLICIES = [p.model_copy(update={"audit_share": 0.1}) for p in under_law(CurationPolicy)]
 every_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.policy)
@@ -140,7 +140,7 @@ def test_nothing_is_picked_to_train_that_a_dataset_would_fence(policy: Curation)
     w = replace(w, embeddings=embeddings.astype(np.float16), rows=w.rows.assign(text=texts))
     stored = held.embeddings.astype(np.float16)
     fenced = cosines(w.embeddings, stored) >= least(stored)
-    fenced |= np.isin(marks(texts), marks(held.rows["text"]))
+    fenced |= np.isin(word_hashes(texts), word_hashes(held.rows["text"]))
     assert 20 < fenced.sum() < 60
     pool = Pool(w, held_out=HeldOut(held.rows["text"].tolist(), stored))
     assert pool.fenced[fenced].all()

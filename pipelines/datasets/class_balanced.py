@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class ClassBalanced(Formation):
+class ClassBalancedFormation(Formation):
     policy: Literal["class-balanced"]
     per_label: int = Field(
         ge=1, examples=[7, 1000], description="training rows of each label at most, drawn uniformly"

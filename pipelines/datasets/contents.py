@@ -1,20 +1,28 @@
-"""What is in a dataset version."""
+"""What is in a dataset version: its rows, in the folder, from the cache, or as a file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
+from core.files import whole_file
 from core.records import DatasetVersion
 from core.workspace import Workspace
-from pipelines.datasets.history import rows_of, version
-from pipelines.datasets.layout import MANIFEST
-from pipelines.datasets.manifest import Manifest
-from pipelines.datasets.partitions import in_folder
+from core.writers import check_writable, write_table
+from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.history import find, folders_of, version
+from pipelines.datasets.layout import CHAMPION, DATASET, MANIFEST, RESERVOIR, block
+from pipelines.datasets.manifest import SETS, Manifest
+from pipelines.datasets.objects import Objects, files_of
+from pipelines.datasets.partitions import LIGHT, Locate, in_folder
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXPORTED = ("set", *(n for n in LIGHT if n != "set"))
 TRAIN, EVALUATION = ("train",), ("eval", "audit")
 TESTED = (*EVALUATION, "recent", "regression")  # what a candidate is tested on
 
@@ -51,6 +59,8 @@ class Contents:
 
 def show(root: Path, id: str) -> Contents:
     """One version and its rows by label. The folder is left alone."""
+    import pandas as pd
+
     found = version(root, id)
     rows = rows_of(root, id, columns=["label", "set"])
     counts = pd.crosstab(rows["label"], rows["set"]).reindex(columns=list(found.rows), fill_value=0)
@@ -63,3 +73,61 @@ def rows_here(
     """The rows of the version whose data is in the folder, as in the reservoir, in time order."""
     manifest = Manifest.load(workspace.dataset / MANIFEST)
     return manifest.rows(in_folder(workspace.reservoir), sets, columns)
+
+
+class StoredVersion:
+    """The data of one version, as objects: nothing of the folder is touched."""
+
+    def __init__(self, objects: Objects, outs: Mapping[str, str]) -> None:
+        self._objects = objects
+        self._files = files_of(objects, {f: o for f, o in outs.items() if f != CHAMPION})
+        listed = self._files[f"{DATASET}/{MANIFEST}"]
+        objects.bring([listed])
+        self.manifest = Manifest.load(objects.path(listed))
+
+    def oid(self, partition: str) -> str:
+        return self._files[f"{RESERVOIR}/{block(partition)}/{partition}.parquet"]
+
+    def bring(self) -> Locate:
+        """Fetch what partitions the cache lacks; where they are."""
+        self._objects.bring(map(self.oid, self.manifest.partitions))
+        return lambda name: self._objects.path(self.oid(name))
+
+    def path(self, oid: str) -> Path:
+        return self._objects.path(oid)
+
+
+@contextmanager
+def opened(root: Path, *ids: str) -> Iterator[list[StoredVersion]]:
+    """Versions to read from."""
+    repository = Repository(root)
+    commits = {id: find(repository, id) for id in ids}
+    outs = folders_of(repository, commits)
+    with repository.objects() as objects:
+        yield [StoredVersion(objects, outs[id]) for id in ids]
+
+
+def rows_of(
+    root: Path, id: str, sets: Sequence[str] = SETS, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of a version, training and evaluation, as in the reservoir. The folder is left alone."""
+    with opened(root, id) as (held,):
+        return held.manifest.rows(held.bring(), sets, columns)
+
+
+def export(root: Path, id: str, out: Path, sets: Sequence[str] = SETS) -> int:
+    """Write the rows of a version in time order, the whole file or nothing; how many they were.
+
+    Raises DataError for a suffix that nobody can write.
+    """
+    check_writable(out)
+    rows = rows_of(root, id, sets, EXPORTED)
+    rows["timestamp"] = [t.isoformat() for t in rows["timestamp"]]
+    rows["propensity"] = rows["propensity"].astype(object).where(rows["propensity"].notna(), None)
+
+    def each() -> Iterator[dict[str, Any]]:
+        return (dict(zip(EXPORTED, values, strict=True)) for values in rows.itertuples(index=False))
+
+    kinds = {name: float if name == "propensity" else str for name in EXPORTED}
+    with whole_file(out) as half:
+        return write_table(half, out.suffix, kinds, each, out.with_suffix(""))

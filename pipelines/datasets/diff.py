@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.records import Array, DatasetVersion
-from pipelines.datasets.history import Held, opened, version
+from pipelines.datasets.contents import StoredVersion, opened
+from pipelines.datasets.history import version
 from pipelines.datasets.layout import order
 from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.partitions import Locate, among, scan
@@ -78,7 +79,7 @@ class _Pair:
         return self.both.sets
 
 
-def _align(old: Held, new: Held) -> _Pair:
+def _align(old: StoredVersion, new: StoredVersion) -> _Pair:
     """Partitions are taken for the same by their bytes: two branches may use one name for two."""
     found: dict[str, tuple[str, int]] = {}  # oid -> its partition's name, rows
     for held in (old, new):
@@ -92,7 +93,7 @@ def _align(old: Held, new: Held) -> _Pair:
     return _Pair(Manifest(tuple(oids), counts, after, renamed), before, new.path)
 
 
-def _spread(held: Held, oids: Sequence[str], counts: Array) -> Array:
+def _spread(held: StoredVersion, oids: Sequence[str], counts: Array) -> Array:
     """The sets of a version at their places among the rows of more partitions."""
     held.bring()
     mine = np.repeat(np.isin(oids, [held.oid(p) for p in held.manifest.partitions]), counts)

@@ -60,7 +60,7 @@ class Repository(Git):
                 else:
                     _copy(here, out)
 
-    def moved(self, folders: Sequence[str]) -> list[str]:
+    def changed_folders(self, folders: Sequence[str]) -> list[str]:
         """Which of these folders are not what their .dvc files say."""
         with self._dvc() as dvc:
             outs = [out for s in self._stages(dvc, folders, None) for out in s.outs]

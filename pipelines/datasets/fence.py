@@ -24,7 +24,7 @@ from core.records import Array
 from core.rowwise import AT_A_TIME
 from pipelines.datasets.manifest import TRAIN, Manifest
 from pipelines.datasets.partitions import Locate, among, read_partition
-from pipelines.datasets.rows import Rows
+from pipelines.datasets.rows import ReservoirRows
 
 ROUNDING = 1e-6  # of a cosine
 AT_ONCE = 1 << 24  # cosines that are in memory
@@ -53,7 +53,7 @@ def cosines(rows: Array, held: Array) -> Array:
     return found
 
 
-def fenced(rows: Rows, sets: Array) -> dict[str, Array]:
+def fenced(rows: ReservoirRows, sets: Array) -> dict[str, Array]:
     """Reason -> which rows (n,) that may train are kept out for it. sets: (n,) as in a manifest."""
     able, held = sets == TRAIN, np.flatnonzero(sets > TRAIN)
     same = able & among(rows.words, rows.words[held])
@@ -63,7 +63,7 @@ def fenced(rows: Rows, sets: Array) -> dict[str, Array]:
     return {"same_words": same, "near_copy": near}
 
 
-def _near(rows: Rows, held: Array, limit: Callable[[Array], float]) -> Array:
+def _near(rows: ReservoirRows, held: Array, limit: Callable[[Array], float]) -> Array:
     """(n,) which rows have a cosine of `limit` or more with one that lies at `held`."""
     found = np.zeros(len(rows.table), bool)
     theirs = {space: (v.matrix, limit(v.matrix)) for space, v in rows.vectors(held).items()}
@@ -86,7 +86,7 @@ class Leak:
 class Fence:
     """Many versions of the same rows at once: two rows are compared once, however many have both."""
 
-    def __init__(self, rows: Rows, train: Array, held: Array) -> None:
+    def __init__(self, rows: ReservoirRows, train: Array, held: Array) -> None:
         """train, held: (n,) bool, which rows train, and which evaluate, in any of the versions."""
         self.rows = rows
         self.close = train & _near(rows, np.flatnonzero(held), lambda _: CLOSEST)
@@ -119,7 +119,7 @@ class Fence:
                     yield Leak(int(at), int(theirs[space].places[i]), "is a near-copy of")
 
 
-def check(rows: Rows, path: Path, locate: Locate) -> None:
+def check(rows: ReservoirRows, path: Path, locate: Locate) -> None:
     """Raises DatasetError where a row of the manifest at `path` trains that should not. rows: all of
     its partitions; locate: where these are."""
     manifest = Manifest.load(path)

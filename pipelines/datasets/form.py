@@ -27,7 +27,7 @@ from pipelines.datasets.inputs import Inputs, check_champion, label_set, read_in
 from pipelines.datasets.layout import MANIFEST
 from pipelines.datasets.manifest import NAMES, SETS, TRAIN, Manifest, rows_hash
 from pipelines.datasets.partitions import SCHEMA, in_folder
-from pipelines.datasets.rows import Rows, read_rows
+from pipelines.datasets.rows import ReservoirRows, read_rows
 
 ALWAYS = ("train", "eval", "audit")  # counted where there is no row of them, too
 
@@ -39,7 +39,9 @@ def form_dataset(workspace: Workspace, policy: Formation) -> dict[str, Any]:
     return form(workspace, policy, inputs, rows)
 
 
-def form(workspace: Workspace, policy: Formation, inputs: Inputs, rows: Rows) -> dict[str, Any]:
+def form(
+    workspace: Workspace, policy: Formation, inputs: Inputs, rows: ReservoirRows
+) -> dict[str, Any]:
     """The same of rows (all of the partitions of `inputs`) that were read already.
 
     No row of the evaluation sets trains, nor a near-copy of one: such rows are left out and counted as
@@ -84,7 +86,7 @@ def latest(row_ids: pa.ChunkedArray) -> Array:
     return np.asarray(~row_ids.to_pandas().duplicated(keep="last"))
 
 
-def _known(rows: Rows, inputs: Inputs) -> Array:
+def _known(rows: ReservoirRows, inputs: Inputs) -> Array:
     """(n,) which rows there were at `as_of`. New ones of later requests wait for the next version; what
     evaluates, and what an earlier version took, was there whatever its clock said."""
     new = np.repeat(np.array(inputs.partitions) == inputs.id, rows.counts)

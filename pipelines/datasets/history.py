@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -20,22 +20,13 @@ from pipelines.datasets.layout import (
     CHAMPION,
     DATASET,
     LOCK,
-    MANIFEST,
     METRICS,
-    RESERVOIR,
     STAGE,
     VERSION_FILE,
-    block,
     blocks,
     parse,
     pointer,
 )
-from pipelines.datasets.manifest import SETS, Manifest
-from pipelines.datasets.objects import Objects, files_of
-from pipelines.datasets.partitions import Locate
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RECORD = (VERSION_FILE, METRICS, LOCK)
 
@@ -119,46 +110,6 @@ def _revision(lock: str) -> str:
     return str(next(o["md5"] for o in outs if o["path"] == DATASET))
 
 
-class Held:
-    """The data of one version, as objects: nothing of the folder is touched."""
-
-    def __init__(self, objects: Objects, outs: Mapping[str, str]) -> None:
-        self._objects = objects
-        self._files = files_of(objects, {f: o for f, o in outs.items() if f != CHAMPION})
-        listed = self._files[f"{DATASET}/{MANIFEST}"]
-        objects.bring([listed])
-        self.manifest = Manifest.load(objects.path(listed))
-
-    def oid(self, partition: str) -> str:
-        return self._files[f"{RESERVOIR}/{block(partition)}/{partition}.parquet"]
-
-    def bring(self) -> Locate:
-        """Fetch what partitions the cache lacks; where they are."""
-        self._objects.bring(map(self.oid, self.manifest.partitions))
-        return lambda name: self._objects.path(self.oid(name))
-
-    def path(self, oid: str) -> Path:
-        return self._objects.path(oid)
-
-
-@contextmanager
-def opened(root: Path, *ids: str) -> Iterator[list[Held]]:
-    """Versions to read from."""
-    repository = Repository(root)
-    commits = {id: find(repository, id) for id in ids}
-    outs = folders_of(repository, commits)
-    with repository.objects() as objects:
-        yield [Held(objects, outs[id]) for id in ids]
-
-
-def rows_of(
-    root: Path, id: str, sets: Sequence[str] = SETS, columns: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """The rows of a version, training and evaluation, as in the reservoir. The folder is left alone."""
-    with opened(root, id) as (held,):
-        return held.manifest.rows(held.bring(), sets, columns)
-
-
 def _left_out(found: Mapping[str, Any]) -> dict[str, int]:
     """Why rows that were labelled for training do not train, from what the `datasets` stage counted."""
     counted = {
@@ -192,3 +143,45 @@ def _version(root: Path, id: str, commit: str, texts: list[str]) -> DatasetVersi
         label_set=found.get("label_set", 0),
         left_out=_left_out(found),
     )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One version of a chain. more: its rows by set, less those of its parent."""
+
+    version: DatasetVersion
+    more: dict[str, int]
+    reason: str  # why it was made, "" where nobody said
+
+
+def log(root: Path, id: str = "") -> list[Entry]:
+    """The chain that ends in a version, the newest unless named; newest first."""
+    repository = Repository(root)
+    if id:
+        find(repository, id)
+    known = {v.id: v for v in list_versions(root)}
+    chain = list(_chain(known, id or next(reversed(known), "")))
+    commits = repository.read_many([v.commit for v in chain]) if chain else []
+    return [
+        Entry(v, _more(v, known.get(v.parent)), _reason(text))
+        for v, text in zip(chain, commits, strict=True)
+    ]
+
+
+def _chain(known: dict[str, DatasetVersion], id: str) -> Iterator[DatasetVersion]:
+    seen: set[str] = set()  # a chain that bites its tail ends
+    while id in known and id not in seen:
+        seen.add(id)
+        yield known[id]
+        id = known[id].parent
+
+
+def _more(version: DatasetVersion, parent: DatasetVersion | None) -> dict[str, int]:
+    before = parent.rows if parent else {}
+    return {name: n - before.get(name, 0) for name, n in version.rows.items()}
+
+
+def _reason(commit: str) -> str:
+    """What the commit says below its first line."""
+    message = commit.partition("\n\n")[2]
+    return " ".join(message.partition("\n\n")[2].split())

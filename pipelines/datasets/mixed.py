@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Mixed(Formation):
+class MixedFormation(Formation):
     policy: Literal["mixed"]
     days: int = Field(ge=1, examples=[3], description="rows of the last days all train")
     replay_share: float = Field(

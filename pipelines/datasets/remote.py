@@ -14,7 +14,7 @@ from pipelines.datasets.objects import Objects
 
 
 @dataclass(frozen=True)
-class Moved:
+class Transferred:
     """What went over the line. Objects that were there already are not counted."""
 
     remote: str
@@ -23,12 +23,12 @@ class Moved:
     objects: int
 
 
-def push(root: Path, ids: Sequence[str] = (), remote: str | None = None) -> Moved:
+def push(root: Path, ids: Sequence[str] = (), remote: str | None = None) -> Transferred:
     """Send versions, all unless named, to a remote. Cut off and begun again, it sends the rest."""
     return _move(root, ids, remote, lambda objects, folders: objects.send(folders))
 
 
-def pull(root: Path, ids: Sequence[str] = (), remote: str | None = None) -> Moved:
+def pull(root: Path, ids: Sequence[str] = (), remote: str | None = None) -> Transferred:
     """Fetch versions, all unless named, into the DVC cache. data/ is left alone."""
 
     def fetch(objects: Objects, folders: set[str]) -> int:
@@ -41,7 +41,7 @@ def pull(root: Path, ids: Sequence[str] = (), remote: str | None = None) -> Move
 
 def _move(
     root: Path, ids: Sequence[str], remote: str | None, move: Callable[[Objects, set[str]], int]
-) -> Moved:
+) -> Transferred:
     repository = Repository(root)
     with repository.exclusive(), repository.objects(remote) as objects:
         commits = {id: find(repository, id) for id in ids} or repository.tags()
@@ -54,4 +54,4 @@ def _move(
         doing("moving objects between cache and remote")
         folders = {o for outs in folders_of(repository, commits).values() for o in outs.values()}
         moved = move(objects, folders)
-        return Moved(objects.remote_name, objects.url, len(commits), moved)
+        return Transferred(objects.remote_name, objects.url, len(commits), moved)

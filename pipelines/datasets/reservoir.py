@@ -12,8 +12,6 @@ import pandas as pd
 from core.records import Array, utc, uuid7
 from pipelines.datasets.partitions import SCHEMA
 
-HELD_OUT = ("eval", "audit", "regression")  # never train
-
 
 def from_claim(claimed: pd.DataFrame) -> pd.DataFrame:
     """Rows of `Store.claim` as reservoir rows: what was drawn for the audit never trains."""

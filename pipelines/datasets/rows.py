@@ -20,7 +20,7 @@ from core.records import Array
 from core.texts import words
 from pipelines.datasets.partitions import Locate, of_one_width, scan
 
-WORDS = "words"  # uint64, see `marks`
+WORDS = "words"  # uint64, see `word_hashes`
 FILES = 32  # whose texts are in memory at once
 FEW = ("label", "set", "policy", "encoder")  # columns of few values, kept as dictionaries
 COLUMNS = ("row_id", "timestamp", *FEW)
@@ -37,7 +37,7 @@ class Vectors:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ReservoirRows:
     """table: COLUMNS and WORDS, in order of places. counts: rows of each partition."""
 
     table: pa.Table
@@ -61,7 +61,7 @@ class Rows:
         return {space: _joined(space, found, places) for space, found in chosen.items()}
 
 
-def read_rows(locate: Locate, partitions: Sequence[str]) -> Rows:
+def read_rows(locate: Locate, partitions: Sequence[str]) -> ReservoirRows:
     """The rows of partitions, oldest first. Raises DatasetError that names a bad one."""
     tables, counts, parts, start = [], [np.zeros(0, np.int64)], list[Vectors](), 0
     for i in range(0, max(1, len(partitions)), FILES):
@@ -70,10 +70,10 @@ def read_rows(locate: Locate, partitions: Sequence[str]) -> Rows:
         counts.append(found.counts)
         parts += _vectors(found.table, start)
         start += len(found.table)
-    return Rows(pa.concat_tables(tables).unify_dictionaries(), np.concatenate(counts), parts)
+    return ReservoirRows(pa.concat_tables(tables).unify_dictionaries(), np.concatenate(counts), parts)
 
 
-def marks(texts: Iterable[str]) -> Array:
+def word_hashes(texts: Iterable[str]) -> Array:
     """(n,) uint64, a hash of the words of each text."""
     raw = b"".join(hashlib.blake2b(words(t).encode(), digest_size=8).digest() for t in texts)
     return np.frombuffer(raw, np.uint64)
@@ -84,7 +84,8 @@ def _light(table: pa.Table) -> pa.Table:
     kept = table.select(COLUMNS)
     for name in FEW:
         kept = kept.set_column(COLUMNS.index(name), name, table[name].dictionary_encode())
-    return kept.append_column(WORDS, pa.array(marks(table["text"].to_pylist())))
+    kept = kept.append_column(WORDS, pa.array(word_hashes(table["text"].to_pylist())))
+    return kept.combine_chunks()  # else each of a thousand files repeats its dictionaries
 
 
 def _vectors(table: pa.Table, start: int) -> Iterator[Vectors]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Sample(Formation):
+class SampleFormation(Formation):
     policy: Literal["sample"]
     rows: int = Field(
         ge=1, examples=[40, 1000], description="training rows at most, drawn anew for each version"

@@ -46,7 +46,7 @@ from pipelines.datasets.rows import read_rows
 
 
 @dataclass
-class Check:
+class Verification:
     """What was found of one version. It is whole when there are no faults."""
 
     id: str
@@ -64,7 +64,7 @@ def verify(
     remote: str | None = None,
     deep: bool = False,
     recorded: Mapping[str, str] | None = None,
-) -> list[Check]:
+) -> list[Verification]:
     """Check versions, all unless named, against the cache and a remote, the default one unless named.
 
     deep: the remote's objects are read and hashed too; else they only have to be there. recorded: the
@@ -75,7 +75,7 @@ def verify(
     chosen = {id: find(repository, id) for id in ids} or tags
     with repository.objects(remote) as objects:
         verifier = _Verifier(repository, objects, tags, recorded or {}, deep)
-        found: list[Check] = []
+        found: list[Verification] = []
         for id, commit in chosen.items():
             doing("hashing the objects", len(found), len(chosen), "versions")
             found.append(verifier.check(id, commit))
@@ -105,8 +105,8 @@ class _Verifier:
         self.fenced: dict[str, tuple[Sequence[str], Path]] = {}  # oids of partitions, manifest
         self.tables: dict[str, pa.Table] = {}  # oid of a partition -> its ids, labels, sets
 
-    def check(self, id: str, commit: str) -> Check:
-        found = Check(id)
+    def check(self, id: str, commit: str) -> Verification:
+        found = Verification(id)
         try:
             texts = self.repository.read(commit, [*RECORD, "params.yaml"])
             inputs = Inputs.from_json(texts[0], f"dataset/{id}")
@@ -151,7 +151,7 @@ class _Verifier:
 
     # -- objects ----------------------------------------------------------------------------
 
-    def _objects(self, found: Check, folders: Mapping[str, str]) -> dict[str, str]:
+    def _objects(self, found: Verification, folders: Mapping[str, str]) -> dict[str, str]:
         """Every file of the version (path -> oid), each looked at."""
         files = dict(folders)
         self._look(files)
@@ -195,7 +195,7 @@ class _Verifier:
     # -- rows -------------------------------------------------------------------------------
 
     def _rows(
-        self, found: Check, inputs: Inputs, said: dict[str, Any], files: Mapping[str, str]
+        self, found: Verification, inputs: Inputs, said: dict[str, Any], files: Mapping[str, str]
     ) -> Iterator[str]:
         """The manifest means the rows that metrics/datasets.json counts and hashes."""
         oid = files.get(f"{DATASET}/{MANIFEST}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Window(Formation):
+class WindowFormation(Formation):
     policy: Literal["window"]
     days: int = Field(ge=1, examples=[3], description="rows older than this many days do not train")
 

@@ -10,12 +10,12 @@ import pandas as pd
 
 from core.records import DatasetVersion
 from core.workspace import Workspace
-from pipelines.datasets.all import All
+from pipelines.datasets.all import AllFormation
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-ALL = All(policy="all")
+ALL = AllFormation(policy="all")
 
 
 def rows(texts: list[str], label: str = "card", kind: str = "train", day: float = 0) -> pd.DataFrame:

@@ -22,16 +22,16 @@ import pytest
 from core.errors import DatasetError
 from core.texts import normal
 from core.workspace import Workspace
-from pipelines.datasets.contents import EVALUATION, rows_here, show
+from pipelines.datasets.contents import EVALUATION, rows_here, rows_of, show
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.form import form_dataset, latest
-from pipelines.datasets.history import list_versions, rows_of, version
+from pipelines.datasets.history import list_versions, version
 from pipelines.datasets.inputs import read_inputs
 from pipelines.datasets.objects import Objects
 from pipelines.datasets.partitions import read
 from pipelines.datasets.versions import checkout, make_version
-from pipelines.datasets.window import Window
+from pipelines.datasets.window import WindowFormation
 from tests.code.small_versions import ALL, START, champion, plan, rows, second, second_version
 
 
@@ -239,7 +239,7 @@ def test_a_detached_head_is_refused(two: Workspace) -> None:
 
 def test_another_policy_than_the_files_is_refused(one: Workspace) -> None:
     with pytest.raises(DatasetError, match=r"(?s)not the one in params\.yaml.*days=3.*All"):
-        make_version(one, None, plan(2), Window(policy="window", days=3), None)
+        make_version(one, None, plan(2), WindowFormation(policy="window", days=3), None)
 
 
 def test_a_strange_champion_stops_the_stage(two: Workspace) -> None:
@@ -251,7 +251,9 @@ def test_a_strange_champion_stops_the_stage(two: Workspace) -> None:
 def test_nothing_to_train_on_is_an_error(one: Workspace) -> None:
     one.params.write_text("datasets:\n  policy: window\n  days: 1\n")
     with pytest.raises(DatasetError, match=r"(?s)v0005 would have nothing to train on.*wider"):
-        make_version(one, None, replace(plan(5), parent="v0001"), Window(policy="window", days=1), None)
+        make_version(
+            one, None, replace(plan(5), parent="v0001"), WindowFormation(policy="window", days=1), None
+        )
 
 
 def test_a_foreign_git_lock_is_explained(one: Workspace) -> None:

@@ -15,14 +15,13 @@ from core.errors import DatasetError
 from core.workspace import Workspace
 from everloop.init import init
 from pipelines.datasets import layout
-from pipelines.datasets.all import All
-from pipelines.datasets.contents import rows_here
+from pipelines.datasets.all import AllFormation
+from pipelines.datasets.contents import rows_here, rows_of
 from pipelines.datasets.diff import diff
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.form import form_dataset
-from pipelines.datasets.history import rows_of
 from pipelines.datasets.partitions import SCHEMA, add_partition, in_folder, scan
-from pipelines.datasets.rows import COLUMNS, marks, read_rows
+from pipelines.datasets.rows import COLUMNS, read_rows, word_hashes
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import checkout, make_version
 from tests.code.small_versions import ALL, first, plan, rows
@@ -125,7 +124,7 @@ def test_rows_are_what_the_partitions_say(shop: Workspace) -> None:
     wanted = scan(in_folder(shop.reservoir), NAMES, SCHEMA.names).table
     for name in COLUMNS:
         assert found.table[name].to_pylist() == wanted[name].to_pylist()
-    assert found.words.tolist() == marks(wanted["text"].to_pylist()).tolist()
+    assert found.words.tolist() == word_hashes(wanted["text"].to_pylist()).tolist()
     assert found.counts.tolist() == [5, 2, 2, 2, 2]
     places = np.arange(len(wanted))[::-1]
     (vectors,) = found.vectors(places).values()
@@ -194,7 +193,7 @@ def test_audit_rows_fence_what_trained_before_and_what_comes_after(
     monkeypatch.setattr(layout, "BLOCK", 2)
     shop = init(tmp_path / "days")
     shop.params.write_text("datasets:\n  policy: all\n  recent_days: 2\n")
-    policy = All(policy="all", recent_days=2)
+    policy = AllFormation(policy="all", recent_days=2)
     first_day = apart(40, 0, 0)
     first_day.loc[:19, "set"] = "eval"
     make_version(shop, first_day, plan(1), policy, None)

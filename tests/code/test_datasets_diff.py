@@ -12,7 +12,7 @@ from core.workspace import Workspace
 from pipelines.datasets.diff import diff
 from pipelines.datasets.diff_page import write_diff
 from pipelines.datasets.versions import make_version
-from pipelines.datasets.window import Window
+from pipelines.datasets.window import WindowFormation
 from tests.code.small_versions import ALL, plan, rows
 
 
@@ -36,7 +36,7 @@ def test_rows_that_left_are_named(one: Workspace) -> None:
     one.params.write_text("datasets:\n  policy: window\n  days: 1\n")
     late = rows(["late"], "fee", day=4.5)
     asked = replace(plan(5), parent="v0001")
-    make_version(one, late, asked, Window(policy="window", days=1), None)
+    make_version(one, late, asked, WindowFormation(policy="window", days=1), None)
     found = diff(one.root, "v0001", "v0005")
     assert found.added["text"].tolist() == ["late"]
     assert sorted(found.removed["text"]) == ["lost card", "my card", "top up"]

@@ -16,9 +16,9 @@ import pytest
 from core.errors import DatasetError
 from core.workspace import Workspace
 from everloop.init import init
-from pipelines.datasets.contents import rows_here
+from pipelines.datasets.contents import rows_here, rows_of
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.history import list_versions
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import checkout, make_version
 from tests.code.small_versions import ALL, plan, rows, second_version

@@ -11,9 +11,10 @@ import pytest
 
 from core.errors import DatasetError
 from core.workspace import Workspace
+from pipelines.datasets.contents import rows_of
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.gc import collect, look
-from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.history import list_versions
 from pipelines.datasets.remote import pull, push
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import make_version

@@ -23,9 +23,9 @@ from core.state import Retrains
 from core.store import Store
 from flows.forget import Found, finish, forget, look
 from flows.home import Home, open_home
-from pipelines.datasets.contents import rows_here
+from pipelines.datasets.contents import rows_here, rows_of
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.history import folders_of, list_versions, rows_of
+from pipelines.datasets.history import folders_of, list_versions
 from pipelines.datasets.layout import DATASET
 from pipelines.datasets.manifest import SETS
 from serving.spool import Spool, groups

@@ -14,13 +14,13 @@ import pytest
 from core.errors import DatasetError, LabelError
 from core.label_set import FILE, LabelSet, Operation
 from core.workspace import Workspace
-from pipelines.datasets.all import All
-from pipelines.datasets.contents import TESTED, TRAIN, rows_here, show
+from pipelines.datasets.all import AllFormation
+from pipelines.datasets.contents import TESTED, TRAIN, rows_here, rows_of, show
 from pipelines.datasets.diff import diff
 from pipelines.datasets.expectations import failures
 from pipelines.datasets.fence import Fence
 from pipelines.datasets.form import form_dataset
-from pipelines.datasets.history import list_versions, rows_of
+from pipelines.datasets.history import list_versions
 from pipelines.datasets.partitions import add_partition, in_folder
 from pipelines.datasets.rows import read_rows
 from pipelines.datasets.verify import verify
@@ -169,7 +169,7 @@ def test_a_row_without_an_embedding_is_near_nothing(empty_shop: Workspace) -> No
 
 def test_the_newest_labels_may_test_before_they_train(one: Workspace) -> None:
     """A hold-out ahead in time: out of training, and fenced, until it is older."""
-    policy = All(policy="all", recent_days=1)
+    policy = AllFormation(policy="all", recent_days=1)
     set_policy(one, recent_days=1)
     served = rows(["one", "two", "one more"], day=1.5).assign(policy="margin")
     make_version(one, served, plan(2), policy, None)
@@ -235,7 +235,7 @@ def test_where_most_rows_fail_there_is_no_version(one: Workspace) -> None:
     assert (one.quarantine / "dataset-v0002.csv").exists()
     assert [v for v in verify(one.root) if v.id == "v0002"] == []
     set_policy(one, max_failed=1.0)  # somebody decides to go on without them
-    make_version(one, bad_rows(), plan(2), All(policy="all", max_failed=1.0), None)
+    make_version(one, bad_rows(), plan(2), AllFormation(policy="all", max_failed=1.0), None)
     assert "good" in set(rows_here(one, TRAIN)["text"])
 
 

@@ -13,7 +13,7 @@ from core.store import Store
 from core.store.upgrade import count_served
 from flows.home import Home
 from flows.lineage import Link, trace
-from pipelines.datasets.history import rows_of
+from pipelines.datasets.contents import rows_of
 from pipelines.datasets.holders import holders
 from tests.code.command_line import everloop, refused
 from tests.code.logs import NOW, row
