@@ -16,9 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
-
-B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B")
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _workspace: list[str] = []  # the folder whose modules can be imported now, at most one
 
@@ -105,7 +103,7 @@ def _places() -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _hint(module: ModuleType, wanted: str, base: type[BaseModel]) -> str:
+def _hint(module: ModuleType, wanted: str, base: type) -> str:
     hidden = _hidden(module)
     if hidden:
         return f"; {hidden} comes after it on the path: rename it"
@@ -124,7 +122,7 @@ def _hidden(module: ModuleType) -> str:
     return spec.origin or "" if spec and spec.origin != getattr(top, "__file__", None) else ""
 
 
-def _check(path: str, found: Any, base: type[BaseModel]) -> None:
+def _check(path: str, found: Any, base: type) -> None:
     what = f"{base.__module__}:{base.__name__}"
     if not isinstance(found, type):
         raise BadCodeError(f"{path} is a {type(found).__name__}, expected a class that extends {what}")
@@ -141,7 +139,7 @@ def _check(path: str, found: Any, base: type[BaseModel]) -> None:
         _complete(path, found)
 
 
-def _complete(path: str, found: type[BaseModel]) -> None:
+def _complete(path: str, found: Any) -> None:
     """A class whose annotations name what was not there when it was made."""
     try:
         found.model_rebuild()

@@ -123,7 +123,7 @@ class Policies(Generic[B]):
         if ":" in name and context.get("code") is False:
             return Unread.model_validate(value)
         try:
-            return _made(self.find(name), value, context)
+            return made(self.find(name), value, context)
         except KeyError:
             raise PydanticCustomError("union_tag_invalid", "a known policy", {"tag": name}) from None
         except BadCodeError as fault:
@@ -159,17 +159,17 @@ def meant(name: str, names: Collection[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _made(shape: type[B], value: Mapping[str, Any], context: Mapping[str, Any]) -> B:
+def made(shape: type[B], value: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> B:
     """The section, called what the file calls it, whatever name its class knows."""
     own = _policies(shape)
     known = own and value["policy"] not in own
     try:
-        made = shape.model_validate({**value, "policy": own[0]} if known else value, context=context)
+        section = shape.model_validate({**value, "policy": own[0]} if known else value, context=context)
     except (ValidationError, PydanticCustomError):
         raise
     except Exception as fault:  # a validator of somebody else's
         raise BadCodeError(f"its class raised {located(fault, shape.__module__)}") from None
-    return made.model_copy(update={"policy": value["policy"]}) if known else made
+    return section.model_copy(update={"policy": value["policy"]}) if known else section
 
 
 def _policies(shape: Any) -> tuple[Any, ...]:

@@ -32,6 +32,10 @@ def main() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", "coroutine 'S3FileSystem.*never awaited", RuntimeWarning)
+    from everloop.clash import clash
+
+    if theirs := clash():
+        _fail(theirs)
     from core.errors import EverloopError
     from everloop.progress import shown
 
@@ -47,7 +51,7 @@ def main() -> None:
         _fail(EverloopError("the system refuses", where=str(fault.filename or ""), got=reason))
 
 
-def _fail(fault: Exception) -> None:
+def _fail(fault: Exception | str) -> None:
     sys.stderr.write(f"error: {fault}\n")
     sys.exit(2)
 

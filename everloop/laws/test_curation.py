@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from everloop.laws import under_law
+from everloop.laws.members import under_law
 from everloop.laws.pools import ODD, of_copies, rich
 from everloop.laws.windows import START, window
 from pipelines.curation import CurationPolicy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from everloop.laws import every
+from everloop.laws.members import every
 from everloop.laws.reservoirs import AS_OF, many
 from pipelines.datasets import Datasets
 from pipelines.datasets.formation import Formation

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.kept import merged
 from core.records import Prediction
-from everloop.laws import every
+from everloop.laws.members import every
 from everloop.laws.rows import row
 from pipelines.logging import LoggingPolicy
 from pipelines.logging.policy import Logging

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import RolloutError
 from core.records import LIVE
-from everloop.laws import every
+from everloop.laws.members import every
 from everloop.laws.two_models import NOW, answers
 from pipelines.rollout import RolloutPolicy, promote, roll_back
 

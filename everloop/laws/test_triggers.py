@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from core.records import Decision, Signal
-from everloop.laws import every
+from everloop.laws.members import every
 from pipelines.triggers.periodic import Periodic
 from pipelines.triggers.policy import Promise, Retrain, Round, Situation, Trigger, TriggerPolicy
 
