@@ -14,7 +14,7 @@ from core.records import AnnotationTask, Array, Decision, Signal, Window, uuid7
 from monitoring import Monitoring
 from monitoring.alerts.findings import findings, spec_of
 from monitoring.signals import accuracy, confidence, drift
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 from pipelines.curation.policy import Curation, answered
 from pipelines.curation.pool import Pool
 from pipelines.triggers.policy import Promise, Round, Situation, Trigger
@@ -89,7 +89,7 @@ class Arm:
         start = window.start - self.settings.reference_days * DAY
         reference = _joined(before, start, window.start) if before else window.take(np.arange(0))
         head, version = self.head, str(self.version)
-        model = Model(version, head.labels, frozenset(head.labels), ENCODER, head.probabilities)
+        model = ServedModel(version, head.labels, frozenset(head.labels), ENCODER, head.probabilities)
         view = View(window, reference, model, self.settings)
         self.past = [*before, window]
         return [s for subject in WATCHED for s in subject.measure(view)]

@@ -25,7 +25,7 @@ from bench.streams import DAY, Stream, read_stream, shuffled
 from core.intervals import share
 from core.records import Array, Signal
 from monitoring.signals.accuracy import measure
-from monitoring.view import Model, View, having
+from monitoring.view import ServedModel, View, having
 from pipelines.triggers.accuracy import Accuracy
 from pipelines.triggers.policy import Situation
 
@@ -117,7 +117,7 @@ def _view(run: Run, day: int) -> View:
     end = run.answers.start + (day + 1) * DAY
     today = recent.take((recent.rows["timestamp"] >= end - DAY).to_numpy(dtype=bool))
     window, nobody = replace(today, start=end - DAY, end=end), recent.take(np.zeros(0, dtype=int))
-    model = Model(today.rows["model_version"].iloc[-1], [], frozenset())
+    model = ServedModel(today.rows["model_version"].iloc[-1], [], frozenset())
     return View(window, nobody, model, SETTINGS, labelled=labelled, recent=recent)
 
 

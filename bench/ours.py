@@ -20,8 +20,8 @@ from bench.curves import Named, Watch
 from bench.streams import Stream
 from core.records import Array, Window
 from monitoring import Monitoring
-from monitoring.drift.embeddings import Held, History, traffic
-from monitoring.drift.threshold import Rule
+from monitoring.drift.embeddings import DriftSettings, History, embedding_drift
+from monitoring.drift.threshold import Threshold
 from monitoring.limits import EMBEDDING_SHIFT
 from monitoring.signals import drift
 from monitoring.signals.confidence import fall
@@ -72,7 +72,7 @@ def sliding(stream: Stream, settings: Monitoring) -> tuple[Array, list[Named]]:
     for day in range(1, stream.days):
         view = replace(stream.view(day, settings), history=history)
         score[day] = strength(view)
-        seen = view.traffic
+        seen = view.embedding_drift
         if isinstance(seen, str):
             continue
         history = History([*history.samples, *seen.drawn][-KEPT:], seen.episodes)
@@ -126,8 +126,8 @@ def once(window: Array, reference: Array) -> None:
     length = timedelta(days=1)
     ages = np.arange(len(reference)) * settings.reference_days // len(reference) + 1
     past = as_window(reference, START - settings.reference_days * length, START)
-    rule = Rule(settings.drift_sd, EMBEDDING_SHIFT)
-    traffic(as_window(window, START, START + length), past, ages, Held(rule))
+    rule = Threshold(settings.drift_sd, EMBEDDING_SHIFT)
+    embedding_drift(as_window(window, START, START + length), past, ages, DriftSettings(rule))
 
 
 def as_window(embeddings: Array, start: datetime, end: datetime) -> Window:

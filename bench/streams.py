@@ -26,7 +26,7 @@ from core.models.classifier.encoder import DEFAULT, load_encoder
 from core.models.classifier.head import Head, fit_head
 from core.records import Array, Window, hash_user, uuid7
 from monitoring import Monitoring
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 
 OUT = Path(__file__).parent / "out"
 FILES = {"clinc": "clinc_stream", "banking77": "banking77_stationary_stream"}
@@ -119,10 +119,12 @@ class Stream:
         start, end = (self.start + DAY * n for n in (first, until))
         return Window(start, end, rows, self.embeddings[where], list(shares.astype(np.float32)))
 
-    def model(self) -> Model:
+    def model(self) -> ServedModel:
         """The frozen model, as monitoring sees it."""
         head = self.head
-        return Model(VERSION, head.labels, frozenset(head.labels), self.encoder, head.probabilities)
+        return ServedModel(
+            VERSION, head.labels, frozenset(head.labels), self.encoder, head.probabilities
+        )
 
     def view(self, day: int, settings: Monitoring, fixed: int = 0) -> View:
         """A day beside the days before it, as a run of the monitoring stage at its end sees it; or

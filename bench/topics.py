@@ -20,8 +20,8 @@ import numpy as np
 from bench.form import Row, report
 from bench.streams import Event, Stream, read_events, read_stream
 from monitoring import Monitoring
-from monitoring.topics.clusters import Topic, topics
-from monitoring.topics.tracking import Candidate, followed
+from monitoring.topics.clusters import Topic, new_topics
+from monitoring.topics.tracking import TrackedTopic, followed
 
 SETTINGS = Monitoring()
 
@@ -99,12 +99,12 @@ def _names(found: list[Found]) -> str:
 
 def watched(stream: Stream) -> tuple[list[Found], float]:
     """The topics that open over the days of a stream, and the seconds of the slowest day."""
-    kept: list[Candidate] = []
+    kept: list[TrackedTopic] = []
     domains = dict(zip(stream.frame["request_id"], stream.frame["domain"], strict=True))
     opened, slowest = [], 0.0
     for day in range(1, stream.days):
         view, begin = stream.view(day, SETTINGS), time.perf_counter()
-        found = topics(view, stream.training.embeddings)
+        found = new_topics(view, stream.training.embeddings)
         before = {c.key for c in kept}
         kept = followed(kept, found, view.whole.end)
         slowest = max(slowest, time.perf_counter() - begin)
@@ -113,7 +113,7 @@ def watched(stream: Stream) -> tuple[list[Found], float]:
     return opened, slowest
 
 
-def _scored(day: int, candidate: Candidate, found: list[Topic], domains: dict[str, str]) -> Found:
+def _scored(day: int, candidate: TrackedTopic, found: list[Topic], domains: dict[str, str]) -> Found:
     topic = next(t for t in found if t.request_ids[:3] == list(candidate.examples))
     counts = Counter(domains[r] for r in topic.request_ids)
     (domain, most), *_ = counts.most_common(1)

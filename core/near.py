@@ -31,8 +31,9 @@ BITS, LOOKS = 12, 3  # sides of a plane that near-copies share, and how often ot
 
 def unit(rows: Array) -> Array:
     """(m, dim) rows of length 1, float32; what is no number, or no length, is all zeros."""
-    scale = _scale(rows)
-    scaled = rows * scale[:, None]
+    with np.errstate(invalid="ignore", over="ignore"):  # rows that are no numbers
+        scale = _scale(rows)
+        scaled = rows * scale[:, None]
     scaled[scale == 0] = 0
     return np.asarray(scaled, dtype=np.float32)
 

@@ -16,7 +16,8 @@ from core.episodes import words_now
 from core.records import Decision, Severity, Signal
 from everloop.plot import sparkline
 from everloop.table import shortened, table
-from monitoring.alerts.findings import describe, length, spec_of, unproven
+from monitoring.alerts.decisions import describe, length
+from monitoring.alerts.findings import spec_of, unproven
 
 KINDS = ("quality", "drift", "proxy", "confidence", "feedback", "accuracy", "system")
 COLOUR: Mapping[str, str] = {"critical": "red", "warning": "yellow", "info": "cyan", "over": "green"}

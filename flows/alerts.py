@@ -12,21 +12,12 @@ from core.episodes import Episode, Episodes
 from core.records import Decision, Signal
 from core.state import ToldAlerts
 from core.store import Store
+from monitoring.alerts.decisions import FATIGUE_DAYS, back, course, fatigue, in_words, opened, over
 from monitoring.alerts.delivery import Channel, DeliveryError, Level, due, message
 from monitoring.alerts.episodes import Change, turn
-from monitoring.alerts.findings import (
-    FATIGUE_DAYS,
-    ORDER,
-    Past,
-    back,
-    course,
-    fatigue,
-    findings,
-    in_words,
-    opened,
-    over,
-)
+from monitoring.alerts.findings import Past, findings
 from monitoring.alerts.rules import Rule
+from monitoring.alerts.severity import ORDER
 
 if TYPE_CHECKING:
     from flows.home import Home

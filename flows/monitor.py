@@ -24,11 +24,11 @@ from monitoring.accuracy.hard_examples import hard_examples
 from monitoring.explain.explanation import explain
 from monitoring.limits import MAX_CHARACTERS
 from monitoring.monitor import observe
-from monitoring.page import Story, window_page
+from monitoring.page import WindowStory, window_page
 from monitoring.quality.expectations import failed_rows
 from monitoring.signals.accuracy import MOST
 from monitoring.signals.profiles import observe_profiles
-from monitoring.view import Model, View, no_feedback
+from monitoring.view import ServedModel, View, no_feedback
 
 MEMORY_DAYS = 60  # of labels, from which a calibration learns
 QUARANTINED = 1000  # rows of one window that are kept with their reasons
@@ -80,7 +80,7 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         new = alert(home, signals, now, why)
         deliver(home, now)
         if report or new:
-            story = Story(view, signals, alerts=open_alerts(home.store), explanation=explained())
+            story = WindowStory(view, signals, alerts=open_alerts(home.store), explanation=explained())
             write_report(home, story, now, report)
     return signals
 
@@ -108,14 +108,14 @@ def _view(home: Home, start: datetime, now: datetime) -> View:
     )
 
 
-def _model(home: Home, champion: base.Model, labels: LabelSet) -> Model:
+def _model(home: Home, champion: base.Model, labels: LabelSet) -> ServedModel:
     """The champion, as monitoring sees it: answering in these labels."""
     version, rollout = home.store.state.champion(), home.store.decisions.live_rollout()
     learnt = [*champion.labels, *(home.registry.labels(rollout.candidate) if rollout else ())]
     known = frozenset(labels.last(x) for x in learnt)  # what was retired since was no fault then
     model = champion.under(labels)
     classify = model.probabilities if isinstance(model, base.Classifier) else None
-    return Model(version, model.labels, known, model.identity, classify, model.unknown)
+    return ServedModel(version, model.labels, known, model.identity, classify, model.unknown)
 
 
 def _failed(view: View) -> list[Quarantined]:
@@ -146,7 +146,7 @@ def write_docs(home: Home, view: View) -> Path:
     return data_docs(view.window, *asked)
 
 
-def write_report(home: Home, story: Story, now: datetime, compare: bool) -> Path:
+def write_report(home: Home, story: WindowStory, now: datetime, compare: bool) -> Path:
     """Our page; Evidently's beside it where it was asked for, since that takes its seconds."""
     from monitoring.reports import window_report
 

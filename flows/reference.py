@@ -16,14 +16,14 @@ import pandas as pd
 from core.records import Window
 from flows.home import Home
 from monitoring.limits import REFERENCE_ROWS
-from monitoring.view import Model
+from monitoring.view import ServedModel
 
 WEEKS = 4
 WEEK = timedelta(days=7)
 MOST_DAYS = 28  # of `since-promotion`: a window is read into memory whole
 
 
-def reference(home: Home, model: Model, start: datetime, end: datetime) -> tuple[Window, str]:
+def reference(home: Home, model: ServedModel, start: datetime, end: datetime) -> tuple[Window, str]:
     """The rows that the window [start, end) is held against, and what they are in words."""
     settings, store = home.strategy.monitoring, home.store.at(end)
     most = REFERENCE_ROWS
@@ -65,7 +65,7 @@ def together(windows: list[Window]) -> Window:
     return Window(windows[0].start, windows[-1].end, rows, np.concatenate(arrays), probabilities)
 
 
-def _training(home: Home, model: Model, start: datetime) -> tuple[Window, str]:
+def _training(home: Home, model: ServedModel, start: datetime) -> tuple[Window, str]:
     """The training rows as if the model that serves had answered them: no truth, so that no signal
     takes them for labels of live traffic."""
     from pipelines.datasets.contents import rows_of

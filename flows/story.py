@@ -38,7 +38,7 @@ def history(home: Home, encoder: str, start: datetime) -> History:
 
 def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
     """Keep samples of the traffic and how the story stands now; returns the episodes."""
-    seen = view.traffic
+    seen = view.embedding_drift
     if isinstance(seen, str):
         return ()
     home.store.embeddings.put_samples(seen.drawn)

@@ -15,10 +15,10 @@ from core.stored import Remembered
 from flows.home import Home
 from flows.learnt import learnt
 from monitoring.drift.features import IncomparableError
-from monitoring.explain.rows import alike
+from monitoring.explain.rows import comparable_rows
 from monitoring.signals.topics import NEW
-from monitoring.topics.clusters import topics
-from monitoring.topics.tracking import Candidate, decision, followed, settled
+from monitoring.topics.clusters import new_topics
+from monitoring.topics.tracking import TrackedTopic, decision, followed, settled
 from monitoring.view import View, commonest
 
 
@@ -26,14 +26,14 @@ from monitoring.view import View, commonest
 class Topics(Remembered):
     KEY, BARE = "topics", True
 
-    candidates: list[Candidate] = field(default_factory=list)  # the one last seen at the end
+    candidates: list[TrackedTopic] = field(default_factory=list)  # the one last seen at the end
 
 
 @dataclass(frozen=True)
 class Asked:
     """What came of asking for labels of a topic."""
 
-    topic: Candidate
+    topic: TrackedTopic
     tasks: int  # of its rows, in all
     new: int
     over: int  # beyond the daily label budget
@@ -42,11 +42,11 @@ class Asked:
 def follow_topics(home: Home, view: View, now: datetime) -> Signal:
     """Look for topics in a window, remember them, and count those that are open."""
     try:
-        alike(view)
+        comparable_rows(view)
     except IncomparableError as why:
         return view.signal(NEW, None, str(why), held=False)
     before = {c.key: c for c in candidates(home)}
-    seen = followed(list(before.values()), topics(view, _learnt(home, view)), now)
+    seen = followed(list(before.values()), new_topics(view, _learnt(home, view)), now)
     truths = home.store.at(now).labels.of([m for c in seen for m in c.members])
     patience = timedelta(days=home.strategy.monitoring.reference_days)
     after = settled(seen, truths, view.model.labels, now, patience)
@@ -60,12 +60,12 @@ def follow_topics(home: Home, view: View, now: datetime) -> Signal:
     return view.signal(NEW, float(count), names, held=False)
 
 
-def candidates(home: Home) -> list[Candidate]:
+def candidates(home: Home) -> list[TrackedTopic]:
     """Every topic that is remembered, the one last seen at the end."""
     return home.store.state.read(Topics).candidates
 
 
-def open_topics(home: Home) -> list[tuple[Candidate, list[str]]]:
+def open_topics(home: Home) -> list[tuple[TrackedTopic, list[str]]]:
     """The open topics, largest first, each with its examples' texts as far as they are kept."""
     found = sorted((c for c in candidates(home) if c.status == "open"), key=lambda c: -c.rows)
     texts = home.store.answers.known([r for c in found for r in c.examples])
@@ -101,12 +101,12 @@ def _curated(home: Home, now: datetime) -> datetime:
     return home.store.state.read(CuratedUntil).time or now
 
 
-def _task(topic: Candidate, prediction_id: str, now: datetime) -> AnnotationTask:
+def _task(topic: TrackedTopic, prediction_id: str, now: datetime) -> AnnotationTask:
     chance = topic.asked[prediction_id]
     return AnnotationTask(prediction_id, now, topic.key, TOPIC, chance, audit=False)
 
 
-def _named(home: Home, name: str) -> Candidate:
+def _named(home: Home, name: str) -> TrackedTopic:
     found = [c for c in candidates(home) if c.status == "open"]
     same = [c for c in found if name in (c.name, c.key, c.key.removeprefix("topic/"))]
     if len(same) == 1:

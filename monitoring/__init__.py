@@ -16,7 +16,7 @@ from monitoring.hooks import PATTERN
 Reference = Literal["training", "since-promotion", "sliding", "same-weekday"]
 
 
-class Expectation(Section):
+class DataExpectation(Section):
     """One check of Great Expectations, as its own documentation names it."""
 
     type: str = Field(
@@ -32,7 +32,7 @@ class Expectation(Section):
     def title(self) -> str:
         """What it is called.
 
-        >>> Expectation(type="expect_column_max_to_be_between", kwargs={"column": "score"}).title
+        >>> DataExpectation(type="expect_column_max_to_be_between", kwargs={"column": "score"}).title
         'column_max_to_be_between.score'
         """
         column = self.kwargs.get("column")
@@ -80,7 +80,7 @@ class Monitoring(Section):
     accuracy_days: int = Field(
         14, ge=1, description="days whose answers and labels say how accurate the model is"
     )
-    expectations: list[Expectation] = Field(
+    expectations: list[DataExpectation] = Field(
         [],
         description="your own Great Expectations checks of the window's rows, beside our own",
     )
@@ -104,7 +104,7 @@ class Monitoring(Section):
 
     @field_validator("expectations")
     @classmethod
-    def _one_name_each(cls, given: list[Expectation]) -> list[Expectation]:
+    def _one_name_each(cls, given: list[DataExpectation]) -> list[DataExpectation]:
         names = [e.title for e in given]
         twice = [n for n in names if names.count(n) > 1]
         if twice:

@@ -13,11 +13,12 @@ from pathlib import Path
 from core.episodes import words_now
 from core.page import write_page
 from core.records import Decision, Signal
-from monitoring.alerts.findings import broken, length, unproven
+from monitoring.alerts.decisions import length
+from monitoring.alerts.findings import broken, unproven
 from monitoring.explain.explanation import Explanation
-from monitoring.explain.shifts import Moved
+from monitoring.explain.shifts import ShareShift
 from monitoring.sparkline import Sparkline, sparkline
-from monitoring.topics.tracking import Candidate
+from monitoring.topics.tracking import TrackedTopic
 from monitoring.view import View
 
 TEMPLATE = Path(__file__).with_name("window.html")
@@ -26,7 +27,7 @@ SHOWN = 8  # labels and segments whose share moved, before the rest is folded aw
 
 
 @dataclass(frozen=True)
-class Story:
+class WindowStory:
     """All there is to tell of a window. `history` are stored signals, the window's own included."""
 
     view: View
@@ -34,7 +35,7 @@ class Story:
     history: Sequence[Signal] = ()
     alerts: Sequence[Decision] = ()
     explanation: Explanation = field(default_factory=Explanation)
-    topics: Sequence[tuple[Candidate, Sequence[str]]] = ()  # with texts of each
+    topics: Sequence[tuple[TrackedTopic, Sequence[str]]] = ()  # with texts of each
     comparison: str = ""  # the address of Evidently's page, beside this one
 
 
@@ -56,7 +57,7 @@ class _Alert:
     next: str
 
 
-def window_page(story: Story, path: Path) -> Path:
+def window_page(story: WindowStory, path: Path) -> Path:
     """Write the page to `path`; every text in it is escaped."""
     span = _span(story)
     return write_page(
@@ -77,7 +78,7 @@ def window_page(story: Story, path: Path) -> Path:
     )
 
 
-def _headline(story: Story) -> str:
+def _headline(story: WindowStory) -> str:
     count = sum(d.verdict == "alert" for d in story.alerts)
     new = sum(_is_new(story, d) for d in story.alerts)
     if count:
@@ -89,16 +90,16 @@ def _headline(story: Story) -> str:
     return nothing[:1].upper() + nothing[1:] if nothing else "Nothing to act on"
 
 
-def _is_new(story: Story, alert: Decision) -> bool:
+def _is_new(story: WindowStory, alert: Decision) -> bool:
     return alert.verdict == "alert" and alert.timestamp >= story.view.whole.end
 
 
-def _span(story: Story) -> str:
+def _span(story: WindowStory) -> str:
     window = story.view.whole
     return f"{window.start:%a %d %b %Y %H:%M} to {window.end:%a %d %b %H:%M}"
 
 
-def _numbers(story: Story) -> list[tuple[str, str]]:
+def _numbers(story: WindowStory) -> list[tuple[str, str]]:
     view = story.view
     return [
         (f"{len(view.whole):,}", "answers in the window"),
@@ -116,7 +117,7 @@ def _alert(alert: Decision, end: datetime) -> _Alert:
     return _Alert(alert.verdict, alert.severity, words, since, alert.evidence.get("next", ""))
 
 
-def _shifts(found: Explanation) -> Iterator[tuple[str, float, list[Moved]]]:
+def _shifts(found: Explanation) -> Iterator[tuple[str, float, list[ShareShift]]]:
     """Of each column its shifts, and the largest share among them."""
     every = [*found.labels, *found.segments]
     for column in dict.fromkeys(m.column for m in every):
@@ -124,7 +125,7 @@ def _shifts(found: Explanation) -> Iterator[tuple[str, float, list[Moved]]]:
         yield column, max(max(m.now, m.before) for m in ours) or 1.0, ours
 
 
-def _signals(story: Story) -> dict[str, list[_Row]]:
+def _signals(story: WindowStory) -> dict[str, list[_Row]]:
     """By segment, those of all traffic first."""
     past: dict[tuple[str, str], list[Signal]] = {}
     for signal in story.history or story.signals:

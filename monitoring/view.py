@@ -12,10 +12,10 @@ import numpy as np
 
 from core.records import Array, Signal, SystemSample, Window
 from monitoring import Monitoring
-from monitoring.accuracy.feedback import heard
-from monitoring.drift.embeddings import Held, History, Traffic, traffic
+from monitoring.accuracy.feedback import feedback_by_answer
+from monitoring.drift.embeddings import DriftSettings, EmbeddingDrift, History, embedding_drift
 from monitoring.drift.features import IncomparableError
-from monitoring.drift.threshold import Rule
+from monitoring.drift.threshold import Threshold
 from monitoring.quality.expectations import Check, check
 from monitoring.quality.sample import described
 
@@ -45,7 +45,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """The model that serves now."""
 
     version: str
@@ -79,7 +79,7 @@ class View:
 
     whole: Window  # every row that was kept
     whole_reference: Window
-    model: Model
+    model: ServedModel
     settings: Monitoring
     reference_name: str = "sliding"
     labelled: Window | None = (
@@ -121,25 +121,25 @@ class View:
         return check(self.window, self.model.known, MAX_CHARACTERS, settings.expectations)
 
     @cached_property
-    def heard(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def feedback_by_answer(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """What users said of window and reference, see accuracy/feedback.py. Late words count for no
         day: each answer is judged by what was said until its own window's end, or the newest window,
         which had least time, would always look best."""
         if self.parent is not None:
-            ours, theirs = self.parent.heard
+            ours, theirs = self.parent.feedback_by_answer
             return ours[self._mine(self.parent.whole)], theirs[self._mine(self.parent.whole_reference)]
         length = np.timedelta64(self.whole.end - self.whole.start)
         end = np.datetime64(self.whole.end.astimezone(UTC).replace(tzinfo=None))
         late = end - windows_before(self.whole, self.whole_reference) * length
-        ours = heard(self.whole, self.feedback, np.full(len(self.whole), end))
-        return ours, heard(self.whole_reference, self.feedback, late)
+        ours = feedback_by_answer(self.whole, self.feedback, np.full(len(self.whole), end))
+        return ours, feedback_by_answer(self.whole_reference, self.feedback, late)
 
     def _mine(self, window: Window) -> Array:
         """(n,) which of all rows are this segment's."""
         return having(window, *self.where)
 
     @cached_property
-    def days(self) -> Array:
+    def reference_ages(self) -> Array:
         """(m,) how many windows ago each reference row was answered; 1 is the one just before."""
         return windows_before(self.window, self.reference)
 
@@ -167,18 +167,18 @@ class View:
         if self.settings.reference == "training":
             return np.full(len(reference), 7 * 1000 + 1)
         whole = reference is self.reference
-        return np.maximum(self.days if whole else windows_before(self.window, reference), 1)
+        return np.maximum(self.reference_ages if whole else windows_before(self.window, reference), 1)
 
     @cached_property
-    def traffic(self) -> Traffic | str:
+    def embedding_drift(self) -> EmbeddingDrift | str:
         """What the embeddings say, or why they say nothing."""
         both, settings = self.comparable("encoder"), self.settings
         if isinstance(both, str):
             return both
-        rule = Rule(settings.drift_sd, EMBEDDING_SHIFT)
-        held = Held(rule, float(settings.reference_days), alone=settings.reference != "sliding")
+        rule = Threshold(settings.drift_sd, EMBEDDING_SHIFT)
+        how = DriftSettings(rule, float(settings.reference_days), alone=settings.reference != "sliding")
         try:
-            return traffic(*both, self.ages(both[1]), held, self.history)
+            return embedding_drift(*both, self.ages(both[1]), how, self.history)
         except IncomparableError as why:
             return f"not comparable: {why}"
 

@@ -80,14 +80,14 @@ def _pages(
     """Write the pages that are asked for (report, Data Docs), and say where they lie."""
     from flows.monitor import write_docs, write_report
     from monitoring.explain.explanation import explain
-    from monitoring.page import Story
+    from monitoring.page import WindowStory
 
     report, docs = asked
     if seen.view is None:
         yield from ["no page: logging.policy is profile, which keeps no text"] * any(asked)
         return
     if report:
-        story = Story(seen.view, seen.signals, alerts=raised, explanation=explain(seen.view))
+        story = WindowStory(seen.view, seen.signals, alerts=raised, explanation=explain(seen.view))
         yield f"report: {write_report(home, story, when, True)}"
     if docs:
         yield f"data docs: {write_docs(home, seen.view)}"

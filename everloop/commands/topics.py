@@ -13,7 +13,7 @@ from everloop.commands.options import Group, NowOption, WorkspaceOption, acting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitoring.topics.tracking import Candidate
+    from monitoring.topics.tracking import TrackedTopic
 
 app = typer.Typer(
     cls=Group, help="List new topics, and send their rows for labels.", invoke_without_command=True
@@ -49,7 +49,7 @@ def topics(
         typer.echo(f"\nsend rows for labels: everloop topics ask {found[0][0].name}")
 
 
-def _block(c: Candidate, texts: Sequence[str]) -> str:
+def _block(c: TrackedTopic, texts: Sequence[str]) -> str:
     head = (
         f"{c.name}: {c.rows} rows since {c.since:%Y-%m-%d}, first seen {c.opened:%Y-%m-%d}, "
         f"mean confidence {c.confidence:.2f}"
@@ -61,7 +61,7 @@ def _block(c: Candidate, texts: Sequence[str]) -> str:
     return "\n".join([head, *asked, *(f"  - {line}" for line in lines)])
 
 
-def _picture(c: Candidate, texts: Sequence[str]) -> dict[str, object]:
+def _picture(c: TrackedTopic, texts: Sequence[str]) -> dict[str, object]:
     return {
         "name": c.name,
         "key": c.key,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.near import unit
 from core.records import Array, Window
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answers:
+class ScoredAnswers:
     """Answers as they were given, in time order: nothing here changes when a model learns."""
 
     days: Array  # (n,) when, in days since 1970
@@ -33,11 +34,11 @@ class Answers:
         """(n,) bool: those with a label that they were picked for, with a known chance."""
         return np.asarray((self.chance > 0) & (self.chance <= 1) & np.isfinite(self.right))
 
-    def take(self, keep: Array) -> Answers:
-        return Answers(*(getattr(self, f.name)[keep] for f in fields(self)))
+    def take(self, keep: Array) -> ScoredAnswers:
+        return ScoredAnswers(*(getattr(self, f.name)[keep] for f in fields(self)))
 
 
-def answers_of(window: Window) -> Answers:
+def answers_of(window: Window) -> ScoredAnswers:
     """The rows of a window that have a score, in time order."""
     scored = np.flatnonzero(np.isfinite(window.rows["score"].to_numpy(dtype=float)))
     times = window.rows["timestamp"].to_numpy()[scored]
@@ -45,8 +46,8 @@ def answers_of(window: Window) -> Answers:
     rows = window.rows
     known = rows["truth"].notna().to_numpy(dtype=bool)
     right = (rows["label"] == rows["truth"]).to_numpy(dtype=bool)
-    return Answers(
-        days=_days(rows["timestamp"]),
+    return ScoredAnswers(
+        days=_as_days(rows["timestamp"]),
         shares=_shares(window),
         embeddings=_unit(window),
         right=np.where(known, right, np.nan),
@@ -56,7 +57,7 @@ def answers_of(window: Window) -> Answers:
     )
 
 
-def joined(*parts: Answers) -> Answers:
+def joined(*parts: ScoredAnswers) -> ScoredAnswers:
     """The same rows as one. Embeddings of another size than the last part's say nothing any more."""
     dim = parts[-1].embeddings.shape[1]
     blank = [
@@ -65,10 +66,12 @@ def joined(*parts: Answers) -> Answers:
         else replace(p, embeddings=np.zeros((len(p), dim), np.float32))
         for p in parts
     ]
-    return Answers(*(np.concatenate([getattr(p, f.name) for p in blank]) for f in fields(Answers)))
+    return ScoredAnswers(
+        *(np.concatenate([getattr(p, f.name) for p in blank]) for f in fields(ScoredAnswers))
+    )
 
 
-def _days(times: pd.Series) -> Array:
+def _as_days(times: pd.Series) -> Array:
     import pandas as pd
 
     since = pd.to_datetime(times, utc=True, cache=False) - pd.Timestamp(0, tz="UTC")
@@ -90,11 +93,8 @@ def _shares(window: Window) -> Array:
 
 
 def _unit(window: Window) -> Array:
+    """Rows of length 1; zeros where they are not of the newest row's encoder."""
     if not len(window):
         return window.embeddings.astype(np.float32)
     encoders = window.rows["encoder"].to_numpy()
-    rows = np.nan_to_num(window.embeddings.astype(np.float32), posinf=0.0, neginf=0.0)
-    length = np.linalg.norm(rows, axis=1)
-    usable = (length > 0) & (encoders == encoders[-1])
-    scale = np.divide(1.0, length, where=usable, out=np.zeros_like(length))
-    return np.asarray(rows * scale[:, None])
+    return np.asarray(unit(window.embeddings.astype(np.float32)) * (encoders == encoders[-1])[:, None])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.records import Array
-from monitoring.accuracy.answers import Answers
+from monitoring.accuracy.answers import ScoredAnswers
 
 MEMORY = 1000  # labelled answers that are looked back at, the newest
 HALF_LIFE = 7.0  # days after which a label counts half: what a confidence is worth moves with traffic
@@ -27,16 +27,16 @@ class Calibrator:
     """What labelled answers taught: coefficients (4,), and the answers with what surprised in them."""
 
     coefficients: Array
-    memory: Answers
+    memory: ScoredAnswers
     surprise: Array  # (m,) right minus expected
 
-    def chances(self, answers: Answers) -> Array:
+    def chances(self, answers: ScoredAnswers) -> Array:
         """(n,) the chance that each is right. Linear in n."""
         near = nearby(answers, self.memory, self.surprise)
         return sigmoid(_features(answers, near) @ self.coefficients)
 
 
-def fit(labelled: Answers) -> Calibrator:
+def fit(labelled: ScoredAnswers) -> Calibrator:
     """Logistic regression of "right" on confidence, margin and neighbours, by maximum a posteriori: the
     fewer labels, the nearer to the confidence itself. Two rounds: what the first does not explain is
     what neighbours are asked about, each row by all others."""
@@ -51,7 +51,7 @@ def fit(labelled: Answers) -> Calibrator:
     return Calibrator(learnt, rows, surprise)
 
 
-def chained(labelled: Answers, asked: Answers) -> Array:
+def prequential_chances(labelled: ScoredAnswers, asked: ScoredAnswers) -> Array:
     """(n,) the chance that each answer is right, as it was known on its day: learnt from the labels of
     the days before. So neither a row's own label nor a later one is in what is said of it."""
     labelled_day, day = np.floor(labelled.days), np.floor(asked.days)
@@ -62,7 +62,7 @@ def chained(labelled: Answers, asked: Answers) -> Array:
     return found
 
 
-def _weight(rows: Answers) -> Array:
+def _weight(rows: ScoredAnswers) -> Array:
     """(n,) answers that each stands for, the older the fewer, scaled so that they count as many as an
     even draw that says as much (Kish 1965). A label that nobody drew stands for itself."""
     drawn = (rows.chance > 0) & (rows.chance <= 1)
@@ -71,7 +71,7 @@ def _weight(rows: Answers) -> Array:
     return np.asarray(weight * weight.sum() / max(1e-12, float((weight**2).sum())))
 
 
-def nearby(answers: Answers, memory: Answers, surprise: Array, own: bool = True) -> Array:
+def nearby(answers: ScoredAnswers, memory: ScoredAnswers, surprise: Array, own: bool = True) -> Array:
     """(n,) mean surprise of each answer's neighbours in memory, weighed by nearness, shrunk to 0.
 
     `own` False: the answers are the memory, and nobody is a neighbour to itself.
@@ -85,7 +85,7 @@ def nearby(answers: Answers, memory: Answers, surprise: Array, own: bool = True)
     return near
 
 
-def _features(answers: Answers, near: Array) -> Array:
+def _features(answers: ScoredAnswers, near: Array) -> Array:
     best, second = np.clip(answers.shares, 1e-4, 1 - 1e-4).T
     sure = odds(best)
     return np.column_stack([np.ones(len(answers)), sure, np.log(best / second) - sure, near])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def heard(window: Window, feedback: pd.DataFrame, until: Array) -> pd.DataFrame:
+def feedback_by_answer(window: Window, feedback: pd.DataFrame, until: Array) -> pd.DataFrame:
     """Of each answer, in the order of the window: kept (chance that the log kept it), thumb (True is
     down, none where there is none), corrected. What was said counts before `until` (n,), in UTC."""
     import pandas as pd

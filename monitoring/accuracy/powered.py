@@ -33,7 +33,7 @@ FAR = 30.0  # log odds: as good as never, as good as always
 
 
 @dataclass(frozen=True)
-class Labels:
+class DrawnLabels:
     """Labelled answers that were drawn for it."""
 
     right: Array  # (n,) 0 or 1
@@ -56,7 +56,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Live:
+class AccuracyEstimate:
     """A share with its 95 % interval."""
 
     value: float
@@ -70,14 +70,15 @@ def worth(weight: Array) -> float:
     return float(weight.sum()) ** 2 / square if square else float(len(weight))
 
 
-def live(labels: Labels, others: Array, answers: float) -> Live:
+def prediction_powered(labels: DrawnLabels, others: Array, answers: float) -> AccuracyEstimate:
     """Share of right ones among so many answers.
 
     labels: at least one; others: (m,) chances of the answers without a label, or of an even draw of
     them.
 
-    >>> few = Labels(np.array([1, 1, 0, 0, 1.0]), np.full(5, 0.6), np.full(5, 0.01), np.full(5, True))
-    >>> found = live(few, np.full(9, 0.6), 500)
+    >>> right = np.array([1, 1, 0, 0, 1.0])
+    >>> few = DrawnLabels(right, np.full(5, 0.6), np.full(5, 0.01), np.full(5, True))
+    >>> found = prediction_powered(few, np.full(9, 0.6), 500)
     >>> [round(x, 2) for x in (found.value, found.low, found.high, *share(3, 5))]
     [0.6, 0.23, 0.88, 0.23, 0.88]
     """
@@ -85,9 +86,9 @@ def live(labels: Labels, others: Array, answers: float) -> Live:
     stand_for = labels.stand_for
     if rest < 0.5 or not len(others) or not stand_for.any():
         value = known / len(labels)
-        return Live(value, value, value, 0.0)
+        return AccuracyEstimate(value, value, value, 0.0)
     trust = _trust(labels)
-    moved = _Moved(
+    moved = _LogOddsShift(
         many=trust * odds(others),
         right=labels.right,
         few=trust * odds(labels.said),
@@ -105,7 +106,7 @@ def live(labels: Labels, others: Array, answers: float) -> Live:
 
     audit = labels.right[labels.audit]
     low, high = _no_wider(bounds, labels.worth, np.ptp(share(float(audit.sum()), len(audit))))
-    return Live(at(_crossing(moved.balance)), low, high, trust)
+    return AccuracyEstimate(at(_crossing(moved.balance)), low, high, trust)
 
 
 def _no_wider(
@@ -123,7 +124,7 @@ def _no_wider(
 
 
 @dataclass(frozen=True)
-class _Moved:
+class _LogOddsShift:
     """All chances moved by the same log odds `by`: what is then said of the rest, and of the labels."""
 
     many: Array  # (m,) log odds
@@ -174,7 +175,7 @@ def _crossing(falling: Callable[[float], float]) -> float:
     return float(brentq(falling, -FAR, FAR, xtol=1e-7))
 
 
-def _trust(labels: Labels) -> float:
+def _trust(labels: DrawnLabels) -> float:
     """The slope of what was right on the log odds of its chance: 1 where chances are as they say, 0
     where they say nothing. They were learnt from labels before these, so few labels leave it at 1."""
     features = np.column_stack([np.ones(len(labels)), odds(labels.said)])

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from core.episodes import Episode, words_now
 from core.records import Decision, Severity
-from monitoring.alerts.findings import ORDER, describe
+from monitoring.alerts.decisions import describe
+from monitoring.alerts.severity import ORDER
 from monitoring.limits import COOLDOWN
 
 Level = Literal["info", "warning", "critical", "over"]

@@ -14,7 +14,8 @@ from typing import Literal
 
 from core.episodes import Episode, Episodes
 from core.records import Severity, Signal
-from monitoring.alerts.findings import ORDER, Finding, severity, spec_of
+from monitoring.alerts.findings import Finding, spec_of
+from monitoring.alerts.severity import ORDER, severity
 from monitoring.limits import COOLDOWN
 
 UNKNOWN = timedelta(days=7)  # an alert of which nothing more is heard ends after so long

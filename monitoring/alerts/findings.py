@@ -1,33 +1,18 @@
-"""Broken rules as alerts: in words, with the numbers, how bad, and the next command to run."""
+"""Which signals are bad, by their own limits and by rules; and what nobody can say."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
 
-from core.episodes import Episode
-from core.records import Decision, Severity, Signal
+from core.records import Severity, Signal
 from monitoring.alerts.rules import Range, Rule, Verdict
-from monitoring.limits import CRITICAL
 from monitoring.signals import SPECS
 from monitoring.view import Spec
 
 FATIGUE = Spec("alerts.week", "alerts", "system")
 SIGNALS = {**SPECS, FATIGUE.name: FATIGUE}  # every one, by name
-FATIGUE_DAYS = 28
-COSTLY = ("accuracy", "confidence", "feedback")  # kinds that speak of wrong answers
-ORDER: tuple[Severity, ...] = ("info", "warning", "critical")
-RETRAIN = 'everloop retrain --reason "{signal} since {day}"'
-PLOT = "everloop signals {signal}{segment} --since 14d --plot"
-NEXT = {
-    "quality": "everloop monitor --now {end} --report",
-    "accuracy": RETRAIN,
-    "confidence": "everloop label export tasks.csv",
-    "feedback": "everloop label export tasks.csv",
-}
 Past = Callable[[Rule, Signal], Sequence[Signal]]
 
 
@@ -77,7 +62,7 @@ def unsaid(signals: Sequence[Signal], rules: Sequence[Rule], past: Past) -> list
     known = {(s.name, s.segment): s for s in signals}
     notes = []
     for rule in rules:
-        place = _place(rule.signal, rule.segment)
+        place = placed(rule.signal, rule.segment)
         signal = known.get((rule.signal, rule.segment))
         if signal is None:
             notes.append(f"{place}: a rule is there, and no such signal in this window")
@@ -124,150 +109,13 @@ def _verdicts(signal: Signal, rules: Sequence[Rule], past: Past) -> Iterable[tup
 
 
 def _words(signal: Signal, spec: Spec) -> str:
-    return "; ".join(p for p in (spec.words.format(**_numbers(signal)), signal.note) if p)
+    return "; ".join(p for p in (spec.words.format(**numbers(signal)), signal.note) if p)
 
 
-def severity(finding: Finding, others: Iterable[Finding]) -> Severity:
-    """The worst that its rules ask for, or by its kind where a rule asks for none."""
-    usual = _usual(finding, others)
-    return max((asked or usual for asked in finding.asked or [None]), key=ORDER.index)
-
-
-def _usual(finding: Finding, others: Iterable[Finding]) -> Severity:
-    """Proven to cost answers is critical, what may cost some a warning, other change is info."""
-    signal, kind = finding.signal, spec_of(finding.signal.name).kind
-    if kind == "accuracy" or signal.name == "expectations.broken":
-        return "critical"
-    if kind in ("drift", "proxy"):
-        costs = any(spec_of(o.signal.name).kind in COSTLY for o in others)
-        return "warning" if costs or _far(signal) else "info"
-    return "critical" if _far(signal) and kind not in COSTLY else "warning"
-
-
-def _far(signal: Signal) -> bool:
-    value, baseline = signal.value or 0.0, signal.baseline
-    if spec_of(signal.name).bad == "below":
-        return value <= 0
-    return baseline is not None and value > CRITICAL * baseline
-
-
-def opened(episode: Episode, finding: Finding) -> Decision:
-    """The alert of an episode as it begins."""
-    signal, spec = finding.signal, spec_of(episode.signal)
-    return Decision(
-        key=episode.key,
-        stage="monitoring",
-        timestamp=episode.opened,
-        verdict="alert",
-        reason=in_words(finding),
-        evidence={
-            "signal": signal.name,
-            "segment": signal.segment,
-            "kind": spec.kind,
-            "unit": signal.unit,
-            "reference": signal.reference,
-            "rules": finding.rules,
-            "window_start": signal.window_start.isoformat(),
-            "window_end": signal.window_end.isoformat(),
-            **_numbers(signal),
-            **course(episode),
-            "next": next_command(episode, spec.kind, signal.window_end),
-        },
-        severity=episode.severity,
-    )
-
-
-def in_words(finding: Finding) -> str:
-    words, segment = "; ".join(finding.words), finding.signal.segment
-    return f"{segment}: {words}" if segment else words
-
-
-def course(episode: Episode) -> dict[str, Any]:
-    """How it goes on: what changes in the alert's evidence while it is open."""
-    over = episode.over.isoformat() if episode.over else None
-    return {"last": episode.last.isoformat(), "windows": episode.windows, "over": over}
-
-
-def over(episode: Episode, now: datetime, why: str) -> Decision:
-    """The end of an episode, beside its alert."""
-    ended = episode.over or now
-    lasted = length(ended - episode.opened)
-    windows = f"{episode.windows} window{'s' if episode.windows > 1 else ''}"
-    place = _place(episode.signal, episode.segment)
-    return Decision(
-        key=f"{episode.key}/over",
-        stage="monitoring",
-        timestamp=now,
-        verdict="over",
-        reason=f"{place}: {why} after {lasted}, bad in {windows} since {episode.opened:%Y-%m-%d %H:%M}",
-        evidence={
-            "alert": episode.key,
-            "signal": episode.signal,
-            "segment": episode.segment,
-            "kind": spec_of(episode.signal).kind,
-            "opened": episode.opened.isoformat(),
-            **course(episode),
-        },
-    )
-
-
-def back(episode: Episode, now: datetime) -> Decision:
-    """What takes the place of an end that was none: bad again within the cool-down."""
-    ended = over(episode, now, "bad again")
-    return replace(ended, verdict="again")
-
-
-def next_command(episode: Episode, kind: str, end: datetime) -> str:
-    """What to run about it, ready to paste."""
-    known = (
-        NEXT["confidence"] if kind == "drift" and episode.severity != "info" else NEXT.get(kind, PLOT)
-    )
-    return known.format(
-        signal=episode.signal,
-        segment=f' --segment "{episode.segment}"' if episode.segment else "",
-        day=f"{episode.opened:%Y-%m-%d}",
-        end=f"{end:%Y-%m-%dT%H:%M}",
-    )
-
-
-def fatigue(alerts: Sequence[Decision], oldest: datetime | None, now: datetime) -> Signal:
-    """Alerts a week over the last FATIGUE_DAYS, or over as many as there was monitoring."""
-    start = now - timedelta(days=FATIGUE_DAYS)
-    since = max(start, oldest) if oldest else now
-    weeks = (now - since) / timedelta(weeks=1)
-    told = sum(a.verdict == "alert" and start <= a.timestamp < now for a in alerts)
-    value = told / weeks if weeks >= 1 else None
-    note = f"{told} in {length(now - since)}"
-    short = f"not enough history: {length(now - since)} of 7 days"
-    return Signal(
-        FATIGUE.name, start, now, value, FATIGUE.unit, note=note if value is not None else short
-    )
-
-
-def describe(alert: Decision) -> list[str]:
-    """What else is known of an alert: which kind of drift it is, what explains it, what to run next."""
-    episode, command = alert.evidence.get("episode"), alert.evidence.get("next")
-    kind = [f"{episode['kind']}: {episode['reason']}"] if episode else []
-    lines = [*kind, *alert.evidence.get("explanation", [])]
-    return [*lines, f"next: {command}"] if command else lines
-
-
-def length(span: timedelta) -> str:
-    """A stretch of time in words.
-
-    >>> length(timedelta(days=3)), length(timedelta(hours=30)), length(timedelta(days=1))
-    ('3 days', '30 hours', '1 day')
-    """
-    hours = max(0, round(span / timedelta(hours=1)))
-    whole = hours >= 96 or (hours and hours % 24 == 0)
-    count, unit = (round(hours / 24), "day") if whole else (hours, "hour")
-    return f"{count} {unit}{'' if count == 1 else 's'}"
-
-
-def _place(name: str, segment: str) -> str:
+def placed(name: str, segment: str) -> str:
     return f"{name} of {segment}" if segment else name
 
 
-def _numbers(signal: Signal) -> dict[str, float]:
+def numbers(signal: Signal) -> dict[str, float]:
     found = {n: getattr(signal, n) for n in ("value", "baseline", "low", "high")}
     return {n: x for n, x in found.items() if x is not None}

@@ -29,9 +29,9 @@ from monitoring.drift.features import (
     spread_out,
 )
 from monitoring.drift.gradual import SCALE_DAYS, Weeks, in_burst
-from monitoring.drift.mmd import WEEK, Days
-from monitoring.drift.threshold import Drift, Rule
-from monitoring.drift.types import DriftEpisode, Look, next_day, under_way, usual_since
+from monitoring.drift.mmd import WEEK, MeanEmbeddings
+from monitoring.drift.threshold import DriftResult, Threshold
+from monitoring.drift.types import DriftEpisode, NewestDay, next_episodes, under_way, usual_since
 
 MIN_DAY_ROWS = 10
 DAY = timedelta(days=1)
@@ -46,48 +46,48 @@ class History:
 
 
 @dataclass(frozen=True, eq=False)
-class Traffic:
+class EmbeddingDrift:
     """What the embeddings of a window say, and the samples that were drawn on the way."""
 
-    day: Drift
-    week: Drift | str  # or why there is none
+    day: DriftResult
+    week: DriftResult | str  # or why there is none
     episodes: tuple[DriftEpisode, ...]  # oldest first
     drawn: tuple[Sample, ...]  # of reference days that had none, and of the window
 
 
 @dataclass(frozen=True)
-class Held:
+class DriftSettings:
     """How a window is held against its reference."""
 
-    rule: Rule
+    rule: Threshold
     span: float = WEEK  # days of a sliding reference
     alone: bool = False  # nothing but the reference counts
 
 
-def traffic(
-    window: Window, reference: Window, ages: Array, held: Held, history: History | None = None
-) -> Traffic:
+def embedding_drift(
+    window: Window, reference: Window, ages: Array, held: DriftSettings, history: History | None = None
+) -> EmbeddingDrift:
     """Hold a window against its reference, whose rows are `ages` (m,) windows old, and its history.
 
     Raises IncomparableError.
     """
     _check(window, reference)
     history = history or History()
-    known = _apart(history.samples, window)
+    known = _disjoint(history.samples, window)
     fresh, usual_starts = _reference_days(window, reference, ages, known)
     past = sorted([*known, *fresh], key=lambda s: s.start)
     usual = np.array([s.start in usual_starts for s in past] + [False])
     old = np.array([(window.start - s.start) / DAY for s in past] + [0.0])
-    days, near = _days(past, window, usual, old, under_way(history.episodes))
-    ordinary = days.ordinary(near & ~np.append(in_burst(past, history.episodes), False))
+    days, near = _mean_embeddings(past, window, usual, old, under_way(history.episodes))
+    ordinary = days.variation(near & ~np.append(in_burst(past, history.episodes), False))
     late = usual if held.alone else near & np.append(_settled(past, history.episodes), False)
-    look = Look(days, usual, late, window.start, held.rule, ordinary, held.span, held.alone)
-    day, episodes = next_day(look, history.episodes)
+    look = NewestDay(days, usual, late, window.start, held.rule, ordinary, held.span, held.alone)
+    day, episodes = next_episodes(look, history.episodes)
     week, episodes = Weeks(past, window, old[:-1], held.rule, episodes).next()
     drawn = Sample(
         _encoder(window), window.start, window.end, len(window), _some(window.embeddings, DAY_ROWS)
     )
-    return Traffic(day, week, episodes, (*fresh, drawn))
+    return EmbeddingDrift(day, week, episodes, (*fresh, drawn))
 
 
 def _check(window: Window, reference: Window) -> None:
@@ -106,7 +106,7 @@ def _some(rows: Array, most: int) -> Array:
     return spread_out(rows, most).astype(np.float16)
 
 
-def _apart(samples: Iterable[Sample], window: Window) -> list[Sample]:
+def _disjoint(samples: Iterable[Sample], window: Window) -> list[Sample]:
     """The newest samples that end before the window, without any that overlap."""
     found: list[Sample] = []
     dim = window.embeddings.shape[1]
@@ -136,9 +136,9 @@ def _reference_days(
     return fresh, starts
 
 
-def _days(
+def _mean_embeddings(
     past: Sequence[Sample], window: Window, usual: Array, old: Array, episode: DriftEpisode | None
-) -> tuple[Days, Array]:
+) -> tuple[MeanEmbeddings, Array]:
     """And which of them (k,) set the scale, and say what days differ by themselves. While an episode
     lasts its days do not: it stays as far from what was before as it was."""
     scale, compared = halves([s.embeddings.astype(np.float32) for s in past])
@@ -151,7 +151,7 @@ def _days(
     ]
     sizes = np.array([len(rows) for rows in [*compared, window.embeddings]])
     usual_rows = np.concatenate([rows for rows, u in zip(compared, usual, strict=False) if u])
-    return Days(np.array(means), sizes, old, features.noise(usual_rows)), near
+    return MeanEmbeddings(np.array(means), sizes, old, features.noise(usual_rows)), near
 
 
 def _settled(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:

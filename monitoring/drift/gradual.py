@@ -14,8 +14,8 @@ import numpy as np
 
 from core.records import Array, Sample, Window
 from monitoring.drift.features import DAY_ROWS, feature_map, halves, spread_out
-from monitoring.drift.mmd import WEEK, Days
-from monitoring.drift.threshold import Drift, Rule
+from monitoring.drift.mmd import WEEK, MeanEmbeddings
+from monitoring.drift.threshold import DriftResult, Threshold
 from monitoring.drift.types import DriftEpisode, usual_since
 
 SLOW_WEEKS = 4  # that the last week is held against, at most
@@ -31,13 +31,13 @@ class Weeks:
     past: Sequence[Sample]
     window: Window
     ages: Array  # (k,) of the samples, days before the window
-    rule: Rule
+    rule: Threshold
     episodes: Sequence[DriftEpisode]
 
     def age(self, since: datetime) -> float:
         return (self.window.start - since) / DAY
 
-    def next(self) -> tuple[Drift | str, tuple[DriftEpisode, ...]]:
+    def next(self) -> tuple[DriftResult | str, tuple[DriftEpisode, ...]]:
         """What the last week is, and the episodes as they stand after it."""
         told = tuple(self.episodes)
         slow = next((e for e in told if e.kind == "gradual" and e.until is None), None)
@@ -55,14 +55,14 @@ class Weeks:
         found = still if now.until else self._since(age, age + WEEK * SLOW_WEEKS, "the change")
         return found, tuple(now if e is slow else e for e in told)
 
-    def _begun(self, found: Drift | str) -> DriftEpisode:
-        assert isinstance(found, Drift)
+    def _begun(self, found: DriftResult | str) -> DriftEpisode:
+        assert isinstance(found, DriftResult)
         reason = "the last week is unlike the weeks before it, and no day of it was by itself"
         evidence = {"value": found.value, "threshold": found.threshold, "moved": WEEK - 1}
         since = self.window.start - (WEEK - 1) * DAY
         return DriftEpisode("gradual", since, None, reason, evidence)
 
-    def _since_last_change(self) -> Drift | str:
+    def _since_last_change(self) -> DriftResult | str:
         """Whole weeks of what has been usual since then."""
         since = usual_since(self.episodes)
         begun = self.age(since) if since else np.inf
@@ -71,7 +71,7 @@ class Weeks:
             return "not enough history: two weeks since the last change needed"
         return self._since(WEEK - 0.5, WEEK * (weeks + 1) - 0.5, "the last", weeks)
 
-    def _standing_still(self, slow: DriftEpisode) -> Drift | str:
+    def _standing_still(self, slow: DriftEpisode) -> DriftResult | str:
         changes = [self.age(e.since) for e in self.episodes if e.kind == "instantaneous"]
         if min(changes, default=np.inf) < 2 * WEEK - 1.5:
             return "not enough history: another change in the last two weeks"
@@ -81,7 +81,7 @@ class Weeks:
 
     def _since(
         self, young: float, old: float, what: str, weeks: int = SLOW_WEEKS, still: bool = False
-    ) -> Drift | str:
+    ) -> DriftResult | str:
         """The last week against days between two ages: their nearest mixture, days stretched; or, where
         it is asked whether it stands still, their mean, since a change goes on in its own direction."""
         recent, older = self.ages < WEEK - 0.5, (self.ages > young) & (self.ages < old)
@@ -93,21 +93,23 @@ class Weeks:
         before_it = days.ages > WEEK - 0.5
         week = days.pooled(~before_it)
         if still:
-            value, sd = days.between(week, days.like(before_it, ~before_it))
-            usual = days.ordinary(before_it)
+            value, sd = days.between(week, days.weekday_matched(before_it, ~before_it))
+            usual = days.variation(before_it)
         else:
-            apart = days.apart(
+            apart = days.outlying(
                 before_it, 0.0
             )  # a week has little noise: what days differ at all counts
             mixtures = days.stretched(before_it, apart)
             value, sd = days.between(week, days.nearest(week, mixtures) @ mixtures)
             usual = days.unexplained(before_it, apart)
-        slow = Rule(self.rule.sds, self.rule.floor / 4)  # half the share of rows: it has time to grow
+        slow = Threshold(
+            self.rule.sds, self.rule.floor / 4
+        )  # half the share of rows: it has time to grow
         nearest = f"{weeks} weeks before {what}" if weeks > 1 else f"the week before {what}"
         rows = int(days.rows[before_it].sum())
-        return slow.hold(value, sd, usual.of(float(recent.sum() + 1)), rows, nearest)
+        return slow.compare(value, sd, usual.of(float(recent.sum() + 1)), rows, nearest)
 
-    def _days(self, recent: Array, older: Array, young: float) -> Days:
+    def _days(self, recent: Array, older: Array, young: float) -> MeanEmbeddings:
         """The older days, then those of the last week and the window. The scale is that of the
         older, so all rows of the last week are compared."""
         rows = [s.embeddings.astype(np.float32) for s in self.past]
@@ -120,11 +122,11 @@ class Weeks:
         parts = [*compared, *ours]
         means, sizes = np.array([features.mean(p) for p in parts]), np.array([len(p) for p in parts])
         ages = np.concatenate([self.ages[older], self.ages[recent], [0.0]])
-        return Days(means, sizes, ages, features.noise(np.concatenate(compared)))
+        return MeanEmbeddings(means, sizes, ages, features.noise(np.concatenate(compared)))
 
 
-def _alarm(found: Drift | str) -> bool:
-    return isinstance(found, Drift) and found.alarm
+def _alarm(found: DriftResult | str) -> bool:
+    return isinstance(found, DriftResult) and found.alarm
 
 
 def in_burst(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from core.records import Array
-from monitoring.drift.threshold import SURE, Ordinary, ordinary_days
+from monitoring.drift.threshold import SURE, DayVariation, day_variation
 
 HEAVY = 1e3  # shares sum to 1 within a millionth
 STRETCH = 2.0  # days may differ twice as much as those that were seen
@@ -25,7 +25,7 @@ WEEK = 7.0
 NEAR = 0.45  # of a day: two windows at the same time of the week
 
 
-class Days:
+class MeanEmbeddings:
     """k days: their mean features (k, features), rows (k,) of two or more each, and ages (k,) in
     days."""
 
@@ -44,7 +44,7 @@ class Days:
         weights = np.where(chosen, self.rows, 0.0)
         return np.asarray(weights / weights.sum())
 
-    def like(self, chosen: Array, others: Array) -> Array:
+    def weekday_matched(self, chosen: Array, others: Array) -> Array:
         """(k,) weights of some days: their rows, but each weekday as much as it is of the rows of
         others. One week may have a busier weekend than another, which makes it no other week."""
         rows, weekday = np.where(chosen, self.rows, 0.0), np.round(self.ages).astype(int) % 7
@@ -99,7 +99,7 @@ class Days:
         away = np.abs(self.ages - self.ages[day])
         return np.asarray((np.abs(away - WEEK * np.round(away / WEEK)) < NEAR) & (away > NEAR))
 
-    def each(self, some: Array) -> Array:
+    def leave_one_out(self, some: Array) -> Array:
         """(k, 2) value and standard deviation of the distance of each of some days (k,) from the
         others of them, and those of the same weekday; NaN for the rest."""
         found = np.full((len(self), 2), np.nan)
@@ -111,17 +111,17 @@ class Days:
                 found[day] = self.from_mixture(day, mixtures)[1:]
         return found
 
-    def ordinary(self, some: Array) -> Ordinary:
+    def variation(self, some: Array) -> DayVariation:
         """What some days (k,) differ by themselves."""
-        found = self.each(some)
-        return ordinary_days(*found[np.isfinite(found[:, 0])].T)
+        found = self.leave_one_out(some)
+        return day_variation(*found[np.isfinite(found[:, 0])].T)
 
-    def apart(self, some: Array, sds: float = SURE) -> Array:
+    def outlying(self, some: Array, sds: float = SURE) -> Array:
         """(k,) True for the days of some that differ from the others by so many standard deviations."""
-        value, sd = self.each(some).T
+        value, sd = self.leave_one_out(some).T
         return np.asarray(value > sds * sd)
 
-    def unexplained(self, some: Array, apart: Array) -> Ordinary:
+    def unexplained(self, some: Array, apart: Array) -> DayVariation:
         """What some days (k,) differ from the others stretched. What is nearest to a day fits
         some of its noise, so the mean may be below 0."""
         found = []
@@ -129,4 +129,4 @@ class Days:
             others = some & (np.arange(len(self)) != day)
             found.append(self.from_mixture(day, self.stretched(others, apart))[1:])
         values, sds = np.array(found).reshape(-1, 2).T
-        return ordinary_days(values, sds, fitted=True)
+        return day_variation(values, sds, fitted=True)

@@ -13,7 +13,13 @@ import numpy as np
 
 from core.records import Array
 from monitoring.drift.distances import Distance
-from monitoring.drift.threshold import NOTHING_KNOWN, Drift, Ordinary, Rule, ordinary_days
+from monitoring.drift.threshold import (
+    NOTHING_KNOWN,
+    DayVariation,
+    DriftResult,
+    Threshold,
+    day_variation,
+)
 
 DRAWS = 200
 BINS = 10
@@ -21,8 +27,8 @@ MIN_DAY_ROWS = 10
 
 
 def shares_drift(
-    window: Array, reference: Array, ages: Array, distance: Distance, rule: Rule, seed: int = 0
-) -> Drift:
+    window: Array, reference: Array, ages: Array, distance: Distance, rule: Threshold, seed: int = 0
+) -> DriftResult:
     """The distance of the window's counts (k,) from those of (d, k) reference days, `ages` windows old.
 
     Held against all days together and, where they are there, against those of the same weekday: what is
@@ -43,22 +49,22 @@ def _held(
     reference: Array,
     days: Array,
     distance: Distance,
-    rule: Rule,
+    rule: Threshold,
     rng: np.random.Generator,
     name: str,
-) -> Drift:
+) -> DriftResult:
     held = reference[days].sum(axis=0)
     value = float(distance(_share(window), _share(held)))
     everything = reference.sum(axis=0)
     mean, sd = _null(everything, window.sum(), held.sum(), distance, rng)
     usual = _ordinary(reference, everything, distance, rng)
     ordinary = replace(usual, mean=mean + usual.mean)
-    return rule.hold(value, sd, ordinary, int(held.sum()), name)
+    return rule.compare(value, sd, ordinary, int(held.sum()), name)
 
 
 def _ordinary(
     reference: Array, everything: Array, distance: Distance, rng: np.random.Generator
-) -> Ordinary:
+) -> DayVariation:
     """How far each reference day is from the others, beyond sampling noise at its size."""
     sizes = reference.sum(axis=1)
     some = (sizes >= MIN_DAY_ROWS) & (sizes.sum() - sizes >= MIN_DAY_ROWS)
@@ -68,7 +74,7 @@ def _ordinary(
     away = distance(_share(parts), _share(everything - parts))
     size = float(np.median(sizes[some]))
     mean, sd = _null(everything, size, sizes.sum() - size, distance, rng)
-    return ordinary_days(away - mean, np.full(len(away), sd))
+    return day_variation(away - mean, np.full(len(away), sd))
 
 
 def _null(

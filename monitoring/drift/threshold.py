@@ -21,7 +21,7 @@ MIN_DAYS = 3  # of which it is known how much ordinary days differ
 
 
 @dataclass(frozen=True)
-class Ordinary:
+class DayVariation:
     """What days differ beyond sampling noise: mean and standard deviation of the distance, learnt of so
     many days."""
 
@@ -29,16 +29,16 @@ class Ordinary:
     sd: float = 0.0
     days: int = 0
 
-    def of(self, days: float) -> Ordinary:
+    def of(self, days: float) -> DayVariation:
         """The same for the mean of so many days."""
-        return Ordinary(self.mean / days, self.sd / days, self.days)
+        return DayVariation(self.mean / days, self.sd / days, self.days)
 
 
-NOTHING_KNOWN = Ordinary()
+NOTHING_KNOWN = DayVariation()
 
 
 @dataclass(frozen=True)
-class Drift:
+class DriftResult:
     """A distance and what to hold it against, in the distance's own unit."""
 
     value: float
@@ -69,13 +69,15 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Rule:
+class Threshold:
     """`sds` standard deviations of what the traffic does by itself, and `floor` at least."""
 
     sds: float
     floor: float
 
-    def hold(self, value: float, sd: float, usual: Ordinary, rows: int, nearest: str = "") -> Drift:
+    def compare(
+        self, value: float, sd: float, usual: DayVariation, rows: int, nearest: str = ""
+    ) -> DriftResult:
         """A spread learnt of few days may be much too small, so it counts by Student's t: the limit
         that one more day exceeds as rarely as `sds` standard deviations of normal noise."""
         extra = usual.sd
@@ -85,18 +87,18 @@ class Rule:
             extra *= float(stdtrit(usual.days - 1, ndtr(self.sds))) / self.sds
         both = float(np.hypot(sd, extra))
         threshold = usual.mean + max(self.sds * both, self.floor)
-        return Drift(value, usual.mean, both, threshold, rows, sd, nearest)
+        return DriftResult(value, usual.mean, both, threshold, rows, sd, nearest)
 
 
-def ordinary_days(values: Array, sds: Array, fitted: bool = False) -> Ordinary:
+def day_variation(values: Array, sds: Array, fitted: bool = False) -> DayVariation:
     """How far (d,) distances of past days lie beyond the (d,) standard deviations of their sampling
     noise. By medians, since drift moves some days, and those upwards; what so few days cannot tell from
     sampling noise, by SURE standard errors of a median and of a median absolute deviation, is none.
 
     `fitted`: the distances are of what was fitted to each day, and may be too small.
 
-    >>> ordinary_days(np.array([0.0, 0.1, -0.1, 0.0, 0.1, -0.1, 5.0]), np.full(7, 0.2))
-    Ordinary(mean=0.0, sd=0.0, days=7)
+    >>> day_variation(np.array([0.0, 0.1, -0.1, 0.0, 0.1, -0.1, 5.0]), np.full(7, 0.2))
+    DayVariation(mean=0.0, sd=0.0, days=7)
     """
     days = len(values)
     if days < MIN_DAYS:
@@ -106,4 +108,4 @@ def ordinary_days(values: Array, sds: Array, fitted: bool = False) -> Ordinary:
     known = (fitted and middle < 0) or middle > SURE * 1.25 * noise / np.sqrt(days)
     more = spread > (1 + SURE * 1.17 / np.sqrt(days)) * noise
     extra = float(np.sqrt(spread**2 - noise**2)) if more else 0.0
-    return Ordinary(middle if known else 0.0, extra, days)
+    return DayVariation(middle if known else 0.0, extra, days)

@@ -6,10 +6,10 @@ import numpy as np
 
 from core.records import Array
 from monitoring.drift.features import SHRINKAGE, check_finite
-from monitoring.drift.threshold import Drift, Ordinary, Rule
+from monitoring.drift.threshold import DayVariation, DriftResult, Threshold
 
 
-def classifier_drift(window: Array, reference: Array, rule: Rule) -> Drift:
+def classifier_drift(window: Array, reference: Array, rule: Threshold) -> DriftResult:
     """Balanced accuracy on rows that the classifier has not seen (Lopez-Paz & Oquab 2017); 0.5 is
     guessing.
 
@@ -22,7 +22,7 @@ def classifier_drift(window: Array, reference: Array, rule: Rule) -> Drift:
     halves = [_halves(window), _halves(reference)]
     right = [_accuracy(halves[0][i], halves[1][i], halves[0][1 - i], halves[1][1 - i]) for i in (0, 1)]
     sd = 0.25 * float(np.sqrt(1 / len(window) + 1 / len(reference)))
-    return rule.hold(float(np.mean(right)), sd, Ordinary(0.5), len(reference))
+    return rule.compare(float(np.mean(right)), sd, DayVariation(0.5), len(reference))
 
 
 def _halves(rows: Array) -> tuple[Array, Array]:

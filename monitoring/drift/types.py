@@ -19,10 +19,10 @@ from typing import Any, Literal
 import numpy as np
 
 from core.records import Array
-from monitoring.drift.mmd import NEAR, WEEK, Days
-from monitoring.drift.threshold import NOTHING_KNOWN, Drift, Ordinary, Rule
+from monitoring.drift.mmd import NEAR, WEEK, MeanEmbeddings
+from monitoring.drift.threshold import NOTHING_KNOWN, DayVariation, DriftResult, Threshold
 
-Kind = Literal["instantaneous", "gradual", "periodic", "temporary"]
+DriftType = Literal["instantaneous", "gradual", "periodic", "temporary"]
 RECENT, SEASON = "the reference", "the same weekday of earlier weeks"
 BEFORE, DURING = "the days before the episode", "the days of the episode"
 LATE = "days since the last change"
@@ -38,7 +38,7 @@ class DriftEpisode:
     """A change of the traffic: what kind, from when, and why it is thought so. `until` is None while it
     lasts; a change that came to stay ends when it is what is usual."""
 
-    kind: Kind
+    kind: DriftType
     since: datetime
     until: datetime | None
     reason: str
@@ -46,19 +46,19 @@ class DriftEpisode:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class NewestDay:
     """The newest of some days, the last of `days`, and what it may be held against."""
 
-    days: Days
+    days: MeanEmbeddings
     usual: Array  # (k,) True for the days of the reference
     late: Array  # (k,) True for the days that say how much days differ
     now: datetime  # when the newest day began
-    rule: Rule
-    ordinary: Ordinary = NOTHING_KNOWN  # what days differ beyond sampling noise
+    rule: Threshold
+    ordinary: DayVariation = NOTHING_KNOWN  # what days differ beyond sampling noise
     span: float = WEEK  # days that a change has to last to be what is usual
     alone: bool = False  # the reference is all that counts, whatever else was seen
 
-    def seen(self, episodes: Sequence[DriftEpisode]) -> dict[str, Array]:
+    def references(self, episodes: Sequence[DriftEpisode]) -> dict[str, Array]:
         """What was usual up to now: (k,) True where a day belongs to it, by name."""
         found = {RECENT: self.usual}
         if not self.alone:
@@ -75,7 +75,7 @@ class Look:
     def age(self, since: datetime) -> float:
         return (self.now - since).total_seconds() / 86400
 
-    def judge(self, seen: dict[str, Array]) -> Drift:
+    def judge(self, seen: dict[str, Array]) -> DriftResult:
         """The newest day against what was seen: the nearest mixture of it, or any one part alone."""
         each = np.array([self.days.pooled(chosen) for chosen in seen.values()])
         newest = len(self.days) - 1
@@ -83,26 +83,26 @@ class Look:
         for mixtures in (each, *each[:, None]):
             side, value, sd = self.days.from_mixture(newest, mixtures)
             nearest = max(seen, key=lambda name: float(side @ seen[name]))
-            found.append(self.rule.hold(value, sd, self.ordinary, self._rows(side), nearest))
+            found.append(self.rule.compare(value, sd, self.ordinary, self._rows(side), nearest))
         return min(found, key=_excess)
 
-    def judge_usual(self, seen: dict[str, Array]) -> Drift:
+    def judge_usual(self, seen: dict[str, Array]) -> DriftResult:
         """The same, or against single days of late, stretched: topics that come and go are usual."""
         found = self.judge(seen)
         if self.late.sum() < MIN_LATE:
             return found
-        apart = self.days.apart(self.late)
+        apart = self.days.outlying(self.late)
         mixtures = self.days.stretched(self.late, apart)
         side, value, sd = self.days.from_mixture(len(self.days) - 1, mixtures)
         usual = self.days.unexplained(self.late, apart)
-        other = self.rule.hold(value, sd, usual, self._rows(side), LATE)
+        other = self.rule.compare(value, sd, usual, self._rows(side), LATE)
         return min(found, other, key=_excess)
 
     def _rows(self, side: Array) -> int:
         return int(self.days.rows[np.abs(side) > 0].sum())
 
 
-def _excess(found: Drift) -> float:
+def _excess(found: DriftResult) -> float:
     return (found.value - found.threshold) / (found.sd or 1.0)
 
 
@@ -112,9 +112,11 @@ def under_way(episodes: Sequence[DriftEpisode]) -> DriftEpisode | None:
     return next(sudden, None)
 
 
-def next_day(look: Look, episodes: Sequence[DriftEpisode]) -> tuple[Drift, tuple[DriftEpisode, ...]]:
+def next_episodes(
+    look: NewestDay, episodes: Sequence[DriftEpisode]
+) -> tuple[DriftResult, tuple[DriftEpisode, ...]]:
     """What the newest day is, and the episodes as they stand after it."""
-    seen = look.seen(episodes)
+    seen = look.references(episodes)
     found = look.judge_usual(seen)
     if look.alone:
         return found, tuple(episodes)
@@ -135,7 +137,7 @@ def _ended(episode: DriftEpisode, now: datetime, **changes: Any) -> DriftEpisode
     return replace(episode, until=now, **changes)
 
 
-def _gone_on(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
+def _gone_on(look: NewestDay, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
     """An episode is over when a day is near to what was usual before it, and nearer than to the
     episode; it has come to stay when it is as old as what is usual."""
     episode = under_way(told)
@@ -163,7 +165,7 @@ def _gone_on(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> li
     return [ended if e is episode else e for e in told]
 
 
-def _season(look: Look, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
+def _season(look: NewestDay, seen: dict[str, Array], told: list[DriftEpisode]) -> list[DriftEpisode]:
     """A day that is unlike the reference, and like the same day of earlier weeks. A season is one
     episode, under way on the days that show it."""
     periodic = next((e for e in told if e.kind == "periodic"), None)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from core.records import Array
 from monitoring.drift.features import IncomparableError
-from monitoring.explain.rows import Side, alike
-from monitoring.explain.shifts import Moved, moved
-from monitoring.explain.texts import Typical, Witness, typical, witness
-from monitoring.explain.words import Word, compared, sure, within
+from monitoring.explain.rows import Side, comparable_rows
+from monitoring.explain.shifts import ShareShift, share_shifts
+from monitoring.explain.texts import MmdContributions, TypicalText, mmd_contributions, typical_texts
+from monitoring.explain.words import WordShift, significant, within, word_shifts
 from monitoring.limits import MIN_ROWS
 from monitoring.view import View
 
@@ -25,11 +24,11 @@ WORDS = 12  # came, and as many went
 class Explanation:
     """A change in words; parts that luck explains are empty. `note` says why nothing can be said."""
 
-    labels: Sequence[Moved] = ()
-    segments: Sequence[Moved] = ()
-    came: Sequence[Word] = ()
-    went: Sequence[Word] = ()
-    texts: Sequence[Typical] = ()  # private: never leave the workspace
+    labels: Sequence[ShareShift] = ()
+    segments: Sequence[ShareShift] = ()
+    came: Sequence[WordShift] = ()
+    went: Sequence[WordShift] = ()
+    texts: Sequence[TypicalText] = ()  # private: never leave the workspace
     note: str = ""
 
     @property
@@ -53,39 +52,36 @@ class Explanation:
             return ["the texts are others, though no label, segment or word alone moved beyond luck"]
         return lines or ["no label, segment or word moved by more than luck explains"]
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def explain(view: View) -> Explanation:
     """What makes the window other than its reference, in whatever order rows come. Never raises."""
     try:
-        window, reference = alike(view)
+        window, reference = comparable_rows(view)
     except IncomparableError as why:
         return Explanation(note=str(why))
-    found = _witness(view, window, reference)
-    words = compared(window.texts, reference.texts)
-    came = sure([w for w in words if w.z > 0])
-    went = sure([w for w in words if w.z < 0])
-    texts: list[Typical] = []
+    found = _contributions(view, window, reference)
+    words = word_shifts(window.texts, reference.texts)
+    came = significant([w for w in words if w.z > 0])
+    went = significant([w for w in words if w.z < 0])
+    texts: list[TypicalText] = []
     if found:  # the texts changed, so those that changed most say how
         new, old = _most(found.window), found.compared[_most(-found.reference)]
         came += within(_at(window, new), reference.texts, [w for w in words if w.z > 0])
         went += within(_at(reference, old), window.texts, [w for w in words if w.z < 0])
-        texts = typical(window, reference, found.window)
+        texts = typical_texts(window, reference, found.window)
     return Explanation(
-        labels=_moved("label", window, reference),
-        segments=[m for c in _segments(window, reference) for m in _moved(c, window, reference)],
+        labels=_shifts("label", window, reference),
+        segments=[m for c in _segments(window, reference) for m in _shifts(c, window, reference)],
         came=list(dict.fromkeys(came))[:WORDS],
         went=list(dict.fromkeys(went))[:WORDS],
         texts=texts,
     )
 
 
-def _witness(view: View, window: Side, reference: Side) -> Witness | None:
-    """The witness function, where the window's texts are others than sampling would give."""
+def _contributions(view: View, window: Side, reference: Side) -> MmdContributions | None:
+    """Each row's part of the MMD, where the window's texts are others than sampling would give."""
     try:
-        found = witness(window, reference, view.seed)
+        found = mmd_contributions(window, reference, view.seed)
     except IncomparableError:
         return None
     return found if found.sds > view.settings.drift_sd else None
@@ -101,9 +97,9 @@ def _at(side: Side, where: Array) -> list[str]:
     return [texts[i] for i in where]
 
 
-def _moved(column: str, window: Side, reference: Side) -> list[Moved]:
+def _shifts(column: str, window: Side, reference: Side) -> list[ShareShift]:
     ours, theirs = (_values(column, side) for side in (window, reference))
-    return moved(column.removeprefix("segment."), ours, theirs, reference.ago, MIN_ROWS)
+    return share_shifts(column.removeprefix("segment."), ours, theirs, reference.ago, MIN_ROWS)
 
 
 def _values(column: str, side: Side) -> list[str]:

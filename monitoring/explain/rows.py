@@ -44,12 +44,6 @@ class Side:
         )
 
 
-def unit(rows: Array) -> Array:
-    """(n, dim) rows of length 1, so that a product is a cosine."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)
-
-
 def joined(*sides: Side) -> Side:
     """All their rows, one side after the other."""
     return Side(
@@ -61,7 +55,7 @@ def joined(*sides: Side) -> Side:
     )
 
 
-def alike(view: View, most: int = MAX_ROWS) -> tuple[Side, Side]:
+def comparable_rows(view: View, most: int = MAX_ROWS) -> tuple[Side, Side]:
     """The rows of (window, reference) that the window's commonest encoder read, in order of their id.
 
     Labels are those of the model that serves where it reads this encoder's embeddings, else those that
@@ -74,7 +68,7 @@ def alike(view: View, most: int = MAX_ROWS) -> tuple[Side, Side]:
         raise IncomparableError("not enough reference: 0 rows")
     encoder = commonest(view.window.rows["encoder"].sort_values())
     window = _side(view, view.window, np.zeros(len(view.window), dtype=int), encoder, most)
-    reference = _side(view, view.reference, view.days, encoder, most)
+    reference = _side(view, view.reference, view.reference_ages, encoder, most)
     least = MIN_ROWS
     if len(window) < least or len(reference) < least:
         counts = f"{len(window)} rows of the window and {len(reference)} of the reference"

@@ -9,13 +9,13 @@ import numpy as np
 from scipy.stats import false_discovery_control
 
 from core.records import Array
-from monitoring.explain.words import exact
+from monitoring.explain.words import fisher_exact
 
 ALPHA = 0.1  # share of the values named that luck explains, at most
 
 
 @dataclass(frozen=True)
-class Moved:
+class ShareShift:
     """One value, its share before and now, and its part of the L1 distance of all shares."""
 
     column: str  # "label" or the name of a segment
@@ -28,9 +28,9 @@ class Moved:
         return f"{self.value or '(none)'} {self.before:.1%} -> {self.now:.1%}"
 
 
-def moved(
+def share_shifts(
     column: str, window: Sequence[str], reference: Sequence[str], days: Array, min_rows: int
-) -> list[Moved]:
+) -> list[ShareShift]:
     """The values whose share moved by more than luck, the largest part of the L1 first.
 
     Luck is two things: drawing (Fisher's exact test, false discoveries held at ALPHA as Benjamini and
@@ -43,14 +43,14 @@ def moved(
     n, m, k = len(window), len(reference), len(values)
     ours, theirs = np.bincount(codes[:n], minlength=k), np.bincount(codes[n:], minlength=k)
     now, before = ours / n, theirs / m
-    certain = false_discovery_control(exact(ours, theirs, n, m)) < ALPHA
+    certain = false_discovery_control(fisher_exact(ours, theirs, n, m)) < ALPHA
     low, high = _range(codes[n:], days, k, min_rows)
     outside = (now < low) | (now > high)
     change = np.abs(now - before)
     order = sorted(np.flatnonzero(certain & outside), key=lambda i: (-change[i], values[i]))
     total = change.sum()
     return [
-        Moved(column, str(values[i]), float(before[i]), float(now[i]), float(change[i] / total))
+        ShareShift(column, str(values[i]), float(before[i]), float(now[i]), float(change[i] / total))
         for i in order
     ]
 

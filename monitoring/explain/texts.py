@@ -3,8 +3,8 @@ section 2.3), with the random features that `drift.embeddings` is measured with.
 
     witness(x) = mean over the window of k(x, .) - mean over the reference of k(x, .)
 
-A row is not its own witness: its k(x, x) is left out. A single row proves nothing; whether there is a
-difference at all is told by the distance, held against random subsets of the reference of that size.
+A row is not compared with itself: its k(x, x) is left out. A single row proves nothing; the distance
+tells whether there is a difference, beside that of random subsets of the reference of that size.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.near import unit
 from core.records import Array
 from monitoring.drift.features import BLOCK_ROWS, IncomparableError, feature_map
-from monitoring.explain.rows import Side, unit
+from monitoring.explain.rows import Side
 
 TEXTS = 5
 SUBSETS = 40
@@ -24,7 +25,7 @@ SAME = 0.7  # cosine from which two texts say the same
 
 
 @dataclass(frozen=True)
-class Witness:
+class MmdContributions:
     """The function on the rows of the window, (n,), and on the compared ones of the reference."""
 
     window: Array
@@ -34,19 +35,18 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Typical:
+class TypicalText:
     """A text of the window and what is nearest to it in the reference."""
 
     prediction_id: str
     text: str
     label: str
-    witness: float
     nearest: str
     similarity: float  # cosine to the nearest, -1..1
 
 
-def typical(window: Side, reference: Side, values: Array) -> list[Typical]:
-    """At most TEXTS texts, those with the highest witness `values` (n,), no two of them alike."""
+def typical_texts(window: Side, reference: Side, values: Array) -> list[TypicalText]:
+    """At most TEXTS texts, those with the highest `values` (n,), no two of them alike."""
     rows = unit(window.embeddings)
     order = np.argsort(-values, kind="stable")[: min(CANDIDATES, max(TEXTS, len(values) // 10))]
     chosen: list[int] = []
@@ -56,11 +56,10 @@ def typical(window: Side, reference: Side, values: Array) -> list[Typical]:
     nearest, similarity = nearest_rows(rows[chosen], unit(reference.embeddings))
     texts, theirs = window.texts, reference.texts
     return [
-        Typical(
+        TypicalText(
             prediction_id=str(window.rows["prediction_id"].iloc[i]),
             text=texts[i],
             label=str(window.labels[i]),
-            witness=float(values[i]),
             nearest=theirs[j],
             similarity=float(s),
         )
@@ -68,7 +67,7 @@ def typical(window: Side, reference: Side, values: Array) -> list[Typical]:
     ]
 
 
-def witness(window: Side, reference: Side, seed: int = 0) -> Witness:
+def mmd_contributions(window: Side, reference: Side, seed: int = 0) -> MmdContributions:
     """Half of the reference sets the scale and the other half is compared, as for the distance. Raises
     IncomparableError where rows are too few, or all the same."""
     n, m = len(window), len(reference) // 2
@@ -90,7 +89,7 @@ def witness(window: Side, reference: Side, seed: int = 0) -> Witness:
     noise = _mmd2(inside, size, there - inside, m - size)
     scaled = noise * (1 / n + 1 / m) / (1 / size + 1 / (m - size))
     distance = float(_mmd2(here[None], n, there[None], m)[0])
-    return Witness(
+    return MmdContributions(
         window=(ours @ here - 1) / (n - 1) - ours @ there / m,
         reference=theirs @ here / n - (theirs @ there - 1) / (m - 1),
         compared=compared,

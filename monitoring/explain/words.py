@@ -1,7 +1,7 @@
 """The words that came and went: informative log-odds with a Dirichlet prior, each as a z-score
 (Monroe, Colaresi and Quinn, "Fightin' Words", 2008, eq. 16-22).
 
-A word counts once in a text, so one text that repeats itself is one witness. Words are what stands
+A word counts once in a text, so a text that repeats itself weighs no more. Words are what stands
 between spaces and punctuation, in any language that writes them.
 """
 
@@ -25,7 +25,7 @@ NOTABLE = 1.96  # z
 
 
 @dataclass(frozen=True)
-class Word:
+class WordShift:
     word: str
     now: int  # texts of the window that have it
     before: int  # texts of the reference that have it
@@ -59,32 +59,32 @@ def words(text: str) -> list[str]:
     return list(dict.fromkeys(w for w in stripped if w and not w.isdigit()))
 
 
-def counts(texts: Iterable[str]) -> Counter[str]:
+def document_frequencies(texts: Iterable[str]) -> Counter[str]:
     """How many texts have each word."""
     return Counter(word for text in texts for word in words(text))
 
 
-def compared(window: Sequence[str], reference: Sequence[str]) -> list[Word]:
+def word_shifts(window: Sequence[str], reference: Sequence[str]) -> list[WordShift]:
     """Every word of MIN_TEXTS texts at least, the surest to differ first. The prior of the log-odds is
     the words of both sides together; `p` is of Fisher's exact test on how many texts have the word.
 
-    >>> compared(["new tyre"] * 40 + ["my card"] * 40, ["my card"] * 400)[0].word
+    >>> word_shifts(["new tyre"] * 40 + ["my card"] * 40, ["my card"] * 400)[0].word
     'new'
     """
-    ours, theirs = counts(window), counts(reference)
-    return _compared(sorted(ours | theirs), ours, ours + theirs, (len(window), len(reference)))
+    ours, theirs = document_frequencies(window), document_frequencies(reference)
+    return _word_shifts(sorted(ours | theirs), ours, ours + theirs, (len(window), len(reference)))
 
 
-def typical(part: Sequence[str], whole: Counter[str], texts: int) -> list[Word]:
-    """The words of some of so many `texts` beside the rest, as `compared` has them. `whole` has the
+def typical_words(part: Sequence[str], whole: Counter[str], texts: int) -> list[WordShift]:
+    """The words of some of so many `texts` beside the rest, as `word_shifts` has them. `whole` has the
     counts of all, so that many parts are compared at the cost of one."""
-    ours = counts(part)
-    return _compared(sorted(ours), ours, whole, (len(part), texts - len(part)))
+    ours = document_frequencies(part)
+    return _word_shifts(sorted(ours), ours, whole, (len(part), texts - len(part)))
 
 
-def _compared(
+def _word_shifts(
     words: Iterable[str], ours: Counter[str], whole: Counter[str], texts: tuple[int, int]
-) -> list[Word]:
+) -> list[WordShift]:
     vocabulary = [w for w in words if whole[w] >= MIN_TEXTS]
     n = ours.total()
     m = whole.total() - n
@@ -96,30 +96,30 @@ def _compared(
     a, b = y + prior, x + prior
     log_odds = np.log(a / (n + PRIOR - a)) - np.log(b / (m + PRIOR - b))
     z = log_odds / np.sqrt(1 / a + 1 / b)
-    p = exact(y, x, *texts)
+    p = fisher_exact(y, x, *texts)
     order = np.argsort(-np.abs(z), kind="stable")
-    return [Word(vocabulary[i], int(y[i]), int(x[i]), float(z[i]), float(p[i])) for i in order]
+    return [WordShift(vocabulary[i], int(y[i]), int(x[i]), float(z[i]), float(p[i])) for i in order]
 
 
-def sure(found: Sequence[Word]) -> list[Word]:
+def significant(found: Sequence[WordShift]) -> list[WordShift]:
     """Those that luck does not explain: of such words, a share ALPHA is named falsely at most
     (Benjamini and Hochberg 1995)."""
     false = false_discovery_control([w.p for w in found]) if found else []
     return [w for w, q in zip(found, false, strict=True) if q < ALPHA]
 
 
-def within(part: Sequence[str], other: Sequence[str], found: Sequence[Word]) -> list[Word]:
+def within(part: Sequence[str], other: Sequence[str], found: Sequence[WordShift]) -> list[WordShift]:
     """Those of `found` that are typical of some texts beside the `other` side's, and went their way.
 
     For texts that are known to be what changed, so a word is asked less of: z of NOTABLE here, and a
     level of ALPHA, alone, for its counts in all texts.
     """
     known = {w.word: w for w in found if w.p < ALPHA}
-    typical = [w.word for w in compared(part, other) if w.z > NOTABLE]
-    return [known[w] for w in typical if w in known]
+    typical_words = [w.word for w in word_shifts(part, other) if w.z > NOTABLE]
+    return [known[w] for w in typical_words if w in known]
 
 
-def exact(y: Array, x: Array, n: int, m: int) -> Array:
+def fisher_exact(y: Array, x: Array, n: int, m: int) -> Array:
     """(k,) two-sided p of counts y of n and x of m rows being of one share (Fisher's exact test)."""
     more, less = hypergeom.sf(y - 1, n + m, y + x, n), hypergeom.cdf(y, n + m, y + x, n)
     return np.asarray(np.minimum(1.0, 2 * np.minimum(more, less)))

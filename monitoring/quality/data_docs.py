@@ -15,7 +15,7 @@ import pandas as pd
 from core.expectations import batches, quietly
 from core.page import write_page
 from core.records import Window
-from monitoring import Expectation
+from monitoring import DataExpectation
 from monitoring.quality.expectations import suite_of
 
 EXAMPLES = 10  # values that a failed check shows
@@ -29,7 +29,7 @@ def data_docs(
     known_labels: Set[str],
     max_length: int,
     folder: Path,
-    own: Sequence[Expectation] = (),
+    own: Sequence[DataExpectation] = (),
 ) -> Path:
     """Write the page of a window into the folder and return its path. It shows values that failed."""
     frame = pd.DataFrame(window.rows).reset_index(drop=True)

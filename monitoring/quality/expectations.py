@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.expectations import Check, batches, quietly, suite, validated
 from core.records import Window
-from monitoring import Expectation
+from monitoring import DataExpectation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ COLUMNS = ("prediction_id", "request_id", "timestamp", "model_version", "text", 
 
 
 def check(
-    window: Window, known_labels: Set[str], max_length: int, own: Sequence[Expectation] = ()
+    window: Window, known_labels: Set[str], max_length: int, own: Sequence[DataExpectation] = ()
 ) -> list[Check]:
     """Every check on the window's rows: schema, text.present, text.empty, text.length, label.known,
     score.range, and the user's own. A check on a missing column is left out, because `schema` says so
@@ -43,7 +43,7 @@ def failed_rows(checks: Sequence[Check]) -> dict[str, list[str]]:
 
 
 def suite_of(
-    frame: pd.DataFrame, known_labels: Set[str], max_length: int, own: Sequence[Expectation]
+    frame: pd.DataFrame, known_labels: Set[str], max_length: int, own: Sequence[DataExpectation]
 ) -> tuple[Any, list[Check]]:
     """The checks of a frame as a suite, and those of the user's that cannot be made, and why."""
     batches()  # sets the environment before the first import

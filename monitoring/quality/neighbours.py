@@ -8,30 +8,32 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.near import unit
 from core.records import Array
 
 BLOCK_ROWS = 4096
 GROUP = 100  # rows that are compared with each other
-ALIKE = 0.98  # cosine of near-duplicates
+NEAR_DUPLICATE = 0.98  # cosine of near-duplicates
 
 
 def novelty(rows: Array, known: Array) -> Array:
     """(n,) cosine distance of each of (n, dim) rows to the nearest of (m, dim) known ones, 0 to 2; NaN
     for a row that has no direction."""
-    ours, theirs = _unit(rows), _unit(known)
-    theirs = theirs[np.isfinite(theirs).all(axis=1)]
+    ours, theirs = unit(rows), unit(known)
+    theirs = theirs[theirs.any(axis=1)]
+    found = np.full(len(rows), np.nan)
     if len(theirs) == 0 or ours.shape[1] != theirs.shape[1]:
-        return np.full(len(rows), np.nan)
-    blocks = range(0, len(ours), BLOCK_ROWS)
-    near = [(ours[i : i + BLOCK_ROWS] @ theirs.T).max(axis=1) for i in blocks]
-    return np.clip(1 - np.concatenate(near), 0, 2) if near else np.zeros(0)
+        return found
+    for i in range(0, len(ours), BLOCK_ROWS):
+        found[i : i + BLOCK_ROWS] = 1 - (ours[i : i + BLOCK_ROWS] @ theirs.T).max(axis=1)
+    return np.where(ours.any(axis=1), np.clip(found, 0, 2), np.nan)
 
 
 def duplicated(rows: Array) -> Array:
     """(n,) 1 where one of GROUP - 1 rows beside it is nearly the same, else 0; NaN for a row that has
     no direction, and for all where there are fewer than GROUP. The order decides who is compared."""
-    units = _unit(rows)
-    sound = np.flatnonzero(np.isfinite(units).all(axis=1))
+    units = unit(rows)
+    sound = np.flatnonzero(units.any(axis=1))
     found = np.full(len(rows), np.nan)
     if len(sound) < GROUP:
         return found
@@ -40,13 +42,5 @@ def duplicated(rows: Array) -> Array:
         group = sound[i : i + GROUP]
         cosine = units[group] @ units[group].T
         np.fill_diagonal(cosine, -1)
-        found[group] = cosine.max(axis=1) > ALIKE
+        found[group] = cosine.max(axis=1) > NEAR_DUPLICATE
     return found
-
-
-def _unit(rows: Array) -> Array:
-    """Rows of length 1; NaN where a row has no direction."""
-    with np.errstate(all="ignore"):
-        length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        length = np.where((length > 0) & np.isfinite(length), length, np.nan)
-        return np.asarray(rows / length[:, None], dtype=np.float32)

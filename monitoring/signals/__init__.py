@@ -5,14 +5,12 @@ from monitoring.signals import (
     collections,
     confidence,
     custom,
-    descriptors,
     drift,
     feedback,
-    novelty,
-    proxies,
     quality,
     rows,
     system,
+    texts,
 )
 from monitoring.view import Measure, Spec
 
@@ -24,9 +22,7 @@ PARTS = (
     accuracy,
     collections,
     feedback,
-    proxies,
-    descriptors,
-    novelty,
+    texts,
     system,
     custom,
 )

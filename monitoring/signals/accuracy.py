@@ -19,9 +19,9 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from core.records import Array, Signal, Window
-from monitoring.accuracy.answers import Answers, answers_of, joined
-from monitoring.accuracy.calibration import chained, fit
-from monitoring.accuracy.powered import Labels, live
+from monitoring.accuracy.answers import ScoredAnswers, answers_of, joined
+from monitoring.accuracy.calibration import fit, prequential_chances
+from monitoring.accuracy.powered import DrawnLabels, prediction_powered
 from monitoring.limits import MIN_LABELS
 from monitoring.view import Spec, View
 
@@ -43,8 +43,8 @@ SPECS = (ACCURACY, ESTIMATED)
 class Stretch:
     """The answers of the last days, or some of them."""
 
-    picked: Answers  # (n,) labelled
-    others: Answers  # (m,) an even draw of those without a label
+    picked: ScoredAnswers  # (n,) labelled
+    others: ScoredAnswers  # (m,) an even draw of those without a label
     said: tuple[Array, Array]  # (n,) and (m,) predicted chances
     requests: float  # how many answers these are of
 
@@ -65,7 +65,7 @@ def measure(view: View) -> Iterator[Signal]:
     yield _estimated(view, known)
 
 
-def _accuracy(view: View, known: Answers) -> Iterator[Signal]:
+def _accuracy(view: View, known: ScoredAnswers) -> Iterator[Signal]:
     rows = _between(view)
     if not sum(map(len, rows)):
         yield view.signal(ACCURACY, None, "not enough rows: 0", held=False)
@@ -80,7 +80,7 @@ def _accuracy(view: View, known: Answers) -> Iterator[Signal]:
 
 def _signal(view: View, stretch: Stretch) -> Signal:
     picked, few = stretch.picked, MIN_LABELS
-    labels = Labels(picked.right, stretch.said[0], picked.chance, picked.audit)
+    labels = DrawnLabels(picked.right, stretch.said[0], picked.chance, picked.audit)
     if len(labels) < few:
         note = f"not enough labels: {len(labels)} that were drawn, {few} needed"
         return view.signal(ACCURACY, None, note, held=False)
@@ -92,7 +92,7 @@ def _signal(view: View, stretch: Stretch) -> Signal:
         )
         note += f", worth {labels.worth:.1f} drawn evenly, {FEWEST} needed"
         return view.signal(ACCURACY, None, note, held=False)
-    found = live(labels, stretch.said[1], stretch.requests)
+    found = prediction_powered(labels, stretch.said[1], stretch.requests)
     note = f"{about}, worth {labels.worth:.0f} drawn evenly; {stretch.requests:,.0f} answers"
     return view.signal(
         ACCURACY,
@@ -105,7 +105,7 @@ def _signal(view: View, stretch: Stretch) -> Signal:
     )
 
 
-def _estimated(view: View, known: Answers) -> Signal:
+def _estimated(view: View, known: ScoredAnswers) -> Signal:
     answers = _some(view.window)
     if not len(answers):
         return view.signal(ESTIMATED, None, "not enough rows: 0 with a score", held=False)
@@ -114,17 +114,17 @@ def _estimated(view: View, known: Answers) -> Signal:
     return view.signal(ESTIMATED, float(chances.mean()), note, held=False)
 
 
-def _stretch(view: View, known: Answers, rows: list[Window]) -> Stretch:
+def _stretch(view: View, known: ScoredAnswers, rows: list[Window]) -> Stretch:
     """Labels count that were drawn: nobody knows what others stand for."""
     picked = known.take(known.drawn & (known.days >= _since(view).timestamp() / 86400))
     others = joined(*(_some(w.even()) for w in rows))
     others = others.take(~others.drawn)
-    said = chained(known, joined(picked, others))
+    said = prequential_chances(known, joined(picked, others))
     parts = said[: len(picked)], said[len(picked) :]
     return Stretch(picked, others, parts, sum(map(_requests, rows)))
 
 
-def _labelled(view: View) -> Answers:
+def _labelled(view: View) -> ScoredAnswers:
     """Every row with a truth that is known of, newest last."""
     given = [view.labelled] if view.labelled is not None else [view.whole_reference, view.whole]
     rows = joined(*(answers_of(w) for w in given))
@@ -143,7 +143,7 @@ def _since(view: View) -> datetime:
     return view.whole.end - timedelta(days=view.settings.accuracy_days)
 
 
-def _some(window: Window) -> Answers:
+def _some(window: Window) -> ScoredAnswers:
     """Evenly spaced rows of a window, up to `MOST`."""
     step = max(1, -(-len(window) // MOST))
     return answers_of(window.take(np.arange(0, len(window), step)))

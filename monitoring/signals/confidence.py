@@ -10,7 +10,7 @@ import numpy as np
 from core.records import Array, Signal, Window
 from core.tasks import CLASSIFICATION
 from monitoring.drift.shares import MIN_DAY_ROWS
-from monitoring.drift.threshold import Drift, Ordinary, Rule, ordinary_days
+from monitoring.drift.threshold import DayVariation, DriftResult, Threshold, day_variation
 from monitoring.limits import CONFIDENCE_DROP, MIN_ROWS
 from monitoring.signals.means import mean
 from monitoring.view import Spec, View, commonest
@@ -57,7 +57,7 @@ def _confidence(view: View) -> Iterator[Signal]:
     yield view.signal(CONFIDENCE, ours, note, baseline=usual - lost.threshold)
 
 
-def fall(view: View) -> tuple[float, Drift] | str:
+def fall(view: View) -> tuple[float, DriftResult] | str:
     """Mean confidence of the answers of the window's commonest version, and how far it has fallen: from
     all days of the reference, or from those of the same weekday where these are nearer to it."""
     window, reference, settings = view.window.rows, view.reference.rows, view.settings
@@ -69,17 +69,17 @@ def fall(view: View) -> tuple[float, Drift] | str:
         counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
         return f"not comparable: model_version {version} is behind {counts}"
     ages = view.ages(view.reference.take(there.to_numpy(dtype=bool)))
-    rule = Rule(settings.drift_sd, CONFIDENCE_DROP)
+    rule = Threshold(settings.drift_sd, CONFIDENCE_DROP)
     spread, ordinary = float(theirs.std()), _ordinary(theirs, ages)
     mean, found = float(ours.mean()), []
     for name, some in (("", theirs), ("the same weekday", theirs[ages % 7 == 0])):
         if len(some) >= MIN_ROWS:
             sd = spread * float(np.sqrt(1 / len(ours) + 1 / len(some)))
-            found.append(rule.hold(float(some.mean()) - mean, sd, ordinary, len(some), name))
+            found.append(rule.compare(float(some.mean()) - mean, sd, ordinary, len(some), name))
     return mean, min(found, key=lambda d: d.value - d.threshold)
 
 
-def _ordinary(scores: Array, ages: Array) -> Ordinary:
+def _ordinary(scores: Array, ages: Array) -> DayVariation:
     """What the means of (m,) scores of days, `ages` windows old, differ beyond sampling noise: each day
     against the others."""
     _, day = np.unique(ages, return_inverse=True)
@@ -87,7 +87,7 @@ def _ordinary(scores: Array, ages: Array) -> Ordinary:
     others = rows.sum() - rows
     some = (rows >= MIN_DAY_ROWS) & (others >= MIN_DAY_ROWS)
     away = (sums.sum() - sums[some]) / others[some] - sums[some] / rows[some]
-    return ordinary_days(away, scores.std() * np.sqrt(1 / rows[some] + 1 / others[some]))
+    return day_variation(away, scores.std() * np.sqrt(1 / rows[some] + 1 / others[some]))
 
 
 def _scores(rows: pd.DataFrame) -> Array:

@@ -17,7 +17,7 @@ from monitoring.drift.distances import ORDERED, SHARES
 from monitoring.drift.features import IncomparableError, spread_out
 from monitoring.drift.pca import principal
 from monitoring.drift.shares import count, in_bins, shares_drift
-from monitoring.drift.threshold import Drift, Rule
+from monitoring.drift.threshold import DriftResult, Threshold
 from monitoring.drift.two_sample import classifier_drift
 from monitoring.limits import LABEL_SHIFT, MIN_ROWS
 from monitoring.view import Spec, View
@@ -94,11 +94,11 @@ def measure(view: View) -> Iterator[Signal]:
             yield view.signal(spec, found.value, str(found), baseline=found.threshold)
 
 
-def held(view: View) -> Iterator[tuple[Spec, Drift | str]]:
+def held(view: View) -> Iterator[tuple[Spec, DriftResult | str]]:
     """Each distance and what it is held against, or why there is none."""
     chosen: set[str] = set(view.settings.metrics)
     if "mmd" in chosen:
-        seen = view.traffic
+        seen = view.embedding_drift
         yield EMBEDDINGS, seen if isinstance(seen, str) else seen.day
         yield WEEK, seen if isinstance(seen, str) else seen.week
     yield from _embeddings(view, chosen)
@@ -106,7 +106,7 @@ def held(view: View) -> Iterator[tuple[Spec, Drift | str]]:
     yield from _texts(view, chosen)
 
 
-def _embeddings(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str]]:
+def _embeddings(view: View, chosen: set[str]) -> Iterator[tuple[Spec, DriftResult | str]]:
     """The embeddings through a classifier, and through their principal components."""
     specs = [s for m, s in (("c2st", C2ST), ("emd", PCA)) if m in chosen]
     both = view.comparable("encoder")
@@ -117,20 +117,20 @@ def _embeddings(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | st
             yield spec, f"not comparable: {why}"
 
 
-def _projected(view: View, spec: Spec, ours: Window, theirs: Window) -> Drift:
+def _projected(view: View, spec: Spec, ours: Window, theirs: Window) -> DriftResult:
     dims = ours.embeddings.shape[1], theirs.embeddings.shape[1]
     if dims[0] != dims[1]:
         raise IncomparableError(f"{dims[0]} dimensions in the window, {dims[1]} in the reference")
     if spec is C2ST:
         some, others = (spread_out(w.embeddings, MOST_ROWS) for w in (ours, theirs))
-        return classifier_drift(some, others, Rule(view.settings.drift_sd, 0.05))
+        return classifier_drift(some, others, Threshold(view.settings.drift_sd, 0.05))
     ours, theirs = _thinned(ours), _thinned(theirs)
     numbers = principal(ours.embeddings, theirs.embeddings)
     names = [f"component {i + 1}" for i in range(numbers[0].shape[1])]
     return _worst(view, numbers, view.ages(theirs), "emd", names)
 
 
-def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str]]:
+def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, DriftResult | str]]:
     """With the model that serves now at hand, both sides are its view of them; else only rows that the
     window's own model answered are compared, since a new model with new labels is not new traffic."""
     model = view.model
@@ -163,7 +163,7 @@ def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str
         yield spec, _shares(view, metric, spec, labels if column == "label" else scores, ages)
 
 
-def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array) -> Drift | str:
+def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array) -> DriftResult | str:
     ours, theirs = sides
     if spec.name.startswith("drift.labels"):
         names, codes = np.unique(np.concatenate(sides), return_inverse=True)
@@ -178,12 +178,12 @@ def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array
             np.clip((x[f] * classes).astype(int), 0, classes - 1)
             for x, f in zip(sides, finite, strict=True)
         )
-    rule = Rule(view.settings.drift_sd, LABEL_SHIFT if metric == "l1" else 0.0)
+    rule = Threshold(view.settings.drift_sd, LABEL_SHIFT if metric == "l1" else 0.0)
     counts = np.bincount(ours, minlength=classes), count(theirs, classes, ages)
     return shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
 
 
-def _texts(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str]]:
+def _texts(view: View, chosen: set[str]) -> Iterator[tuple[Spec, DriftResult | str]]:
     of = [(m, s) for m, s in OF_TEXT.items() if m in chosen]
     both = view.comparable("variant" if "variant" in view.window.rows else "encoder") if of else ""
     if isinstance(both, str) or any("text" not in w.rows for w in both):
@@ -198,19 +198,19 @@ def _texts(view: View, chosen: set[str]) -> Iterator[tuple[Spec, Drift | str]]:
 
 def _worst(
     view: View, numbers: tuple[Array, Array], ages: Array, metric: str, names: list[str]
-) -> Drift:
+) -> DriftResult:
     """The column of (n, k) against (m, k) numbers that moved most; `nearest` names it."""
     ours, theirs = numbers
     found = []
     for k in range(ours.shape[1]):
         mine, others, bins = in_bins(ours[:, k], theirs[:, k])
         counts = np.bincount(mine, minlength=bins), count(others, bins, ages)
-        rule = Rule(view.settings.drift_sd, 0.0)
+        rule = Threshold(view.settings.drift_sd, 0.0)
         drift = shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
         found.append((drift.value - drift.threshold, names[k], drift))
     _, name, drift = max(found, key=lambda f: f[0])
     against = ", ".join(part for part in (name, drift.nearest) if part)
-    return Drift(
+    return DriftResult(
         drift.value, drift.ordinary, drift.sd, drift.threshold, drift.rows, drift.noise, against
     )
 

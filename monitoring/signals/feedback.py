@@ -33,7 +33,7 @@ SPECS = (DOWN, CORRECTIONS)
 
 
 def measure(view: View) -> Iterator[Signal]:
-    ours, theirs = view.heard
+    ours, theirs = view.feedback_by_answer
     yield _share(view, DOWN, ours[ours["thumb"].notna()], theirs[theirs["thumb"].notna()], "thumb")
     if not len(view.feedback):
         yield view.signal(CORRECTIONS, None, "not enough feedback: none was given")

@@ -4,7 +4,7 @@ Looked at are rows of the window and its reference that the model is less sure o
 They are grouped by average linkage, and two groups are one while their rows are nearer to each other
 than to anything known. So what is new is told by what is known alone, with no distance to be set.
 What the model is, rightly or not, sure of is no topic. Doubted rows that are like nothing known and
-make no group are one more topic, OTHER, when they are more than usual (out_of_scope.py).
+make no group are one more topic, OUT_OF_SCOPE, when they are more than usual (out_of_scope.py).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from core.near import unit
 from core.records import Array
 from monitoring.drift.features import IncomparableError
-from monitoring.explain.rows import Side, alike, joined, unit
+from monitoring.explain.rows import Side, comparable_rows, joined
 from monitoring.explain.texts import nearest_rows
-from monitoring.explain.words import Word, counts, typical
-from monitoring.topics.out_of_scope import strangers
+from monitoring.explain.words import WordShift, document_frequencies, typical_words
+from monitoring.topics.out_of_scope import out_of_scope_rows
 from monitoring.view import View
 
 MAX_CANDIDATES = 2_000
@@ -34,7 +35,7 @@ MIN_ROWS_GUESSED = 12  # where what is known is only guessed from the model's co
 EXAMPLES = 3
 LIKELY = 0.5  # mean confidence from which most of the answers are held to be right
 NAMED = 3  # words in a name
-OTHER = "other"  # the name of what is like nothing, and not like each other
+OUT_OF_SCOPE = "other"  # the name of what is like nothing, and not like each other
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ class Topic:
         return "-".join(self.words)
 
 
-def topics(view: View, known: Array | None = None) -> list[Topic]:
+def new_topics(view: View, known: Array | None = None) -> list[Topic]:
     """The groups of new texts in a window and its reference, largest first. Never raises.
 
     `known`: (k, dim) embeddings of rows the model learnt from; without them those of the reference that
     it is surest of.
     """
     try:
-        window, reference = alike(view)
+        window, reference = comparable_rows(view)
     except IncomparableError:
         return []
     pool = joined(window, reference)
@@ -75,11 +76,11 @@ def topics(view: View, known: Array | None = None) -> list[Topic]:
     few, near = _unsure(pool, rows, near_to, view.seed)
     groups = _groups(few, near, rows)
     new = [g for g in groups if _different(rows[few[g]]) >= least and _doubted(pool, few[g])]
-    said = counts(pool.texts) if new else Counter[str]()
+    said = document_frequencies(pool.texts) if new else Counter[str]()
     found = [_topic(pool, rows, few[g], near[g], said) for g in new]
     rest = np.setdiff1d(np.arange(len(few)), np.concatenate([[], *new]).astype(int))
     if learnt is not None:
-        found += _other(pool, rows, few[rest], near[rest], view.settings.drift_sd)
+        found += _out_of_scope(pool, rows, few[rest], near[rest], view.settings.drift_sd)
     return sorted(found, key=lambda t: (-t.size, t.since))
 
 
@@ -123,19 +124,20 @@ def _groups(few: Array, near: Array, rows: Array) -> Iterator[Array]:
             yield np.flatnonzero(names == name)
 
 
-def _other(pool: Side, rows: Array, few: Array, near: Array, sds: float) -> list[Topic]:
+def _out_of_scope(pool: Side, rows: Array, few: Array, near: Array, sds: float) -> list[Topic]:
     """What is out of scope, if it is more than usual."""
     unsure = (pool.confidence < np.median(pool.confidence)).sum()
     drawn = min(1.0, MAX_CANDIDATES / max(1, unsure))
     days, sizes = np.unique(pool.ago, return_counts=True)
-    found = strangers(near, pool.ago[few], dict(zip(days.tolist(), sizes * drawn, strict=True)), sds)
+    rows_a_day = dict(zip(days.tolist(), sizes * drawn, strict=True))
+    found = out_of_scope_rows(near, pool.ago[few], rows_a_day, sds)
     if _different(rows[few[found]]) < MIN_ROWS:
         return []
     texts = np.array(pool.texts, dtype=object)[few[found][:EXAMPLES]]
     frame = pool.rows.iloc[few[found]]
     told = _topic(pool, rows, few[found], near[found], Counter())
     strangest = frame["request_id"].astype(str).to_list()
-    return [replace(told, words=(OTHER,), request_ids=strangest, examples=list(texts))]
+    return [replace(told, words=(OUT_OF_SCOPE,), request_ids=strangest, examples=list(texts))]
 
 
 def clustered(rows: Array, near: Array) -> Array:
@@ -157,7 +159,7 @@ def _topic(pool: Side, rows: Array, members: Array, near: Array, said: Counter[s
     frame, texts = pool.rows.iloc[members], np.array(pool.texts, dtype=object)
     today = pool.ago == 0
     return Topic(
-        words=_named(typical(list(texts[members]), said, len(texts))),
+        words=_named(typical_words(list(texts[members]), said, len(texts))),
         size=len(members),
         share=float(today[members].sum() / today.sum()),
         prediction_ids=frame["prediction_id"].astype(str).to_list(),
@@ -171,7 +173,7 @@ def _topic(pool: Side, rows: Array, members: Array, near: Array, said: Counter[s
     )
 
 
-def _named(found: Sequence[Word]) -> list[str]:
+def _named(found: Sequence[WordShift]) -> list[str]:
     """The words that tell a group from the rest, without those that only continue another."""
     chosen: list[str] = []
     for word in (w.word for w in found if w.z > 0):

@@ -17,7 +17,7 @@ MIN_DAYS = 2  # of a reference
 MIN_DAY_ROWS = 10
 
 
-def strangers(near: Array, ago: Array, rows_a_day: dict[int, float], sds: float) -> Array:
+def out_of_scope_rows(near: Array, ago: Array, rows_a_day: dict[int, float], sds: float) -> Array:
     """Positions of the window's strange rows, strangest first; none where that is no more than usual.
 
     near: (n,) cosine of each doubted row to the nearest that was learnt; ago: (n,) its day, 0 is the
@@ -25,8 +25,10 @@ def strangers(near: Array, ago: Array, rows_a_day: dict[int, float], sds: float)
 
     >>> near, ago = np.tile(np.linspace(0.4, 0.8, 40), 8), np.repeat(np.arange(8), 40)
     >>> rows = dict.fromkeys(range(8), 100.0)
-    >>> len(strangers(near, ago, rows, 3.5)), len(strangers(near - 0.2 * (ago == 0), ago, rows, 3.5))
-    (0, 22)
+    >>> for cosines in (near, near - 0.2 * (ago == 0)):
+    ...     len(out_of_scope_rows(cosines, ago, rows, 3.5))
+    0
+    22
     """
     days = [d for d, rows in sorted(rows_a_day.items()) if rows >= MIN_DAY_ROWS]
     if len(days) < MIN_DAYS + 1 or days[0] != 0 or not (ago > 0).any():

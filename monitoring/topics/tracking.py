@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from core.records import Array, Decision
-from monitoring.topics.clusters import OTHER, Topic
+from monitoring.topics.clusters import OUT_OF_SCOPE, Topic
 
 SAME = 0.75  # cosine of the middles from which two groups are one topic
 MAX_MEMBERS = 500  # rows remembered, the newest
@@ -24,7 +24,7 @@ Status = Literal["open", "learnt", "gone"]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TrackedTopic:
     """A topic as it is remembered: no text, only which rows it has and where they lie."""
 
     name: str
@@ -52,7 +52,9 @@ class Candidate:
         return np.frombuffer(base64.b64decode(self.centroid), dtype=np.float16).astype(np.float32)
 
 
-def followed(known: Sequence[Candidate], found: Sequence[Topic], now: datetime) -> list[Candidate]:
+def followed(
+    known: Sequence[TrackedTopic], found: Sequence[Topic], now: datetime
+) -> list[TrackedTopic]:
     """What is known of candidates after a window showed `found`: seen again, or new.
 
     A topic is told by where it lay when it was first seen, and what this very window opened before is
@@ -71,12 +73,12 @@ def followed(known: Sequence[Candidate], found: Sequence[Topic], now: datetime) 
 
 
 def settled(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[TrackedTopic],
     truths: Mapping[str, str],
     learnt: Collection[str],
     now: datetime,
     patience: timedelta,
-) -> list[Candidate]:
+) -> list[TrackedTopic]:
     """A candidate whose labels the model knows by now is learnt; one not seen for `patience` is gone.
 
     truths: prediction id -> label, of any rows; learnt: the labels of the model that serves.
@@ -85,7 +87,11 @@ def settled(
 
 
 def _status(
-    c: Candidate, truths: Mapping[str, str], learnt: Collection[str], now: datetime, patience: timedelta
+    c: TrackedTopic,
+    truths: Mapping[str, str],
+    learnt: Collection[str],
+    now: datetime,
+    patience: timedelta,
 ) -> Status:
     labels = Counter(truths[m] for m in c.members if m in truths)
     known = sum(n for label, n in labels.items() if label in learnt)
@@ -94,11 +100,11 @@ def _status(
     return "gone" if now - c.seen >= patience else "open"
 
 
-def decision(c: Candidate) -> Decision:
+def decision(c: TrackedTopic) -> Decision:
     """What is stored of a candidate, one decision under its key. Without anybody's text."""
     verdict = "topic" if c.status == "open" else f"topic {c.status}"
     reason = f"{c.rows} rows about {c.name.replace('-', ', ')} that the model has not learnt"
-    if c.name == OTHER:
+    if c.name == OUT_OF_SCOPE:
         reason = f"{c.rows} rows, more than usual, that are like nothing learnt, nor like each other"
     if c.status == "learnt":
         reason = f"the model has learnt what {c.name.replace('-', ', ')} is"
@@ -121,8 +127,8 @@ def decision(c: Candidate) -> Decision:
     return Decision(c.key, "monitoring", c.opened, verdict, reason, evidence)
 
 
-def _new(topic: Topic, now: datetime) -> Candidate:
-    return Candidate(
+def _new(topic: Topic, now: datetime) -> TrackedTopic:
+    return TrackedTopic(
         name=topic.name,
         opened=now,
         seen=now,
@@ -138,7 +144,7 @@ def _new(topic: Topic, now: datetime) -> Candidate:
     )
 
 
-def _again(c: Candidate, topic: Topic, now: datetime) -> Candidate:
+def _again(c: TrackedTopic, topic: Topic, now: datetime) -> TrackedTopic:
     fresh = _new(topic, now)
     members = sorted({*c.members, *fresh.members})[-MAX_MEMBERS:]
     since, status = min(c.since, topic.since), "open" if c.status == "gone" else c.status
@@ -154,9 +160,9 @@ def _again(c: Candidate, topic: Topic, now: datetime) -> Candidate:
     )
 
 
-def _likeness(c: Candidate, topic: Topic) -> float:
+def _likeness(c: TrackedTopic, topic: Topic) -> float:
     """Cosine of where they lie. OTHER lies nowhere: the same while it is open, and like no topic."""
-    if OTHER in (c.name, topic.name):
+    if OUT_OF_SCOPE in (c.name, topic.name):
         return 1.0 if c.name == topic.name and c.status == "open" else -1.0
     same = c.encoder == topic.encoder and len(c.middle) == len(topic.centroid)
     return float(c.middle @ topic.centroid) if same else -1.0

@@ -15,7 +15,7 @@ from bench.scale import Cost, scale_rows
 from bench.streams import Event, Labelled, Stream, shuffled, weekly
 from core.models.classifier.head import fit_head
 from monitoring import Monitoring
-from monitoring.drift.threshold import Drift
+from monitoring.drift.threshold import DriftResult
 
 DAYS, A_DAY = 24, 60
 NEW = 14  # from this day on "home" is asked for, which nobody trained
@@ -96,7 +96,7 @@ def test_a_strength_is_how_far_the_worst_of_all_signals_is_towards_its_limit(str
     settings = Monitoring(metrics=["mmd", "l1"])
     quiet, new = (strength(stream.view(day, settings)) for day in (NEW - 1, NEW))
     assert quiet < 1 < new
-    held = [Drift(v, 0.5, 0.1, 1.0, 100, 0.1) for v in (0.25, 0.5, 0.75, 1.0, 2.0)]
+    held = [DriftResult(v, 0.5, 0.1, 1.0, 100, 0.1) for v in (0.25, 0.5, 0.75, 1.0, 2.0)]
     assert [d.strength for d in held] == [-0.5, 0.0, 0.5, 1.0, 3.0]
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from core import intervals
 from core.records import Array
-from monitoring.accuracy.answers import Answers
-from monitoring.accuracy.calibration import chained, fit
-from monitoring.accuracy.powered import Labels, Live, live
+from monitoring.accuracy.answers import ScoredAnswers
+from monitoring.accuracy.calibration import fit, prequential_chances
+from monitoring.accuracy.powered import AccuracyEstimate, DrawnLabels, prediction_powered
 
 N, LABELS, SEEDS = 2000, 60, 200
 TRUTHFUL, FLAT, BOASTING = "truthful", "flat", "boasting"
@@ -38,19 +38,19 @@ def drawn(seed: int, said: Array, how: str) -> tuple[Array, Array, Array]:
     return at, chance[at], audit[at]
 
 
-def asked(seed: int, kind: str, how: str) -> tuple[Live, Labels, float]:
+def asked(seed: int, kind: str, how: str) -> tuple[AccuracyEstimate, DrawnLabels, float]:
     said, right, truth = world(seed, kind)
     order = said if kind != FLAT else world(seed, TRUTHFUL)[0]
     at, chance, audit = drawn(seed, order, how)
-    labels = Labels(right[at], said[at], chance, audit)
-    return live(labels, np.delete(said, at), N), labels, truth
+    labels = DrawnLabels(right[at], said[at], chance, audit)
+    return prediction_powered(labels, np.delete(said, at), N), labels, truth
 
 
-def few(right: Array, said: float = 0.9, answers: float = 10_000) -> Live:
+def few(right: Array, said: float = 0.9, answers: float = 10_000) -> AccuracyEstimate:
     """Of labels drawn evenly, all of them for audit."""
     n = len(right)
-    labels = Labels(right, np.full(n, said), np.full(n, n / answers), np.ones(n, dtype=bool))
-    return live(labels, np.full(100, said), answers)
+    labels = DrawnLabels(right, np.full(n, said), np.full(n, n / answers), np.ones(n, dtype=bool))
+    return prediction_powered(labels, np.full(100, said), answers)
 
 
 kinds = pytest.mark.parametrize("kind", [TRUTHFUL, FLAT, BOASTING])
@@ -104,7 +104,9 @@ def test_chances_that_say_nothing_cost_nothing() -> None:
 def test_chances_that_say_the_opposite_are_not_trusted() -> None:
     said, right, truth = world(0, TRUTHFUL)
     at, chance, audit = drawn(0, said, "even")
-    found = live(Labels(right[at], 1 - said[at], chance, audit), 1 - np.delete(said, at), N)
+    found = prediction_powered(
+        DrawnLabels(right[at], 1 - said[at], chance, audit), 1 - np.delete(said, at), N
+    )
     assert found.trust == 0.0
     assert found.low < truth < found.high
 
@@ -124,7 +126,9 @@ def test_where_errors_are_rare_neither_side_is_missed_more_often_than_the_other(
         chance = rng.beta(9, 0.5, N)
         right = (rng.random(N) < chance).astype(float)
         at, p, audit = drawn(seed, chance, "even")
-        found = live(Labels(right[at], chance[at], p, audit), np.delete(chance, at), N)
+        found = prediction_powered(
+            DrawnLabels(right[at], chance[at], p, audit), np.delete(chance, at), N
+        )
         above.append(right.mean() < found.low)
         below.append(right.mean() > found.high)
     assert max(np.mean(above), np.mean(below)) <= 0.05
@@ -139,7 +143,9 @@ def test_one_label_is_answered_with_nearly_everything() -> None:
 
 def test_where_every_answer_has_a_label_the_share_is_theirs() -> None:
     said, right, truth = world(0, TRUTHFUL)
-    found = live(Labels(right, said, np.ones(N), np.zeros(N, dtype=bool)), np.zeros(0), N)
+    found = prediction_powered(
+        DrawnLabels(right, said, np.ones(N), np.zeros(N, dtype=bool)), np.zeros(0), N
+    )
     assert (found.value, found.low, found.high) == pytest.approx((truth, truth, truth))
 
 
@@ -147,13 +153,15 @@ def test_what_was_certain_to_be_picked_speaks_for_itself_alone() -> None:
     """A hundred wrong ones that were all picked, beside nine hundred of which nine tenths are right."""
     right = np.concatenate([np.zeros(100), np.ones(9), np.zeros(1)])
     chance = np.concatenate([np.ones(100), np.full(10, 10 / 900)])
-    labels = Labels(right, np.full(110, 0.8), chance, chance < 1)
-    found = live(labels, np.full(890, 0.8), 1000)
+    labels = DrawnLabels(right, np.full(110, 0.8), chance, chance < 1)
+    found = prediction_powered(labels, np.full(890, 0.8), 1000)
     assert found.value == pytest.approx((9 + 890 * 0.9) / 1000, abs=1e-6)
     assert labels.worth == pytest.approx(10)
 
 
-def answers(seed: int, n: int, days: int = 20, overconfident: float = 1.0) -> tuple[Answers, Array]:
+def answers(
+    seed: int, n: int, days: int = 20, overconfident: float = 1.0
+) -> tuple[ScoredAnswers, Array]:
     """Answers of two topics in an embedding of 4 numbers, and the chance that each is right."""
     rng = np.random.default_rng(seed)
     odds = rng.normal(2, 1.5, n)
@@ -161,7 +169,7 @@ def answers(seed: int, n: int, days: int = 20, overconfident: float = 1.0) -> tu
     chance = 1 / (1 + np.exp(-(odds - 3.0 * topic) / overconfident))
     score = 1 / (1 + np.exp(-odds))
     rows = np.eye(2, 4)[topic] + rng.normal(0, 0.05, (n, 4))
-    made = Answers(
+    made = ScoredAnswers(
         days=np.sort(rng.uniform(0, days, n)),
         shares=np.column_stack([score, (1 - score) / 2]),
         embeddings=(rows / np.linalg.norm(rows, axis=1)[:, None]).astype(np.float32),
@@ -196,7 +204,7 @@ def test_labels_picked_among_the_unsure_calibrate_by_their_chance_of_a_label() -
     every, _ = answers(3, 6000, overconfident=2.0)
     worth = np.clip(1.1 - every.shares[:, 0], 0.02, 1)
     at = np.random.default_rng(4).random(len(worth)) < worth
-    picked = Answers(**{**vars(every.take(at)), "chance": worth[at]})
+    picked = ScoredAnswers(**{**vars(every.take(at)), "chance": worth[at]})
     others, chance = answers(5, 4000, overconfident=2.0)
     assert fit(picked).chances(others).mean() == pytest.approx(chance.mean(), abs=0.02)
 
@@ -204,10 +212,10 @@ def test_labels_picked_among_the_unsure_calibrate_by_their_chance_of_a_label() -
 def test_no_label_of_a_day_or_later_is_in_what_is_said_of_that_day() -> None:
     labelled, _ = answers(6, 200)
     others, _ = answers(7, 500)
-    flipped = Answers(
+    flipped = ScoredAnswers(
         **{**vars(labelled), "right": np.where(labelled.days >= 10, 1 - labelled.right, labelled.right)}
     )
-    before, after = chained(labelled, others), chained(flipped, others)
+    before, after = prequential_chances(labelled, others), prequential_chances(flipped, others)
     same = np.floor(others.days) <= 10
     assert np.array_equal(before[same], after[same])
     assert not np.array_equal(before[~same], after[~same])
@@ -215,7 +223,8 @@ def test_no_label_of_a_day_or_later_is_in_what_is_said_of_that_day() -> None:
 
 def test_no_answer_is_asked_about_with_its_own_label() -> None:
     labelled, _ = answers(8, 200)
-    one_day = Answers(**{**vars(labelled), "days": np.full(200, 3.0)})
+    one_day = ScoredAnswers(**{**vars(labelled), "days": np.full(200, 3.0)})
     assert np.array_equal(
-        chained(one_day, one_day), fit(one_day.take(np.zeros(0, dtype=int))).chances(one_day)
+        prequential_chances(one_day, one_day),
+        fit(one_day.take(np.zeros(0, dtype=int))).chances(one_day),
     )

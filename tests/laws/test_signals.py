@@ -15,7 +15,7 @@ from core.records import Array, Signal, SystemSample, Window
 from everloop.laws.traffic import DAY, LABELS, NOW, before, today
 from monitoring import Monitoring
 from monitoring.signals import MEASURES, SPECS
-from monitoring.view import Measure, Model, View
+from monitoring.view import Measure, ServedModel, View
 
 SETTINGS = Monitoring()
 SYSTEM = [SystemSample("host:1", NOW - DAY / 2, 100, 1, 3, 2**30, 2**20)]
@@ -28,7 +28,7 @@ def classify(rows: Array) -> Array:
 
 def view(window: Window, reference: Window, **more: object) -> View:
     known = frozenset(LABELS)
-    model = Model("1", LABELS, known, "minilm", classify, lambda texts: np.zeros(len(texts)))
+    model = ServedModel("1", LABELS, known, "minilm", classify, lambda texts: np.zeros(len(texts)))
     return View(window, reference, **{"model": model, "settings": SETTINGS, "system": SYSTEM, **more})
 
 
@@ -54,7 +54,9 @@ def backwards(window: Window) -> Window:
     return replace(window, start=window.end, end=window.start)
 
 
-OTHER = Model("2", ["cancel", "upgrade"], frozenset(["cancel", "upgrade"]), "tuned", lambda r: r[:, :2])
+OTHER = ServedModel(
+    "2", ["cancel", "upgrade"], frozenset(["cancel", "upgrade"]), "tuned", lambda r: r[:, :2]
+)
 BAD: dict[str, Callable[[], View]] = {
     "no rows": lambda: view(no_rows(today()), before()),
     "no rows at all": lambda: view(no_rows(today()), no_rows(before())),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.records import Array, Window
 from monitoring import Monitoring
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -77,7 +77,7 @@ def view(window: Window | None = None, reference: Window | None = None) -> View:
     """A day of traffic against the week before it."""
     ours = traffic() if window is None else window
     theirs = traffic(NOW - DAY, 7) if reference is None else reference
-    return View(ours, theirs, Model("1", LABELS, frozenset(LABELS), "minilm"), Monitoring())
+    return View(ours, theirs, ServedModel("1", LABELS, frozenset(LABELS), "minilm"), Monitoring())
 
 
 def shuffled(window: Window, seed: int = 1) -> Window:

@@ -12,18 +12,11 @@ import pytest
 from core.episodes import Episodes
 from core.records import Decision, Severity, Signal
 from monitoring import Monitoring
+from monitoring.alerts.decisions import describe, fatigue, opened, over
 from monitoring.alerts.episodes import Change, turn
-from monitoring.alerts.findings import (
-    Finding,
-    describe,
-    fatigue,
-    findings,
-    opened,
-    over,
-    severity,
-    unsaid,
-)
+from monitoring.alerts.findings import Finding, findings, unsaid
 from monitoring.alerts.rules import Range, Rule
+from monitoring.alerts.severity import severity
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -13,10 +13,10 @@ from core.records import Array, Sample, Window
 from core.store import Store
 from core.stored import plain, record
 from monitoring.drift.distances import SHARES
-from monitoring.drift.embeddings import Held, History, Traffic, traffic
+from monitoring.drift.embeddings import DriftSettings, EmbeddingDrift, History, embedding_drift
 from monitoring.drift.features import IncomparableError
 from monitoring.drift.shares import shares_drift
-from monitoring.drift.threshold import Ordinary, Rule, ordinary_days
+from monitoring.drift.threshold import DayVariation, Threshold, day_variation
 from monitoring.drift.two_sample import classifier_drift
 from monitoring.drift.types import DriftEpisode
 
@@ -24,7 +24,7 @@ DIM, TOPICS, ROWS = 16, 6, 120
 CENTRES = 1.5 * np.random.default_rng(99).normal(size=(TOPICS, DIM))
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
-RULE = Rule(3.5, 5e-4)
+RULE = Threshold(3.5, 5e-4)
 
 
 def embed(rows: int, rng: np.random.Generator, new: float = 0.0) -> Array:
@@ -39,7 +39,7 @@ def window(embeddings: Array, first: int, last: int | None = None) -> Window:
     return Window(MONDAY + first * DAY, end, rows, embeddings, [])
 
 
-def watch(shares: list[float], seed: int, rows: int = ROWS) -> tuple[list[Traffic], list[int]]:
+def watch(shares: list[float], seed: int, rows: int = ROWS) -> tuple[list[EmbeddingDrift], list[int]]:
     """A day for each share of the new topic, looked at from the third on; and the days that alarmed."""
     rng = np.random.default_rng(seed)
     days = [embed(rows, rng, share) for share in shares]
@@ -48,7 +48,9 @@ def watch(shares: list[float], seed: int, rows: int = ROWS) -> tuple[list[Traffi
         first = max(0, day - 7)
         before = np.concatenate(days[first:day])
         ages = np.repeat(np.arange(day - first, 0, -1), rows)
-        found = traffic(window(days[day], day), window(before, first, day), ages, Held(RULE), history)
+        found = embedding_drift(
+            window(days[day], day), window(before, first, day), ages, DriftSettings(RULE), history
+        )
         history = History((*history.samples, *found.drawn), found.episodes)
         seen.append(found)
         slow = not isinstance(found.week, str) and found.week.alarm
@@ -56,7 +58,7 @@ def watch(shares: list[float], seed: int, rows: int = ROWS) -> tuple[list[Traffi
     return seen, alarms
 
 
-def kinds(found: Traffic) -> list[tuple[str, int, int | None]]:
+def kinds(found: EmbeddingDrift) -> list[tuple[str, int, int | None]]:
     def day(time: datetime | None) -> int | None:
         return None if time is None else (time - MONDAY) // DAY
 
@@ -117,23 +119,28 @@ def test_what_days_differ_by_themselves_is_learnt_from_quiet_and_from_drifting_d
     rng = np.random.default_rng(5)
     quiet, busy = rng.normal(0.0, 0.1, 28), rng.normal(0.6, 0.4, 28)
     drifting = np.where(np.arange(28) < 5, 9.0, quiet)
-    assert ordinary_days(quiet, noise) == Ordinary(0.0, 0.0, 28)
-    assert ordinary_days(drifting, noise) == Ordinary(0.0, 0.0, 28)
-    found = ordinary_days(busy, noise)
+    assert day_variation(quiet, noise) == DayVariation(0.0, 0.0, 28)
+    assert day_variation(drifting, noise) == DayVariation(0.0, 0.0, 28)
+    found = day_variation(busy, noise)
     assert (found.mean, found.sd) == pytest.approx((0.6, 0.4), abs=0.15)
-    assert ordinary_days(busy[:2], noise[:2]) == Ordinary()
+    assert day_variation(busy[:2], noise[:2]) == DayVariation()
 
 
 def test_a_spread_learnt_of_few_days_counts_for_more():
     """By Student's t: 6 degrees of freedom at 3.5 standard deviations of normal noise are 6.9."""
-    limits = [Rule(3.5, 0.0).hold(0.0, 0.0, Ordinary(0.0, 1.0, d), 1).threshold for d in (7, 28, 1000)]
+    limits = [
+        Threshold(3.5, 0.0).compare(0.0, 0.0, DayVariation(0.0, 1.0, d), 1).threshold
+        for d in (7, 28, 1000)
+    ]
     assert limits == pytest.approx([6.88, 3.98, 3.51], abs=0.01)
 
 
-def one(rows: int, new: float, seed: int = 0) -> Traffic:
+def one(rows: int, new: float, seed: int = 0) -> EmbeddingDrift:
     rng = np.random.default_rng([rows, seed])
     before, ages = embed(2 * rows, rng), np.repeat([2, 1], rows)
-    return traffic(window(embed(rows, rng, new), 2), window(before, 0, 2), ages, Held(RULE))
+    return embedding_drift(
+        window(embed(rows, rng, new), 2), window(before, 0, 2), ages, DriftSettings(RULE)
+    )
 
 
 @pytest.mark.parametrize("new", [0.0, 0.01, 0.15])
@@ -152,9 +159,11 @@ def test_the_order_of_rows_is_nothing():
     rng = np.random.default_rng(6)
     now, before, ages = embed(90, rng, 0.3), embed(180, rng), np.repeat([2, 1], 90)
     mixed = rng.permutation(180)
-    straight = traffic(window(now, 2), window(before, 0, 2), ages, Held(RULE))
+    straight = embedding_drift(window(now, 2), window(before, 0, 2), ages, DriftSettings(RULE))
     copies = now.copy(), before.copy()
-    other = traffic(window(now[::-1], 2), window(before[mixed], 0, 2), ages[mixed], Held(RULE))
+    other = embedding_drift(
+        window(now[::-1], 2), window(before[mixed], 0, 2), ages[mixed], DriftSettings(RULE)
+    )
     assert other.day.value == pytest.approx(straight.day.value, rel=1e-4)
     assert np.array_equal(copies[0], now)
     assert np.array_equal(copies[1], before)
@@ -173,7 +182,7 @@ def test_no_distance_is_said_in_words():
         (holes, some, r"^2 of 40 embeddings of the window are not finite numbers$"),
     ):
         with pytest.raises(IncomparableError, match=why):
-            traffic(window(now, 2), window(before, 0, 2), ages, Held(RULE))
+            embedding_drift(window(now, 2), window(before, 0, 2), ages, DriftSettings(RULE))
 
 
 def test_samples_of_another_size_or_time_are_left_out():
@@ -181,8 +190,10 @@ def test_samples_of_another_size_or_time_are_left_out():
     odd = Sample("minilm", MONDAY - DAY, MONDAY, 50, np.zeros((50, 3), np.float16))
     late = Sample("minilm", MONDAY + 2 * DAY, MONDAY + 3 * DAY, 50, embed(50, rng).astype(np.float16))
     now, before, ages = embed(90, rng), embed(180, rng), np.repeat([2, 1], 90)
-    plain = traffic(window(now, 2), window(before, 0, 2), ages, Held(RULE))
-    other = traffic(window(now, 2), window(before, 0, 2), ages, Held(RULE), History((odd, late)))
+    plain = embedding_drift(window(now, 2), window(before, 0, 2), ages, DriftSettings(RULE))
+    other = embedding_drift(
+        window(now, 2), window(before, 0, 2), ages, DriftSettings(RULE), History((odd, late))
+    )
     assert other.day == plain.day
 
 
@@ -220,7 +231,7 @@ def test_a_verdict_on_labels_does_not_depend_on_the_number_of_rows(moved):
     alarms = []
     for rows in (1_000, 100_000):
         before, now = counts(usual, rows, 7, 1), counts(new, rows, 1, 2)[0]
-        drift = shares_drift(now, before, np.arange(1, 8), SHARES["l1"], Rule(3.5, 0.1))
+        drift = shares_drift(now, before, np.arange(1, 8), SHARES["l1"], Threshold(3.5, 0.1))
         alarms.append(drift.alarm)
     assert alarms == [moved > 0] * 2
 
@@ -237,8 +248,8 @@ def test_labels_of_the_same_weekday_are_no_drift():
 def test_a_classifier_guesses_on_the_same_traffic_and_knows_other():
     rng = np.random.default_rng(8)
     reference = embed(1_000, rng)
-    same = classifier_drift(embed(500, rng), reference, Rule(3.5, 0.05))
-    other = classifier_drift(embed(500, rng, 0.5), reference, Rule(3.5, 0.05))
+    same = classifier_drift(embed(500, rng), reference, Threshold(3.5, 0.05))
+    other = classifier_drift(embed(500, rng, 0.5), reference, Threshold(3.5, 0.05))
     assert same.value == pytest.approx(0.5, abs=0.06)
     assert (same.alarm, other.alarm) == (False, True)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from core.records import Window
-from monitoring import Expectation
+from monitoring import DataExpectation
 from monitoring.quality.data_docs import data_docs
 from monitoring.quality.expectations import check, failed_rows
 
@@ -114,8 +114,8 @@ def test_the_window_is_not_changed():
     pd.testing.assert_frame_equal(whole.rows, before)
 
 
-def own(kind: str, name: str = "", **kwargs: object) -> Expectation:
-    return Expectation(type=kind, kwargs=kwargs, name=name)
+def own(kind: str, name: str = "", **kwargs: object) -> DataExpectation:
+    return DataExpectation(type=kind, kwargs=kwargs, name=name)
 
 
 def test_a_users_own_expectations_are_checked_beside_ours():

@@ -14,7 +14,7 @@ from monitoring import Monitoring
 from monitoring.accuracy.hard_examples import hard_examples
 from monitoring.alerts.findings import broken
 from monitoring.signals import feedback
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 
 
 def classify(rows: Array) -> Array:
@@ -22,7 +22,7 @@ def classify(rows: Array) -> Array:
 
 
 def view(window: Window, reference: Window, version: str = "1", **more: object) -> View:
-    model = Model(version, LABELS, frozenset(LABELS), "minilm", classify)
+    model = ServedModel(version, LABELS, frozenset(LABELS), "minilm", classify)
     return View(window, reference, model, Monitoring(), **more)
 
 

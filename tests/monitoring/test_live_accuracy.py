@@ -13,7 +13,7 @@ from everloop.laws.traffic import DAY, LABELS, NOW, before, today, traffic
 from monitoring import Monitoring
 from monitoring.alerts.findings import broken
 from monitoring.signals import accuracy
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 from pipelines.curation.mix import Mix
 from pipelines.curation.pool import Known, Pool
 from pipelines.triggers.accuracy import Accuracy
@@ -21,7 +21,7 @@ from pipelines.triggers.policy import Situation
 
 
 def view(window: Window, reference: Window, version: str = "1", **more: object) -> View:
-    model = Model(version, LABELS, frozenset(LABELS), "minilm")
+    model = ServedModel(version, LABELS, frozenset(LABELS), "minilm")
     return View(window, reference, model, Monitoring(), **more)
 
 
@@ -122,8 +122,8 @@ def test_only_the_last_days_count() -> None:
     assert live(both).note == "not enough labels: 0 that were drawn, 10 needed"
 
 
-def plain_model() -> Model:
-    return Model("1", LABELS, frozenset(LABELS), "minilm")
+def plain_model() -> ServedModel:
+    return ServedModel("1", LABELS, frozenset(LABELS), "minilm")
 
 
 def test_late_labels_count_when_they_are_there() -> None:

@@ -20,7 +20,7 @@ from monitoring.reports import window_report
 from monitoring.signals import SPECS
 from monitoring.signals.collections import COLLECTION
 from monitoring.signals.drift import asked
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -79,7 +79,7 @@ def look(
     known: set[str] | None = None,
     classify: Callable[[Array], Array] | None = None,
 ) -> list[Signal]:
-    model = Model("1", LABELS, frozenset(known or LABELS), "minilm", classify)
+    model = ServedModel("1", LABELS, frozenset(known or LABELS), "minilm", classify)
     return observe(View(window, reference, model, settings))
 
 

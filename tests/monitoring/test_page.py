@@ -13,25 +13,25 @@ import pytest
 from core.records import Decision, Signal
 from monitoring.explain.explanation import Explanation, explain
 from monitoring.monitor import observe
-from monitoring.page import Story, window_page
+from monitoring.page import WindowStory, window_page
 from monitoring.sparkline import sparkline
-from monitoring.topics.clusters import topics
+from monitoring.topics.clusters import new_topics
 from monitoring.topics.tracking import followed
 from tests.monitoring.changes import DAY, NOW, learnt, traffic, view
 
 EVIL = "<script>alert(1)</script> tyre \" ' & oil \ud800"
 
 
-def story(**changes: object) -> Story:
+def story(**changes: object) -> WindowStory:
     seen = view(traffic(new=0.3, web=0.6))
-    found = followed([], topics(seen, learnt()), NOW)
+    found = followed([], new_topics(seen, learnt()), NOW)
     alert = Decision("a", "monitoring", NOW, "alert", "drift of labels", {"next": "everloop monitor"})
     signals = observe(seen)
-    told = Story(seen, signals, signals, [alert], explain(seen), [(c, [EVIL]) for c in found])
+    told = WindowStory(seen, signals, signals, [alert], explain(seen), [(c, [EVIL]) for c in found])
     return replace(told, **changes)
 
 
-def page(tmp_path: Path, told: Story) -> str:
+def page(tmp_path: Path, told: WindowStory) -> str:
     return window_page(told, tmp_path / "reports" / "window.html").read_text(encoding="utf-8")
 
 
@@ -74,7 +74,7 @@ def test_everything_from_outside_is_escaped(tmp_path: Path):
     signal = Signal("rows", NOW - DAY, NOW, 1.0, "rows", segment=f"channel={EVIL}", note=EVIL)
     found = explain(seen)
     assert any(m.value == told for m in (*found.labels, *found.segments))
-    html = page(tmp_path, Story(seen, [signal], [signal], [alert], found, [], EVIL))
+    html = page(tmp_path, WindowStory(seen, [signal], [signal], [alert], found, [], EVIL))
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
 

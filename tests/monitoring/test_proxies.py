@@ -13,16 +13,16 @@ from everloop.laws.traffic import LABELS, before, today
 from monitoring import Monitoring
 from monitoring.quality.neighbours import GROUP, duplicated, novelty
 from monitoring.quality.texts import describe
-from monitoring.signals import confidence, custom, descriptors, proxies, system
-from monitoring.signals import novelty as new
-from monitoring.view import Measure, Model, View
+from monitoring.signals import confidence, custom, system
+from monitoring.signals.texts import measure as of_texts
+from monitoring.view import Measure, ServedModel, View
 
 
 def view(window: Window, reference: Window, **settings: object) -> View:
     def unknown(texts: list[str]) -> np.ndarray:
         return np.array([t.count("\N{SNOWMAN}") / len(t.split()) for t in texts])
 
-    model = Model("1", LABELS, frozenset(LABELS), "minilm", None, unknown)
+    model = ServedModel("1", LABELS, frozenset(LABELS), "minilm", None, unknown)
     return View(window, reference, model, Monitoring(**settings))
 
 
@@ -40,7 +40,7 @@ def test_words_are_counted_whatever_the_script() -> None:
 
 def test_a_word_is_new_when_no_reference_text_holds_it() -> None:
     texts = ["refund my order" if i % 4 else "refund my spaceship" for i in range(400)]
-    signal = said(proxies.measure, view(today(text=texts), before(text="refund my order")))["text.oov"]
+    signal = said(of_texts, view(today(text=texts), before(text="refund my order")))["text.oov"]
     assert signal.value == pytest.approx(1 / 12)
     assert signal.note == "0 in the reference"
     assert signal.baseline is None
@@ -48,13 +48,13 @@ def test_a_word_is_new_when_no_reference_text_holds_it() -> None:
 
 def test_unknown_tokens_are_those_of_the_tokenizer() -> None:
     texts = ["a \N{SNOWMAN}" if i % 2 else "a b" for i in range(400)]
-    assert said(proxies.measure, view(today(text=texts), before()))["text.unknown"].value == 0.25
+    assert said(of_texts, view(today(text=texts), before()))["text.unknown"].value == 0.25
 
 
 def test_repetition_is_the_share_of_runs_of_four_words_that_were_there_before() -> None:
     """'no no no no no no' has three runs of four words, two of them again."""
     texts = ["no " * 6 if i % 2 else "one two three four five six" for i in range(400)]
-    found = said(descriptors.measure, view(today(text=texts), before(text="a b c d")))
+    found = said(of_texts, view(today(text=texts), before(text="a b c d")))
     assert found["text.repetition"].value == pytest.approx(2 / 6)
     assert found["text.repetition"].note == "0 in the reference"
     assert found["text.length"].value == pytest.approx((18 + 27) / 2)
@@ -76,9 +76,9 @@ def test_novelty_is_the_cosine_distance_to_the_nearest_known_row() -> None:
 
 def test_new_traffic_is_further_from_what_is_known() -> None:
     window, reference = today(), before()
-    usual = said(new.measure, view(window, reference))["novelty"]
+    usual = said(of_texts, view(window, reference))["novelty"]
     away = replace(window, embeddings=-window.embeddings)
-    strange = said(new.measure, view(away, reference))["novelty"]
+    strange = said(of_texts, view(away, reference))["novelty"]
     (noted,) = {usual.note, strange.note}
     in_reference = float(noted.removesuffix(" in the reference"))
     assert usual.value == pytest.approx(in_reference, rel=0.1)
@@ -90,8 +90,8 @@ def test_labelled_rows_are_what_is_known_where_there_are_enough() -> None:
     named = others.rows.assign(prediction_id=[f"l{i}" for i in range(300)])
     far = replace(others, rows=named, embeddings=-others.embeddings)
     plain = view(window, before())
-    assert said(new.measure, replace(plain, labelled=labelled)) == said(new.measure, plain)
-    usual, strange = (said(new.measure, replace(plain, labelled=x)) for x in (labelled, far))
+    assert said(of_texts, replace(plain, labelled=labelled)) == said(of_texts, plain)
+    usual, strange = (said(of_texts, replace(plain, labelled=x)) for x in (labelled, far))
     assert strange["novelty"].value > 3 * usual["novelty"].value
 
 

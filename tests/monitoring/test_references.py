@@ -17,13 +17,13 @@ from flows.home import Home
 from flows.reference import reference
 from monitoring import Monitoring
 from monitoring.signals import drift
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 from tests.code.logs import NOW, row
 
 DAY, ROWS, DAYS = timedelta(days=1), 60, 30
 START = NOW + DAYS * DAY  # of the window that is judged
 CENTRES = 2.0 * np.random.default_rng(1).normal(size=(4, 8))
-MODEL = Model("2", ["a", "b"], frozenset(["a", "b"]), "e")
+MODEL = ServedModel("2", ["a", "b"], frozenset(["a", "b"]), "e")
 every = pytest.mark.parametrize("policy", ["sliding", "same-weekday", "since-promotion", "training"])
 
 

@@ -17,7 +17,7 @@ from core.store import Store
 from everloop.laws.traffic import LABELS, before, today
 from monitoring import Monitoring
 from monitoring.signals import system
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 from serving.metrics import Metrics
 from serving.sampler import Sampler
 from serving.service import Service
@@ -103,7 +103,7 @@ def test_signals_of_two_servers() -> None:
         SystemSample("a:1", NOW, 300, 3, 5, 2**30),
         SystemSample("b:1", NOW, 100, 1, 9, 2**31, gpu=2**29),
     ]
-    model = Model("1", LABELS, frozenset(LABELS))
+    model = ServedModel("1", LABELS, frozenset(LABELS))
     view = View(today(), before(), model, Monitoring(), system=told)
     found = {s.name: (s.value, s.note) for s in system.measure(view) if "latency" not in s.name}
     assert found == {

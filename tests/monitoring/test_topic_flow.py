@@ -14,7 +14,7 @@ from core.state import CuratedUntil
 from flows import topics as flow
 from flows.home import Home
 from flows.topics import ask, candidates, follow_topics, open_topics
-from monitoring.view import Model, View
+from monitoring.view import ServedModel, View
 from tests.code.small_loop import make_home
 from tests.monitoring.changes import DAY, LABELS, NEW, NOW, learnt, traffic, view
 
@@ -54,7 +54,7 @@ def _prediction(i: int) -> Prediction:
 def later(labels: list[str]) -> View:
     """The day after, with nothing new and a model of these labels."""
     quiet = view(traffic(NOW + DAY, seed=5), traffic(NOW, 7, seed=5))
-    return replace(quiet, model=Model("2", labels, frozenset(labels), "minilm"))
+    return replace(quiet, model=ServedModel("2", labels, frozenset(labels), "minilm"))
 
 
 def test_a_topic_is_counted_remembered_and_shown_with_its_texts(home: Home):

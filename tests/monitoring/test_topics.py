@@ -12,8 +12,8 @@ import pytest
 
 from core.records import Window
 from core.stored import plain, record
-from monitoring.topics.clusters import MIN_ROWS, topics
-from monitoring.topics.tracking import Candidate, decision, followed, settled
+from monitoring.topics.clusters import MIN_ROWS, new_topics
+from monitoring.topics.tracking import TrackedTopic, decision, followed, settled
 from tests.monitoring.changes import DAY, LABELS, NEW, NOW, WORDS, learnt, shuffled, traffic, view
 
 CHANGED = view(traffic(new=0.3))
@@ -21,7 +21,7 @@ WEEK = timedelta(days=7)
 
 
 def test_a_new_topic_has_its_rows_its_words_and_its_examples():
-    (found,) = topics(CHANGED, learnt())
+    (found,) = new_topics(CHANGED, learnt())
     truth = dict(zip(CHANGED.whole.rows["prediction_id"], CHANGED.whole.rows["topic"], strict=True))
     assert {truth[p] for p in found.prediction_ids} == {NEW}
     assert found.size == len(found.prediction_ids) >= 0.9 * (CHANGED.whole.rows["topic"] == NEW).sum()
@@ -35,24 +35,24 @@ def test_a_new_topic_has_its_rows_its_words_and_its_examples():
 
 
 def test_without_labelled_rows_what_the_model_is_sure_of_is_known():
-    (found,) = topics(CHANGED)
+    (found,) = new_topics(CHANGED)
     assert set(found.words) < set(WORDS[NEW])
 
 
 def test_known_traffic_has_no_topic():
     quiet = [view(traffic(seed=s), traffic(NOW - DAY, 7, seed=s)) for s in range(20)]
-    assert [len(topics(v, learnt())) for v in quiet] == [0] * 20
+    assert [len(new_topics(v, learnt())) for v in quiet] == [0] * 20
 
 
 def test_a_few_rows_are_no_topic():
     rows = np.flatnonzero(CHANGED.whole.rows["topic"] == NEW)
     few = np.setdiff1d(np.arange(len(CHANGED.whole)), rows[MIN_ROWS - 1 :])
-    assert topics(view(CHANGED.whole.take(few)), learnt()) == []
+    assert new_topics(view(CHANGED.whole.take(few)), learnt()) == []
 
 
 def test_a_topic_that_comes_slowly_is_seen_over_days():
     trickle = traffic(NOW - DAY, 7, new=0.02)
-    (found,) = topics(view(traffic(new=0.02), trickle), learnt())
+    (found,) = new_topics(view(traffic(new=0.02), trickle), learnt())
     assert set(found.words) < set(WORDS[NEW])
     assert found.since < NOW - 4 * DAY
 
@@ -61,7 +61,7 @@ def test_it_is_the_same_in_any_order():
     mixed = replace(
         CHANGED, whole=shuffled(CHANGED.whole), whole_reference=shuffled(CHANGED.whole_reference)
     )
-    (once,), (again,) = topics(CHANGED, learnt()), topics(mixed, learnt())
+    (once,), (again,) = new_topics(CHANGED, learnt()), new_topics(mixed, learnt())
     assert once.prediction_ids == again.prediction_ids
     assert (once.name, once.examples, once.since) == (again.name, again.examples, again.since)
 
@@ -77,7 +77,7 @@ def scattered(window: Window, rows: int) -> Window:
 
 def test_a_burst_of_rows_that_are_like_nothing_is_the_topic_other():
     window = scattered(traffic(), 20)
-    (found,) = topics(view(window), learnt())
+    (found,) = new_topics(view(window), learnt())
     burst = window.rows["score"] == 0.3
     assert found.name == "other"
     assert found.size >= 18
@@ -88,11 +88,14 @@ def test_a_burst_of_rows_that_are_like_nothing_is_the_topic_other():
 
 def test_as_many_as_every_day_are_no_topic():
     usual = scattered(traffic(NOW - DAY, 7), 140)
-    assert topics(view(scattered(traffic(), 20), usual), learnt()) == []
+    assert new_topics(view(scattered(traffic(), 20), usual), learnt()) == []
 
 
 def test_other_takes_no_other_topic_in_and_is_taken_in_by_none():
-    (other,), (tyre,) = topics(view(scattered(traffic(), 20)), learnt()), topics(CHANGED, learnt())
+    (other,), (tyre,) = (
+        new_topics(view(scattered(traffic(), 20)), learnt()),
+        new_topics(CHANGED, learnt()),
+    )
     both = followed(followed([], [other], NOW), [replace(tyre, centroid=other.centroid)], NOW + DAY)
     assert {c.name for c in both} == {"other", tyre.name}
     again = followed(both, [replace(other, centroid=-other.centroid)], NOW + 2 * DAY)
@@ -121,18 +124,18 @@ def test_bad_input_is_no_topic_and_no_exception(change: Callable[[Window], Windo
     window, reference = traffic(), traffic(NOW - DAY, 7)
     window = change(window) if side != "reference" else window
     reference = change(reference) if side != "window" else reference
-    assert topics(view(window, reference), learnt()) == []
+    assert new_topics(view(window, reference), learnt()) == []
 
 
 def test_what_is_known_may_be_of_another_size_or_broken():
-    (found,) = topics(CHANGED, np.full((100, 3), np.nan, np.float32))
+    (found,) = new_topics(CHANGED, np.full((100, 3), np.nan, np.float32))
     assert set(found.words) < set(WORDS[NEW])
 
 
 def test_a_topic_keeps_its_identity_until_the_model_has_learnt_it():
-    (first,) = followed([], topics(CHANGED, learnt()), NOW)
+    (first,) = followed([], new_topics(CHANGED, learnt()), NOW)
     later = view(traffic(NOW + DAY, new=0.3, seed=3), traffic(NOW, 7, new=0.05, seed=3))
-    (again,) = followed([first], topics(later, learnt()), NOW + DAY)
+    (again,) = followed([first], new_topics(later, learnt()), NOW + DAY)
     assert (again.key, again.name, again.opened) == (first.key, first.name, NOW)
     assert again.seen == NOW + DAY
     assert set(first.members) < set(again.members)
@@ -147,22 +150,22 @@ def test_a_topic_keeps_its_identity_until_the_model_has_learnt_it():
 
 
 def test_a_topic_that_is_not_seen_any_more_is_gone_and_may_come_back():
-    (first,) = followed([], topics(CHANGED, learnt()), NOW)
+    (first,) = followed([], new_topics(CHANGED, learnt()), NOW)
     (gone,) = settled([first], {}, LABELS, NOW + WEEK, WEEK)
     assert gone.status == "gone"
-    (back,) = followed([gone], topics(CHANGED, learnt()), NOW + 9 * DAY)
+    (back,) = followed([gone], new_topics(CHANGED, learnt()), NOW + 9 * DAY)
     assert (back.key, back.status) == (first.key, "open")
 
 
 def test_the_same_window_again_changes_nothing():
-    found = topics(CHANGED, learnt())
+    found = new_topics(CHANGED, learnt())
     once = followed([], found, NOW)
     assert followed(once, found, NOW) == once
 
 
 def test_a_candidate_survives_json_and_its_decision_has_no_text():
-    (candidate,) = followed([], topics(CHANGED, learnt()), NOW)
-    assert record(Candidate, json.loads(json.dumps(plain(candidate)))) == candidate
+    (candidate,) = followed([], new_topics(CHANGED, learnt()), NOW)
+    assert record(TrackedTopic, json.loads(json.dumps(plain(candidate)))) == candidate
     made = decision(candidate)
     assert (made.key, made.verdict) == (candidate.key, "topic")
     assert made.key.startswith(f"topic/{candidate.name}-")
@@ -171,5 +174,7 @@ def test_a_candidate_survives_json_and_its_decision_has_no_text():
 
 
 def test_another_encoder_is_another_topic():
-    (first,) = followed([], topics(CHANGED, learnt()), NOW)
-    assert len(followed([replace(first, encoder="other")], topics(CHANGED, learnt()), NOW + DAY)) == 2
+    (first,) = followed([], new_topics(CHANGED, learnt()), NOW)
+    assert (
+        len(followed([replace(first, encoder="other")], new_topics(CHANGED, learnt()), NOW + DAY)) == 2
+    )
