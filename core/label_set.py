@@ -169,7 +169,7 @@ class LabelSet:
         """With one more operation; `names` are the labels known besides. Raises LabelError."""
         if fault := _fault(self, change, set(self.current(names))):
             what, got, expected = fault
-            raise LabelError(what, where=FILE, got=got, expected=expected, do="everloop label set show")
+            raise LabelError(what, where=FILE, got=got, expected=expected, do="everloop label set")
         return LabelSet((*self.operations, change))
 
     @staticmethod

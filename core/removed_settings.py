@@ -12,7 +12,7 @@ GONE = {
     "logging.async_rows": "1,000 answers at most are given and not yet stored, always",
     "logging.spool_mb": "the disk for answers while the store is away is 256 MB, always",
     "monitoring.reference_rows": "20,000 rows of the reference are read, always",
-    "monitoring.min_rows": "50 rows are needed, always",
+    "monitoring.min_rows": "50 rows are needed, always; a longer monitoring.window_hours has more",
     "monitoring.min_labels": "10 labels are needed, always",
     "monitoring.embedding_shift": f"the limit is 0.0005; {RULE}",
     "monitoring.label_shift": f"the limit is 0.1; {RULE}",

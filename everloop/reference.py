@@ -33,8 +33,9 @@ def commands() -> str:
 
 def _paths(command: Any, at: list[str]) -> Iterator[list[str]]:
     yield at
-    for name in getattr(command, "commands", {}):
-        yield from _paths(command.commands[name], [*at, name])
+    for name, inner in getattr(command, "commands", {}).items():
+        if not inner.hidden:
+            yield from _paths(inner, [*at, name])
 
 
 def settings() -> str:

@@ -1,7 +1,7 @@
 """The loop as Prefect flows: schedules, runs and retries; the work itself is in `flows/stages.py`.
 
-everloop schedule        serves these flows on the schedule of params.yaml
-everloop flow retrain    runs one now
+everloop schedule                   serves these flows on the schedule of params.yaml
+everloop schedule --once retrain    runs one now
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def given(home: Home, label: str, now: datetime) -> str:
     """What a label that somebody gives is called. Raises LabelError for one that is no more."""
     labels = home.store.label_set_at(now)
     if why := labels.refusal(label):
-        raise LabelError(why, where=label, do="everloop label set show")
+        raise LabelError(why, where=label, do="everloop label set")
     return labels.last(label)
 
 

@@ -14,7 +14,6 @@ from everloop.commands import (
     label,
     monitor,
     predict,
-    quarantine,
     replay,
     rollout,
     runtimes,
@@ -54,7 +53,7 @@ def _top(
 ) -> None: ...
 
 
-for module in (workspace, serve, predict, replay, monitor, turn, quarantine, runtimes, clock):
+for module in (workspace, serve, predict, replay, monitor, turn, runtimes, clock):
     module.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(collection.app, name="collection")

@@ -11,15 +11,14 @@ from everloop.commands.options import Group, LabelColumn, TextColumn, WorkspaceO
 
 app = typer.Typer(
     cls=Group,
-    help="Make, list and show collections of hard examples.\n\nThey lie in data/collections.",
+    help="Make and list collections of hard examples.\n\nThey lie in data/collections.",
     no_args_is_help=True,
 )
-Name = Annotated[str, typer.Argument(help="A collection, as refunds-that-failed.")]
 
 
 @app.command()
 def add(
-    name: Name,
+    name: Annotated[str, typer.Argument(help="A collection, as refunds-that-failed.")],
     file: Annotated[Path, typer.Argument(help="CSV, JSONL or Parquet with texts and labels.")],
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
@@ -48,8 +47,11 @@ def add(
 
 
 @app.command("list")
-def list_(workspace: WorkspaceOption = Path()) -> None:
-    """Every collection, with its rows and labels.
+def list_(
+    name: Annotated[str | None, typer.Argument(help="One collection: its rows.")] = None,
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Every collection, or the rows of one.
 
     Example: everloop collection list
     """
@@ -57,23 +59,14 @@ def list_(workspace: WorkspaceOption = Path()) -> None:
     from core import workspace as places
     from everloop.table import table
 
-    found = collections.collections(places.find(workspace).root)
+    root = places.find(workspace).root
+    if name:
+        rows = collections.named(root, name)
+        typer.echo(table(["label", "text"], rows[["label", "text"]].to_numpy().tolist()))
+        return
+    found = collections.collections(root)
     if not found:
         typer.echo("no collection yet; the first: everloop collection add NAME FILE")
         return
-    rows = [[name, len(c), c["label"].nunique()] for name, c in found.items()]
-    typer.echo(table(["collection", "rows", "labels"], rows))
-
-
-@app.command()
-def show(name: Name, workspace: WorkspaceOption = Path()) -> None:
-    """The rows of a collection.
-
-    Example: everloop collection show refunds-that-failed
-    """
-    from core import collections
-    from core import workspace as places
-    from everloop.table import table
-
-    rows = collections.named(places.find(workspace).root, name)
-    typer.echo(table(["label", "text"], rows[["label", "text"]].to_numpy().tolist()))
+    counts = [[name, len(c), c["label"].nunique()] for name, c in found.items()]
+    typer.echo(table(["collection", "rows", "labels"], counts))

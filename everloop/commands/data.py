@@ -17,19 +17,28 @@ Version = Annotated[str, typer.Argument(help="A version, as v0003 or 3.", callba
 
 
 @app.command("list")
-def list_(workspace: WorkspaceOption = Path()) -> None:
-    """Every dataset version, oldest first.
+def list_(
+    version: Annotated[
+        str, typer.Argument(help="One version: how it came to be, and why.", callback=dataset)
+    ] = "",
+    workspace: WorkspaceOption = Path(),
+) -> None:
+    """Every dataset version, oldest first; or one, its parent and so on, and why each was made.
 
-    Example: everloop data list
+    Example: everloop data list v0003
     """
     from core import workspace as places
+
+    root = places.find(workspace).root
+    shown = _ancestors(root, version) if version else _versions(root)
+    typer.echo(shown or "no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv")
+
+
+def _versions(root: Path) -> str:
     from everloop.table import table
     from pipelines.datasets.history import list_versions
 
-    versions = list_versions(places.find(workspace).root)
-    if not versions:
-        typer.echo("no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv")
-        return
+    versions = list_versions(root)
     splits = list(dict.fromkeys(split for v in versions for split in v.rows))
     rows = [
         [
@@ -39,7 +48,26 @@ def list_(workspace: WorkspaceOption = Path()) -> None:
         ]
         for v in versions
     ]
-    typer.echo(table(["version", "as of (UTC)", "policy", "labels", *splits, "left out"], rows))
+    names = ["version", "as of (UTC)", "policy", "labels", *splits, "left out"]
+    return table(names, rows) if rows else ""
+
+
+def _ancestors(root: Path, version: str) -> str:
+    from everloop.table import table
+    from pipelines.datasets.history import log as chain
+
+    rows = [
+        [
+            e.version.id,
+            f"{e.version.as_of:%Y-%m-%d %H:%M}",
+            ", ".join(f"{n:+} {name}" for name, n in e.more.items() if n) or "the same rows",
+            e.version.rows.get("train", 0),
+            e.version.labels,
+            e.reason,
+        ]
+        for e in chain(root, version)
+    ]
+    return table(["version", "as of (UTC)", "rows", "train", "labels", "reason"], rows)
 
 
 @app.command()
@@ -75,39 +103,6 @@ def diff(
     typer.echo(found.to_text())
     if html:
         typer.echo(f"wrote {write_diff(found, html)}")
-
-
-@app.command()
-def log(
-    version: Annotated[
-        str, typer.Argument(help="Where to begin; the newest unless told.", callback=dataset)
-    ] = "",
-    workspace: WorkspaceOption = Path(),
-) -> None:
-    """How a version came to be: it, its parent and so on, and why each was made.
-
-    Example: everloop data log v0003
-    """
-    from core import workspace as places
-    from everloop.table import table
-    from pipelines.datasets.history import log as chain
-
-    entries = chain(places.find(workspace).root, version)
-    if not entries:
-        typer.echo("no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv")
-        return
-    rows = [
-        [
-            e.version.id,
-            f"{e.version.as_of:%Y-%m-%d %H:%M}",
-            ", ".join(f"{n:+} {name}" for name, n in e.more.items() if n) or "the same rows",
-            e.version.rows.get("train", 0),
-            e.version.labels,
-            e.reason,
-        ]
-        for e in entries
-    ]
-    typer.echo(table(["version", "as of (UTC)", "rows", "train", "labels", "reason"], rows))
 
 
 @app.command()

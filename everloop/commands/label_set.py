@@ -13,21 +13,26 @@ from everloop.commands.options import Group, NowOption, WorkspaceOption, at
 if TYPE_CHECKING:
     from core.label_set import Kind
 
-app = typer.Typer(cls=Group, help="Add, merge, split and retire labels.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group, help="Show, add, merge, split and retire labels.", invoke_without_command=True
+)
 Labels = Annotated[list[str], typer.Argument(help="The labels.")]
 Why = Annotated[str, typer.Option(help="The reason; it is kept.")]
 By = Annotated[str, typer.Option(help="Who decides.")]
 
 
-@app.command()
+@app.callback()
 def show(
+    context: typer.Context,
     workspace: WorkspaceOption = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The labels there are, and every change so far.
 
-    Example: everloop label set show -w shop
+    Example: everloop label set -w shop
     """
+    if context.invoked_subcommand:
+        return
     from core.label_set import LabelSet
     from flows.home import open_home
     from flows.labels import known_labels

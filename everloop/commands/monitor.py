@@ -36,10 +36,15 @@ def monitor(
     docs: Annotated[
         bool, typer.Option("--docs", help="Write a page of what each data quality check found.")
     ] = False,
+    failed: Annotated[
+        str | None,
+        typer.Option(help="List the rows that failed a quality check, so far back: 36h, 14d, 8w."),
+    ] = None,
 ) -> None:
     """Is all well? The newest window's signals and alerts.
 
-    It only looks: signals and alerts are stored by the loop. Pages go to the workspace's reports/.
+    It only looks: signals and alerts are stored by the loop. Pages go to the workspace's reports/. Rows
+    that fail a quality check are never picked for labels.
 
     Example: everloop monitor --segments --report --docs
     """
@@ -50,6 +55,9 @@ def monitor(
     from flows.monitor import look
     from monitoring.alerts.findings import unsaid
 
+    if failed:
+        typer.echo(_failed(workspace, failed, at(now)))
+        return
     home, when = open_home(workspace), at(now)
     modelled = home.store.state.read(Champion).version is not None
     seen = look(home, when) if modelled else None
@@ -72,6 +80,18 @@ def monitor(
     typer.echo(overview(picture, segments))
     for line in _pages(home, seen, raised, when, (report, docs)):
         typer.echo(f"\n{line}")
+
+
+def _failed(workspace: Path, back: str, now: datetime) -> str:
+    """The rows that failed a quality check, and which."""
+    from everloop.table import table
+    from flows.home import open_store
+
+    rows = open_store(workspace).signals.quarantine(since(back, now))
+    shown = [[r.request_id, f"{r.timestamp:%Y-%m-%d %H:%M}", ", ".join(r.reasons)] for r in rows]
+    if not shown:
+        return f"no row failed a check since {back}"
+    return table(["request", "time (UTC)", "failed"], shown)
 
 
 def _pages(

@@ -50,13 +50,29 @@ def model(version: str | None) -> str | None:
     return str(int(found[1])) if found else version
 
 
+GONE = {  # commands of older versions, and what does their work now
+    "everloop flow": "everloop schedule --once NAME",
+    "everloop sample": "everloop demo --data FOLDER",
+    "everloop quarantine": "everloop monitor --failed 7d",
+    "everloop collection show": "everloop collection list NAME",
+    "everloop data log": "everloop data list VERSION",
+    "everloop label set show": "everloop label set",
+}
+
+
 class Group(TyperGroup):
     """Its help has the whole first sentence of each command, over as many lines as that takes."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if now := GONE.get(f"{ctx.command_path} {args[0]}"):
+            ctx.fail(f"'{args[0]}' is gone; now: {now}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        shown = [(name, c.get_short_help_str(LONG)) for name, c in found if c and not c.hidden]
         with formatter.section("Commands"):
-            formatter.write_dl([(n, c.get_short_help_str(LONG)) for n, c in found.items() if c])
+            formatter.write_dl(shown)
 
 
 def at(now: str | None) -> datetime:

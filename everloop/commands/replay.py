@@ -55,6 +55,9 @@ def demo(
     workspace: Annotated[
         Path, typer.Option("--workspace", "-w", help="Where; an earlier demo there is replaced.")
     ] = Path("demo"),
+    data: Annotated[
+        Path | None, typer.Option(help="Only write the demo's files (CSV) into this folder.")
+    ] = None,
 ) -> None:
     """The whole loop on the bundled sample stream.
 
@@ -62,25 +65,17 @@ def demo(
 
     Example: everloop demo
     """
+    if data:
+        from everloop.sample import make_sample
+
+        make_sample(data)
+        typer.echo(f"train.csv, eval.csv, stream.csv and events.json in {data}")
+        return
     from everloop.demo import run_demo
 
     run_demo(workspace)
 
 
-def sample(
-    directory: Annotated[Path, typer.Argument(help="Folder for train, eval and stream.csv.")],
-    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another stream.")] = 7,
-) -> None:
-    """Write the sample stream that the demo replays.
-
-    Example: everloop sample data/shop
-    """
-    from everloop.sample import make_sample
-
-    make_sample(directory, seed=seed)
-    typer.echo(f"train.csv, eval.csv, stream.csv and events.json in {directory}")
-
-
 def add_to(app: typer.Typer) -> None:
-    for command in (demo, replay, sample):
+    for command in (demo, replay):
         app.command()(command)

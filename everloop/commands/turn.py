@@ -50,18 +50,29 @@ def retrain(
     stages.retrain(home, acting(home, now), reason)
 
 
-def flow(
-    name: Annotated[
-        Literal["monitor", "retrain", "rollout", "loop", "batch-predict"],
-        typer.Argument(help="Which one."),
-    ],
+Once = Literal["monitor", "retrain", "rollout", "loop", "batch-predict"]
+
+
+def schedule(
     workspace: WorkspaceOption = Path(),
+    once: Annotated[Once | None, typer.Option(help="Run this flow now, once, and end.")] = None,
     now: NowOption = None,
 ) -> None:
-    """Run one Prefect flow now.
+    """Run the loop as Prefect flows, on the schedule of params.yaml.
 
-    Example: everloop flow loop -w shop
+    It goes on until it is stopped. --now goes with --once.
+
+    Example: everloop schedule -w shop
     """
+    if once:
+        _run(once, workspace, now)
+    elif now:
+        raise typer.BadParameter("goes with --once", param_hint="--now")
+    else:
+        _serve(workspace)
+
+
+def _run(name: Once, workspace: Path, now: str | None) -> None:
     from core.progress import doing
     from everloop.stack import prefect_settings
 
@@ -81,11 +92,7 @@ def flow(
     typer.echo(f"{name}: {json.dumps(result) if result is not None else 'done'}")
 
 
-def schedule(workspace: WorkspaceOption = Path()) -> None:
-    """Serve the flows on the schedule of params.yaml until stopped.
-
-    Example: everloop schedule -w shop
-    """
+def _serve(workspace: Path) -> None:
     from everloop.progress import over
     from everloop.stack import prefect_server
 
@@ -101,5 +108,5 @@ def schedule(workspace: WorkspaceOption = Path()) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (loop, retrain, flow, schedule):
+    for command in (loop, retrain, schedule):
         app.command()(command)

@@ -130,5 +130,6 @@ def stage(
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (init, check, train, stage):
+    for command in (init, check, train):
         app.command()(command)
+    app.command(hidden=True)(stage)  # dvc.yaml calls it

@@ -154,14 +154,13 @@ class Entry:
     reason: str  # why it was made, "" where nobody said
 
 
-def log(root: Path, id: str = "") -> list[Entry]:
-    """The chain that ends in a version, the newest unless named; newest first."""
+def log(root: Path, id: str) -> list[Entry]:
+    """The chain that ends in a version, newest first."""
     repository = Repository(root)
-    if id:
-        find(repository, id)
+    find(repository, id)
     known = {v.id: v for v in list_versions(root)}
-    chain = list(_chain(known, id or next(reversed(known), "")))
-    commits = repository.read_many([v.commit for v in chain]) if chain else []
+    chain = list(_chain(known, id))
+    commits = repository.read_many([v.commit for v in chain])
     return [
         Entry(v, _more(v, known.get(v.parent)), _reason(text))
         for v, text in zip(chain, commits, strict=True)

@@ -213,7 +213,7 @@ def test_an_error_of_a_flows_work_is_its_own() -> None:
 @pytest.mark.slow
 def test_commands_say_that_prefect_is_away(shop: Path) -> None:
     env = {**os.environ, "PREFECT_API_URL": f"http://{REFUSED}/api"}
-    for command in (("flow", "monitor", "--now", "2026-01-07"), ("schedule",)):
+    for command in (("schedule", "--once", "monitor", "--now", "2026-01-07"), ("schedule",)):
         ran = subprocess.run(
             [sys.executable, "-m", "everloop", *command, "-w", str(shop)],
             env=env,

@@ -74,24 +74,20 @@ Commands:
   init        Make a workspace: git, DVC, params.yaml and dvc.yaml.
   check       Validate params.yaml and report all faults together.
   train       Train the first model of a workspace; it is the champion.
-  stage       Run one stage of dvc.yaml; `dvc repro` calls this.
   serve       Serve the champion over HTTP.
   predict     Classify every row of a file.
   demo        The whole loop on the bundled sample stream.
   replay      Drive every stage over a stream of the past.
-  sample      Write the sample stream that the demo replays.
   monitor     Is all well? The newest window's signals and alerts.
   alerts      Alerts: open ones, those lately over, and how many a week.
   signals     The history of a signal, or what signals there are.
   loop        One turn: rollout, monitor, pick labels, retrain if due.
   retrain     Make a dataset version, train, test, and start a rollout.
-  flow        Run one Prefect flow now.
-  schedule    Serve the flows on the schedule of params.yaml until stopped.
-  quarantine  Rows that failed data quality checks, and which ones.
+  schedule    Run the loop as Prefect flows, on the schedule of params.yaml.
   runtimes    Measure the champion on every runtime, and say which to take.
   clock       The machine's clock, and the newest record of each kind.
   data        Dataset versions: list, compare, check, keep and bring back.
-  collection  Make, list and show collections of hard examples.
+  collection  Make and list collections of hard examples.
   label       Send tasks out for labels and take annotations in.
   rollout     Look at a rollout, promote it, or undo it.
   keys        Make, list and revoke API keys.
@@ -127,6 +123,8 @@ def test_help_is_instant() -> None:
     ("arguments", "error"),
     [
         (["bogus"], "Error: No such command 'bogus'."),
+        (["flow", "loop"], "Error: 'flow' is gone; now: everloop schedule --once NAME"),
+        (["data", "log"], "Error: 'log' is gone; now: everloop data list VERSION"),
         (["check", "--bogus"], "Error: No such option: --bogus"),
         (["init"], "Error: Missing argument 'directory'."),
         (["replay", "a.csv"], "Error: Missing option '--initial'."),
@@ -475,13 +473,13 @@ def test_a_retrain_and_a_turn_by_hand(own: Path) -> None:
 
 
 def test_sample(tmp_path: Path) -> None:
-    ran = everloop("sample", tmp_path / "data", "--seed", "3")
+    ran = everloop("demo", "--data", tmp_path / "data")
     line = f"train.csv, eval.csv, stream.csv and events.json in {tmp_path / 'data'}\n"
     assert (ran.code, ran.out, ran.err) == (0, line, "")
     names = ["eval.csv", "events.json", "stream.csv", "train.csv"]
     assert sorted(p.name for p in (tmp_path / "data").iterdir()) == names
     (tmp_path / "file").write_text("")
-    assert refused("sample", tmp_path / "file") == (
+    assert refused("demo", "--data", tmp_path / "file") == (
         f"error: the system refuses\n  where:    {tmp_path / 'file'}\n  got:      File exists\n"
     )
 

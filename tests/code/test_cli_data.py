@@ -27,7 +27,7 @@ def said(*arguments: object) -> str:
 
 
 def test_log(shop: Path, empty: Path) -> None:
-    lines = said("log", "-w", shop).splitlines()
+    lines = said("list", "v0003", "-w", shop).splitlines()
     assert lines[0].split() == ["version", "as", "of", "(UTC)", "rows", "train", "labels", "reason"]
     assert [re.split(r"  +", x)[:5] for x in lines[1:]] == [
         ["v0003", "2026-01-07 00:00", "+9 train, +3 audit", "77", "6"],
@@ -36,9 +36,8 @@ def test_log(shop: Path, empty: Path) -> None:
     ]
     reasons = [f"labels: {n} new labels, 8 needed" for n in (9, 8)]
     assert [x.split("  ")[-1] for x in lines[1:3]] == reasons
-    assert said("log", "v0001", "-w", shop).count("\n") == 2
-    assert said("log", "-w", empty).startswith("no dataset version yet")
-    assert "there is no dataset version v0009" in refused("data", "log", "v9", "-w", shop)
+    assert said("list", "v0001", "-w", shop).count("\n") == 2
+    assert "there is no dataset version v0009" in refused("data", "list", "v9", "-w", shop)
 
 
 # -- diff -----------------------------------------------------------------------------------------
@@ -201,7 +200,7 @@ def test_checkout_then_stage(own: Path) -> None:
 @pytest.mark.parametrize("name", ["v1", "1", "V0001", "dataset/v0001"])
 def test_a_version_is_the_same_however_it_is_written(shop: Path, tmp_path: Path, name: str) -> None:
     here = ("-w", shop)
-    for command in (("show",), ("log",), ("verify",)):
+    for command in (("show",), ("list",), ("verify",)):
         asked = everloop("data", *command, name, *here)
         assert asked == everloop("data", *command, "v0001", *here)
         assert asked.code == 0

@@ -93,10 +93,10 @@ def test_the_commands(own: Path, tmp_path: Path) -> None:
     assert everloop("collection", "list", "-w", own).out == (
         "collection  rows  labels\nhard           2       2\n"
     )
-    assert everloop("collection", "show", "hard", "-w", own).out == (
+    assert everloop("collection", "list", "hard", "-w", own).out == (
         "label        text\ntrack_order  where is it\nother        ring me\n"
     )
-    assert refused("collection", "show", "hart", "-w", own) == (
+    assert refused("collection", "list", "hart", "-w", own) == (
         "error: there is no such collection\n"
         f"  where:    {own / 'data' / 'collections'}\n"
         "  got:      'hart'\n"

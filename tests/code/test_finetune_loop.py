@@ -35,11 +35,11 @@ def finetuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str,
             return honest(self, texts)
 
         patch.setattr(Encoder, "encode", counted)
-        result = run(home, job())
+        result = run(home, job(each_day=60))
     return home, result, reads[0]
 
 
-SENSITIVE = {"window_hours": 24, "reference_days": 7, "min_rows": 10}
+SENSITIVE = {"window_hours": 24, "reference_days": 7}
 
 
 def encoders(home: Home) -> dict[str, str]:

@@ -51,7 +51,7 @@ def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     parts = everloop("label", "set", "split", wide, "--into", "one", "--into", "other", *at)
     assert f"{counts[wide]} rows wait" in parts.out or "rows wait for a label" in parts.out
     everloop("label", "set", "retire", gone, *at)
-    shown = everloop("label", "set", "show", "-w", str(own)).out
+    shown = everloop("label", "set", "-w", str(own)).out
     assert shown.startswith("version 3: ")
     assert f"merge {a}, {b} into both (one thing)" in shown
 

@@ -122,7 +122,7 @@ def test_import_says_so_at_once_and_the_label_set_confirms(asked: Path, tmp_path
         "correct them and import the file again; if they are meant: "
         f"everloop label import {file} --new-labels\n"
     )
-    assert "no such label" not in everloop("label", "set", "show", "-w", asked).out
+    assert "no such label" not in everloop("label", "set", "-w", asked).out
     status = json.loads(everloop("label", "status", "--json", *at).out)
     assert status["unconfirmed"]["names"] == 2
     added = everloop("label", "set", "add", "no  such label", *at)

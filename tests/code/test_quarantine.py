@@ -16,7 +16,7 @@ from serving.service import Service
 from tests.code.command_line import everloop
 from tests.code.small_loop import job, make_home
 
-LONG = "x" * 900
+LONG = "x" * 2500
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A day of 30 requests, two of them too long for the quality check, looked at once."""
     root = tmp_path_factory.mktemp("quarantine") / "shop"
     monitoring = {
-        "max_length": 500,
         "expectations": [
             {"type": "expect_column_values_to_not_match_regex", "name": "text.email",
              "kwargs": {"column": "text", "regex": "@"}}
@@ -33,7 +32,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home, rows = make_home(root, monitoring=monitoring), job(days=1)
     first_model(home, rows.train, rows.evaluation, NOW - timedelta(days=1))
     texts = {3: LONG, 7: f"{LONG} me@example.com", 9: "me@example.com"}
-    service = Service(home.store, home.registry.load, max_text=2000)
+    service = Service(home.store, home.registry.load, max_text=3000)
     for i in range(30):
         when = NOW - timedelta(hours=20) + timedelta(minutes=i)
         service.predict([Request(f"r{i}", when, texts.get(i, f"where is my parcel {i}"))])
@@ -68,7 +67,7 @@ def test_it_is_not_worth_a_label(shop: Home) -> None:
 
 def test_the_command_shows_it(shop: Home) -> None:
     root = str(shop.workspace.root)
-    ran = everloop("quarantine", "-w", root, "--now", NOW.isoformat())
+    ran = everloop("monitor", "--failed", "7d", "-w", root, "--now", NOW.isoformat())
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
         "request  time (UTC)        failed\n"
@@ -77,7 +76,10 @@ def test_the_command_shows_it(shop: Home) -> None:
         "r9       2026-01-12 04:09  text.email\n"
     )
     later = (NOW + timedelta(days=9)).isoformat()
-    assert everloop("quarantine", "-w", root, "--now", later).out == "no row failed a check since 7d\n"
+    assert (
+        everloop("monitor", "--failed", "7d", "-w", root, "--now", later).out
+        == "no row failed a check since 7d\n"
+    )
 
 
 def test_it_is_forgotten_with_the_rows(shop: Home, tmp_path: Path) -> None:

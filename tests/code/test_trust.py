@@ -53,7 +53,7 @@ COMMANDS = {
 }
 
 
-FLOW = {"flow": ["flow", "monitor"]}  # starts a Prefect server
+FLOW = {"flow": ["schedule", "--once", "monitor"]}  # starts a Prefect server
 
 
 def run(command: str, root: Path) -> Ran:
