@@ -11,13 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from core.errors import DatasetError
 from pipelines.datasets.layout import order
-from pipelines.datasets.manifest import Manifest
-from pipelines.datasets.partitions import GONE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipelines.datasets.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def replaced(found: Iterable[Rewritten]) -> dict[str, str]:
 def rows_gone(manifest: Manifest, sets: pd.Series[str], found: Iterable[Rewritten]) -> str:
     """In words, how many rows of a version were forgotten; "" where none was. sets: (rows,) as the
     partitions say by now."""
+    from pipelines.datasets.partitions import GONE
+
     gone = (sets == GONE).to_numpy() & (manifest.sets > 0)
     touched = [manifest.partitions[i] for i in manifest.touched(gone)]
     return told(int(gone.sum()), touched, found)

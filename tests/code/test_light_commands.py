@@ -1,0 +1,36 @@
+"""A command that only lists what is stored imports nothing heavy: it answers in half a second."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HEAVY = [
+    "dvc",
+    "great_expectations",
+    "mlflow",
+    "pandas",
+    "prefect",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "torch",
+    "transformers",
+]
+LIGHT = "keys list, data list, alerts, quarantine"
+CODE = """
+import sys
+from everloop.commands import app
+for words in sys.argv[2].split(", "):
+    app([*words.split(), "-w", sys.argv[1]], standalone_mode=False)
+print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_listing_what_is_stored_imports_nothing_heavy(empty: Path) -> None:
+    run = [sys.executable, "-c", CODE, str(empty), LIGHT]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    imported = done.stdout.splitlines()[-1].split()
+    assert "numpy" in imported
+    assert [name for name in HEAVY if name in imported] == []
