@@ -10,7 +10,7 @@ by other arithmetic: forming multiplies embeddings, the check subtracts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,24 +18,27 @@ import numpy as np
 import pyarrow.compute as pc
 
 from core.errors import DatasetError
-from core.near import PARAPHRASE, fence, unit
+from core.near import fence, unit
 from core.readers import excerpt
 from core.records import Array
 from core.rowwise import AT_A_TIME
 from pipelines.datasets.manifest import TRAIN, Manifest
 from pipelines.datasets.partitions import Locate, among, read_partition
-from pipelines.datasets.rows import ReservoirRows
+from pipelines.datasets.rows import ReservoirRows, Space, Vectors
 
 ROUNDING = 1e-6  # of a cosine
 AT_ONCE = 1 << 24  # cosines that are in memory
 LESS = 0.99  # of the fence's distance, in a check: two machines may round it apart
-CLOSEST = 1 - PARAPHRASE - ROUNDING  # a smaller cosine is outside of any fence: random rows are 2 apart
 SHOWN = 5
 
 
 def least(held: Array) -> float:
     """The cosine with a held-out row (m, dim) from which on a row may not train."""
-    close = fence(held)
+    return _cosine(fence(held))
+
+
+def _cosine(close: float) -> float:
+    """Of a squared distance; more than any cosine where that is -1."""
     return 1 - close / 2 - ROUNDING if close > 0 else np.inf
 
 
@@ -46,11 +49,16 @@ def cosines(rows: Array, held: Array) -> Array:
     """
     found = np.zeros(len(rows), np.float32)
     others = unit(held.astype(np.float32))
-    step = max(1, min(AT_A_TIME, AT_ONCE // max(1, len(others))))
+    step = _step(len(others))
     for i in range(0, len(rows) if len(others) else 0, step):
         some = unit(rows[i : i + step].astype(np.float32))
         found[i : i + step] = (some @ others.T).max(axis=1)
     return found
+
+
+def _step(others: int) -> int:
+    """How many rows are compared with so many others at once."""
+    return max(1, min(AT_A_TIME, AT_ONCE // max(1, others)))
 
 
 def fenced(rows: ReservoirRows, sets: Array) -> dict[str, Array]:
@@ -59,14 +67,14 @@ def fenced(rows: ReservoirRows, sets: Array) -> dict[str, Array]:
     same = able & among(rows.words, rows.words[held])
     keys = rows.table.select(["timestamp", "row_id"]).take(held)
     order = pc.sort_indices(keys, [("timestamp", "ascending"), ("row_id", "ascending")])
-    near = able & ~same & _near(rows, held[order.to_numpy()], least)
+    near = able & ~same & _near(rows, held[order.to_numpy()], lambda v: least(v.matrix))
     return {"same_words": same, "near_copy": near}
 
 
-def _near(rows: ReservoirRows, held: Array, limit: Callable[[Array], float]) -> Array:
+def _near(rows: ReservoirRows, held: Array, limit: Callable[[Vectors], float]) -> Array:
     """(n,) which rows have a cosine of `limit` or more with one that lies at `held`."""
     found = np.zeros(len(rows.table), bool)
-    theirs = {space: (v.matrix, limit(v.matrix)) for space, v in rows.vectors(held).items()}
+    theirs = {space: (v.matrix, limit(v)) for space, v in rows.vectors(held).items()}
     for part in rows.parts:
         if part.space in theirs:
             matrix, least_cosine = theirs[part.space]
@@ -86,14 +94,22 @@ class Leak:
 class Fence:
     """Many versions of the same rows at once: two rows are compared once, however many have both."""
 
-    def __init__(self, rows: ReservoirRows, train: Array, held: Array) -> None:
-        """train, held: (n,) bool, which rows train, and which evaluate, in any of the versions."""
+    def __init__(self, rows: ReservoirRows, versions: Iterable[tuple[Array, Array]]) -> None:
+        """versions: of each, the places that train and those that evaluate."""
+        train, held = np.zeros((2, len(rows.table)), bool)
+        widest: dict[Space, float] = {}
+        for trains, tests in versions:
+            train[trains], held[tests] = True, True
+            for space, theirs in rows.vectors(tests).items():
+                widest[space] = max(widest.get(space, -1.0), fence(theirs.matrix))
         self.rows = rows
-        self.close = train & _near(rows, np.flatnonzero(held), lambda _: CLOSEST)
+        limit = lambda v: _cosine(widest[v.space])  # noqa: E731
+        self.suspects = train & _near(rows, np.flatnonzero(held), limit)
 
     def leaks(self, train: Array, held: Array) -> list[Leak]:
-        """Every row that trains in a version and should not, once. train, held: places."""
-        found = [*self._of_words(train, held), *self._near_copies(train[self.close[train]], held)]
+        """Every row that trains in one of the versions and should not, once. train, held: places."""
+        suspects = train[self.suspects[train]]
+        found = [*self._of_words(train, held), *self._near_copies(suspects, held)]
         return list({leak.row: leak for leak in reversed(found)}.values())[::-1]
 
     def _of_words(self, train: Array, held: Array) -> Iterator[Leak]:
@@ -103,20 +119,21 @@ class Fence:
             yield Leak(at, same[int(words[at])], "has the words of")
 
     def _near_copies(self, suspects: Array, held: Array) -> Iterator[Leak]:
-        """Few are suspects, so each is held against all that evaluate, one by one."""
-        ours = self.rows.vectors(suspects)
-        theirs = self.rows.vectors(held) if ours else {}
-        for space, some in ours.items():
+        theirs = self.rows.vectors(held) if len(suspects) else {}
+        for space, some in self.rows.vectors(suspects).items():
             if space not in theirs:
                 continue
             tests = unit(theirs[space].matrix.astype(np.float32))
             close = LESS * fence(tests)
-            for at, row in zip(some.places, unit(some.matrix.astype(np.float32)), strict=True):
-                apart = tests - row
-                squares = np.vecdot(apart, apart)
-                i = int(squares.argmin())
-                if row.any() and squares[i] <= close:
-                    yield Leak(int(at), int(theirs[space].places[i]), "is a near-copy of")
+            step = _step(len(tests))
+            for i in range(0, len(some.matrix), step):
+                ours = unit(some.matrix[i : i + step].astype(np.float32))
+                nearest = (ours @ tests.T).argmax(axis=1)
+                apart = ours - tests[nearest]
+                able = ours.any(axis=1) & tests[nearest].any(axis=1)
+                for k in np.flatnonzero(able & (np.vecdot(apart, apart) <= close)):
+                    row, test = some.places[i + k], theirs[space].places[nearest[k]]
+                    yield Leak(int(row), int(test), "is a near-copy of")
 
 
 def check(rows: ReservoirRows, path: Path, locate: Locate) -> None:
@@ -124,8 +141,8 @@ def check(rows: ReservoirRows, path: Path, locate: Locate) -> None:
     its partitions; locate: where these are."""
     manifest = Manifest.load(path)
     manifest.check(range(len(rows.counts)), rows.counts)
-    train, held = manifest.sets == TRAIN, manifest.sets > TRAIN
-    leaks = Fence(rows, train, held).leaks(np.flatnonzero(train), np.flatnonzero(held))
+    places = (np.flatnonzero(manifest.sets == TRAIN), np.flatnonzero(manifest.sets > TRAIN))
+    leaks = Fence(rows, [places]).leaks(*places)
     if leaks:
         raise DatasetError(
             f"training rows too near rows that evaluate: {len(leaks)}",

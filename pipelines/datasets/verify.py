@@ -234,11 +234,7 @@ class _Verifier:
         rows = read_rows(self.objects.path, oids)
         ends = np.cumsum(rows.counts)
         starts = dict(zip(oids, ends - rows.counts, strict=True))
-        train, held = np.zeros((2, len(rows.table)), bool)
-        for id in self.fenced:
-            for anywhere, places in zip((train, held), self._places(id, starts), strict=True):
-                anywhere[places] = True
-        fence = Fence(rows, train, held)
+        fence = Fence(rows, (self._places(id, starts) for id in self.fenced))
         for id in self.fenced:
             if found := fence.leaks(*self._places(id, starts)):
                 yield id, in_words(found, self.objects.path, oids, ends)

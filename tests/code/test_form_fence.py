@@ -53,7 +53,8 @@ def leaking(able: pd.DataFrame, held: pd.DataFrame) -> list[int]:
             add_partition(Path(folder), f"v{n:04d}", table)
         rows = read_rows(in_folder(Path(folder)), ["v0001", "v0002"])
     trains = np.arange(len(able) + len(held)) < len(able)
-    found = Fence(rows, trains, ~trains).leaks(np.flatnonzero(trains), np.flatnonzero(~trains))
+    places = (np.flatnonzero(trains), np.flatnonzero(~trains))
+    found = Fence(rows, [places]).leaks(*places)
     assert all(trains[x.row] and not trains[x.held] for x in found)
     return sorted(x.row for x in found)
 
