@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.records import Severity, Signal
-from monitoring.alerts.rules import Range, Rule, Verdict
+from monitoring.alerts.rules import RangeRule, Rule, Verdict
 from monitoring.signals import SPECS
 from monitoring.view import Spec
 
@@ -46,7 +46,7 @@ def findings(signals: Sequence[Signal], rules: Sequence[Rule], past: Past) -> li
             found[signal.name, signal.segment] = Finding(
                 signal,
                 [v.words for _, v in broken],
-                [r.policy if isinstance(r, Range) else type(r).__name__.lower() for r, _ in broken],
+                [r.policy for r, _ in broken],
                 [r.severity for r, _ in broken],
             )
     return list(found.values())
@@ -100,7 +100,7 @@ def unproven(signals: Sequence[Signal]) -> str:
 def _verdicts(signal: Signal, rules: Sequence[Rule], past: Past) -> Iterable[tuple[Rule, Verdict]]:
     spec = spec_of(signal.name)
     if spec.bad and not signal.segment:
-        own: Rule = Range(policy="range", signal=signal.name)
+        own: Rule = RangeRule(policy="range", signal=signal.name)
         verdict = own.judge(signal, spec.bad, ())
         yield own, replace(verdict, words=_words(signal, spec)) if verdict.broken else verdict
     for rule in rules:

@@ -45,6 +45,8 @@ class Rule(Protocol):
     """Judges a signal by what was stored of it in the `memory` before its window, oldest first."""
 
     @property
+    def policy(self) -> str: ...
+    @property
     def signal(self) -> str: ...
     @property
     def segment(self) -> str: ...
@@ -79,7 +81,7 @@ class Judge(Section):
         return name
 
 
-class Range(Judge):
+class RangeRule(Judge):
     """Fixed limits; without any, the limit that the signal carries itself."""
 
     policy: Literal["range"]
@@ -95,7 +97,7 @@ class Range(Judge):
         return _outside(signal, signal.value, signal.value, low, high)
 
 
-class Predicted(Judge):
+class PredictedRule(Judge):
     """A range foretold from the same weekday and hour of past weeks, and the level of the last."""
 
     policy: Literal["predicted"]
@@ -125,7 +127,7 @@ class Predicted(Judge):
         return _around(signal, middle, reach, _side(self.side, bad), basis)
 
 
-class Anomaly(Judge):
+class AnomalyRule(Judge):
     """The modified z-score of a value among those of the last days."""
 
     policy: Literal["anomaly"]
@@ -150,7 +152,7 @@ class Anomaly(Judge):
         return _around(signal, middle, reach, _side(self.side, bad), basis)
 
 
-AnyRule = Annotated[Range | Predicted | Anomaly, Field(discriminator="policy")]
+AnyRule = Annotated[RangeRule | PredictedRule | AnomalyRule, Field(discriminator="policy")]
 
 
 def own_limits(signal: Signal, bad: Bad | None) -> tuple[float | None, float | None]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from core.episodes import words_now
+from core.episodes import Episodes, words_now
 from core.records import Signal
 from flows.alerts import alert, alerts_since, open_alerts, recent
 from flows.home import Home
@@ -98,6 +98,6 @@ def test_alerts_of_an_older_store_are_no_open_ones(home: Home) -> None:
     turn(home, 0, bad=True)
     [stored] = home.store.decisions.read("monitoring")
     del stored.evidence["last"], stored.evidence["over"], stored.evidence["windows"]
-    home.store.decisions.put([stored], {"alerts": None})
+    home.store.decisions.put([stored], [Episodes()])
     assert recent(home.store, START - DAY, START + DAY) == []
     assert [d.key for d in alerts_since(home.store, START - DAY, START)] == [stored.key]

@@ -15,7 +15,7 @@ from monitoring import Monitoring
 from monitoring.alerts.decisions import describe, fatigue, opened, over
 from monitoring.alerts.episodes import Change, turn
 from monitoring.alerts.findings import Finding, findings, unsaid
-from monitoring.alerts.rules import Range, Rule
+from monitoring.alerts.rules import RangeRule, Rule
 from monitoring.alerts.severity import severity
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
@@ -132,8 +132,8 @@ def test_no_alert_without_a_broken_rule(fine: Signal) -> None:
 
 def test_a_rule_reaches_segments_and_signals_that_have_no_limit() -> None:
     rules: list[Rule] = [
-        Range(policy="range", signal="confidence", segment="plan=pro", severity="critical"),
-        Range(policy="range", signal="somebody.else", high=5.0),
+        RangeRule(policy="range", signal="confidence", segment="plan=pro", severity="critical"),
+        RangeRule(policy="range", signal="somebody.else", high=5.0),
     ]
     pro = signal("confidence", 0.1, baseline=0.8, segment="plan=pro")
     free = replace(pro, segment="plan=free")
@@ -154,7 +154,7 @@ def test_a_rule_reaches_segments_and_signals_that_have_no_limit() -> None:
 
 
 def test_two_rules_on_a_signal_are_one_alert() -> None:
-    rules: list[Rule] = [Range(policy="range", signal="drift.labels", high=0.5)]
+    rules: list[Rule] = [RangeRule(policy="range", signal="drift.labels", high=0.5)]
     (finding,) = found([signal("drift.labels", 0.8, baseline=0.6)], rules)
     assert finding.words == [
         "drift of predicted labels: L1 0.80, more than 0.60",
@@ -165,8 +165,8 @@ def test_two_rules_on_a_signal_are_one_alert() -> None:
 def test_a_rule_says_how_bad_its_own_finding_is_and_no_less_than_the_others() -> None:
     rows, confidence = signal("rows", 0.0, baseline=40.0), signal("confidence", 0.7, baseline=0.6)
     rules: list[Rule] = [
-        Range(policy="range", signal="rows", low=9.0, severity="info"),
-        Range(policy="range", signal="confidence", low=0.8, severity="info"),
+        RangeRule(policy="range", signal="rows", low=9.0, severity="info"),
+        RangeRule(policy="range", signal="confidence", low=0.8, severity="info"),
     ]
     bad = found([rows, confidence], rules)
     assert [severity(f, bad) for f in bad] == ["critical", "info"]
@@ -174,7 +174,7 @@ def test_a_rule_says_how_bad_its_own_finding_is_and_no_less_than_the_others() ->
 
 def test_a_rule_that_can_say_nothing_is_not_silent() -> None:
     rules: list[Rule] = [
-        Range(policy="range", signal="x", segment="plan=pro", high=1.0),
+        RangeRule(policy="range", signal="x", segment="plan=pro", high=1.0),
         Monitoring.model_validate(
             {"rules": [{"policy": "anomaly", "signal": "rows"}]}, strict=True
         ).rules[0],

@@ -18,14 +18,14 @@ from core.errors import ParamsError
 from core.records import Signal
 from flows.strategy import Strategy
 from monitoring import Monitoring
-from monitoring.alerts.rules import Anomaly, Predicted, Range, Rule
+from monitoring.alerts.rules import AnomalyRule, PredictedRule, RangeRule, Rule
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday: the window is the Sunday
 DAY = timedelta(days=1)
 RULES: list[Rule] = [
-    Range(policy="range", signal="x", low=2.0, high=8.0),
-    Predicted(policy="predicted", signal="x"),
-    Anomaly(policy="anomaly", signal="x"),
+    RangeRule(policy="range", signal="x", low=2.0, high=8.0),
+    PredictedRule(policy="predicted", signal="x"),
+    AnomalyRule(policy="anomaly", signal="x"),
 ]
 TEMPLATE = Path(__file__).parents[2] / "everloop" / "templates" / "params.yaml"
 
@@ -116,7 +116,7 @@ def test_a_constant_is_broken_by_a_change_and_not_by_rounding(rule: Rule) -> Non
     assert [judged(rule, v, past) for v in (0.3, 0.31)] == [False, True]
 
 
-@pytest.mark.parametrize("kind", [Predicted, Anomaly])
+@pytest.mark.parametrize("kind", [PredictedRule, AnomalyRule])
 @pytest.mark.parametrize(
     ("bad", "side", "expected"),
     [
@@ -131,13 +131,13 @@ def test_a_constant_is_broken_by_a_change_and_not_by_rounding(rule: Rule) -> Non
 def test_the_side_is_the_signals_own_unless_told(
     kind: Any, bad: Any, side: Any, expected: list[bool]
 ) -> None:
-    rule = kind(policy=kind.__name__.lower(), signal="x", side=side)
+    rule = kind(policy=kind.__name__.removesuffix("Rule").lower(), signal="x", side=side)
     assert [rule.judge(signal(v), bad, noisy()).broken for v in (1.0, 9.0)] == expected
 
 
-@pytest.mark.parametrize("kind", [Predicted, Anomaly])
+@pytest.mark.parametrize("kind", [PredictedRule, AnomalyRule])
 def test_what_is_too_small_to_matter_breaks_nothing(kind: Any) -> None:
-    rule = kind(policy=kind.__name__.lower(), signal="x", least=2.0)
+    rule = kind(policy=kind.__name__.removesuffix("Rule").lower(), signal="x", least=2.0)
     assert [judged(rule, v, noisy()) for v in (6.9, 7.2)] == [False, True]
 
 
@@ -164,12 +164,12 @@ def test_a_range_says_by_what_it_is_broken() -> None:
     ],
 )
 def test_a_range_without_limits_takes_the_signals_own(bad: Any, more: Any, broken: bool) -> None:
-    rule = Range(policy="range", signal="x")
+    rule = RangeRule(policy="range", signal="x")
     assert rule.judge(signal(5.0, **more), bad, ()).broken is broken
 
 
 def test_what_must_be_proven_is_proven_for_limits_of_the_user_too() -> None:
-    rule = Range(policy="range", signal="x", low=0.85)
+    rule = RangeRule(policy="range", signal="x", low=0.85)
     found = [signal(0.8, low=0.7, high=h) for h in (0.84, 0.9)]
     assert [rule.judge(s, "whole", ()).broken for s in found] == [True, False]
 
@@ -264,9 +264,11 @@ def test_rules_are_written_in_params_yaml(tmp_path: Path) -> None:
     ]
     found = written(tmp_path, asked).rules
     assert found == [
-        Predicted(policy="predicted", signal="rows"),
-        Range(policy="range", signal="drift.labels", high=0.4, segment="plan=pro", severity="critical"),
-        Anomaly(policy="anomaly", signal="mine.own", score=5.0),
+        PredictedRule(policy="predicted", signal="rows"),
+        RangeRule(
+            policy="range", signal="drift.labels", high=0.4, segment="plan=pro", severity="critical"
+        ),
+        AnomalyRule(policy="anomaly", signal="mine.own", score=5.0),
     ]
 
 
