@@ -89,7 +89,7 @@ class Weeks:
         recent, older = recent & quiet, older & quiet
         if recent.sum() + 1 < LEAST_DAYS or older.sum() < LEAST_DAYS:
             return f"not enough history: {LEAST_DAYS:.0f} days of each week needed"
-        days = self._days(recent, older, young)
+        days = self._mean_embeddings(recent, older, young)
         before_it = days.ages > WEEK - 0.5
         week = days.pooled(~before_it)
         if still:
@@ -109,7 +109,7 @@ class Weeks:
         rows = int(days.rows[before_it].sum())
         return slow.compare(value, sd, usual.of(float(recent.sum() + 1)), rows, nearest)
 
-    def _days(self, recent: Array, older: Array, young: float) -> MeanEmbeddings:
+    def _mean_embeddings(self, recent: Array, older: Array, young: float) -> MeanEmbeddings:
         """The older days, then those of the last week and the window. The scale is that of the
         older, so all rows of the last week are compared."""
         rows = [s.embeddings.astype(np.float32) for s in self.past]
