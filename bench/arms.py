@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.labelled import Stream
+from core.evidence import AlertEvidence
 from core.models.classifier.head import Head, fit_head
 from core.records import AnnotationTask, Array, Decision, Signal, Window, uuid7
 from monitoring import Monitoring
@@ -106,7 +107,7 @@ class Arm:
                 now,
                 "alert",
                 "; ".join(f.words),
-                {"kind": spec_of(f.signal.name).kind, "signal": f.signal.name},
+                AlertEvidence(kind=spec_of(f.signal.name).kind, signal=f.signal.name),
             )
             for f in new
         ]

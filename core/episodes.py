@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from core.evidence import AlertEvidence
 from core.records import Decision, Severity
-from core.stored import Remembered, plain
+from core.stored import Remembered
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Episodes(Remembered):
     before: Episodes | None = None
 
     def stored(self) -> Any:
-        before = replace(self.before, before=None) if self.before else None
-        return plain(replace(self, before=before))
+        found = replace(self, before=None).values()
+        return {**found, "before": replace(self.before, before=None).values() if self.before else None}
 
     def until(self, now: datetime) -> Episodes:
         """What was known when the turn at `now` began."""
@@ -53,4 +54,4 @@ class Episodes(Remembered):
 
 def words_now(alert: Decision) -> str:
     """An alert with the numbers of the last window in which it was bad; its reason has the first."""
-    return str(alert.evidence.get("latest") or alert.reason)
+    return alert.read(AlertEvidence).latest or alert.reason

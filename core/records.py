@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
+from core.evidence import AnyEvidence, Evidence
+from core.stored import plain
+
 if TYPE_CHECKING:
     import pandas as pd
 
+E = TypeVar("E", bound=Evidence)
 Array = npt.NDArray[Any]
 Variant = Literal["champion", "canary", "challenger", "shadow"]
 Severity = Literal["info", "warning", "critical"]
@@ -209,8 +213,16 @@ class Decision:
     timestamp: datetime
     verdict: str
     reason: str
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=AnyEvidence)
     severity: Severity = "info"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.evidence, dict):  # as the store has it
+            object.__setattr__(self, "evidence", AnyEvidence(self.evidence))
+
+    def read(self, kind: type[E]) -> E:
+        """The evidence as this kind; what it does not have is as the kind's defaults say."""
+        return self.evidence if isinstance(self.evidence, kind) else kind.of(self.evidence.stored())
 
 
 @dataclass(frozen=True)
@@ -428,7 +440,5 @@ def utc(when: datetime) -> datetime:
 
 def to_json(record: Any) -> dict[str, Any]:
     """A record as plain JSON values (times in ISO 8601)."""
-    return {
-        k: v.isoformat() if isinstance(v, datetime) else v.tolist() if isinstance(v, np.ndarray) else v
-        for k, v in asdict(record).items()
-    }
+    found: dict[str, Any] = plain(record)
+    return found

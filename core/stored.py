@@ -7,6 +7,8 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -21,6 +23,10 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, datetime):
         return value.isoformat()
+    if hasattr(value, "stored"):  # it says itself how
+        return value.stored()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
@@ -52,8 +58,11 @@ class Remembered:
     def stored(self) -> Any:
         if self == type(self)():
             return None
-        found = plain(self)
+        found = self.values()
         return next(iter(found.values())) if self.BARE else found
+
+    def values(self) -> dict[str, Any]:
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
 
 
 @cache

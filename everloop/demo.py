@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from core.errors import WorkspaceError
+from core.evidence import AlertEvidence
 from core.records import Decision
 from core.store import Store
 from everloop.init import init
@@ -72,7 +73,7 @@ def _event(decision: Decision) -> dict[str, str] | None:
         ("rollout", "rollback"): "rollback",
     }
     kind = kinds.get((decision.stage, decision.verdict))
-    if kind is None or (kind == "drift" and decision.evidence.get("kind") != "drift"):
+    if kind is None or (kind == "drift" and decision.read(AlertEvidence).kind != "drift"):
         return None
     return {"timestamp": decision.timestamp.isoformat(), "kind": kind, "text": decision.reason}
 

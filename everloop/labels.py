@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from core.evidence import UsersLabelsEvidence
 from core.label_set import LabelSet
 from core.readers import excerpt, nearest
 from core.records import Dispute
@@ -74,14 +75,15 @@ def text(found: dict[str, Any]) -> str:
 
 def _users(store: Store) -> dict[str, Any]:
     """What became of users' words at the last look; {} where there were none."""
-    last = [d for d in store.decisions.read("labeling") if "by_fate" in d.evidence][-1:]
+    said = store.decisions.read("labeling")
+    last = [d for d in said if d.read(UsersLabelsEvidence).by_fate is not None][-1:]
     if not last:
         return {}
     return {
         "at": last[0].timestamp.isoformat(),
         "verdict": last[0].verdict,
         "reason": last[0].reason,
-        **last[0].evidence,
+        **last[0].evidence.stored(),
         "waiting_for_people": store.feedback.words_asked(),
     }
 

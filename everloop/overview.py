@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from core.episodes import words_now
+from core.evidence import AlertEvidence
 from core.records import Decision, Severity, Signal
 from everloop.plot import sparkline
 from everloop.table import shortened, table
@@ -80,7 +81,7 @@ def overview(picture: Picture, segments: bool = False) -> str:
 def past_alerts(picture: Picture, week: Signal, everything: bool) -> str:
     """Open alerts, then those that are over; past ones that cost no accuracy only when asked for."""
     alerts, workspace = picture.alerts, picture.workspace
-    still = [a for a in alerts if not a.evidence.get("over")]
+    still = [a for a in alerts if not a.read(AlertEvidence).over]
     gone = [a for a in alerts if a not in still]
     shown = gone if everything else [a for a in gone if a.severity != "info"]
     often = week.note if week.value is None else f"{week.value:.1f} ({week.note})"
@@ -94,26 +95,26 @@ def past_alerts(picture: Picture, week: Signal, everything: bool) -> str:
 def told(alert: Decision, now: datetime, workspace: str = "") -> str:
     """An alert, since when, what is known of it, and what to run next."""
     label = alert.severity if alert.verdict == "alert" else alert.verdict
-    lines = [alert.reason if alert.evidence.get("over") else words_now(alert)]
+    seen = alert.read(AlertEvidence)
+    over, windows = seen.over, seen.windows
+    lines = [alert.reason if over else words_now(alert)]
     if alert.verdict == "alert":
-        over = alert.evidence.get("over")
-        end = datetime.fromisoformat(over) if over else now
-        windows = alert.evidence.get("windows", 1)
+        end = over or now
         count = f"bad in {windows} window{'s' if windows > 1 else ''}"
         begin = f"{alert.timestamp:%Y-%m-%d %H:%M}"
         until = f"{begin} to {end:%Y-%m-%d %H:%M}" if over else f"since {begin}"
         lasted = f" ({length(end - alert.timestamp)})" if end > alert.timestamp else ""
         lines.append(f"{until}{lasted}, {count}")
         lines += describe(alert) if not over else []
-        if workspace and not over and alert.evidence.get("next"):
+        if workspace and not over and seen.command:
             lines[-1] += f" -w {workspace}"
     head = typer.style(f"{label:<9}", fg=COLOUR.get(label))
     return f"{head} " + f"\n{'':>10}".join(lines)
 
 
 def _rows(signals: Sequence[Signal], picture: Picture) -> Iterable[list[Any]]:
-    open_ = [a.evidence for a in picture.alerts if a.verdict == "alert"]
-    bad = {(e.get("signal"), e.get("segment")) for e in open_}
+    open_ = [a.read(AlertEvidence) for a in picture.alerts if a.verdict == "alert"]
+    bad = {(e.signal, e.segment) for e in open_}
 
     def kind(signal: Signal) -> int:
         return KINDS.index(spec_of(signal.name).kind)

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from core.errors import WorkspaceError
+from core.evidence import AlertEvidence
 from core.records import Request
 from core.state import Champion, ReplayPosition, Retrains
 from everloop.score import accuracies, score_days
@@ -153,7 +154,7 @@ def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
     picked = [home.store.queue.picked(start + d * day, start + (d + 1) * day) for d in range(days + 1)]
     stages = [r.stage for r in home.store.decisions.rollouts()]
     told = [d for d in home.store.decisions.read("monitoring") if d.verdict == "alert"]
-    alerts = [d for d in told if d.evidence.get("kind") == "drift"]
+    alerts = [d for d in told if d.read(AlertEvidence).kind == "drift"]
     counters = home.store.state.counters()
     passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
     passes += sum(int(c.metrics.get("texts_read", 0)) for c in home.registry.versions())  # in training

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.episodes import Episode, Episodes
+from core.evidence import AlertEndEvidence, AlertEvidence
 from core.records import Decision, Signal
 from core.state import ToldAlerts
 from core.store import Store
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from flows.home import Home
 
 log = logging.getLogger(__name__)
-Why = Callable[[Decision], dict[str, Any]]
+Why = Callable[[Decision], AlertEvidence]
 
 
 def weigh(
@@ -46,12 +47,12 @@ def past(home: Home) -> Past:
     return look
 
 
-def _plain(_: Decision) -> dict[str, Any]:
-    return {}
+def _plain(new: Decision) -> AlertEvidence:
+    return new.read(AlertEvidence)
 
 
 def _with(new: Decision, why: Why) -> Decision:
-    return replace(new, evidence={**new.evidence, **why(new)})
+    return replace(new, evidence=why(new))
 
 
 def alert(
@@ -82,16 +83,23 @@ def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
     stored = home.store.decisions.get(episode.key)
     if change.what == "opened" and change.finding:
         fresh = opened(episode, change.finding)
-        return [replace(fresh, evidence={**(stored.evidence if stored else {}), **fresh.evidence})]
+        return [_again(stored, fresh) if stored else fresh]
     if stored is None:  # somebody deleted it
         return [over(episode, now, change.why)] if change.what == "over" else []
-    evidence = {**stored.evidence, **course(episode)}
+    evidence = replace(stored.read(AlertEvidence), **course(episode))
     if change.finding:
-        evidence["latest"] = in_words(change.finding)
+        evidence = replace(evidence, latest=in_words(change.finding))
     alert = replace(stored, evidence=evidence, severity=episode.severity)
     if change.what == "over":
         return [alert, over(episode, now, change.why)]
     return [alert, back(episode, now)] if change.what == "again" else [alert]
+
+
+def _again(stored: Decision, fresh: Decision) -> Decision:
+    """An alert that was stored in this turn before, with what only its first opening knew."""
+    before, new = stored.read(AlertEvidence), fresh.read(AlertEvidence)
+    kept = replace(new, latest=before.latest, explanation=before.explanation, episode=before.episode)
+    return replace(fresh, evidence=kept)
 
 
 def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision]:
@@ -121,7 +129,9 @@ def recent(store: Store, since: datetime, now: datetime) -> list[Decision]:
     found = {
         d.key: d for d in (*open_alerts(store), *alerts_since(store, since, now)) if d.timestamp <= now
     }
-    episodes = [d for d in found.values() if "last" in d.evidence]  # older stores have one a window
+    episodes = [
+        d for d in found.values() if d.read(AlertEvidence).last
+    ]  # older stores have one a window
     return sorted(episodes, key=lambda d: (d.timestamp, d.key))
 
 
@@ -137,7 +147,7 @@ def alerts_since(store: Store, since: datetime, now: datetime) -> list[Decision]
     """
     told = store.decisions.read("monitoring", since=since)
     keys = {d.key for d in told if d.verdict == "alert"}
-    keys |= {str(d.evidence["alert"]) for d in told if d.verdict == "over"}
+    keys |= {d.read(AlertEndEvidence).alert for d in told if d.verdict == "over"}
     keys |= {e.key for e in store.state.read(Episodes).open}
     found = [(last_bad(d), d.key, d) for k in keys if (d := store.decisions.get(k))]
     return [d for when, _, d in sorted(found, key=lambda x: x[:2]) if since < when <= now]
@@ -145,7 +155,7 @@ def alerts_since(store: Store, since: datetime, now: datetime) -> list[Decision]
 
 def last_bad(alert: Decision) -> datetime:
     """End of the last window in which an alert was bad."""
-    return datetime.fromisoformat(alert.evidence.get("last", alert.timestamp.isoformat()))
+    return alert.read(AlertEvidence).last or alert.timestamp
 
 
 def alerts_a_week(store: Store, now: datetime) -> Signal:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.evidence import AskedAgainEvidence
 from core.records import Decision
 from core.store.claims import WEAK
 from core.store.labels import Fresh
@@ -87,11 +88,11 @@ def _decision(doubted: Sequence[Doubt], count: int, now: datetime, partition: st
         timestamp=now,
         verdict=f"{count} labels asked again",
         reason=f"{'; '.join(map(str, doubted))}. Another annotator is asked before they train",
-        evidence={
-            "partition": partition,
-            "annotators": people,
-            "asked_again": count,
-            "doubts": [
+        evidence=AskedAgainEvidence(
+            partition,
+            people,
+            count,
+            [
                 {
                     "annotator": d.annotator,
                     "looks": d.looks,
@@ -103,6 +104,6 @@ def _decision(doubted: Sequence[Doubt], count: int, now: datetime, partition: st
                 }
                 for d in doubted
             ],
-        },
+        ),
         severity="warning",
     )

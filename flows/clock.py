@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from core.errors import ClockError
+from core.evidence import AnyEvidence
 from core.records import Decision, utc
 from core.state import CuratedUntil, Retrains
 from core.store.clock import ARRIVES
@@ -81,7 +82,7 @@ def set_back(home: Home, now: datetime, by: str) -> tuple[Decision, dict[str, in
     moved = home.store.clock.set_back(now)
     told = ", ".join(f"{n} {name}" for name, n in sorted(moved.items())) or "nothing was later"
     seen = f" (the latest said {latest[0].time:%Y-%m-%d %H:%M})" if latest and moved else ""
-    evidence = {"by": by, "moved": moved}
+    evidence = AnyEvidence({"by": by, "moved": moved})
     key = f"clock/{now.isoformat()}"
     decision = Decision(key, "clock", now, "set back", f"by {by}: {told}{seen}", evidence)
     home.record(decision)

@@ -17,7 +17,8 @@ import numpy as np
 
 from core import collections
 from core.errors import DataError
-from core.records import AnnotationTask, Array, Decision, Window, to_json
+from core.evidence import CurationEvidence
+from core.records import AnnotationTask, Array, Decision, Window
 from core.state import CuratedUntil
 from core.store import Store
 from flows.home import Home
@@ -63,9 +64,19 @@ def _pick(home: Home, now: datetime) -> dict[str, Any]:
     wanted = home.strategy.triggers.labels_wanted(situation(home, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
     store.queue.add(tasks)
-    left = to_json(account.less(len(tasks) - budget))
-    paced = {"budget": budget, "need": looks[-1].need, **left}
-    home.record(_decision(policy.policy, pool, tasks, paced, now))
+    left = account.less(len(tasks) - budget)
+    evidence = CurationEvidence(
+        requests=len(pool),
+        near_copies=len(pool) - len(pool.leaders),
+        budget=budget,
+        need=looks[-1].need,
+        saved=left.saved,
+        due=left.due,
+        picked=len(tasks),
+        by_policy=dict(Counter(t.policy for t in tasks)),
+        answered=answered(pool.window),
+    )
+    home.record(_decision(policy.policy, tasks, evidence, now))
     return {"picked": len(tasks)}
 
 
@@ -81,33 +92,26 @@ def _days(pool: Pool, last: datetime, now: datetime) -> float:
 def _paced(home: Home, now: datetime) -> tuple[Account, list[Look]]:
     """What the rounds before this one left, and what they saw."""
     past = home.store.decisions.read("curation", since=now - USUAL - DAY)
-    past = [d for d in past if d.timestamp < now and "need" in d.evidence]
-    looks = [Look(d.timestamp, d.evidence["requests"], d.evidence["need"]) for d in past]
-    last = past[-1].evidence if past else {}
-    return Account(last.get("saved", 0.0), last.get("due", 0.0)), looks
+    seen = [(d.timestamp, d.read(CurationEvidence)) for d in past if d.timestamp < now]
+    seen = [(when, e) for when, e in seen if e.need is not None]
+    looks = [Look(when, e.requests, e.need or 0.0) for when, e in seen]
+    last = seen[-1][1] if seen else CurationEvidence()
+    return Account(last.saved, last.due), looks
 
 
 def _decision(
-    name: str, pool: Pool, tasks: list[AnnotationTask], paced: dict[str, Any], now: datetime
+    name: str, tasks: list[AnnotationTask], evidence: CurationEvidence, now: datetime
 ) -> Decision:
-    by_policy = Counter(t.policy for t in tasks)
-    tested = by_policy[TEST]
+    tested = evidence.by_policy.get(TEST, 0)
     return Decision(
         key=f"curation/{now.isoformat()}",
         stage="curation",
         timestamp=now,
         verdict=f"{len(tasks)} picked",
-        reason=f"{name}: {len(tasks)} of {len(pool)} requests, "
+        reason=f"{name}: {len(tasks)} of {evidence.requests} requests, "
         f"{sum(t.audit for t in tasks)} of them for audit"
         + (f", {tested} for the trigger's test" if tested else ""),
-        evidence={
-            "requests": len(pool),
-            "near_copies": len(pool) - len(pool.leaders),
-            **paced,
-            "picked": len(tasks),
-            "by_policy": dict(by_policy),
-            "answered": answered(pool.window),
-        },
+        evidence=evidence,
     )
 
 

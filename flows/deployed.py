@@ -92,7 +92,7 @@ def _emit(told: Message, resource: dict[str, str]) -> None:
             "key": alert.key,
             "severity": alert.severity,
             "reason": alert.reason,
-            **alert.evidence,
+            **alert.evidence.stored(),
         },
     )
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from core.evidence import TrainingEvidence
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from core.state import Champion, RetrainResult, Retrains
 from flows.home import Home
@@ -41,7 +42,7 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
                     reason=f"{candidate.recipe} on v0001: {version.trains()}, {version.labels} labels, "
                     f"evaluation accuracy {candidate.metrics['all_accuracy']:.3f}"
                     f"{refused(home, version)}{_little(home, version)}",
-                    evidence=dict(candidate.metrics),
+                    evidence=TrainingEvidence(metrics=dict(candidate.metrics)),
                 )
             )
             result = RetrainResult(version.id, candidate.version, passed=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import DataError
+from core.evidence import TestEvidence
 from core.state import Champion
 from core.store import Store
 from core.store.lineage import Story
@@ -176,7 +177,7 @@ class _Tracer:
     def _tested(self, made: dict[str, Any] | None) -> Iterator[Link]:
         verdict = self.store.decisions.get(f"testing/{made['dataset']}") if made else None
         if verdict:
-            page = self.place.reports / str(verdict.evidence.get("report", ""))
+            page = self.place.reports / verdict.read(TestEvidence).report
             shown = str(page.relative_to(self.place.root)) if page.is_file() else None
             facts = {"why": verdict.reason, "page": shown}
             yield Link("test report", verdict.verdict, facts)

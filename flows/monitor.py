@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from core.evidence import AlertEvidence
 from core.label_set import LabelSet
 from core.models import base
 from core.progress import doing
@@ -71,11 +71,13 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
         episodes = remember(home, view, now)
         explained = cache(lambda: explain(view))
 
-        def why(new: Decision) -> dict[str, Any]:
+        def why(new: Decision) -> AlertEvidence:
             """What changed and which kind of drift it is; nobody's text, as it leaves the workspace."""
-            if new.evidence.get("kind") != "drift":
-                return {}
-            return {"explanation": explained().lines(), **kind_of(new, episodes)}
+            found = new.read(AlertEvidence)
+            if found.kind != "drift":
+                return found
+            episode = kind_of(found, episodes) or found.episode
+            return replace(found, explanation=explained().lines(), episode=episode)
 
         new = alert(home, signals, now, why)
         deliver(home, now)

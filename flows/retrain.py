@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.evidence import TestEvidence, TrainingEvidence
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from core.state import Forgetting, RetrainPlan, RetrainResult, Retrains
 from flows import undo
@@ -99,7 +100,7 @@ def _train(home: Home, version: DatasetVersion, plan: RetrainPlan) -> Candidate:
                 verdict=f"candidate {candidate.version}",
                 reason=f"{candidate.recipe} on {version.id}: {version.trains()}, "
                 f"{version.labels} labels{notes}{refused(home, version)}",
-                evidence={"run_id": candidate.run_id, "seconds": seconds, **trained.metrics},
+                evidence=TrainingEvidence(candidate.run_id, seconds, trained.metrics),
             )
         )
         return asdict(candidate)
@@ -132,7 +133,7 @@ def _test(home: Home, version: DatasetVersion, candidate: Candidate, plan: Retra
                 timestamp=plan.as_of,
                 verdict=report.verdict,
                 reason="; ".join(report.reasons),
-                evidence={"candidate": candidate.version, "report": page.name, **report.metrics},
+                evidence=TestEvidence(candidate.version, page.name, report.metrics),
                 severity="info" if report.passed else "warning",
             )
         )

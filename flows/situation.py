@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
+from core.evidence import CurationEvidence, TestEvidence, TrainingEvidence, TriggerEvidence
 from core.records import Decision
 from core.state import Retrains
 from core.store.queue import Pick
@@ -49,12 +50,12 @@ def _promise(home: Home) -> Promise | None:
     """
     tested = home.store.decisions.newest_with("testing", "candidate", home.store.state.champion())
     if tested:
-        return _wrong_of(tested.evidence, "eval")
+        return _wrong_of(tested.read(TestEvidence).metrics, "eval")
     first = home.store.decisions.get(FIRST)
-    return _wrong_of(first.evidence, "all") if first else None
+    return _wrong_of(first.read(TrainingEvidence).metrics, "all") if first else None
 
 
-def _wrong_of(metrics: dict[str, Any], name: str) -> Promise | None:
+def _wrong_of(metrics: Mapping[str, float | None], name: str) -> Promise | None:
     rows, share = metrics.get(f"{name}_rows"), metrics.get(f"{name}_accuracy")
     return Promise(round(rows * (1 - share)), int(rows)) if rows and share is not None else None
 
@@ -67,7 +68,8 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
         picks.setdefault(pick.timestamp, []).append(pick)
     found = []
     for d in home.store.decisions.read("curation", since=last):
-        answers = float(d.evidence.get("answered", {}).get(version, 0))
+        seen = d.read(CurationEvidence)
+        answers = seen.answered.get(version, 0.0)
         if not (last < d.timestamp <= now) or not answers:
             continue
         here = picks.get(d.timestamp, [])
@@ -75,7 +77,7 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
             Round(
                 timestamp=d.timestamp,
                 answers=answers,
-                share=d.evidence["budget"] / d.evidence["requests"],
+                share=seen.budget / seen.requests,
                 wrong=tuple(p.chance for p in here if p.right is False),
                 labels=sum(p.right is not None for p in here),
                 picks=len(here),
@@ -94,17 +96,17 @@ def _retrains(home: Home) -> list[Retrain]:
         Retrain(
             timestamp=d.timestamp,
             labels=labels.get(name, 0),
-            gain=_gain(home, d.evidence),
-            shortfall=asked.evidence.get("shortfall") if asked else None,
-            seconds=learnt.evidence.get("seconds") if learnt else None,
+            gain=_gain(home, d.read(TestEvidence).metrics),
+            shortfall=asked.read(TriggerEvidence).shortfall if asked else None,
+            seconds=learnt.read(TrainingEvidence).seconds if learnt else None,
         )
         for d, name, asked, learnt in zip(tested, names, said, took, strict=True)
     ]
 
 
-def _gain(home: Home, metrics: dict[str, Any]) -> float | None:
+def _gain(home: Home, metrics: Mapping[str, float | None]) -> float | None:
     """Accuracy won on the audit set, where that has the rows to say so."""
-    enough = metrics.get("audit_rows", 0) >= home.strategy.testing.min_rows
+    enough = (metrics.get("audit_rows") or 0) >= home.strategy.testing.min_rows
     return metrics.get("audit_difference") if enough else None
 
 

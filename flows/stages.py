@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.errors import RolloutError
+from core.evidence import AnyEvidence, RolloutEvidence
 from core.records import Annotation, AnnotationTask, Decision, Rollout, to_json
 from core.state import Retrains
 from flows import undo
@@ -81,7 +82,7 @@ def retire(home: Home, now: datetime) -> None:
         deleted = home.store.erasure.retire(now - timedelta(days=days), now.isoformat())
         if deleted:
             reason = f"{deleted} predictions are older than {days} days"
-            evidence = {"deleted": deleted, "days": days}
+            evidence = AnyEvidence({"deleted": deleted, "days": days})
             key = f"retention/{now.isoformat()}"
             home.record(Decision(key, "logging", now, f"{deleted} deleted", reason, evidence))
         return {"deleted": deleted}
@@ -169,4 +170,4 @@ def roll_back_now(home: Home, now: datetime, asked: Asked, to: str | None = None
 
 
 def _by(decision: Decision, asked: Asked) -> Decision:
-    return replace(decision, evidence={**decision.evidence, **asdict(asked)})
+    return replace(decision, evidence=replace(decision.read(RolloutEvidence), **asdict(asked)))

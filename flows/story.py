@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core.records import Decision
+from core.evidence import AlertEvidence
 from core.stored import Remembered, plain
 from flows.home import Home
 from monitoring.drift.embeddings import History
@@ -49,11 +49,11 @@ def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
     return seen.episodes
 
 
-def kind_of(alert: Decision, episodes: tuple[DriftEpisode, ...]) -> dict[str, Any]:
+def kind_of(alert: AlertEvidence, episodes: tuple[DriftEpisode, ...]) -> dict[str, Any] | None:
     """The episode that a drift alert belongs to, as evidence."""
-    slow = alert.evidence["signal"] == WEEK.name
+    slow = alert.signal == WEEK.name
     mine = [e for e in episodes if (e.kind == "gradual") is slow]
-    return {"episode": plain(mine[-1])} if mine else {}
+    return plain(mine[-1]) if mine else None
 
 
 def _before(home: Home, start: datetime) -> Stand:

@@ -6,14 +6,13 @@ moves, then the store's. Killed in between, it is finished by the same command o
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from core.errors import RolloutError
+from core.evidence import AdoptEvidence, PinEvidence, RollbackEvidence, RolloutEvidence
 from core.records import Decision
 from core.state import Pin, RollbackBegun, RolledBack
-from core.stored import plain
 from flows.home import Home
 from flows.state import crown
 from pipelines.rollout import roll_back
@@ -49,9 +48,10 @@ def reigns(home: Home) -> list[Reign]:
         if r.stage == "promoted"
     ]
     moved = [d for d in home.store.decisions.read("serving") if d.verdict == "adopt"]
-    found += [Reign(d.evidence["version"], d.evidence["before"], d.timestamp) for d in moved]
-    by_hand = [d for d in home.store.decisions.read("rollout") if "to" in d.evidence]
-    found += [Reign(d.evidence["to"], d.evidence["from"], d.timestamp) for d in by_hand]
+    adopted = [(d.timestamp, d.read(AdoptEvidence)) for d in moved]
+    found += [Reign(e.version, e.before, when) for when, e in adopted]
+    undone = [(d.timestamp, d.read(RollbackEvidence)) for d in home.store.decisions.read("rollout")]
+    found += [Reign(e.to, e.before, when) for when, e in undone if e.to and e.before]
     return sorted(found, key=lambda r: r.since)
 
 
@@ -59,7 +59,7 @@ def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Deci
     """Make `to` the champion again, the version before unless told; the one that serves now is not
     promoted again by the loop. Raises RolloutError or ModelError for a version that cannot be meant."""
     finished = finish(home)
-    if finished and to in (None, finished.evidence["to"]):
+    if finished and to in (None, finished.read(RollbackEvidence).to):
         return finished
     version = home.store.state.champion()
     target = _before(home, version) if to is None else to
@@ -70,7 +70,7 @@ def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Deci
         timestamp=now,
         verdict="rollback",
         reason=f"version {version} -> rollback to version {target}: by {asked}",
-        evidence={"from": version, "to": target, **asdict(asked)},
+        evidence=RollbackEvidence(version, target, asked.by, asked.why),
         severity="warning",
     )
     undone = {**_undone(home), version: decision.key}
@@ -85,8 +85,8 @@ def finish(home: Home) -> Decision | None:
     """Carry out a rollback that was stored and not done; returns it."""
     key = home.store.state.read(RollbackBegun).decision
     decision = home.store.decisions.get(key) if key else None
-    if decision:
-        crown(home, decision.evidence["to"])
+    if decision and (to := decision.read(RollbackEvidence).to):
+        crown(home, to)
         home.store.state.write(RollbackBegun())
     return decision
 
@@ -97,8 +97,9 @@ def barred(home: Home, version: str) -> str:
     decision = home.store.decisions.get(key) if key else None
     if decision is None:
         return ""
-    e = decision.evidence
-    return f"version {version} was rolled back on {decision.timestamp:%Y-%m-%d %H:%M} by {_asked(e)}"
+    e = decision.read(RollbackEvidence)
+    when = f"{decision.timestamp:%Y-%m-%d %H:%M}"
+    return f"version {version} was rolled back on {when} by {Asked(e.by, e.why)}"
 
 
 def undone(home: Home) -> list[str]:
@@ -125,8 +126,9 @@ def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> 
             do=f"everloop rollout rollback --to {version}, then pin",
         )
     held = Pin(champion, now, asked.by, asked.why)
+    seen = PinEvidence(champion, now, asked.by, asked.why)
     reason = f"version {champion} -> pin: by {asked}"
-    decision = Decision(f"rollout/pin/{now.isoformat()}", "rollout", now, "pin", reason, plain(held))
+    decision = Decision(f"rollout/pin/{now.isoformat()}", "rollout", now, "pin", reason, seen)
     home.store.decisions.put([decision], [held])
     home.listen(decision)
     return decision
@@ -139,7 +141,7 @@ def unpin(home: Home, now: datetime, asked: Asked) -> Decision:
     if not held:
         raise RolloutError("no version is pinned", do=STATUS)
     reason = f"version {held.version} -> unpin: by {asked}"
-    evidence = {"version": held.version, **asdict(asked)}
+    evidence = PinEvidence(held.version, None, asked.by, asked.why)
     decision = Decision(f"rollout/unpin/{now.isoformat()}", "rollout", now, "unpin", reason, evidence)
     live = home.store.decisions.live_rollout()
     home.store.decisions.put([decision], [Pin()], replace(live, stage_started=now) if live else None)
@@ -193,7 +195,7 @@ def _before(home: Home, version: str) -> str:
     by_hand = [
         d
         for d in home.store.decisions.read("rollout", since=came.since)
-        if d.verdict == "rollback" and "by" in d.evidence
+        if d.verdict == "rollback" and d.read(RolloutEvidence).by
     ]
     if not by_hand:
         return came.before
@@ -219,7 +221,3 @@ def _number(version: str) -> tuple[int, str]:
 
 def _undone(home: Home) -> dict[str, str]:
     return home.store.state.read(RolledBack).versions
-
-
-def _asked(found: dict[str, Any]) -> str:
-    return str(Asked(found["by"], found["why"]))

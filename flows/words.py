@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.evidence import UsersLabelsEvidence
 from core.label_set import LabelSet
 from core.records import VERIFY, AnnotationTask, Decision
 from core.store.claims import WEAK
@@ -107,12 +108,9 @@ def _decision(rulings: Sequence[Ruling], now: datetime, partition: str) -> Decis
         timestamp=now,
         verdict=f"{train}, {counts['asked']} asked, {waiting} wait",
         reason=f"users' labels of {len(rulings)} answers: {', '.join(reasons)}",
-        evidence={
-            "partition": partition,
-            "words": len(rulings),
-            "by_fate": dict(counts),
-            "by_source": _by_source(rulings),
-        },
+        evidence=UsersLabelsEvidence(
+            partition, len(rulings), {str(fate): n for fate, n in counts.items()}, _by_source(rulings)
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from core.episodes import words_now
+from core.evidence import AlertEvidence
 from core.page import write_page
 from core.records import Decision, Signal
 from monitoring.alerts.decisions import length
@@ -114,7 +115,7 @@ def _alert(alert: Decision, end: datetime) -> _Alert:
     words = words_now(alert) if alert.verdict == "alert" else alert.reason
     lasted = length(end - alert.timestamp)
     since = f"open since {alert.timestamp:%a %d %b %H:%M} UTC, {lasted}" if lasted[0] != "0" else "new"
-    return _Alert(alert.verdict, alert.severity, words, since, alert.evidence.get("next", ""))
+    return _Alert(alert.verdict, alert.severity, words, since, alert.read(AlertEvidence).command)
 
 
 def _shifts(found: Explanation) -> Iterator[tuple[str, float, list[ShareShift]]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.errors import ModelError
+from core.evidence import AdoptEvidence, RefusalEvidence
 from core.models.base import Model
 from core.records import Decision, Rollout
 from core.state import Champion, Pin
@@ -58,7 +59,7 @@ class Switch:
                 return False
             before = self.now.champion.version
             reason = f"the registry's alias moved from version {before} to {version}"
-            evidence = {"version": version, "before": before}
+            evidence = AdoptEvidence(version, before)
             key = f"serving/adopted/{version}/{time.isoformat()}"
             self._store.decisions.put([Decision(key, "serving", time, "adopt", reason, evidence)])
             self._store.state.write(Champion(version))
@@ -80,7 +81,7 @@ class Switch:
     ) -> None:
         """Store that a model is not fit to serve, and take it out of the traffic until a restart."""
         reason = f"version {version} is refused, champion {champion.version} serves on: {fault.what}"
-        evidence = {"version": version, "champion": champion.version, "for": why, "fault": str(fault)}
+        evidence = RefusalEvidence(version, champion.version, why, str(fault))
         key = f"serving/refused/{why}/{version}"
         self._store.decisions.put(
             [Decision(key, "serving", time, "refuse", reason, evidence, "critical")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -30,7 +31,7 @@ class DecisionRepository:
         """Store decisions and, in the same transaction, what is remembered beside them and how
         a rollout stands."""
         with self.database.write() as db:
-            upsert(db, schema.decisions, [asdict(d) for d in decisions])
+            upsert(db, schema.decisions, [_row(d) for d in decisions])
             upsert(db, schema.rollouts, [asdict(rollout)] if rollout else [])
             for record in state:
                 write_state(db, record)
@@ -85,3 +86,8 @@ class DecisionRepository:
             select(t).where(t.c.rollout_id == rollout_id), Rollout
         )
         return found[0] if found else None
+
+
+def _row(decision: Decision) -> dict[str, Any]:
+    columns = {f.name: getattr(decision, f.name) for f in fields(decision)}
+    return {**columns, "evidence": decision.evidence.stored()}

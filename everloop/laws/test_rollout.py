@@ -43,7 +43,7 @@ def test_the_same_look_gives_the_same_whatever_the_order_and_changes_nothing(pol
 def test_without_traffic_there_is_a_verdict_and_its_evidence_is_json(policy: Any, days: int) -> None:
     rollout = policy.start("7", "6", NOW, "k")
     moved, decision = policy.advance(rollout, answers(0).head(0), NOW + timedelta(days=days))
-    json.dumps(decision.evidence, allow_nan=False)
+    json.dumps(decision.evidence.stored(), allow_nan=False)
     assert decision.reason
     assert moved == rollout if decision.verdict == "wait" else not moved.live
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from core.evidence import AlertEvidence
 from core.records import Decision, Signal
 from everloop.laws.members import every
 from pipelines.triggers.periodic import Periodic
@@ -37,7 +38,7 @@ def empty(now: datetime = NOW) -> Situation:
 def alarming() -> Situation:
     """Everything is as bad as can be: whatever the trigger looks at, it fires."""
     seen = Signal("accuracy", NOW - timedelta(days=1), NOW, 0.4, "share", low=0.3, high=0.5)
-    alert = Decision("alert/x", "monitoring", NOW, "alert", "far off", {"kind": "drift"})
+    alert = Decision("alert/x", "monitoring", NOW, "alert", "far off", AlertEvidence(kind="drift"))
     lost = Round(NOW, 200.0, 0.1, wrong=(0.1,) * 15, labels=20, picks=20)
     return Situation(
         now=NOW,
@@ -103,7 +104,7 @@ def test_nothing_known_is_no_reason_to_retrain(trigger: Trigger) -> None:
         {"rounds": [Round(NOW, 1.0, 1.0, (1.0,), 1, 1)]},
         {"last_retrain": NOW + timedelta(days=2)},  # a clock that went back
         {"signals": [Signal("accuracy", NOW, NOW, None, "share", note="not enough")]},
-        {"alerts": [Decision("a", "monitoring", NOW, "alert", "", {})]},
+        {"alerts": [Decision("a", "monitoring", NOW, "alert", "")]},
         {"retrains": [Retrain(NOW, 0), Retrain(NOW, 0, gain=-0.5, shortfall=-0.1)]},
         {"requests_per_day": 0.0, "new_labels": 0},
     ],

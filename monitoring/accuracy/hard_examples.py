@@ -13,6 +13,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from core.evidence import AnyEvidence
 from core.records import Decision
 from monitoring.view import View
 
@@ -29,7 +30,9 @@ def hard_examples(view: View, now: datetime) -> list[Decision]:
     if not found:
         return []
     counts = ", ".join(f"{len(requests)} {name}" for name, requests in found.items())
-    return [Decision("examples", "examples", now, f"{len(found)} lists", counts, dict(found))]
+    return [
+        Decision("examples", "examples", now, f"{len(found)} lists", counts, AnyEvidence(dict(found)))
+    ]
 
 
 def _lists(view: View) -> Iterator[tuple[str, pd.DataFrame]]:

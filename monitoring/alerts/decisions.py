@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.episodes import Episode
+from core.evidence import AlertEndEvidence, AlertEvidence
 from core.records import Decision, Signal
-from monitoring.alerts.findings import FATIGUE, Finding, numbers, placed, spec_of
+from monitoring.alerts.findings import FATIGUE, Finding, placed, spec_of
 
 FATIGUE_DAYS = 28
 RETRAIN = 'everloop retrain --reason "{signal} since {day}"'
@@ -31,19 +32,22 @@ def opened(episode: Episode, finding: Finding) -> Decision:
         timestamp=episode.opened,
         verdict="alert",
         reason=in_words(finding),
-        evidence={
-            "signal": signal.name,
-            "segment": signal.segment,
-            "kind": spec.kind,
-            "unit": signal.unit,
-            "reference": signal.reference,
-            "rules": finding.rules,
-            "window_start": signal.window_start.isoformat(),
-            "window_end": signal.window_end.isoformat(),
-            **numbers(signal),
+        evidence=AlertEvidence(
+            signal=signal.name,
+            segment=signal.segment,
+            kind=spec.kind,
+            unit=signal.unit,
+            reference=signal.reference,
+            rules=finding.rules,
+            window_start=signal.window_start,
+            window_end=signal.window_end,
+            value=signal.value,
+            baseline=signal.baseline,
+            low=signal.low,
+            high=signal.high,
+            command=next_command(episode, spec.kind, signal.window_end),
             **course(episode),
-            "next": next_command(episode, spec.kind, signal.window_end),
-        },
+        ),
         severity=episode.severity,
     )
 
@@ -55,8 +59,7 @@ def in_words(finding: Finding) -> str:
 
 def course(episode: Episode) -> dict[str, Any]:
     """How it goes on: what changes in the alert's evidence while it is open."""
-    over = episode.over.isoformat() if episode.over else None
-    return {"last": episode.last.isoformat(), "windows": episode.windows, "over": over}
+    return {"last": episode.last, "windows": episode.windows, "over": episode.over}
 
 
 def over(episode: Episode, now: datetime, why: str) -> Decision:
@@ -71,14 +74,14 @@ def over(episode: Episode, now: datetime, why: str) -> Decision:
         timestamp=now,
         verdict="over",
         reason=f"{place}: {why} after {lasted}, bad in {windows} since {episode.opened:%Y-%m-%d %H:%M}",
-        evidence={
-            "alert": episode.key,
-            "signal": episode.signal,
-            "segment": episode.segment,
-            "kind": spec_of(episode.signal).kind,
-            "opened": episode.opened.isoformat(),
+        evidence=AlertEndEvidence(
+            alert=episode.key,
+            signal=episode.signal,
+            segment=episode.segment,
+            kind=spec_of(episode.signal).kind,
+            opened=episode.opened,
             **course(episode),
-        },
+        ),
     )
 
 
@@ -117,10 +120,10 @@ def fatigue(alerts: Sequence[Decision], oldest: datetime | None, now: datetime) 
 
 def describe(alert: Decision) -> list[str]:
     """What else is known of an alert: which kind of drift it is, what explains it, what to run next."""
-    episode, command = alert.evidence.get("episode"), alert.evidence.get("next")
-    kind = [f"{episode['kind']}: {episode['reason']}"] if episode else []
-    lines = [*kind, *alert.evidence.get("explanation", [])]
-    return [*lines, f"next: {command}"] if command else lines
+    seen = alert.read(AlertEvidence)
+    kind = [f"{seen.episode['kind']}: {seen.episode['reason']}"] if seen.episode else []
+    lines = [*kind, *(seen.explanation or ())]
+    return [*lines, f"next: {seen.command}"] if seen.command else lines
 
 
 def length(span: timedelta) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from core.episodes import Episode, words_now
+from core.evidence import AlertEvidence
 from core.records import Decision, Severity
 from monitoring.alerts.decisions import describe
 from monitoring.alerts.severity import ORDER
@@ -68,7 +69,7 @@ def due(episode: Episode, channel: Channel, told: Told, now: datetime) -> Level 
 
 def message(workspace: str, level: Level, alert: Decision, end: Decision | None) -> Message:
     """An alert in words, or its end."""
-    title = f"{workspace}: {level}: {alert.evidence.get('signal', alert.key)}"
+    title = f"{workspace}: {level}: {alert.read(AlertEvidence).signal or alert.key}"
     if level == "over" and end:
         return Message(level, title, f"{end.reason}\nit began with: {alert.reason}", alert)
     return Message(level, title, "\n".join([words_now(alert), *describe(alert)]), alert)

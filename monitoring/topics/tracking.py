@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.evidence import TopicEvidence
 from core.records import Array, Decision
 from monitoring.topics.clusters import OUT_OF_SCOPE, Topic
 
@@ -110,20 +111,19 @@ def decision(c: TrackedTopic) -> Decision:
         reason = f"the model has learnt what {c.name.replace('-', ', ')} is"
     if c.status == "gone":
         reason = f"no row about {c.name.replace('-', ', ')} since {c.seen:%Y-%m-%d}"
-    evidence = {
-        "kind": "topic",
-        "name": c.name,
-        "rows": c.rows,
-        "share": c.share,
-        "since": c.since.isoformat(),
-        "seen": c.seen.isoformat(),
-        "confidence": c.confidence,
-        "novelty": c.novelty,
-        "examples": list(c.examples),
-        "centroid": _digest(c.centroid),
-        "asked": len(c.asked),
-        "next": f"everloop topics ask {c.name}",
-    }
+    evidence = TopicEvidence(
+        name=c.name,
+        rows=c.rows,
+        share=c.share,
+        since=c.since,
+        seen=c.seen,
+        confidence=c.confidence,
+        novelty=c.novelty,
+        examples=list(c.examples),
+        centroid=_digest(c.centroid),
+        asked=len(c.asked),
+        command=f"everloop topics ask {c.name}",
+    )
     return Decision(c.key, "monitoring", c.opened, verdict, reason, evidence)
 
 

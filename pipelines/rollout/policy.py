@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import RolloutError
+from core.evidence import RolloutEvidence
 from core.params import Section
 from core.records import Decision, Rollout, Stage
 
@@ -71,18 +72,16 @@ def decision(
     seen: DataclassInstance | None = None,
 ) -> Decision:
     """A verdict on the stage a rollout is in; the numbers of `seen` are its evidence."""
-    evidence = {
-        "rollout": rollout.rollout_id,
-        "candidate": rollout.candidate,
-        "champion": rollout.champion,
-    }
+    numbers = {"candidate": rollout.candidate, "champion": rollout.champion}
     return Decision(
         key=f"rollout/{rollout.rollout_id}/{rollout.stage}/{rollout.share:g}",
         stage="rollout",
         timestamp=now,
         verdict=verdict,
         reason=f"{stage_name(rollout)} -> {verdict}: {reason}",
-        evidence=evidence | (_numbers(seen) if seen else {}),
+        evidence=RolloutEvidence(
+            rollout.rollout_id, numbers=numbers | (_numbers(seen) if seen else {})
+        ),
         severity="warning" if verdict == "rollback" else "info",
     )
 

@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from core.evidence import TriggerEvidence
 from core.intervals import at_most
 from core.records import Decision
 from pipelines.triggers.betting import evidence
@@ -91,8 +92,7 @@ class ErrorBudget(Trigger):
         """Whether the last retrain, days ago, was for a proven loss: it may have come too early."""
         if situation.asked is None or days(situation.age) > FRESH_DAYS:
             return False
-        said = [situation.asked.evidence, *situation.asked.evidence.get("of", [])]
-        return any(e.get("proven", False) for e in said)
+        return situation.asked.read(TriggerEvidence).proves
 
     def labels_wanted(self, situation: Situation, /) -> int:
         return self.labels if self._fresh(situation) else 0

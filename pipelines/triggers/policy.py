@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from core.evidence import AlertEvidence, TriggerEvidence
 from core.params import Section
 from core.plugins import of
 from core.records import Decision, Signal
@@ -107,7 +108,7 @@ class Trigger(Section):
             timestamp=situation.now,
             verdict=fired if fires else "wait",
             reason=f"{self.policy}: {reason}",
-            evidence=evidence,
+            evidence=TriggerEvidence.of(evidence),
         )
 
 
@@ -120,13 +121,12 @@ def alarms(situation: Situation, *kinds: str) -> list[Decision]:
     One that is over still counts: against a reference that slides along, a change that stays is over
     as soon as the reference has seen enough of it.
     """
-    return [a for a in situation.alerts if a.verdict == "alert" and a.evidence.get("kind") in kinds]
+    return [a for a in situation.alerts if a.verdict == "alert" and a.read(AlertEvidence).kind in kinds]
 
 
 def last_seen(alert: Decision) -> datetime:
     """End of the last window in which what it tells of was so."""
-    last = alert.evidence.get("last")
-    return datetime.fromisoformat(last) if last else alert.timestamp
+    return alert.read(AlertEvidence).last or alert.timestamp
 
 
 def days(delta: timedelta) -> float:

@@ -40,7 +40,8 @@ class Several(Trigger):
             firing >= self.needed,
             f"{firing} of {len(answers)} fire, {self.needed} needed: {words}",
             of=[
-                {"policy": t.policy, "verdict": a.verdict, **a.evidence} for t, a in self._with(answers)
+                {"policy": t.policy, "verdict": a.verdict, **a.evidence.stored()}
+                for t, a in self._with(answers)
             ],
         )
 

@@ -50,7 +50,7 @@ def test_before_its_end_it_waits_however_good_it_looks() -> None:
     rollout, decision = ACCURACY.advance(start(), perfect, NOW + timedelta(days=3))
     assert (rollout, decision.verdict) == (start(), "wait")
     assert decision.reason == "A/B test 50 % -> wait: day 3.0 of 7 to 14, 300 of 200 labels"
-    assert "gain" not in decision.evidence
+    assert "gain" not in decision.evidence.stored()
     few = answers(0, right=(1.0, 0.1), labels=60)
     assert ACCURACY.advance(start(), few, NOW + WEEK)[1].verdict == "wait"
 
@@ -62,7 +62,7 @@ def test_a_better_candidate_is_promoted_with_its_evidence() -> None:
         "A/B test 50 % -> promote: accuracy on 300 labels 0.940 vs 0.820, "
         "better by +0.120 (95 % CI +0.069..+0.170)"
     )
-    assert json.loads(json.dumps(decision.evidence, allow_nan=False))["seen"] == 300
+    assert json.loads(json.dumps(decision.evidence.stored(), allow_nan=False))["seen"] == 300
     rollout, decision = FEEDBACK.advance(start(), answers(1, complain=(0.02, 0.2)), NOW + WEEK)
     assert rollout.stage == "promoted"
     assert decision.reason == (
@@ -92,7 +92,7 @@ def test_at_its_latest_end_it_decides_on_what_there_is() -> None:
     rollout, decision = ACCURACY.advance(start(), bare, NOW + 2 * WEEK)
     assert rollout.stage == "rolled_back"
     assert "accuracy on 0 labels nan vs nan" in decision.reason
-    assert decision.evidence["champion"] is None
+    assert decision.evidence.stored()["champion"] is None
     alone = bare[bare["model_version"] == "6"]
     assert ACCURACY.advance(start(), alone, NOW + 2 * WEEK)[1].reason == (
         "A/B test 50 % -> rollback: the candidate scored no request"

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from core.episodes import Episodes
+from core.evidence import AlertEvidence
 from core.records import Decision, Signal
 from core.state import Champion, ToldAlerts
 from core.store import Store
@@ -289,10 +290,10 @@ def test_without_a_signal_of_drift_nothing_is_healthy(note: str, line: str) -> N
 
 def test_an_open_alert_is_told_with_the_numbers_of_today() -> None:
     """Four retrains quoted 6.1 sd, the opening of one alert, while the signal stood at 83 sd."""
-    evidence = {"windows": 8, "last": START.isoformat(), "latest": "slow drift: 83 sd above"}
+    evidence = AlertEvidence(windows=8, last=START, latest="slow drift: 83 sd above")
     alert = Decision("a", "monitoring", START - 8 * DAY, "alert", "slow drift: 6.1 sd above", evidence)
     assert told(alert, START).splitlines()[0].endswith("slow drift: 83 sd above")
-    ended = replace(alert, evidence={**evidence, "over": START.isoformat()})
+    ended = replace(alert, evidence=replace(evidence, over=START))
     assert told(ended, START).splitlines()[0].endswith("slow drift: 6.1 sd above")
 
 

@@ -219,7 +219,7 @@ def test_a_gap_earns_labels_of_the_days_that_had_requests(home: Home) -> None:
     later = END + timedelta(days=40)
     ask(home, later - timedelta(minutes=9), 150)
     curate(home, later)
-    picked = home.store.decisions.read("curation")[-1].evidence
+    picked = home.store.decisions.read("curation")[-1].evidence.stored()
     assert picked["requests"] == 150
     rate = home.strategy.curation.labels_per_day
     assert picked["budget"] <= 2 * rate

@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 import pytest
 
+from core.evidence import AlertEvidence, TriggerEvidence
 from core.intervals import at_most
 from core.records import Array, Decision
 from pipelines.curation.draw import inclusion, systematic
@@ -142,11 +143,11 @@ def test_an_alarm_asks_for_labels_and_words_say_where_the_test_stands() -> None:
     said = trigger.decide(loud)
     assert said.reason.startswith("error-budget: testing: 12 labels, e-value ")
     assert "40 needed" in said.reason
-    assert said.evidence["false_retrain_rate"] == 0.05
-    assert said.evidence["alarms"] == ["alert/1"]
+    assert said.evidence.stored()["false_retrain_rate"] == 0.05
+    assert said.evidence.stored()["alarms"] == ["alert/1"]
     for other in (alert(1, "quality"), alert(1, verdict="over"), alert(20)):
         assert trigger.labels_wanted(replace(quiet, alerts=[other])) == 0
-    lasting = replace(alert(20), evidence={"kind": "drift", "last": NOW.isoformat()})
+    lasting = replace(alert(20), evidence=AlertEvidence(kind="drift", last=NOW))
     assert trigger.labels_wanted(replace(quiet, alerts=[lasting])) == 12
 
 
@@ -156,12 +157,12 @@ def test_after_a_proven_loss_a_weeks_budget_of_errors_is_enough_for_the_next_ret
     limit = at_most(60, 1000, 0.975)
     few, many = ([round_of(*[1 / n] * 2)] for n in (17 + 100 * limit, 18 + 100 * limit))
     waits = decide(situation(few, Promise(60, 1000)))
-    assert (waits.verdict, waits.evidence["proven"]) == ("wait", False)
+    assert (waits.verdict, waits.evidence.stored()["proven"]) == ("wait", False)
     proof = decide(situation([round_of(*[0.1] * 12)] * 3, Promise(60, 1000)))
-    assert (proof.verdict, proof.evidence["proven"]) == ("retrain", True)
+    assert (proof.verdict, proof.evidence.stored()["proven"]) == ("retrain", True)
     again = decide(replace(situation(many, Promise(60, 1000)), asked=proof))
     assert again.verdict == "retrain"
-    assert again.evidence["e_value"] < again.evidence["needed"]
+    assert again.evidence.stored()["e_value"] < again.evidence.stored()["needed"]
     assert (
         "following up: error 0.257, promised 0.060, 0.077 at most: 103% of a week's budget spent"
         in again.reason
@@ -169,7 +170,9 @@ def test_after_a_proven_loss_a_weeks_budget_of_errors_is_enough_for_the_next_ret
     assert decide(replace(situation(few, Promise(60, 1000)), asked=proof)).verdict == "wait"
     seen = situation(many, Promise(60, 1000))
     assert decide(replace(seen, asked=again)).verdict == "retrain"
-    part = Decision("t", "triggers", NOW, "retrain", "", {"of": [{}, proof.evidence]})
+    part = Decision(
+        "t", "triggers", NOW, "retrain", "", TriggerEvidence(parts=[{}, proof.evidence.stored()])
+    )
     assert decide(replace(seen, asked=part)).verdict == "retrain"
     assert decide(replace(seen, asked=waits)).verdict == "wait"
     long_ago = replace(seen, asked=proof, last_retrain=NOW - timedelta(days=8))

@@ -110,7 +110,7 @@ def test_a_candidate_is_tested_on_the_collections_of_its_version(own: Path, tmp_
     assert not set(named["text"]) & set(rows_here(home.workspace, TRAIN)["text"])
     decision = next(d for d in home.store.decisions.read() if d.key == f"testing/{made}")
     assert "collection hard-ones: " in decision.reason
-    assert decision.evidence["collection.hard-ones_rows"] == 3
+    assert decision.evidence.stored()["collection.hard-ones_rows"] == 3
     (own / "data/collections/hard-ones.csv").unlink()
     end_rollout(home)
     retrain(home, utc(now) + timedelta(days=1), "none any more")

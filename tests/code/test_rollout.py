@@ -115,7 +115,7 @@ def test_a_good_candidate_is_promoted_in_words_with_numbers() -> None:
         "accuracy on 4 labels 1.00 vs 0.50"
     )
     assert decision.key == f"rollout/{rollout.rollout_id}/canary/0.25"
-    assert decision.evidence["accuracy"] == [1.0, 0.5]
+    assert decision.evidence.stored()["accuracy"] == [1.0, 0.5]
     assert (decision.timestamp, decision.stage, decision.severity) == (LATER, "rollout", "info")
 
 
@@ -191,7 +191,7 @@ def test_looking_twice_gives_the_same_and_changes_nothing() -> None:
 
 def test_evidence_is_json_even_where_nothing_is_known() -> None:
     decision = POLICY.advance(start(), answers([], []), LATER)[1]
-    text = json.dumps(decision.evidence, allow_nan=False)
+    text = json.dumps(decision.evidence.stored(), allow_nan=False)
     assert json.loads(text)["confidence"] == [None, None]
 
 

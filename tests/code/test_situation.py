@@ -53,7 +53,7 @@ def test_a_gain_on_a_handful_of_rows_is_none(home: Home) -> None:
     for name, rows in (("v0002", 9), ("v0003", 10)):
         told = home.store.decisions.get(f"testing/{name}")
         assert told is not None
-        evidence = {**told.evidence, "audit_rows": rows, "audit_difference": 0.5}
+        evidence = {**told.evidence.stored(), "audit_rows": rows, "audit_difference": 0.5}
         home.store.decisions.put([replace(told, evidence=evidence)])
     assert [r.gain for r in situation(home, NOW).retrains] == [None, 0.5]
 

@@ -135,15 +135,17 @@ def test_both_sums_with_their_parts(
     )
     decision = trigger(policy="cost-aware", **prices).decide(seen)
     assert (decision.verdict, decision.reason) == (verdict, reason)
-    assert decision.evidence["waiting"] > 0 < decision.evidence["retrain"]
+    assert decision.evidence.stored()["waiting"] > 0 < decision.evidence.stored()["retrain"]
 
 
 def test_the_best_estimate_there_is_counts() -> None:
     seen = replace(situation(accuracy=0.7), promise=Promise(10, 100))
     guess = replace(seen.signals[0], name="accuracy.estimated", value=0.85)
     decide = trigger(policy="cost-aware", **PRICES).decide
-    assert decide(replace(seen, signals=[*seen.signals, guess])).evidence["signal"] == "accuracy"
-    assert decide(replace(seen, signals=[guess])).evidence["signal"] == "accuracy.estimated"
+    assert (
+        decide(replace(seen, signals=[*seen.signals, guess])).evidence.stored()["signal"] == "accuracy"
+    )
+    assert decide(replace(seen, signals=[guess])).evidence.stored()["signal"] == "accuracy.estimated"
 
 
 def test_more_than_there_are_cannot_be_asked_for() -> None:

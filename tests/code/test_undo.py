@@ -73,7 +73,7 @@ def test_a_rollback_brings_the_version_before_back(promoted: Home) -> None:
     assert shown[5].startswith("2026-01-07 00:00  2     3   promoted")
     stored = promoted.store.decisions.read("rollout")[-1]
     assert (stored.verdict, stored.timestamp, stored.severity) == ("rollback", hour(9), "warning")
-    assert stored.evidence == {"from": "3", "to": "2", "by": "ana", "why": "complaints"}
+    assert stored.evidence.stored() == {"from": "3", "to": "2", "by": "ana", "why": "complaints"}
 
 
 def test_a_rollback_that_is_asked_twice_takes_one_step(promoted: Home) -> None:
@@ -136,7 +136,7 @@ def test_the_first_model_has_nothing_before_it(shop: Home) -> None:
     stages.roll_back_now(shop, hour(1), ANA, "1")
     shop.store.state.write(Champion("1"))
     for d in shop.store.decisions.read("rollout"):
-        assert d.evidence.get("to", "1") == "1"
+        assert d.evidence.stored().get("to", "1") == "1"
     with pytest.raises(RolloutError, match="the last rollback is done already"):
         stages.roll_back_now(shop, hour(2), ANA)
 
@@ -238,7 +238,7 @@ def test_a_rollback_that_is_killed_is_finished_once(promoted: Home) -> None:
             break
         assert promoted.store.state.champion() == promoted.registry.version("champion") == to
         assert undo.barred(promoted, before)
-        undos = [d for d in promoted.store.decisions.read("rollout") if "to" in d.evidence]
+        undos = [d for d in promoted.store.decisions.read("rollout") if "to" in d.evidence.stored()]
         assert len(undos) == write
     assert write > 3
 

@@ -100,7 +100,7 @@ def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Home) -> None:
     decision = store.decisions.get(f"labeling/words/{done['dataset']}")
     assert decision is not None
     assert decision.verdict == "0 train, 0 asked, 49 wait"
-    assert list(decision.evidence["by_source"].values()) == [{"unlikely": 49}]
+    assert list(decision.evidence.stored()["by_source"].values()) == [{"unlikely": 49}]
 
     store.labels.annotate([Annotation(i, truth[i], "ana", NOW) for i in asked])
     verify(shop, NOW + DAY)
@@ -139,7 +139,7 @@ def test_labels_of_one_bad_annotator_of_three_are_asked_of_the_others(shop: Home
     assert len(wrong) <= 3  # of 30 but for those that were right by chance
     decision = store.decisions.get(f"labeling/annotators/{done['dataset']}")
     assert decision is not None
-    assert decision.evidence["annotators"] == ["cy"]
+    assert decision.evidence.stored()["annotators"] == ["cy"]
     assert decision.severity == "warning"
     again = {t.prediction_id for t in store.queue.open()}
     assert decision.verdict == f"{len(again)} labels asked again"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from core.episodes import Episodes, words_now
+from core.evidence import AlertEvidence, AnyEvidence
 from core.records import Signal
 from flows.alerts import alert, alerts_since, open_alerts, recent
 from flows.home import Home
@@ -44,8 +46,8 @@ def test_a_retrain_does_not_hide_an_alert_that_stays_open(home: Home) -> None:
     for day in range(10):
         turn(home, day, bad=True)
     [seen] = alerts_since(home.store, START + 8 * DAY, START + 9 * DAY)
-    assert (seen.timestamp, seen.verdict, seen.evidence["windows"]) == (START, "alert", 10)
-    assert seen.evidence["kind"] == "drift"
+    assert (seen.timestamp, seen.verdict, seen.evidence.stored()["windows"]) == (START, "alert", 10)
+    assert seen.evidence.stored()["kind"] == "drift"
     assert len(home.store.decisions.read("monitoring")) == 1
 
 
@@ -57,10 +59,10 @@ def test_every_open_alert_is_known_with_its_numbers_of_today(home: Home) -> None
         if day == 8:
             signals.append(Signal("accuracy", end - DAY, end, 0.4, "share", 0.8, 0.3, 0.5))
         new = alert(home, signals, end)
-    assert [a.evidence["signal"] for a in new] == ["accuracy"]
+    assert [a.evidence.stored()["signal"] for a in new] == ["accuracy"]
     (worst, old) = open_alerts(home.store)
-    assert (worst.evidence["signal"], worst.timestamp) == ("accuracy", START + 8 * DAY)
-    assert (old.evidence["signal"], old.timestamp) == ("drift.labels", START)
+    assert (worst.evidence.stored()["signal"], worst.timestamp) == ("accuracy", START + 8 * DAY)
+    assert (old.evidence.stored()["signal"], old.timestamp) == ("drift.labels", START)
     assert old.reason == "drift of predicted labels: L1 0.70, more than 0.60"
     assert words_now(old) == "drift of predicted labels: L1 0.78, more than 0.60"
     assert words_now(worst) == worst.reason
@@ -77,13 +79,13 @@ def test_listeners_hear_what_is_new_only(home: Home) -> None:
 def test_what_others_wrote_into_an_alert_stays_while_it_is_open(home: Home) -> None:
     turn(home, 0, bad=True)
     [stored] = home.store.decisions.read("monitoring")
-    stored.evidence["explanation"] = ["labels: oos +12 %"]
-    home.store.decisions.put([stored])
+    said = replace(stored.read(AlertEvidence), explanation=["labels: oos +12 %"])
+    home.store.decisions.put([replace(stored, evidence=said)])
     turn(home, 1, bad=True)
     turn(home, 1, bad=True)  # killed, and run again
     [kept] = home.store.decisions.read("monitoring")
-    assert kept.evidence["explanation"] == ["labels: oos +12 %"]
-    assert (kept.evidence["windows"], kept.severity) == (2, "info")
+    assert kept.evidence.stored()["explanation"] == ["labels: oos +12 %"]
+    assert (kept.evidence.stored()["windows"], kept.severity) == (2, "info")
 
 
 def test_a_turn_done_again_replaces_its_records(home: Home) -> None:
@@ -97,7 +99,8 @@ def test_a_turn_done_again_replaces_its_records(home: Home) -> None:
 def test_alerts_of_an_older_store_are_no_open_ones(home: Home) -> None:
     turn(home, 0, bad=True)
     [stored] = home.store.decisions.read("monitoring")
-    del stored.evidence["last"], stored.evidence["over"], stored.evidence["windows"]
-    home.store.decisions.put([stored], [Episodes()])
+    new = ("last", "over", "windows")
+    old = {k: v for k, v in stored.evidence.stored().items() if k not in new}
+    home.store.decisions.put([replace(stored, evidence=AnyEvidence(old))], [Episodes()])
     assert recent(home.store, START - DAY, START + DAY) == []
     assert [d.key for d in alerts_since(home.store, START - DAY, START)] == [stored.key]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.episodes import Episodes
+from core.evidence import AnyEvidence
 from core.records import Decision, Severity, Signal
 from monitoring import Monitoring
 from monitoring.alerts.decisions import describe, fatigue, opened, over
@@ -104,7 +105,10 @@ def test_an_alert_says_what_and_how_bad_and_what_next(
         evidence=alert.evidence,
         severity=severity,
     )
-    told = {k: alert.evidence[k] for k in ("signal", "kind", "value", "baseline", "next", "windows")}
+    told = {
+        k: alert.evidence.stored()[k]
+        for k in ("signal", "kind", "value", "baseline", "next", "windows")
+    }
     assert told == {
         "signal": broken.name,
         "kind": kind,
@@ -149,8 +153,8 @@ def test_a_rule_reaches_segments_and_signals_that_have_no_limit() -> None:
         "plan=pro: confidence 0.1 unit, less than 0.8",
         "somebody.else 9 unit, more than 5",
     ]
-    assert alerts[0].evidence["next"] == "everloop label export tasks.csv"
-    assert alerts[1].evidence["next"] == "everloop signals somebody.else --since 14d --plot"
+    assert alerts[0].evidence.stored()["next"] == "everloop label export tasks.csv"
+    assert alerts[1].evidence.stored()["next"] == "everloop signals somebody.else --since 14d --plot"
 
 
 def test_two_rules_on_a_signal_are_one_alert() -> None:
@@ -206,7 +210,7 @@ def test_kind_and_explanation_of_others_are_told() -> None:
     assert describe(alert) == [
         "temporary: over after 3 days", "labels: a +3 %", "words that came: b", "next: everloop monitor",
     ]  # fmt: skip
-    assert describe(replace(alert, evidence={})) == []
+    assert describe(replace(alert, evidence=AnyEvidence())) == []
 
 
 # -- episodes -------------------------------------------------------------------------------------------
@@ -265,7 +269,7 @@ def test_an_episode_counts_its_windows_and_says_how_long_it_lasted() -> None:
     end = over(change.episode, START + 3 * DAY, change.why)
     assert (end.key, end.verdict) == ("alert/drift.labels/2026-01-13T00/over", "over")
     assert end.reason == "drift.labels: over after 3 days, bad in 3 windows since 2026-01-13 00:00"
-    assert end.evidence["alert"] == "alert/drift.labels/2026-01-13T00"
+    assert end.evidence.stored()["alert"] == "alert/drift.labels/2026-01-13T00"
     assert state.opened == 1
 
 

@@ -191,7 +191,7 @@ def test_killed_between_record_and_delivery_it_is_told_by_the_next(
     ]
     assert turn("never") == 0
     [stored] = home.store.decisions.read("monitoring")
-    assert stored.evidence["windows"] == 1
+    assert stored.evidence.stored()["windows"] == 1
     assert log.read_text().splitlines() == ["shop: warning: confidence"] * times
     assert turn("never") == 0
     assert log.read_text().splitlines() == ["shop: warning: confidence"] * times

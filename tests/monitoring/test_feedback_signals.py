@@ -119,7 +119,7 @@ def test_hard_examples_are_lists_of_requests() -> None:
     window = today()
     given = view(window, before(), feedback=told(window, "down", range(3)))
     (found,) = hard_examples(given, NOW)
-    lists = found.evidence
+    lists = found.evidence.stored()
     sure = window.rows.set_index("request_id").loc[lists["wrong-and-sure"]]
     assert (sure["label"] != sure["truth"]).all()
     assert sure["score"].is_monotonic_decreasing

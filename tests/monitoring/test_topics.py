@@ -169,7 +169,7 @@ def test_a_candidate_survives_json_and_its_decision_has_no_text():
     made = decision(candidate)
     assert (made.key, made.verdict) == (candidate.key, "topic")
     assert made.key.startswith(f"topic/{candidate.name}-")
-    stored = json.dumps([made.reason, made.evidence, plain(candidate)])
+    stored = json.dumps([made.reason, made.evidence.stored(), plain(candidate)])
     assert not any(text in stored for text in CHANGED.whole.rows["text"])
 
 
