@@ -58,7 +58,7 @@ class Model:
 
     encoder: HashEncoder
     head: LinearHead | None
-    names: LabelSet = field(default_factory=LabelSet)
+    names: LabelSet | None = None
 
     @property
     def identity(self) -> str:
@@ -72,7 +72,8 @@ class Model:
     def _answering(self) -> Any:
         if self.head is None:
             raise ModelError("this model has no head yet")
-        return answering(self.head, self.names)  # type: ignore[arg-type]  # it asks for labels alone
+        known: Any = self.head
+        return known if self.names is None else answering(known, self.names)
 
     def embed(self, texts: Sequence[str]) -> Array:
         return self.encoder.encode(texts)

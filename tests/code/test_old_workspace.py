@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import csv
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from flows.home import open_home
 from tests.code.command_line import everloop
+from tests.code.tiny import said
 
 MADE = Path(__file__).parents[1] / "fixtures" / "workspace-v4.tar.xz"
 
@@ -32,6 +35,25 @@ def test_it_can_be_read(shop: Path) -> None:
     assert everloop("label", "status", "-w", shop).out.startswith("3 open, 13 done")
     status = everloop("rollout", "status", "-w", shop, "--now", "2026-01-08").out
     assert status.startswith("champion: version 2\nunder way: version 3, shadow\n")
+
+
+def test_its_models_answer_as_they_did(shop: Path) -> None:
+    """In the labels that they learnt: a served answer is in those of today."""
+    import mlflow
+
+    home = open_home(shop)
+    texts = ["where is my parcel", "i want my money back", "cancel it please"]
+    folder = home.registry.path("1").parent.parent
+    answers = mlflow.pyfunc.load_model(str(folder)).predict(texts)
+    assert answers["label"].tolist() == ["track  order", "refund_status", "cancel_order"]
+    assert answers["score"].tolist() == pytest.approx([0.7744337, 0.9302726, 0.9785619], abs=1e-5)
+    model = home.registry.load("1")
+    assert said(model, texts) == list(answers.itertuples(index=False, name=None))
+    assert (
+        said(model.under(home.store.label_set_at(datetime(2026, 1, 8, tzinfo=UTC))), texts)[0][0]
+        == "track order"
+    )
+    home.store.close()
 
 
 @pytest.mark.slow

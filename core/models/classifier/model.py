@@ -21,7 +21,6 @@ from core.records import Array
 
 CONFIG = "encoder.json"
 FOLDER = "encoder"  # weights that were fine-tuned here and have no name elsewhere
-AS_TRAINED = LabelSet()
 KEPT = 3  # encoders a process keeps: champion, candidate, and one more
 
 _encoders: OrderedDict[str, Encoder] = OrderedDict()  # by identity, latest last
@@ -29,11 +28,11 @@ _encoders: OrderedDict[str, Encoder] = OrderedDict()  # by identity, latest last
 
 @dataclass(frozen=True, eq=False)
 class TextClassifier:
-    """`head` is None only before the first training; it answers in the labels of `names`."""
+    """`head` is None only before the first training, `names` where it answers as it learnt."""
 
     encoder: Encoder
     head: Head | None = None
-    names: LabelSet = AS_TRAINED
+    names: LabelSet | None = None
 
     @property
     def identity(self) -> str:
@@ -78,7 +77,7 @@ class TextClassifier:
 
     @cached_property
     def _answering(self) -> Head | Migrated:
-        return answering(self.trained, self.names)
+        return self.trained if self.names is None else answering(self.trained, self.names)
 
     def save(self, folder: Path) -> None:
         """encoder.json, the head, and the encoder itself where it has no public name.
