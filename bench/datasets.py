@@ -38,7 +38,7 @@ from pipelines.datasets.history import folders
 from pipelines.datasets.inputs import Inputs, fingerprint
 from pipelines.datasets.layout import CHAMPION, STAGE, blocks
 from pipelines.datasets.mixed import MixedFormation
-from pipelines.datasets.partitions import LIGHT, add_partition, to_table
+from pipelines.datasets.partitions import WITHOUT_EMBEDDING, add_partition, to_table
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import POINTERS, SHARED, Plan, make_version
@@ -237,7 +237,7 @@ def pandas_diff(place: Workspace, a: str, b: str) -> float:
     with tempfile.TemporaryDirectory() as temporary:
         files = [Path(temporary) / f"{name}.parquet" for name in (a, b)]
         for file, name in zip(files, (a, b), strict=True):
-            rows_of(place.root, name, columns=LIGHT).to_parquet(file)
+            rows_of(place.root, name, columns=WITHOUT_EMBEDDING).to_parquet(file)
         seconds: list[float] = []
         with timed(seconds):
             old, new = (pd.read_parquet(f) for f in files)

@@ -17,12 +17,12 @@ from pipelines.datasets.history import find, folders_of, version
 from pipelines.datasets.layout import CHAMPION, DATASET, MANIFEST, RESERVOIR, block
 from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.objects import Objects, files_of
-from pipelines.datasets.partitions import LIGHT, Locate, in_folder
+from pipelines.datasets.partitions import WITHOUT_EMBEDDING, Locate, in_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EXPORTED = ("set", *(n for n in LIGHT if n != "set"))
+EXPORTED = ("set", *(n for n in WITHOUT_EMBEDDING if n != "set"))
 TRAIN, EVALUATION = ("train",), ("eval", "audit")
 TESTED = (*EVALUATION, "recent", "regression")  # what a candidate is tested on
 

@@ -24,7 +24,15 @@ from pipelines.datasets.history import folders_of
 from pipelines.datasets.layout import FORGOTTEN, MANIFEST, RESERVOIR, order
 from pipelines.datasets.manifest import Manifest
 from pipelines.datasets.objects import Objects, md5
-from pipelines.datasets.partitions import GONE, LIGHT, SCHEMA, in_folder, read_partition, scan, write
+from pipelines.datasets.partitions import (
+    GONE,
+    SCHEMA,
+    WITHOUT_EMBEDDING,
+    in_folder,
+    read_partition,
+    scan,
+    write,
+)
 from pipelines.datasets.versions import partitions_here
 
 BLANK = {
@@ -44,7 +52,7 @@ def places(place: Workspace) -> pd.DataFrame:
     repository = Repository(place.root)
     newest = next(reversed(repository.tags()), "")
     names = partitions_here(repository, newest)
-    found = scan(in_folder(place.reservoir), names, LIGHT)
+    found = scan(in_folder(place.reservoir), names, WITHOUT_EMBEDDING)
     rows: pd.DataFrame = found.table.select(["row_id", "text", "user_key", "set"]).to_pandas()
     rows["partition"] = [name for name, n in zip(names, found.counts, strict=True) for _ in range(n)]
     rows["at"] = rows.groupby("partition").cumcount()

@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
         pa.field("annotator", pa.string()),
     ]
 )
-LIGHT = tuple(n for n in SCHEMA.names if n != "embedding")
+WITHOUT_EMBEDDING = tuple(n for n in SCHEMA.names if n != "embedding")
 GONE = "gone"  # the set of a row that was forgotten: its place stays, what it said does not
 KEYS = ("row_id", "timestamp", "set")
 Locate = Callable[[str], Path]  # where the file of a partition is

@@ -66,7 +66,7 @@ def read_rows(locate: Locate, partitions: Sequence[str]) -> ReservoirRows:
     tables, counts, parts, start = [], [np.zeros(0, np.int64)], list[Vectors](), 0
     for i in range(0, max(1, len(partitions)), FILES):
         found = scan(locate, partitions[i : i + FILES], [*COLUMNS, "text", "embedding"])
-        tables.append(_light(found.table))
+        tables.append(_without_vectors(found.table))
         counts.append(found.counts)
         parts += _vectors(found.table, start)
         start += len(found.table)
@@ -79,7 +79,7 @@ def word_hashes(texts: Iterable[str]) -> Array:
     return np.frombuffer(raw, np.uint64)
 
 
-def _light(table: pa.Table) -> pa.Table:
+def _without_vectors(table: pa.Table) -> pa.Table:
     """COLUMNS and WORDS of rows."""
     kept = table.select(COLUMNS)
     for name in FEW:

@@ -88,8 +88,8 @@ def make_version(
     `champion` is a folder of model files, None before there is one. `rewritten`: partitions of which
     rows were forgotten. The tag comes last and the data is at the remote before it: a version that
     exists is whole. New rows that fail an expectation are left out and written to quarantine/, as long
-    as they are few. Killed anywhere, run again with the same
-    arguments, it ends the same; a version that exists is returned as it is.
+    as they are few. Killed anywhere and run again with the same arguments, it ends the same; a version
+    that exists is returned as it is.
     """
     repository = Repository(workspace.root)
     with repository.exclusive():
@@ -104,21 +104,12 @@ def make_version(
         with _all_or_nothing(repository.root, [pointer(f) for f in (*grown, CHAMPION)], new):
             partitions = _add(workspace, plan, partitions, rows)
             _place(champion, workspace.champion)
-            print_of = fingerprint(workspace.champion)
-            as_of = utc(plan.as_of)
-            mark = LabelSet.load(workspace.root).as_of(as_of).mark
-            inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, print_of, mark)
-            write_whole(workspace.version_file, inputs.to_json())
-            locate = in_folder(workspace.reservoir)
-            read = read_rows(locate, partitions)
-            form(workspace, policy, inputs, read)
-            fence.check(read, workspace.dataset / MANIFEST, locate)
-            del read  # a million rows are 1 GiB
+            _form(workspace, plan, policy, partitions)
             doing(f"keeping {plan.id}: cache, remote, git")
             repository.track([*grown, CHAMPION], STAGE)
             _send(repository, plan.parent, partitions, grown)
             message = f"Dataset {plan.id}\n\n{plan.reason}".strip()
-            commit = repository.commit([*SHARED, *POINTERS, FORGOTTEN], message, as_of)
+            commit = repository.commit([*SHARED, *POINTERS, FORGOTTEN], message, utc(plan.as_of))
         repository.tag(plan.id, commit)
     return version(workspace.root, plan.id)
 
@@ -232,6 +223,19 @@ def _add(
         return partitions
     add_partition(workspace.reservoir, plan.id, rows)
     return (*partitions, plan.id)
+
+
+def _form(workspace: Workspace, plan: Plan, policy: Formation, partitions: tuple[str, ...]) -> None:
+    """Write data/version.json and the dataset, and check that nothing trains that should not."""
+    as_of = utc(plan.as_of)
+    mark = LabelSet.load(workspace.root).as_of(as_of).mark
+    model = fingerprint(workspace.champion)
+    inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, model, mark)
+    write_whole(workspace.version_file, inputs.to_json())
+    locate = in_folder(workspace.reservoir)
+    rows = read_rows(locate, partitions)
+    form(workspace, policy, inputs, rows)
+    fence.check(rows, workspace.dataset / MANIFEST, locate)
 
 
 def _send(repository: Repository, parent: str, partitions: Sequence[str], grown: Sequence[str]) -> None:
