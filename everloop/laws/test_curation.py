@@ -8,9 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.records import Array, Window
+from core.tasks import Classification, fits
 from everloop.laws.members import under_law
 from everloop.laws.pools import ODD, of_copies, rich
 from everloop.laws.windows import START, window
+from flows.fits import sections
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
 from pipelines.curation.pool import HeldOut, Pool
@@ -71,6 +74,29 @@ def test_probabilities_as_a_matrix_are_those_of_a_list(policy: Curation) -> None
     matrix = replace(pool.window, probabilities=np.stack(list(pool.window.probabilities)))
     again = replace(pool, window=matrix)
     assert policy.pick(again, 12, "r", START) == policy.pick(pool, 12, "r", START)
+
+
+class Doubted(Classification):
+    """Another task: of its answers only the doubt is known."""
+
+    name = "another"
+
+    def __init__(self, doubt: Array) -> None:
+        self._doubt = doubt
+
+    def doubt(self, answers: Window, /) -> Array:  # noqa: ARG002  # they say nothing here
+        return self._doubt
+
+
+@every_policy
+def test_a_policy_that_needs_probabilities_says_so(policy: Curation) -> None:
+    """One that names no `tasks` picks the same from doubt alone, so it serves a model of any family."""
+    pool = rich(60)
+    other = Doubted(pool.doubt)
+    if all(fits(section, other) for _, section in sections(policy)):
+        bare = replace(pool.window, probabilities=np.zeros((60, 0), np.float32))
+        again = replace(pool, window=bare, task=other)
+        assert policy.pick(again, 12, "r", START) == policy.pick(pool, 12, "r", START)
 
 
 @every_policy
