@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
+from core.cells import unstorable
 from core.errors import DataError, ModelError, StoreError
 from core.models.base import Model
 from core.records import Prediction, Request, Variant
@@ -198,27 +199,12 @@ def _check_text(text: str, most: int, where: str) -> None:
             expected=f"at most {most} characters",
             do="send a shorter text, or raise logging.max_text_characters in params.yaml",
         )
-    fault = "the text is empty" if not text.strip() else not_storable(text)
-    if fault:
+    bad = unstorable(text)
+    if bad or not text.strip():
         raise DataError(
-            fault,
+            f"the text holds {bad}" if bad else "the text is empty",
             where=where,
             got=ascii(text[:60]),
             expected="some words in Unicode",
             do="leave this text out, or mend it where it is made",
         )
-
-
-def not_storable(text: str) -> str:
-    """Why no database would take this text, "" when it would.
-
-    >>> not_storable("grüß dich"), not_storable("a" + chr(0))
-    ('', 'the text holds a NUL character')
-    """
-    if "\x00" in text:
-        return "the text holds a NUL character"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "the text is not Unicode: it holds half of a surrogate pair"
-    return ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import Request as Call
 
+from core.cells import unstorable
 from core.errors import DataError
-from serving.service import not_storable
 
 LONGEST = 64  # characters of a name
 
@@ -15,7 +15,7 @@ def annotator_of(call: Call, given: str) -> str:
     if key := key_of(call):
         return key
     name = " ".join(given.split())
-    if name and len(name) <= LONGEST and name.isprintable() and not not_storable(name):
+    if name and len(name) <= LONGEST and name.isprintable() and not unstorable(name):
         return name
     raise DataError(
         "nobody can be found under this name" if name else "who labels?",

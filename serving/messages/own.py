@@ -17,15 +17,15 @@ from pydantic import (
     field_validator,
 )
 
+from core.cells import unstorable
 from core.label_names import normal
 from core.params import Section
 from core.records import Prediction
 from serving.messages import Many, shown
-from serving.service import not_storable
 
 
 def storable(text: str) -> str:
-    if not_storable(text):
+    if unstorable(text):
         raise ValueError("Unicode without NUL characters")
     return text
 
