@@ -50,7 +50,7 @@ def with_everloop(folder: Path) -> str:
     """A PATH with `dvc` and this checkout's `everloop`."""
     folder.mkdir()
     root = Path(__file__).parents[2]
-    script = f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m everloop "$@"\n'
+    script = f'#!/bin/sh\nPYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}} exec {sys.executable} -m everloop "$@"\n'
     (folder / "everloop").write_text(script)
     (folder / "everloop").chmod(0o755)
     return f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

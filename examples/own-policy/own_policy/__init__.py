@@ -1,0 +1,1 @@
+"""Three policies for Everloop: what to label, when to retrain, what to train on."""
