@@ -41,17 +41,14 @@ class Unread(BaseModel):
 class Policies(Generic[B]):
     """The policies of one stage."""
 
-    def __init__(self, base: type[B], without: Collection[str] = ()) -> None:
+    def __init__(self, base: type[B], without: Collection[str] = (), stage: str = "") -> None:
         self.base, self.without = base, without
+        self.stage = stage or self.folder.rpartition(".")[2]
 
     @property
     def folder(self) -> str:
         """The package of the stage: `pipelines.curation`."""
         return self.base.__module__.rpartition(".")[0]
-
-    @property
-    def stage(self) -> str:
-        return self.folder.rpartition(".")[2]
 
     def ours(self) -> list[str]:
         """Names of our own, found by looking at the stage's folder."""
@@ -130,9 +127,9 @@ class Policies(Generic[B]):
             raise PydanticCustomError(BAD_CODE, "{words}", {"words": str(fault)}) from None
 
 
-def of(base: type[B], without: Collection[str] = ()) -> Policies[B]:
-    """For an annotation: `Annotated[Curation, of(Curation)]`."""
-    return Policies(base, without)
+def of(base: type[B], without: Collection[str] = (), stage: str = "") -> Policies[B]:
+    """For an annotation: `Annotated[Curation, of(Curation)]`. `stage` is the folder's unless told."""
+    return Policies(base, without, stage)
 
 
 def choices(field: FieldInfo) -> list[type[BaseModel] | Policies[Any]]:

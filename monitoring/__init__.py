@@ -11,7 +11,7 @@ from core.params import Section
 from core.records import Severity
 from monitoring.alerts.rules import AnyRule
 from monitoring.drift.distances import Metric
-from monitoring.hooks import PATTERN
+from monitoring.hooks import PATTERN, MeasurementPolicy
 
 Reference = Literal["training", "since-promotion", "sliding", "same-weekday"]
 
@@ -89,6 +89,9 @@ class Monitoring(Section):
         pattern=PATTERN,
         description="your own signals: package.module:function, called with the window's rows (a "
         "pandas frame), returns {name: number}; they are stored as custom.NAME",
+    )
+    signals: list[MeasurementPolicy] = Field(
+        [], description="signals of other packages: policy: package.module:Class, and its settings"
     )
     rules: list[AnyRule] = Field(
         [], description="more rules, on any signal or segment: range, predicted, anomaly"

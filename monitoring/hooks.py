@@ -1,32 +1,57 @@
-"""A user's own signals: a function of theirs that takes the window's rows and gives numbers by name."""
+"""A user's own signals: a function of theirs that takes the window's rows and gives numbers by name, or
+a class that takes the whole view of a window."""
 
 from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from core.params import Section
+from core.plugins import of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from monitoring.view import View
 
 PATTERN = r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?$"
 MOST = 50  # numbers of one function
 
 
+class Measurement(Section):
+    """Signals of another package. They are stored as custom.NAME, and rules may be put on them."""
+
+    policy: str
+
+    @abstractmethod
+    def measure(self, view: View) -> Mapping[str, float | None]:
+        """Numbers by name, None where one cannot be said: of all traffic, and again of each segment."""
+
+
+MeasurementPolicy = Annotated[Measurement, of(Measurement, stage="signals")]
+
+
 def values(hook: str, rows: pd.DataFrame) -> tuple[dict[str, float | None], str]:
-    """What `package.module:function` says of a copy of the rows, None where that is no finite number;
-    and, in words, what went wrong. It is not ours, and whatever it raises must not end a run."""
+    """What `package.module:function` says of a copy of the rows."""
     module, _, name = hook.partition(":")
+    return told(hook, lambda: getattr(importlib.import_module(module), name)(rows.copy()))
+
+
+def told(name: str, measure: Callable[[], Any]) -> tuple[dict[str, float | None], str]:
+    """The numbers that it gives, None where one is not finite; and, in words, what went wrong. It is
+    not ours, and whatever it raises must not end a run."""
     try:
-        found = getattr(importlib.import_module(module), name)(rows.copy())
+        found = measure()
     except Exception as fault:
-        return {}, f"{hook} raised {type(fault).__name__}: {_line(fault)}"
+        return {}, f"{name} raised {type(fault).__name__}: {_line(fault)}"
     if not isinstance(found, Mapping):
-        return {}, f"{hook} gave {type(found).__name__}, expected a dict of numbers by name"
+        return {}, f"{name} gave {type(found).__name__}, expected a dict of numbers by name"
     numbers = {str(key): _number(value) for key, value in list(found.items())[:MOST]}
-    more = f"{hook} gave {len(found)} numbers, {MOST} are kept" if len(found) > MOST else ""
+    more = f"{name} gave {len(found)} numbers, {MOST} are kept" if len(found) > MOST else ""
     return numbers, more
 
 

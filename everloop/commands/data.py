@@ -132,6 +132,9 @@ def export(
     only: Annotated[
         list[str] | None, typer.Option("--set", help="Only this set: train, eval or audit.")
     ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="An exporter of another package: MODULE:CLASS.")
+    ] = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Write the rows of a version into a file, without embeddings.
@@ -140,13 +143,18 @@ def export(
     """
     from core import workspace as places
     from core.errors import DataError
+    from core.imported import importable
     from pipelines.datasets.contents import export as write
+    from pipelines.datasets.exporters import exporter
     from pipelines.datasets.manifest import SETS
 
     unknown = [name for name in only or () if name not in SETS]
     if unknown:
         raise DataError("no such set", where="--set", got=unknown[0], expected=", ".join(SETS))
-    count = write(places.find(workspace).root, version, file, only or SETS)
+    root = places.find(workspace).root
+    if form:
+        importable(root)
+    count = write(root, version, file, only or SETS, exporter(form) if form else None)
     typer.echo(f"wrote {count} rows of {version} to {file}")
 
 

@@ -10,15 +10,28 @@ from pydantic import BaseModel, ValidationError
 
 from core.imported import BadCodeError, class_at
 from core.plugins import Policies, made
+from monitoring.hooks import MeasurementPolicy
 from pipelines.curation import CurationPolicy
 from pipelines.datasets import Datasets
+from pipelines.datasets.exporters import ExporterPolicy
 from pipelines.logging import LoggingPolicy
 from pipelines.rollout import RolloutPolicy
+from pipelines.testing.own import SuitePolicy
 from pipelines.training import Training
 from pipelines.triggers import TriggerPolicy
 
 B = TypeVar("B", bound=BaseModel)
-STAGES = (CurationPolicy, Datasets, LoggingPolicy, RolloutPolicy, Training, TriggerPolicy)
+STAGES = (
+    CurationPolicy,
+    Datasets,
+    ExporterPolicy,
+    LoggingPolicy,
+    MeasurementPolicy,
+    RolloutPolicy,
+    SuitePolicy,
+    Training,
+    TriggerPolicy,
+)
 chosen: list[tuple[str, type[BaseModel]]] = []  # by --policy; none means all of ours
 
 

@@ -1,33 +1,45 @@
-"""What the user's own function says of the window: `monitoring.hook` of params.yaml."""
+"""What code of the user says of the window: `monitoring.hook` and `monitoring.signals`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from core.records import Signal
-from monitoring.hooks import values
+from monitoring.hooks import told, values
 from monitoring.view import Spec, View
 
-HOOK = Spec("custom", "", "proxy")
-SPECS: tuple[Spec, ...] = ()  # what a hook gives is known when it has given it
+FAILED = Spec("custom", "", "proxy")
+Told = Callable[[], tuple[dict[str, float | None], str]]
+SPECS: tuple[Spec, ...] = ()  # what they give is known when they have given it
 
 
 def measure(view: View) -> Iterator[Signal]:
-    """One `custom.NAME` for each number it gives, of all traffic only; `custom` where it fails."""
+    """One `custom.NAME` for each number they give; `custom` where one of them fails."""
+    seen: set[str] = set()
+    for whose, call in _asked(view):
+        if len(view.window) == 0:
+            yield view.signal(FAILED, None, "not enough rows: 0", held=False)
+            return
+        found, fault = call()
+        if twice := sorted(seen & found.keys()):
+            fault = f"{whose} gave {twice[0]}, which another gives, too"
+        if fault:
+            yield view.signal(FAILED, None, f"not comparable: {fault}", held=False)
+        for name in found.keys() - seen:
+            note = "" if found[name] is not None else f"not comparable: {whose} gave no finite number"
+            yield view.signal(custom(name), found[name], note, held=False)
+        seen |= found.keys()
+
+
+def _asked(view: View) -> Iterator[tuple[str, Told]]:
+    """The function, of all traffic only; and the classes, which know what a segment is."""
     hook = view.settings.hook
-    if not hook or view.segment:
-        return
-    if len(view.window) == 0:
-        yield view.signal(HOOK, None, "not enough rows: 0", held=False)
-        return
-    found, fault = values(hook, view.window.rows)
-    if fault:
-        yield view.signal(HOOK, None, f"not comparable: {fault}", held=False)
-    for name, value in found.items():
-        note = "" if value is not None else f"not comparable: {hook} gave no finite number"
-        yield view.signal(custom(name), value, note, held=False)
+    if hook and not view.segment:
+        yield hook, lambda: values(hook, view.window.rows)
+    for own in view.settings.signals:
+        yield own.policy, lambda own=own: told(own.policy, lambda: own.measure(view))  # type: ignore[misc]
 
 
 def custom(name: str) -> Spec:
-    """The spec of a number the hook gives: its side is for the user's rule to say."""
+    """The spec of a number they give: its side is for the user's rule to say."""
     return Spec(f"custom.{name}", "", "proxy")

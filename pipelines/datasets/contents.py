@@ -13,6 +13,7 @@ from core.records import DatasetVersion
 from core.workspace import Workspace
 from core.writers import check_writable, write_table
 from pipelines.datasets.dvc_git import Repository
+from pipelines.datasets.exporters import Exporter
 from pipelines.datasets.history import find, folders_of, version
 from pipelines.datasets.layout import CHAMPION, DATASET, MANIFEST, RESERVOIR, block
 from pipelines.datasets.manifest import SETS, Manifest
@@ -115,15 +116,23 @@ def rows_of(
         return held.manifest.rows(held.bring(), sets, columns)
 
 
-def export(root: Path, id: str, out: Path, sets: Sequence[str] = SETS) -> int:
+def export(
+    root: Path, id: str, out: Path, sets: Sequence[str] = SETS, form: Exporter | None = None
+) -> int:
     """Write the rows of a version in time order, the whole file or nothing; how many they were.
 
     Raises DataError for a suffix that nobody can write.
     """
-    check_writable(out)
+    if form is None:
+        check_writable(out)
     rows = rows_of(root, id, sets, EXPORTED)
     rows["timestamp"] = [t.isoformat() for t in rows["timestamp"]]
     rows["propensity"] = rows["propensity"].astype(object).where(rows["propensity"].notna(), None)
+
+    if form is not None:
+        with whole_file(out) as half:
+            form.write(rows, half)
+        return len(rows)
 
     def each() -> Iterator[dict[str, Any]]:
         return (dict(zip(EXPORTED, values, strict=True)) for values in rows.itertuples(index=False))

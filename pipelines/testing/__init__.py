@@ -17,6 +17,7 @@ from core.params import Section
 from core.records import TestReport
 from pipelines.testing.expectations import Answers, Contender, Expectation, suite, typical
 from pipelines.testing.labels import Scarce
+from pipelines.testing.own import SuitePolicy
 from pipelines.testing.sheet import Sheet
 from pipelines.testing.verdict import Asked, judge
 
@@ -58,6 +59,10 @@ class Testing(Section):
         description="share of an expectation's rows that may fail beyond the champion's",
     )
     max_probes: int = Field(100, ge=0, description="new texts the encoder reads to test behaviour")
+    suites: list[SuitePolicy] = Field(
+        [],
+        description="behaviour tests of other packages: policy: package.module:Class",
+    )
 
 
 def run_tests(
@@ -77,6 +82,7 @@ def run_tests(
     """
     fixed = evaluation[evaluation["set"] == "eval"]
     families = suite(fixed, settings.max_probes)
+    families += [f for own in settings.suites for f in own.families(fixed, settings.max_probes)]
     texts, probes = list(evaluation["text"]), [p.text for family in families for p in family.probes]
     now = Answers(candidate, texts, probes)
     before = None if champion is None else Answers(champion, texts, probes)

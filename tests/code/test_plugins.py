@@ -7,17 +7,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from core import params
-from core.errors import ParamsError, TrustError
+from core.errors import DataError, ParamsError, TrustError
 from core.imported import importable
 from everloop.init import TEMPLATES, init
+from everloop.laws.traffic import LABELS, before, today
 from flows.home import open_home
 from flows.strategy import Strategy, clashes, load
+from monitoring.monitor import observe
+from monitoring.view import ServedModel, View
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
+from pipelines.datasets.exporters import exporter
 from tests.code.command_line import everloop
 
 NEAR = """\
@@ -274,3 +280,77 @@ def test_two_workspaces_may_have_modules_of_one_name(tmp_path: Path) -> None:
         importable(folder)
         found: Any = params.load(write(folder, curation={"policy": "mine:Near"}), Strategy).curation
         assert found.reach == i + 1
+
+
+DOORS = """\
+from pydantic import Field
+from monitoring.hooks import Measurement
+from pipelines.datasets.exporters import Exporter
+from pipelines.testing.expectations import Family
+from pipelines.testing.own import Suite
+from pipelines.testing.probes import Probe
+
+
+class Shouts(Measurement):
+    least: int = Field(1, ge=1, description="letters of a text that shouts")
+
+    def measure(self, view):
+        texts = view.window.rows["text"]
+        return {"shouts": sum(t.isupper() and len(t) >= self.least for t in texts) / max(len(texts), 1)}
+
+
+class Fails(Measurement):
+    def measure(self, view):
+        raise KeyError("plan")
+
+
+class Thanks(Suite):
+    def families(self, fixed, probes):
+        pairs = list(zip(fixed["text"], fixed["label"]))[:probes]
+        made = [Probe((text,), (label,), f"{text}, thanks") for text, label in pairs]
+        turned = lambda probe, answers: answers.label(probe.text) != answers.label(probe.sources[0])
+        return [Family("INV-thanks", "INV", "thanks do not change the label", made, turned)]
+
+
+class Chat(Exporter):
+    def write(self, rows, file):
+        file.write_text("".join(f"{t} -> {l}\\n" for t, l in zip(rows["text"], rows["label"])))
+"""
+
+
+def test_signals_of_a_class_are_stored_beside_ours(shop: Path) -> None:
+    (shop / "doors.py").write_text(DOORS)
+    listed = [{"policy": "doors:Shouts", "least": 3}, {"policy": "doors:Fails"}]
+    settings = params.load(write(shop, monitoring={"signals": listed}), Strategy).monitoring
+    model = ServedModel("1", LABELS, frozenset(LABELS))
+    texts = {"text": np.where(np.arange(400) % 4 == 0, "HELLO", "hello")}
+    seen = {
+        (s.name, s.segment): s
+        for s in observe(View(today(**texts), before(), model=model, settings=settings))
+    }
+    assert seen["custom.shouts", ""].value == 0.25
+    assert seen["custom.shouts", "plan=free"].value is not None
+    assert seen["custom", ""].note == "not comparable: doors:Fails raised KeyError: 'plan'"
+
+
+def test_a_suite_of_another_package_is_asked_of_every_candidate(shop: Path) -> None:
+    (shop / "doors.py").write_text(DOORS)
+    listed = {"suites": [{"policy": "doors:Thanks"}]}
+    settings = params.load(write(shop, testing=listed), Strategy).testing
+    [family] = settings.suites[0].families(pd.DataFrame({"text": ["hi"], "label": ["a"]}), 10)
+    assert (family.name, [p.text for p in family.probes]) == ("INV-thanks", ["hi, thanks"])
+    assert fault(shop, testing={"suites": [{"policy": "doors:Thanks", "x": 1}]}).startswith(
+        "testing.suites.0.x: unknown key"
+    )
+
+
+def test_an_exporter_is_named_on_the_command_line(shop: Path, tmp_path: Path) -> None:
+    (shop / "doors.py").write_text(DOORS)
+    exporter("doors:Chat").write(pd.DataFrame({"text": ["hi"], "label": ["a"]}), tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "hi -> a\n"
+    with pytest.raises(
+        DataError, match=r"no exporter of this name[\s\S]*got: +chat[\s\S]*MODULE:CLASS"
+    ):
+        exporter("chat")
+    with pytest.raises(DataError, match=r"cannot be used[\s\S]*did you mean 'Chat'\?"):
+        exporter("doors:Chatt")

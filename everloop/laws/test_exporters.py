@@ -1,0 +1,27 @@
+"""Laws that hold for every exporter of dataset versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from everloop.laws.members import every
+from everloop.laws.reservoirs import many
+from pipelines.datasets.exporters import Exporter, ExporterPolicy
+
+
+@every(ExporterPolicy)
+@pytest.mark.parametrize("count", [0, 1, 90])
+def test_the_same_rows_give_the_same_bytes_and_are_not_changed(
+    policy: Exporter, count: int, tmp_path: Path
+) -> None:
+    rows = many().drop(columns="embedding").iloc[:count]
+    before = rows.copy(deep=True)
+    written = []
+    for name in ("one", "two"):
+        policy.write(rows, tmp_path / name)
+        written.append((tmp_path / name).read_bytes())
+    assert written[0] == written[1]
+    pd.testing.assert_frame_equal(rows, before)

@@ -1,0 +1,45 @@
+"""Exporters of other packages: a version's rows in a form of theirs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from core.errors import DataError
+from core.imported import BadCodeError
+from core.params import Section
+from core.plugins import Policies, made, of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Exporter(Section):
+    """Writes the rows of a dataset version."""
+
+    policy: str
+
+    @abstractmethod
+    def write(self, rows: pd.DataFrame, file: Path) -> None:
+        """Rows in time order, without embeddings, into a file that is put in place once it is whole."""
+
+
+ExporterPolicy = Annotated[Exporter, of(Exporter, stage="exporters")]
+
+
+def exporter(name: str) -> Exporter:
+    """The exporter of a name or an import path. Raises DataError."""
+    known: Policies[Exporter] = ExporterPolicy.__metadata__[0]  # type: ignore[attr-defined]
+    try:
+        return made(known.find(name), {"policy": name})
+    except KeyError:
+        offered = ", ".join(known.names()) or "none is installed"
+        raise DataError(
+            "no exporter of this name",
+            where="--format",
+            got=name,
+            expected=f"MODULE:CLASS, or one that a package offers ({offered})",
+        ) from None
+    except (BadCodeError, ValueError) as fault:
+        raise DataError("this exporter cannot be used", where="--format", got=str(fault)) from None
