@@ -18,7 +18,7 @@ from monitoring.signals import accuracy, confidence, drift
 from monitoring.view import ServedModel, View
 from pipelines.curation.policy import Curation, answered
 from pipelines.curation.pool import Pool
-from pipelines.triggers.policy import Promise, Round, Situation, Trigger
+from pipelines.triggers.policy import PromisedAccuracy, Round, Situation, Trigger
 
 ENCODER = "the default"
 WATCHED = (drift, confidence, accuracy)
@@ -122,7 +122,7 @@ class Arm:
             new_labels=self.fresh,
             alerts=self.alerts,
             signals=signals,
-            promise=Promise(int((guesses != test.labels).sum()), len(test.labels)),
+            promise=PromisedAccuracy(int((guesses != test.labels).sum()), len(test.labels)),
             rounds=self.rounds,
             asked=self.asked,
             requests_per_day=float(np.mean([len(w) for w in self.past])) if self.past else 0.0,

@@ -19,9 +19,9 @@ import numpy as np
 from bench.rounds import Day, Picked
 from core.records import AnnotationTask, Array
 from pipelines.curation.cover import wants
-from pipelines.curation.pacing import Account, Look
+from pipelines.curation.pacing import Account, RoundNeed
 from pipelines.curation.policy import Curation
-from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.curation.pool import HeldOut, KnownRows, Pool
 
 HERE = Path(__file__).parent
 PYTHON = HERE / ".venv-curation" / "bin" / "python"
@@ -34,7 +34,7 @@ class Ours:
 
     policy: Curation
     account: Account = field(default_factory=Account)
-    looks: list[Look] = field(default_factory=list)
+    looks: list[RoundNeed] = field(default_factory=list)
 
     def choose(self, day: Day) -> Picked:
         place = {p: i for i, p in enumerate(day.window.rows["prediction_id"])}
@@ -48,11 +48,11 @@ class Ours:
         known, held = day.known, day.held_out
         pool = Pool(
             day.window,
-            known=Known(known.embeddings, known.labels),
+            known=KnownRows(known.embeddings, known.labels),
             held_out=HeldOut(held.texts.tolist(), held.embeddings),
         )
         rate = self.policy.labels_per_day
-        self.looks.append(Look(day.end, len(pool), float(wants(pool).sum())))
+        self.looks.append(RoundNeed(day.end, len(pool), float(wants(pool).sum())))
         size, account = self.policy.pacing.budget(rate, 1.0, self.account, self.looks)
         tasks = self.policy.pick(pool, size, f"{day.end:%Y-%m-%d}/{day.seed}", day.end)
         self.account = account.less(len(tasks) - size)

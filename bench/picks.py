@@ -29,7 +29,7 @@ from bench.form import Row, report
 from core.records import Window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
-from pipelines.curation.pool import Known, Pool
+from pipelines.curation.pool import KnownRows, Pool
 
 MILLION, DIM, LABELS, MIDDLES, KNOWN, PICKS = 1_000_000, 384, 77, 150, 5_000, 1_000
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -94,7 +94,7 @@ def pool_of(folder: Path) -> Pool:
         }
     )
     truth = np.load(folder / "known-probabilities.npy").argmax(axis=1)
-    known = Known(
+    known = KnownRows(
         np.load(folder / "known-embeddings.npy"), np.array([f"label {k}" for k in truth], object)
     )
     return Pool(Window(START, START + timedelta(days=1), rows, embeddings, shares), known=known)

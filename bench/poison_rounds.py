@@ -21,7 +21,7 @@ from core.records import Array
 from core.store.feedback import Record, Word
 from pipelines.labeling import Users
 from pipelines.labeling.annotators import doubts
-from pipelines.labeling.words import Known, fates
+from pipelines.labeling.words import LabelKnowledge, fates
 from pipelines.testing import Contender, Testing, run_tests
 
 DAYS, PER_DAY, AUDIT = 10, 20, 0.05
@@ -310,7 +310,7 @@ def _judged(game: Round, words: list[Word], rows: Rows, given: Given) -> tuple[A
     first, said = game.learnt
     settings, asked = Users(), np.zeros(len(words), bool)
     checked: dict[str, Record] = {}
-    known = Known(game.champion, ENCODER, Counter(said), {}, {}, checked)
+    known = LabelKnowledge(game.champion, ENCODER, Counter(said), {}, {}, checked)
     for day in range(game.start, game.start + DAYS):
         here = [i for i, w in enumerate(words) if not asked[i] and (w.timestamp - START).days <= day]
         found = fates([words[i] for i in here], known, settings, settings.asked_per_day)

@@ -26,7 +26,7 @@ from core.records import Array, DatasetVersion
 from core.tables import Columns, read_rows
 from everloop.sample import bundled
 from flows.home import Home, open_home
-from flows.state import crown
+from flows.state import set_champion
 
 if TYPE_CHECKING:
     from core.models.classifier.head import Head
@@ -128,7 +128,7 @@ def _crown_each(
         if time.monotonic() > start + seconds - every / 2:
             break
         begun = time.monotonic()
-        crown(home, version)
+        set_champion(home, version)
         crowned.append(Crowned(version, begun, time.monotonic()))
     return crowned, memory
 

@@ -172,7 +172,7 @@ class Signal:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class TrafficSample:
     """Some rows of a stretch of past traffic, evenly drawn: what later traffic is held against."""
 
     encoder: str

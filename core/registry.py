@@ -22,9 +22,9 @@ from core.errors import ModelError
 from core.files import sync_tree
 from core.models import families
 from core.models.base import Model
-from core.moved import folder_of, follow
 from core.progress import doing
 from core.records import Candidate, DatasetVersion
+from core.relocation import folder_of, follow
 from core.tracking import SQLITE, connect, quiet_mlflow, refusal, waiting
 from core.workspace import Workspace
 

@@ -107,7 +107,7 @@ class Forgetting(Remembered):
 
 
 @dataclass(frozen=True)
-class Heard(Remembered):
+class FeedbackRead(Remembered):
     """Which feedback the labelling stage has looked at."""
 
     KEY = "heard"

@@ -25,7 +25,7 @@ Named = Mapping[str, str]  # a key of params.yaml -> module:function or module:C
 
 def known(root: Path, named: Named) -> bool:
     """Whether all the code that it names is trusted, as it is now."""
-    return not named or _read(root).get(str(root.resolve())) == _mark(root, named)
+    return not named or _read(root).get(str(root.resolve())) == _digest(root, named)
 
 
 def require(root: Path, named: Named) -> None:
@@ -47,7 +47,7 @@ def grant(root: Path, named: Named) -> Path:
     make_folder(path.parent)
     with path.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        marks = {**_read(root), str(root.resolve()): _mark(root, named)}
+        marks = {**_read(root), str(root.resolve()): _digest(root, named)}
         write_whole(path, json.dumps(marks, indent=1, sort_keys=True) + "\n", mode=0o600)
     return path
 
@@ -61,7 +61,7 @@ def in_words(root: Path, named: Named) -> list[str]:
     return lines
 
 
-def _mark(root: Path, named: Named) -> str:
+def _digest(root: Path, named: Named) -> str:
     digest = hashlib.sha256()
     for key, function in sorted(named.items()):
         digest.update(f"{key}\0{function}\0".encode())

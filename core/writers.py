@@ -88,7 +88,7 @@ def _parquet(file: IO[bytes], columns: Columns, rows: Rows, like: Path) -> None:
 
     known = _types(like) if like.suffix.lower() == ".parquet" else {}
     known |= {c: pa.type_for_alias(_ARROW[kind]) for c, kind in columns.items() if kind}
-    found = _kinds([c for c in columns if c not in known], rows)
+    found = _column_types([c for c in columns if c not in known], rows)
     schema = pa.schema([(writable(c), (known | found)[c]) for c in columns])
     try:
         with pq.ParquetWriter(file, schema) as writer:
@@ -139,7 +139,7 @@ def _types(path: Path) -> dict[str, Any]:
     }
 
 
-def _kinds(columns: list[str], rows: Rows) -> dict[str, Any]:
+def _column_types(columns: list[str], rows: Rows) -> dict[str, Any]:
     """The narrowest Arrow type that holds every value of a column."""
     import pyarrow as pa
 

@@ -21,7 +21,7 @@ from core.errors import WorkspaceError
 from core.evidence import AlertEvidence
 from core.records import Request
 from core.state import Champion, ReplayPosition, Retrains
-from everloop.score import accuracies, score_days
+from everloop.score import accuracies, daily_scores
 from flows.first import first_model
 from flows.home import Home
 from flows.stages import loop, roll_out
@@ -161,7 +161,7 @@ def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
     texts = sum(v for k, v in counters.items() if k.startswith("texts."))
     return {
         "days": days,
-        **accuracies(score_days(home, truth, start, days)),
+        **accuracies(daily_scores(home, truth, start, days)),
         "labels": home.store.labels.count(),
         "most_labels_in_a_day": max(picked),
         "retrains": home.store.state.read(Retrains).done - 1,

@@ -22,7 +22,7 @@ class Day:
     frozen_right: float | None  # None where another encoder than the first model's served
 
 
-def score_days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> list[Day]:
+def daily_scores(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> list[Day]:
     """The days from `start` on that had requests. `truth` is request id -> label."""
     return list(_days(home, truth, start, days))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.errors import DataError, ParamsError
 from flows.home import Home
-from serving.batch import Batch, Done, Job
+from serving.batch import Done, FileClassifier, Job
 from serving.service import Service
 
 
@@ -23,7 +23,7 @@ def predict_file(
     logging = home.strategy.logging
     max_text = logging.max_text_characters
     service = Service(home.store, home.registry.load, max_text, policy=logging)
-    return Batch(home.store, service, max_text, quarantine_of(home, job)).run(job, now, tell)
+    return FileClassifier(home.store, service, max_text, quarantine_of(home, job)).run(job, now, tell)
 
 
 def check_answered(home: Home, job: Job, done: Done) -> None:

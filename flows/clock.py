@@ -23,7 +23,7 @@ AHEAD = timedelta(days=1)  # that a turn may be ahead of all that is known, wher
 
 
 @dataclass(frozen=True)
-class Known:
+class NewestRecord:
     """The newest record of one kind."""
 
     what: str
@@ -47,7 +47,7 @@ def acting(home: Home, now: datetime | None) -> datetime:
     return when
 
 
-def check_ahead(home: Home, now: datetime, known: list[Known] | None = None) -> None:
+def check_ahead(home: Home, now: datetime, known: list[NewestRecord] | None = None) -> None:
     """Raises ClockError for a time ahead of the machine's clock. A workspace that lives ahead of it, by
     its traffic, may go on for a day."""
     here = datetime.now(UTC) + SKEW
@@ -63,13 +63,15 @@ def check_ahead(home: Home, now: datetime, known: list[Known] | None = None) -> 
         )
 
 
-def newest(home: Home) -> list[Known]:
+def newest(home: Home) -> list[NewestRecord]:
     """The newest record of each kind that there is."""
-    found = [Known(name, time, kind == ARRIVES) for name, kind, time in home.store.clock.newest()]
+    found = [
+        NewestRecord(name, time, kind == ARRIVES) for name, kind, time in home.store.clock.newest()
+    ]
     turned, made = home.store.state.read(CuratedUntil).time, home.store.state.read(Retrains)
     for what, time in (("a turn", turned), (f"dataset v{made.done:04d}", made.last)):
         if time:
-            found.append(Known(what, utc(time)))
+            found.append(NewestRecord(what, utc(time)))
     return sorted(found, key=lambda k: k.time)
 
 
@@ -89,7 +91,7 @@ def set_back(home: Home, now: datetime, by: str) -> tuple[Decision, dict[str, in
     return decision, moved
 
 
-def _begun(home: Home, when: datetime, latest: Known) -> bool:
+def _begun(home: Home, when: datetime, latest: NewestRecord) -> bool:
     """A turn that was killed goes on under its own time, whatever came in since."""
     if not latest.arrives:
         return False
@@ -98,7 +100,7 @@ def _begun(home: Home, when: datetime, latest: Known) -> bool:
     return planned or bool(home.store.signals.read(when, "rows", when))
 
 
-def _before(home: Home, when: datetime, latest: Known, by_hand: bool) -> ClockError:
+def _before(home: Home, when: datetime, latest: NewestRecord, by_hand: bool) -> ClockError:
     do = "leave --now out, or give a later time" if by_hand else "set this machine's clock"
     return ClockError(
         "this workspace knows of a later time already",

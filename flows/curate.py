@@ -25,9 +25,9 @@ from flows.home import Home
 from flows.situation import situation
 from flows.topics import candidates
 from pipelines.curation.cover import wants
-from pipelines.curation.pacing import USUAL, Account, Look
+from pipelines.curation.pacing import USUAL, Account, RoundNeed
 from pipelines.curation.policy import TEST, answered
-from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.curation.pool import HeldOut, KnownRows, Pool
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here
 from pipelines.datasets.layout import MANIFEST
 
@@ -56,7 +56,7 @@ def _pick(home: Home, now: datetime) -> dict[str, Any]:
     last = min(now, since) if since else now - DAY
     pool = gather(home, max(last, now - 7 * DAY), now)
     account, looks = _paced(home, now)
-    looks.append(Look(now, len(pool), float(wants(pool).sum())))
+    looks.append(RoundNeed(now, len(pool), float(wants(pool).sum())))
     asked = store.queue.picked(last + timedelta(microseconds=1), now)  # by people
     budget, account = policy.pacing.budget(
         policy.labels_per_day, _days(pool, last, now), account.less(asked), looks
@@ -89,12 +89,12 @@ def _days(pool: Pool, last: datetime, now: datetime) -> float:
     return min(gap, float(len(with_requests)))
 
 
-def _paced(home: Home, now: datetime) -> tuple[Account, list[Look]]:
+def _paced(home: Home, now: datetime) -> tuple[Account, list[RoundNeed]]:
     """What the rounds before this one left, and what they saw."""
     past = home.store.decisions.read("curation", since=now - USUAL - DAY)
     seen = [(d.timestamp, d.read(CurationEvidence)) for d in past if d.timestamp < now]
     seen = [(when, e) for when, e in seen if e.need is not None]
-    looks = [Look(when, e.requests, e.need or 0.0) for when, e in seen]
+    looks = [RoundNeed(when, e.requests, e.need or 0.0) for when, e in seen]
     last = seen[-1][1] if seen else CurationEvidence()
     return Account(last.saved, last.due), looks
 
@@ -152,7 +152,7 @@ def _one_encoder(window: Window) -> tuple[Window, str]:
     return replace(window, embeddings=embeddings), common
 
 
-def _known(home: Home, encoder: str, store: Store) -> Known:
+def _known(home: Home, encoder: str, store: Store) -> KnownRows:
     """Rows that the next model learns from and that have an embedding by this encoder: of the newest
     dataset, evenly drawn if many, and those labelled since. What has a label that is gone since is
     learnt from no more."""
@@ -163,7 +163,7 @@ def _known(home: Home, encoder: str, store: Store) -> Known:
     since = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
     embeddings = [*rows["embedding"], *(found for _, found in since)]
     labels = [*rows["label"], *(label for label, _ in since)]
-    return Known(_matrix(embeddings), np.array(labels, dtype=object))
+    return KnownRows(_matrix(embeddings), np.array(labels, dtype=object))
 
 
 def _held_out(home: Home, encoder: str, now: datetime) -> HeldOut:

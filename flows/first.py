@@ -17,7 +17,7 @@ from flows.model_stages import train_candidate
 from flows.regression import regression_rows, with_collections
 from flows.retrain import refused
 from flows.runtimes import check_runtime
-from flows.state import crown
+from flows.state import set_champion
 from pipelines.datasets.contents import EVALUATION, TRAIN, rows_here
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
@@ -47,7 +47,7 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
             )
             result = RetrainResult(version.id, candidate.version, passed=True)
             home.store.state.write(Retrains(1, version.as_of, None, result))
-            crown(home, candidate.version)
+            set_champion(home, candidate.version)
     return candidate.version
 
 

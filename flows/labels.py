@@ -16,7 +16,7 @@ from core.label_set import LabelSet
 from core.progress import doing
 from core.readers import nearest
 from core.records import Review, uuid7
-from core.state import Champion, Heard
+from core.state import Champion, FeedbackRead
 from core.tables import EPOCH
 from flows.annotators import second_opinions
 from flows.home import Home
@@ -26,7 +26,7 @@ from pipelines.datasets.partitions import read
 from pipelines.datasets.reservoir import embeddings, from_claim
 from pipelines.labeling import argilla, judgements, label_studio, tables
 from pipelines.labeling.files import Format, read_as, written_as
-from pipelines.labeling.handout import Answer, Handout
+from pipelines.labeling.handout import Handout, ModelAnswer
 from pipelines.labeling.judgements import Imported, take
 
 GIVEN = ("train", "eval", "audit")  # sets of rows that somebody labelled one by one
@@ -44,7 +44,7 @@ def export_tasks(
         tables.write(tasks, path, lines=form == "jsonl")
         return len(tasks), None
     given = store.answers.known([t.request_id for t in tasks])
-    answers = {p.prediction_id: Answer(p.model_version, p.score) for p in given.values()}
+    answers = {p.prediction_id: ModelAnswer(p.model_version, p.score) for p in given.values()}
     closed, names = declared(home, now), store.label_set
     labels = list(closed or ()) or names.current(
         [*known_labels(home, names), *(t.predicted for t in tasks)]
@@ -170,13 +170,13 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
 
 def verify(home: Home, now: datetime) -> None:
     """Make tasks of users' words, where some are new or still to be asked."""
-    newest, heard = home.store.feedback.newest(now), home.store.state.read(Heard)
+    newest, heard = home.store.feedback.newest(now), home.store.state.read(FeedbackRead)
     if newest is None or (heard.until == newest and not heard.unasked):
         return
     with home.timed("labeling"):
         labels = known_labels(home, home.store.at(now).label_set)
         found = home.store.state.once(f"words/{now.isoformat()}", lambda: hear(home, now, labels))
-        home.store.state.write(Heard(newest, found["unasked"]))
+        home.store.state.write(FeedbackRead(newest, found["unasked"]))
 
 
 def waiting_words(home: Home, now: datetime) -> list[Ruling]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.store import Store
 from flows.home import Home
 from serving.metrics import Metrics
-from serving.writer import Promise, Writer
+from serving.writer import LogPromise, Writer
 
 
 def open_writer(home: Home, store: Store, metrics: Metrics) -> Writer:
@@ -15,5 +15,5 @@ def open_writer(home: Home, store: Store, metrics: Metrics) -> Writer:
     """
     logging = home.strategy.logging
     _ = logging.clean  # better known now than at the first answer
-    promise = Promise(logging.durability)
+    promise = LogPromise(logging.durability)
     return Writer(store, logging.keep, home.workspace.spool, metrics, promise)

@@ -36,20 +36,20 @@ HISTORY_DAYS = 60  # that the page shows of each signal
 
 
 @dataclass(frozen=True)
-class Look:
+class Observation:
     """What a window shows. `view` is None where no text is kept."""
 
     signals: list[Signal]
     view: View | None
 
 
-def look(home: Home, now: datetime) -> Look:
+def look(home: Home, now: datetime) -> Observation:
     """The signals of the window that ends now. Stores nothing, so the past may be looked at too."""
     doing("looking at the newest window")
     start = now - timedelta(hours=home.strategy.monitoring.window_hours)
     view = _view(home, start, now) if home.strategy.logging.texts else None
     signals = observe(view) if view else _profiles(home, start, now)
-    return Look([*signals, alerts_a_week(home.store, now)], view)
+    return Observation([*signals, alerts_a_week(home.store, now)], view)
 
 
 def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:

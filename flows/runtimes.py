@@ -18,7 +18,7 @@ from pipelines.datasets.contents import rows_here
 from pipelines.datasets.layout import MANIFEST
 
 if TYPE_CHECKING:
-    from core.models.classifier.agreement import Agreement
+    from core.models.classifier.agreement import RuntimeAgreement
     from core.models.classifier.encoder import Encoder
 
 SECONDS = 0.5  # each speed is measured for so long
@@ -33,11 +33,11 @@ class Measured:
     megabytes: float = 0.0
     alone: float = 0.0  # one after the other, in one thread
     together: float = 0.0  # in batches of 32, on every core
-    agreement: Agreement | None = None  # None for torch, which the others are compared with
+    agreement: RuntimeAgreement | None = None  # None for torch, which the others are compared with
     refused: str = ""  # why it cannot run here
 
 
-def torch_agreement(home: Home, model: Model, rows: pd.DataFrame) -> Agreement | None:
+def torch_agreement(home: Home, model: Model, rows: pd.DataFrame) -> RuntimeAgreement | None:
     """A model's labels of evaluation rows against its labels on torch, each text read there once; None
     for a model that is on torch, and without rows."""
     from core.models.classifier.agreement import agreement

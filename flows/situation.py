@@ -11,7 +11,7 @@ from core.state import Retrains
 from core.store.queue import Pick
 from flows.alerts import alerts_since
 from flows.home import Home
-from pipelines.triggers.policy import Promise, Retrain, Round, Situation
+from pipelines.triggers.policy import PromisedAccuracy, Retrain, Round, Situation
 
 USUAL_DAYS = 7  # of traffic that say how many requests a day has
 RETRAINS = 20  # of the past that say what one takes and gives
@@ -42,7 +42,7 @@ def _said(home: Home, when: datetime) -> Decision | None:
     return home.store.decisions.get(f"trigger/{when.isoformat()}")
 
 
-def _promise(home: Home) -> Promise | None:
+def _promise(home: Home) -> PromisedAccuracy | None:
     """The champion on the fixed evaluation set, as its test report has it.
 
     The set does not change, so a chain of champions that each lose a little is still held to what the
@@ -55,9 +55,11 @@ def _promise(home: Home) -> Promise | None:
     return _wrong_of(first.read(TrainingEvidence).metrics, "all") if first else None
 
 
-def _wrong_of(metrics: Mapping[str, float | None], name: str) -> Promise | None:
+def _wrong_of(metrics: Mapping[str, float | None], name: str) -> PromisedAccuracy | None:
     rows, share = metrics.get(f"{name}_rows"), metrics.get(f"{name}_accuracy")
-    return Promise(round(rows * (1 - share)), int(rows)) if rows and share is not None else None
+    return (
+        PromisedAccuracy(round(rows * (1 - share)), int(rows)) if rows and share is not None else None
+    )
 
 
 def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:

@@ -25,13 +25,12 @@ from flows.labels import release, verify
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.situation import situation
-from flows.state import crown, waiting
-from flows.undo import Asked
+from flows.state import set_champion, waiting
+from flows.undo import Requester
 from pipelines.rollout import promote, roll_back
 from pipelines.rollout.policy import decision as said
 
 __all__ = [
-    "crown",
     "curate",
     "decide",
     "loop",
@@ -41,6 +40,7 @@ __all__ = [
     "retrain",
     "roll_back_now",
     "roll_out",
+    "set_champion",
 ]
 
 MOVED = "the registry's alias was moved to it"
@@ -121,7 +121,7 @@ def roll_out(home: Home, now: datetime) -> str:
     def step() -> dict[str, Any]:
         moved, decision = _stepped(home, rollout, now)
         if moved.stage == "promoted" and home.store.state.champion() != moved.candidate:
-            crown(home, moved.candidate)
+            set_champion(home, moved.candidate)
         home.record(decision, rollout=moved)
         return {"verdict": decision.verdict}
 
@@ -139,19 +139,19 @@ def _stepped(home: Home, rollout: Rollout, now: datetime) -> tuple[Rollout, Deci
     return home.strategy.rollout.advance(rollout, answers, now)
 
 
-def promote_now(home: Home, now: datetime, asked: Asked) -> Decision:
+def promote_now(home: Home, now: datetime, asked: Requester) -> Decision:
     """Promote the rollout under way by hand. Raises RolloutError when there is none."""
     rollout = home.store.decisions.live_rollout()
     if rollout is None:
         raise RolloutError("no rollout is under way", do="everloop rollout status")
     undo.check_unpinned(home, "nothing is promoted")
     moved, decision = promote(rollout, now, str(asked))
-    crown(home, moved.candidate)
+    set_champion(home, moved.candidate)
     home.record(_by(decision, asked), rollout=moved)
     return decision
 
 
-def roll_back_now(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Decision:
+def roll_back_now(home: Home, now: datetime, asked: Requester, to: str | None = None) -> Decision:
     """End the rollout under way for the champion; without one, undo the last promotion. With `to` that
     version serves in any case. Raises RolloutError or ModelError when nothing can be rolled back."""
     live = home.store.decisions.live_rollout()
@@ -169,5 +169,5 @@ def roll_back_now(home: Home, now: datetime, asked: Asked, to: str | None = None
     return undo.undo(home, now, asked, to) if elsewhere else decision
 
 
-def _by(decision: Decision, asked: Asked) -> Decision:
+def _by(decision: Decision, asked: Requester) -> Decision:
     return replace(decision, evidence=replace(decision.read(RolloutEvidence), **asdict(asked)))

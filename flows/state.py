@@ -9,7 +9,7 @@ from core.state import Champion
 from flows.home import Home
 
 
-def crown(home: Home, version: str) -> None:
+def set_champion(home: Home, version: str) -> None:
     """Make a version the champion: for the registry first, then for whoever serves."""
     home.registry.point("champion", version)
     home.store.state.write(Champion(version))

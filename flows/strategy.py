@@ -25,7 +25,7 @@ from pipelines.triggers import TriggerPolicy
 from serving.settings import Serving
 
 
-class Model(Section):
+class ModelSection(Section):
     """The base model."""
 
     encoder: str = Field(
@@ -61,7 +61,7 @@ class Schedule(Section):
 class Strategy(Section):
     """All of params.yaml."""
 
-    model: Model
+    model: ModelSection
     serving: Serving
     logging: LoggingPolicy
     monitoring: Monitoring

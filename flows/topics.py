@@ -30,7 +30,7 @@ class Topics(Remembered):
 
 
 @dataclass(frozen=True)
-class Asked:
+class TopicTasks:
     """What came of asking for labels of a topic."""
 
     topic: TrackedTopic
@@ -72,7 +72,7 @@ def open_topics(home: Home) -> list[tuple[TrackedTopic, list[str]]]:
     return [(c, [texts[r].text for r in c.examples if r in texts]) for c in found]
 
 
-def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
+def ask(home: Home, name: str, count: int, now: datetime) -> TopicTasks:
     """Make `count` rows of a topic annotation tasks, drawn uniformly from those that are none yet and
     that no curation round may still pick: a task has one chance of being picked.
 
@@ -93,7 +93,7 @@ def ask(home: Home, name: str, count: int, now: datetime) -> Asked:
     home.store.state.write(Topics(after))
     home.store.queue.add([_task(topic, m, now) for m in topic.asked])
     over = max(0, spent + size - home.strategy.curation.labels_per_day)
-    return Asked(topic, len(topic.asked), size, min(over, size))
+    return TopicTasks(topic, len(topic.asked), size, min(over, size))
 
 
 def _curated(home: Home, now: datetime) -> datetime:

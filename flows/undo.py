@@ -14,14 +14,14 @@ from core.evidence import AdoptEvidence, PinEvidence, RollbackEvidence, RolloutE
 from core.records import Decision
 from core.state import Pin, RollbackBegun, RolledBack
 from flows.home import Home
-from flows.state import crown
+from flows.state import set_champion
 from pipelines.rollout import roll_back
 
 STATUS = "everloop rollout status"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requester:
     """Who asks for something, and why."""
 
     by: str
@@ -55,7 +55,7 @@ def reigns(home: Home) -> list[Reign]:
     return sorted(found, key=lambda r: r.since)
 
 
-def undo(home: Home, now: datetime, asked: Asked, to: str | None = None) -> Decision:
+def undo(home: Home, now: datetime, asked: Requester, to: str | None = None) -> Decision:
     """Make `to` the champion again, the version before unless told; the one that serves now is not
     promoted again by the loop. Raises RolloutError or ModelError for a version that cannot be meant."""
     finished = finish(home)
@@ -86,7 +86,7 @@ def finish(home: Home) -> Decision | None:
     key = home.store.state.read(RollbackBegun).decision
     decision = home.store.decisions.get(key) if key else None
     if decision and (to := decision.read(RollbackEvidence).to):
-        crown(home, to)
+        set_champion(home, to)
         home.store.state.write(RollbackBegun())
     return decision
 
@@ -99,7 +99,7 @@ def barred(home: Home, version: str) -> str:
         return ""
     e = decision.read(RollbackEvidence)
     when = f"{decision.timestamp:%Y-%m-%d %H:%M}"
-    return f"version {version} was rolled back on {when} by {Asked(e.by, e.why)}"
+    return f"version {version} was rolled back on {when} by {Requester(e.by, e.why)}"
 
 
 def undone(home: Home) -> list[str]:
@@ -110,10 +110,10 @@ def undone(home: Home) -> list[str]:
 def pinned(home: Home) -> str:
     """Which version is held, by whom and why; "" when none is."""
     pin = home.store.state.read(Pin)
-    return f"version {pin.version} is pinned by {Asked(pin.by, pin.why)}" if pin else ""
+    return f"version {pin.version} is pinned by {Requester(pin.by, pin.why)}" if pin else ""
 
 
-def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> Decision:
+def pin(home: Home, now: datetime, asked: Requester, version: str | None = None) -> Decision:
     """Hold the champion: it answers everybody until it is unpinned. Raises RolloutError for a version
     that does not serve."""
     finish(home)
@@ -134,7 +134,7 @@ def pin(home: Home, now: datetime, asked: Asked, version: str | None = None) -> 
     return decision
 
 
-def unpin(home: Home, now: datetime, asked: Asked) -> Decision:
+def unpin(home: Home, now: datetime, asked: Requester) -> Decision:
     """Let the loop go on. A rollout that waited begins its stage anew. Raises RolloutError when no
     version is pinned."""
     held = home.store.state.read(Pin)

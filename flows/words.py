@@ -19,7 +19,7 @@ from core.store.feedback import Word
 from flows.home import Home
 from pipelines.datasets.contents import TRAIN, rows_here
 from pipelines.datasets.layout import MANIFEST
-from pipelines.labeling.words import WHY, Fate, Known, fates
+from pipelines.labeling.words import WHY, Fate, LabelKnowledge, fates
 
 STAGE = "labeling"
 DAY = timedelta(days=1)
@@ -65,7 +65,7 @@ def judge(home: Home, now: datetime, labels: Sequence[str]) -> list[Ruling]:
     return [Ruling(w, fate) for w, fate in zip(words, found, strict=True)]
 
 
-def known(home: Home, now: datetime, encoder: str) -> Known:
+def known(home: Home, now: datetime, encoder: str) -> LabelKnowledge:
     """What is known beside words whose embeddings are of an encoder."""
     from core.models.classifier.head import fit_head
 
@@ -77,7 +77,7 @@ def known(home: Home, now: datetime, encoder: str) -> Known:
     labels = [*mine["label"], *(label for label, _ in fresh)]
     vectors = [np.frombuffer(e, np.float16) for e in (*mine["embedding"], *(e for _, e in fresh))]
     able = len(set(labels)) >= FEWEST_LABELS
-    return Known(
+    return LabelKnowledge(
         fit_head(np.stack(vectors), labels) if able else None,
         encoder,
         Counter([*rows.loc[~users, "label"], *(label for label, _ in fresh)]),

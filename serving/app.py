@@ -19,13 +19,13 @@ from core.errors import EverloopError
 from core.store import Store
 from serving.engine import Engine
 from serving.labelling import api
-from serving.labelling.desk import Desk, Labelling
+from serving.labelling.annotation_queue import AnnotationQueue, Labelling
 from serving.labelling.page import pages
 from serving.messages import Fault
 from serving.operations import operate
 from serving.page import page
 from serving.protocols import inference, mlflow, own
-from serving.protocols.door import Door, json
+from serving.protocols.engine_client import EngineClient, json
 from serving.settings import Serving
 
 Clock = Callable[[], datetime]
@@ -45,10 +45,17 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    door, desk = Door(engine, clock, settings), Desk(store, labelling, engine.champion)
-    for router in (own.routes(door, store, desk.unknown), mlflow.routes(door), inference.routes(door)):
+    client, queue = (
+        EngineClient(engine, clock, settings),
+        AnnotationQueue(store, labelling, engine.champion),
+    )
+    for router in (
+        own.routes(client, store, queue.unknown),
+        mlflow.routes(client),
+        inference.routes(client),
+    ):
         app.include_router(router)
-    app.include_router(api.routes(desk, clock))
+    app.include_router(api.routes(queue, clock))
     app.include_router(pages())
     app.openapi = partial(_document, app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
 

@@ -85,7 +85,7 @@ class BatchBegun(Remembered):
     done: Done | None = None
 
 
-class Batch:
+class FileClassifier:
     """Answers a file with a service; the rows that are refused go to the file `quarantine`."""
 
     def __init__(self, store: Store, service: Service, max_text: int, quarantine: Path) -> None:

@@ -1,6 +1,6 @@
-"""Texts of many callers, read together: a bounded queue and one lane a core.
+"""Texts of many callers, read together: a bounded queue and one worker a core.
 
-A lane takes its share of what is waiting as soon as it is free, so batches grow with the load by
+A worker takes its share of what is waiting as soon as it is free, so batches grow with the load by
 themselves. It waits for more texts only when callers were lately so many that more are on their way,
 and never longer than `MAX_WAIT`. With one caller nothing ever waits.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from core.errors import BusyError
 from core.records import Request
 
-LOOK_AHEAD = 4  # batches: a lane looks so far for texts of a length
+LOOK_AHEAD = 4  # batches: a worker looks so far for texts of a length
 DECAY = 0.9  # of the load remembered, a batch
 
 
@@ -35,22 +35,22 @@ class Batcher:
     def __init__(
         self,
         read: Callable[[list[Text]], None],
-        lanes: int,
+        workers: int,
         max_batch: int,
         max_wait: float,
         max_queue: int,
     ) -> None:
         """`max_wait` in seconds, `max_queue` in texts."""
-        self._read, self._lanes = read, lanes
+        self._read, self._workers = read, workers
         self._max_batch, self._max_wait, self._max_queue = max_batch, max_wait, max_queue
         self._queue: deque[Text] = deque()
         self._changed = threading.Condition()
-        self._reading = 0  # texts in lanes
+        self._reading = 0  # texts in workers
         self._load = 0.0  # texts that were on their way at once, lately
         self._rate = 0.0  # texts a second, lately
         self._open = True
         self._threads = [
-            threading.Thread(target=self._lane, name=f"lane-{i}", daemon=True) for i in range(lanes)
+            threading.Thread(target=self._work, name=f"worker-{i}", daemon=True) for i in range(workers)
         ]
         for thread in self._threads:
             thread.start()
@@ -75,14 +75,14 @@ class Batcher:
             self._changed.notify()
 
     def close(self) -> None:
-        """Take nothing more, read what is waiting, and end the lanes."""
+        """Take nothing more, read what is waiting, and end the workers."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
 
-    def _lane(self) -> None:
+    def _work(self) -> None:
         while batch := self._take():
             start = time.monotonic()
             try:
@@ -90,11 +90,11 @@ class Batcher:
             finally:
                 with self._changed:
                     self._reading -= len(batch)
-                    rate = self._lanes * len(batch) / max(time.monotonic() - start, 1e-6)
+                    rate = self._workers * len(batch) / max(time.monotonic() - start, 1e-6)
                     self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
 
     def _take(self) -> list[Text]:
-        """The next batch; empty when the lanes shall end."""
+        """The next batch; empty when the workers shall end."""
         with self._changed:
             while True:
                 while self._queue and not self._wait_for_more():
@@ -118,8 +118,8 @@ class Batcher:
         return True
 
     def _share(self) -> int:
-        """How many texts a lane should read at once: as many as each other lane, and as many wait."""
-        return max(1, min(self._max_batch, -(-round(self._load) // (self._lanes + 1))))
+        """How many texts a worker should read at once: as many as each other one, and as many wait."""
+        return max(1, min(self._max_batch, -(-round(self._load) // (self._workers + 1))))
 
     def _pick(self, most: int) -> list[Text]:
         """The oldest text and those nearest to it in length: padding is work for nothing."""

@@ -1,6 +1,6 @@
 """The server's inside: calls come in, texts are read in batches, answers are stored, then given.
 
-    call -> queue -> lane (encoder, head) -> log writer -> answer
+    call -> queue -> worker (encoder, head) -> log writer -> answer
 
 The event loop never waits for a model, a disk or a database. Who serves is looked up by a thread of
 its own: a new version is loaded and warmed beside the old one, and each batch is answered by one
@@ -25,7 +25,7 @@ from serving.batcher import Batcher
 from serving.calls import Call, Outcome, Waiting, late, trace
 from serving.log import Log
 from serving.metrics import Metrics
-from serving.scoring import Served
+from serving.scoring import LoadedModel
 from serving.service import Service
 from serving.settings import MAX_WAIT, POLL_SECONDS, WAITING_CALLS, Serving
 from serving.tracing import here
@@ -59,7 +59,7 @@ class Engine:
         *,
         writer: Log | None = None,
         alias: Callable[[], str | None] | None = None,
-        lanes: int | None = None,
+        workers: int | None = None,
     ) -> None:
         """Without a `writer` each batch commits for itself. `alias`: who is the registry's champion."""
         self._service, self._clock, self.metrics = service, clock, metrics
@@ -73,7 +73,7 @@ class Engine:
         made = self._settings
         self._batcher = Batcher(
             self._read,
-            lanes or os.cpu_count() or 1,
+            workers or os.cpu_count() or 1,
             made.max_batch,
             MAX_WAIT,
             WAITING_CALLS * made.max_inputs,
@@ -150,7 +150,7 @@ class Engine:
             for call, slot in text.callers:
                 call.give(slot, outcome)
 
-    # -- in the lanes -----------------------------------------------------------------------
+    # -- in the workers ---------------------------------------------------------------------
 
     def _read(self, batch: list[Any]) -> None:
         now, clock = time.monotonic(), time.time_ns()
@@ -238,7 +238,7 @@ class Engine:
         if self._watcher:
             self._watcher.look()
 
-    def champion(self) -> Served | None:
+    def champion(self) -> LoadedModel | None:
         """The model that answers now, None before one is loaded."""
         traffic = self._service.switch.now
         return traffic.champion if traffic else None

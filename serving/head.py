@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Head:
+class HeadRequests:
     """Asks the routes for GET: they need not know of HEAD, and /docs shows each of them once."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,7 +1,7 @@
 """Who may ask: `Authorization: Bearer TOKEN`, checked before anything of a request is read.
 
-No key was ever made: everybody may ask, and the server is bound to loopback (`check_door`). Once there
-is a key every call needs one, and revoking the last key opens nothing.
+No key was ever made: everybody may ask, and the server is bound to loopback (`check_exposure`).
+Once there is a key every call needs one, and revoking the last key opens nothing.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _token(call: Call) -> str:
     return ""
 
 
-def check_door(host: str, keys: Sequence[ApiKey]) -> None:
+def check_exposure(host: str, keys: Sequence[ApiKey]) -> None:
     """Raises AccessError when a server without keys would listen to other machines."""
     if ip_address(host.partition("%")[0]).is_loopback or any(k.revoked is None for k in keys):
         return

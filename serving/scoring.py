@@ -17,13 +17,13 @@ from serving.cache import Cache
 
 
 @dataclass(frozen=True)
-class Served:
+class LoadedModel:
     """A loaded model under the version it is known by."""
 
     version: str
     model: Model
 
-    def under(self, labels: LabelSet) -> Served:
+    def under(self, labels: LabelSet) -> LoadedModel:
         """The same model, answering in these labels."""
         model = self.model.under(labels)
         return self if model is self.model else replace(self, model=model)
@@ -33,7 +33,7 @@ class Served:
 class Scores:
     """One model's view of n texts."""
 
-    by: Served
+    by: LoadedModel
     embeddings: Array  # (n, dim) float16
     answers: list[Answer]
     embed_ms: float  # for the batch, whoever embedded it
@@ -42,7 +42,7 @@ class Scores:
 
 
 def score(
-    served: Served, texts: Sequence[str], shared: Scores | None = None, cache: Cache | None = None
+    served: LoadedModel, texts: Sequence[str], shared: Scores | None = None, cache: Cache | None = None
 ) -> Scores:
     """Embed and score; embeddings that the same encoder made for `shared`, or that are in the cache,
     are taken, not made again.

@@ -25,7 +25,7 @@ OURS = {"same-origin", "none"}  # values of Sec-Fetch-Site: our page, or nobody'
 ASKED = {b"host", b"origin", b"sec-fetch-site"}
 
 
-class OtherSites:
+class CrossSiteGuard:
     """Refuses what another site's page asks; behind `Guard`, which says whose key it was."""
 
     def __init__(self, app: ASGIApp) -> None:

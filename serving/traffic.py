@@ -13,7 +13,7 @@ from core.models.base import Model
 from core.records import Decision, Rollout
 from core.state import Champion, Pin
 from core.store import Store
-from serving.scoring import Served, score
+from serving.scoring import LoadedModel, score
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Traffic:
     """One moment's answer. `rollout` and `candidate` are there together or not at all, and both models
     answer in the labels of that moment."""
 
-    champion: Served
+    champion: LoadedModel
     rollout: Rollout | None = None
-    candidate: Served | None = None
+    candidate: LoadedModel | None = None
 
 
 WARMING = ["warm", "a few words to warm a model that has not read anything yet"]
@@ -77,7 +77,7 @@ class Switch:
         return new
 
     def refuse(
-        self, version: str, why: str, champion: Served, fault: ModelError, time: datetime
+        self, version: str, why: str, champion: LoadedModel, fault: ModelError, time: datetime
     ) -> None:
         """Store that a model is not fit to serve, and take it out of the traffic until a restart."""
         reason = f"version {version} is refused, champion {champion.version} serves on: {fault.what}"
@@ -91,12 +91,14 @@ class Switch:
             if self.now and why != "champion":
                 self.now = Traffic(self.now.champion)
 
-    def _champion(self, version: str, time: datetime) -> Served:
+    def _champion(self, version: str, time: datetime) -> LoadedModel:
         if self.now is None:
             return self._loaded(version)
         return self._take(version, "champion", self.now.champion, time) or self.now.champion
 
-    def _take(self, version: str, why: str, champion: Served, time: datetime) -> Served | None:
+    def _take(
+        self, version: str, why: str, champion: LoadedModel, time: datetime
+    ) -> LoadedModel | None:
         """The model of a version, loaded once; None when it was refused."""
         for served in (champion, self.now and self.now.champion, self.now and self.now.candidate):
             if served and served.version == version:
@@ -109,8 +111,8 @@ class Switch:
             self.refuse(version, why, champion, fault, time)
             return None
 
-    def _loaded(self, version: str) -> Served:
-        served = Served(version, self._load(version))
+    def _loaded(self, version: str) -> LoadedModel:
+        served = LoadedModel(version, self._load(version))
         if self.warm:
             score(served, WARMING)
         return served

@@ -41,7 +41,7 @@ class Keep(Protocol):
 
 
 @dataclass(frozen=True)
-class Promise:
+class LogPromise:
     """When an answer may be given: once it is stored, or before, as long as little is at stake."""
 
     durability: Literal["acknowledged", "async"] = "acknowledged"
@@ -77,10 +77,15 @@ class Writer:
     """
 
     def __init__(
-        self, store: Store, keep: Keep, folder: Path, metrics: Metrics, promise: Promise | None = None
+        self,
+        store: Store,
+        keep: Keep,
+        folder: Path,
+        metrics: Metrics,
+        promise: LogPromise | None = None,
     ) -> None:
         self._store, self._keep, self._folder, self._metrics = store, keep, folder, metrics
-        self._promise = promise or Promise()
+        self._promise = promise or LogPromise()
         self._apart = not store.url.startswith("sqlite")  # the store needs no room on our disk
         self._spool = Spool(folder / f"{uuid4()}{SUFFIX}", self._promise.spool_bytes)
         self._dead: list[Spool] = []  # of writers before us

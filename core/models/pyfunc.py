@@ -14,7 +14,7 @@ from core.models.base import Model
 from core.models.families import load
 
 
-class Served:
+class MlflowModel:
     """A saved model with the one method MLflow asks for."""
 
     def __init__(self, model: Model) -> None:
@@ -28,5 +28,5 @@ class Served:
         return pd.DataFrame(said, columns=["label", "score"])
 
 
-def _load_pyfunc(path: str) -> Served:
-    return Served(load(Path(path)))
+def _load_pyfunc(path: str) -> MlflowModel:
+    return MlflowModel(load(Path(path)))

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 
 from core import schema
 from core.database import Database, insert_new, parts, upsert
-from core.records import Array, Sample
+from core.records import Array, TrafficSample
 from core.store.state import count
 
 HISTORY_DAYS = 42  # of samples
@@ -65,7 +65,7 @@ class EmbeddingRepository:
                 found.update({r[0]: np.frombuffer(r[1], dtype=np.float16) for r in rows})
         return found
 
-    def samples(self, encoder: str, before: datetime) -> list[Sample]:
+    def samples(self, encoder: str, before: datetime) -> list[TrafficSample]:
         """Those of traffic that ended before a time or at it, oldest first."""
         t = schema.samples
         query = select(t).where(t.c.encoder == encoder, t.c.end <= before).order_by(t.c.end)
@@ -75,10 +75,10 @@ class EmbeddingRepository:
         for r in rows:
             dim, raw = np.frombuffer(r["embeddings"], dtype=np.int32, count=1)[0], r["embeddings"][4:]
             embeddings = np.frombuffer(raw, dtype=np.float16).reshape(-1, dim)
-            found.append(Sample(r["encoder"], r["start"], r["end"], r["rows"], embeddings))
+            found.append(TrafficSample(r["encoder"], r["start"], r["end"], r["rows"], embeddings))
         return found
 
-    def put_samples(self, samples: Sequence[Sample]) -> None:
+    def put_samples(self, samples: Sequence[TrafficSample]) -> None:
         """Writing one again replaces it, one that overlaps another is left out (windows may be
         looked at more often than they end), and those of HISTORY_DAYS ago go."""
         if not samples:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.store import Store
     from everloop.overview import Place
     from flows.home import Home
-    from flows.monitor import Look
+    from flows.monitor import Observation
 
 LATELY = 14  # windows of a sparkline
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -95,7 +95,7 @@ def _failed(workspace: Path, back: str, now: datetime) -> str:
 
 
 def _pages(
-    home: Home, seen: Look, raised: list[Decision], when: datetime, asked: tuple[bool, bool]
+    home: Home, seen: Observation, raised: list[Decision], when: datetime, asked: tuple[bool, bool]
 ) -> Iterator[str]:
     """Write the pages that are asked for (report, Data Docs), and say where they lie."""
     from flows.monitor import write_docs, write_report

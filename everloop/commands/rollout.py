@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from core.records import Decision, Rollout
     from flows.home import Home
-    from flows.undo import Asked
+    from flows.undo import Requester
 
 app = typer.Typer(cls=Group, help="Look at a rollout, promote it, or undo it.", no_args_is_help=True)
 By = Annotated[str, typer.Option(help="Who decides.  [default: your login name]")]
@@ -158,9 +158,9 @@ def _say(home: Home, decision: Decision) -> None:
     typer.echo(f"champion: version {home.store.state.read(Champion).version}")
 
 
-def _asked(by: str, why: str) -> Asked:
+def _asked(by: str, why: str) -> Requester:
     from getpass import getuser
 
-    from flows.undo import Asked
+    from flows.undo import Requester
 
-    return Asked(by or getuser(), why)
+    return Requester(by or getuser(), why)

@@ -13,7 +13,7 @@ from everloop.commands.options import WorkspaceOption
 
 if TYPE_CHECKING:
     from flows.home import Home
-    from serving.labelling.desk import Labelling
+    from serving.labelling.annotation_queue import Labelling
 
 BUSY = 1.0  # seconds that a caller waits for a locked store before the answer goes to disk
 
@@ -47,7 +47,7 @@ def serve(
     from serving.app import create_app
     from serving.cache import Cache
     from serving.engine import Engine
-    from serving.keys import check_door
+    from serving.keys import check_exposure
     from serving.metrics import Metrics
     from serving.service import Service
     from serving.shutdown import run
@@ -59,7 +59,7 @@ def serve(
     clock = partial(datetime.now, UTC)
     with _listening(host or settings.host, settings.port if port is None else port) as door, tracing():
         address = door.getsockname()
-        check_door(address[0], home.store.keys.all())
+        check_exposure(address[0], home.store.keys.all())
         home.store.state.champion()  # without one there is nothing to wait for
         store = Store(home.store.url, BUSY, home.store.label_set_at)
         metrics, logging = Metrics(), home.strategy.logging
@@ -80,7 +80,7 @@ def _labelling(home: Home) -> Labelling:
     """What the page at /label needs of params.yaml."""
     from core.errors import WorkspaceError
     from core.workspace import inside
-    from serving.labelling.desk import Labelling
+    from serving.labelling.annotation_queue import Labelling
 
     section = home.strategy.labeling
     if section.guideline and not inside(home.workspace.root, section.guideline):

@@ -45,8 +45,8 @@ def check(
     from core import trust as trusted
     from core import workspace as places
     from core.label_set import LabelSet
-    from core.moved import follow
     from core.plugins import NO_CODE
+    from core.relocation import follow
     from everloop.reference import explained
     from flows.fits import check_task
     from flows.home import chosen_task

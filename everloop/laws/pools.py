@@ -8,7 +8,7 @@ import numpy as np
 
 from core.records import Window
 from everloop.laws.windows import window
-from pipelines.curation.pool import HeldOut, Known, Pool
+from pipelines.curation.pool import HeldOut, KnownRows, Pool
 
 
 def rich(rows: int = 40, seed: int = 0) -> Pool:
@@ -22,7 +22,7 @@ def rich(rows: int = 40, seed: int = 0) -> Pool:
     topics = np.full(rows, -1)
     topics[10:14], topics[20] = 0, 1
     rng = np.random.default_rng(seed + 1)
-    known = Known(rng.normal(size=(12, 8)), np.array(["a", "b", "c"] * 4, dtype=object))
+    known = KnownRows(rng.normal(size=(12, 8)), np.array(["a", "b", "c"] * 4, dtype=object))
     return Pool(
         replace(w, rows=frame, embeddings=embeddings),
         known=known,
@@ -60,7 +60,9 @@ def odd_pools() -> dict[str, Pool]:
         "models of several sizes": Pool(replace(w, probabilities=shares)),
         "nothing but near-copies": Pool(one_text),
         "all of it held out": Pool(w, held_out=HeldOut(w.rows["text"].tolist(), w.embeddings[:0])),
-        "one label known": Pool(w, known=Known(w.embeddings[:9], np.array(["a"] * 9, dtype=object))),
+        "one label known": Pool(
+            w, known=KnownRows(w.embeddings[:9], np.array(["a"] * 9, dtype=object))
+        ),
     }
 
 

@@ -15,7 +15,14 @@ from core.evidence import AlertEvidence
 from core.records import Decision, Signal
 from everloop.laws.members import every
 from pipelines.triggers.periodic import Periodic
-from pipelines.triggers.policy import Promise, Retrain, Round, Situation, Trigger, TriggerPolicy
+from pipelines.triggers.policy import (
+    PromisedAccuracy,
+    Retrain,
+    Round,
+    Situation,
+    Trigger,
+    TriggerPolicy,
+)
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 PERIODIC = Periodic(policy="periodic", every_days=3)
@@ -46,7 +53,7 @@ def alarming() -> Situation:
         new_labels=100,
         alerts=[alert],
         signals=[seen, replace(seen, segment="model_version=3")],
-        promise=Promise(10, 400),
+        promise=PromisedAccuracy(10, 400),
         rounds=[lost] * 3,
         retrains=[Retrain(NOW - timedelta(days=9), 50, gain=0.02, shortfall=0.03)],
         requests_per_day=200.0,
@@ -68,7 +75,7 @@ def random_situation(seed: int) -> Situation:
         new_labels=int(rng.integers(0, 60)),
         alerts=full.alerts if rng.random() < 0.5 else [],
         signals=full.signals if rng.random() < 0.5 else [],
-        promise=Promise(int(rng.integers(0, 50)), 300) if rng.random() < 0.8 else None,
+        promise=PromisedAccuracy(int(rng.integers(0, 50)), 300) if rng.random() < 0.8 else None,
         rounds=rounds if rng.random() < 0.8 else [],
     )
 
@@ -98,8 +105,8 @@ def test_nothing_known_is_no_reason_to_retrain(trigger: Trigger) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"promise": Promise(0, 0)},
-        {"promise": Promise(5, 5)},
+        {"promise": PromisedAccuracy(0, 0)},
+        {"promise": PromisedAccuracy(5, 5)},
         {"rounds": [Round(NOW, 0.0, 0.0, (), 0, 0)]},
         {"rounds": [Round(NOW, 1.0, 1.0, (1.0,), 1, 1)]},
         {"last_retrain": NOW + timedelta(days=2)},  # a clock that went back

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from core.records import Array, Sample, Window
+from core.records import Array, TrafficSample, Window
 from monitoring.drift.features import (
     DAY_ROWS,
     IncomparableError,
@@ -41,7 +41,7 @@ DAY = timedelta(days=1)
 class History:
     """What is known of the traffic before a window: samples of its days, and the episodes so far."""
 
-    samples: Sequence[Sample] = ()
+    samples: Sequence[TrafficSample] = ()
     episodes: Sequence[DriftEpisode] = ()
 
 
@@ -52,7 +52,7 @@ class EmbeddingDrift:
     day: DriftResult
     week: DriftResult | str  # or why there is none
     episodes: tuple[DriftEpisode, ...]  # oldest first
-    drawn: tuple[Sample, ...]  # of reference days that had none, and of the window
+    drawn: tuple[TrafficSample, ...]  # of reference days that had none, and of the window
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def embedding_drift(
     look = NewestDay(days, usual, late, window.start, held.rule, ordinary, held.span, held.alone)
     day, episodes = next_episodes(look, history.episodes)
     week, episodes = Weeks(past, window, old[:-1], held.rule, episodes).next()
-    drawn = Sample(
+    drawn = TrafficSample(
         _encoder(window), window.start, window.end, len(window), _some(window.embeddings, DAY_ROWS)
     )
     return EmbeddingDrift(day, week, episodes, (*fresh, drawn))
@@ -106,9 +106,9 @@ def _some(rows: Array, most: int) -> Array:
     return spread_out(rows, most).astype(np.float16)
 
 
-def _disjoint(samples: Iterable[Sample], window: Window) -> list[Sample]:
+def _disjoint(samples: Iterable[TrafficSample], window: Window) -> list[TrafficSample]:
     """The newest samples that end before the window, without any that overlap."""
-    found: list[Sample] = []
+    found: list[TrafficSample] = []
     dim = window.embeddings.shape[1]
     for one in sorted(samples, key=lambda s: s.end, reverse=True):
         free = one.end <= (found[-1].start if found else window.start)
@@ -118,8 +118,8 @@ def _disjoint(samples: Iterable[Sample], window: Window) -> list[Sample]:
 
 
 def _reference_days(
-    window: Window, reference: Window, ages: Array, known: Sequence[Sample]
-) -> tuple[list[Sample], set[datetime]]:
+    window: Window, reference: Window, ages: Array, known: Sequence[TrafficSample]
+) -> tuple[list[TrafficSample], set[datetime]]:
     """Samples of the reference days that have none, and when each day of the reference began."""
     length = window.end - window.start
     fresh, starts = [], set()
@@ -131,13 +131,17 @@ def _reference_days(
             starts.add(there[0].start)
         elif len(rows) >= MIN_DAY_ROWS:
             some = _some(rows, DAY_ROWS)
-            fresh.append(Sample(_encoder(window), start, start + length, len(rows), some))
+            fresh.append(TrafficSample(_encoder(window), start, start + length, len(rows), some))
             starts.add(start)
     return fresh, starts
 
 
 def _mean_embeddings(
-    past: Sequence[Sample], window: Window, usual: Array, old: Array, episode: DriftEpisode | None
+    past: Sequence[TrafficSample],
+    window: Window,
+    usual: Array,
+    old: Array,
+    episode: DriftEpisode | None,
 ) -> tuple[MeanEmbeddings, Array]:
     """And which of them (k,) set the scale, and say what days differ by themselves. While an episode
     lasts its days do not: it stays as far from what was before as it was."""
@@ -154,7 +158,7 @@ def _mean_embeddings(
     return MeanEmbeddings(np.array(means), sizes, old, features.noise(usual_rows)), near
 
 
-def _settled(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
+def _settled(past: Sequence[TrafficSample], episodes: Sequence[DriftEpisode]) -> Array:
     """(k,) True for days since the last change that has become what is usual."""
     since = usual_since([e for e in episodes if e is not under_way(episodes)])
     return np.array([since is None or s.start >= since for s in past], dtype=bool)

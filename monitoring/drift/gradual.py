@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from core.records import Array, Sample, Window
+from core.records import Array, TrafficSample, Window
 from monitoring.drift.features import DAY_ROWS, feature_map, halves, spread_out
 from monitoring.drift.mmd import WEEK, MeanEmbeddings
 from monitoring.drift.threshold import DriftResult, Threshold
@@ -28,7 +28,7 @@ DAY = timedelta(days=1)
 class Weeks:
     """Samples of days, oldest first, and the window after them."""
 
-    past: Sequence[Sample]
+    past: Sequence[TrafficSample]
     window: Window
     ages: Array  # (k,) of the samples, days before the window
     rule: Threshold
@@ -129,13 +129,15 @@ def _alarm(found: DriftResult | str) -> bool:
     return isinstance(found, DriftResult) and found.alarm
 
 
-def in_burst(past: Sequence[Sample], episodes: Sequence[DriftEpisode]) -> Array:
+def in_burst(past: Sequence[TrafficSample], episodes: Sequence[DriftEpisode]) -> Array:
     """(k,) True for days of a burst that is over."""
     bursts = [(e.since, e.until) for e in episodes if e.kind == "temporary" and e.until]
     return np.array([any(a <= s.start < b for a, b in bursts) for s in past], dtype=bool)
 
 
-def _burst_weekdays(past: Sequence[Sample], episodes: Sequence[DriftEpisode], compared: Array) -> Array:
+def _burst_weekdays(
+    past: Sequence[TrafficSample], episodes: Sequence[DriftEpisode], compared: Array
+) -> Array:
     """(k,) True for days of a burst among those compared, and for the same weekdays of other weeks:
     both sides then lack them alike."""
     there = [past[i].start for i in np.flatnonzero(in_burst(past, episodes) & compared).tolist()]

@@ -12,7 +12,7 @@ from pipelines.curation.policy import Curation
 from pipelines.curation.pool import Pool
 
 
-class Feedback(Curation):
+class BadFeedback(Curation):
     policy: Literal["feedback"]
 
     def worth(self, pool: Pool) -> Array:

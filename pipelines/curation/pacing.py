@@ -36,7 +36,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Look:
+class RoundNeed:
     """What a round saw."""
 
     at: datetime
@@ -50,7 +50,7 @@ class Even(Section):
     policy: Literal["even"]
 
     def budget(
-        self, rate: float, days: float, account: Account, _looks: Sequence[Look]
+        self, rate: float, days: float, account: Account, _looks: Sequence[RoundNeed]
     ) -> tuple[int, Account]:
         """As `Need.budget`, without savings."""
         return _whole(rate * min(days, 1.0) + max(min(account.saved, 0.0), -rate), 0.0, account.due)
@@ -62,7 +62,7 @@ class Need(Section):
     policy: Literal["need"]
 
     def budget(
-        self, rate: float, days: float, account: Account, looks: Sequence[Look]
+        self, rate: float, days: float, account: Account, looks: Sequence[RoundNeed]
     ) -> tuple[int, Account]:
         """Labels this round may spend, and the account without them.
 
@@ -86,7 +86,7 @@ def _whole(spend: float, saved: float, due: float) -> tuple[int, Account]:
     return labels, Account(saved + min(spend, 0.0), max(0.0, due - labels))
 
 
-def _ratio(looks: Sequence[Look]) -> float:
+def _ratio(looks: Sequence[RoundNeed]) -> float:
     """Need of a request in the last 24 hours against the days before; 1 where nothing is usual yet."""
     now = looks[-1].at
     today = [k for k in looks if k.at > now - DAY]
@@ -95,6 +95,6 @@ def _ratio(looks: Sequence[Look]) -> float:
     return here / usual if usual > 0 else 1.0
 
 
-def _each(looks: Sequence[Look]) -> float:
+def _each(looks: Sequence[RoundNeed]) -> float:
     requests = sum(k.requests for k in looks)
     return sum(k.need for k in looks) / requests if requests > 0 else 0.0

@@ -17,7 +17,7 @@ MOST = 4000  # known rows that a policy learns from
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class KnownRows:
     """Rows whose truth is known: what the champion's dataset trains on."""
 
     embeddings: Array  # (m, dim) of any float
@@ -26,12 +26,12 @@ class Known:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def some(self, seed: int, most: int = MOST) -> Known:
+    def some(self, seed: int, most: int = MOST) -> KnownRows:
         """At most so many of the rows, evenly drawn."""
         if len(self) <= most:
             return self
         few = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
-        return Known(self.embeddings[few], self.labels[few])
+        return KnownRows(self.embeddings[few], self.labels[few])
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class HeldOut:
     embeddings: Array  # (k, dim) of any float, as far as they can be compared
 
 
-def _nobody() -> Known:
-    return Known(np.zeros((0, 0), np.float32), np.array([], dtype=object))
+def _nobody() -> KnownRows:
+    return KnownRows(np.zeros((0, 0), np.float32), np.array([], dtype=object))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Pool:
     """
 
     window: Window  # the n candidates
-    known: Known = field(default_factory=_nobody)
+    known: KnownRows = field(default_factory=_nobody)
     complaints: Array = field(
         default_factory=lambda: np.zeros(0, bool)
     )  # (n,) thumbs down, or corrected

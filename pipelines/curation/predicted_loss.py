@@ -20,7 +20,7 @@ from core.tasks import CLASSIFICATION, doubtful
 from pipelines.curation.entropy import entropies
 from pipelines.curation.margin import margins
 from pipelines.curation.policy import Curation
-from pipelines.curation.pool import Known, Pool
+from pipelines.curation.pool import KnownRows, Pool
 
 FOLDS = 3
 LEAST = 1e-3  # probability: what a head cannot know costs about 7 nats, no more
@@ -44,7 +44,7 @@ class PredictedLoss(Curation):
         return np.asarray(np.maximum(loss, 0.0))
 
 
-def _regressor(known: Known) -> tuple[Array, float]:
+def _regressor(known: KnownRows) -> tuple[Array, float]:
     """((dim + 3,) weights, bias): the log loss of rows from their features."""
     rng = np.random.default_rng(0)
     fold = rng.permutation(len(known)) % FOLDS

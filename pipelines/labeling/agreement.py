@@ -22,7 +22,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AnnotatorAgreement:
     """Of all annotators, and of each two of them."""
 
     tasks: int  # with at least two labels
@@ -30,7 +30,7 @@ class Agreement:
     pairs: list[Pair]
 
 
-def agreement(votes: Sequence[Vote]) -> Agreement:
+def agreement(votes: Sequence[Vote]) -> AnnotatorAgreement:
     """How far the votes agree; skips say nothing."""
     said: dict[str, dict[str, str]] = defaultdict(dict)
     for vote in votes:
@@ -40,7 +40,7 @@ def agreement(votes: Sequence[Vote]) -> Agreement:
     people = sorted({who for by in several for who in by})
     pairs = [_pair(several, one, other) for one, other in combinations(people, 2)]
     units = [list(by.values()) for by in several]
-    return Agreement(len(several), alpha(units), [p for p in pairs if p.tasks])
+    return AnnotatorAgreement(len(several), alpha(units), [p for p in pairs if p.tasks])
 
 
 def alpha(units: Sequence[Collection[str]]) -> float | None:

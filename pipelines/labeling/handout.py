@@ -9,7 +9,7 @@ from core.records import AnnotationTask
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelAnswer:
     """What the model said of a task's text."""
 
     model_version: str
@@ -22,6 +22,6 @@ class Handout:
 
     project: str  # whose tasks they are: other workspaces refuse them
     tasks: Sequence[AnnotationTask]
-    answers: Mapping[str, Answer]  # by prediction id
+    answers: Mapping[str, ModelAnswer]  # by prediction id
     labels: Sequence[str]
     open: bool  # whether an annotator may give another label

@@ -46,7 +46,7 @@ WHY: dict[Fate, str] = {
 
 
 @dataclass(frozen=True)
-class Known:
+class LabelKnowledge:
     """What is known beside the words."""
 
     head: Head | None  # that learnt from people's labels alone; None while there are too few
@@ -57,7 +57,7 @@ class Known:
     checked: Mapping[str, Record]  # what people found of each source
 
 
-def fates(words: Sequence[Word], known: Known, settings: Users, room: int) -> list[Fate]:
+def fates(words: Sequence[Word], known: LabelKnowledge, settings: Users, room: int) -> list[Fate]:
     """What becomes of each word; `words` are in order of time, `room` is how many may be asked now."""
     odds = odds_of(words, known)
     by_source, users = Counter(known.taken), Counter(known.users)
@@ -88,7 +88,7 @@ def fates(words: Sequence[Word], known: Known, settings: Users, room: int) -> li
     return found
 
 
-def odds_of(words: Sequence[Word], known: Known) -> Array:
+def odds_of(words: Sequence[Word], known: LabelKnowledge) -> Array:
     """(n,) how likely the head finds each word's label, beside its own best: 0..1."""
     found = np.zeros(len(words))
     if known.head is None:

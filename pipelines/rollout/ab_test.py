@@ -31,7 +31,7 @@ DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Evidence:
+class AbEvidence:
     """One measure of both models. `gain`: how much better the candidate is, with its 95 % interval."""
 
     metric: Metric
@@ -103,7 +103,7 @@ class AbTest(Promotion):
         said = decision(rollout, verdict, reason, now, found if verdict != "wait" else None)
         return end(rollout, said), said
 
-    def _judge(self, found: Evidence, days: float) -> tuple[Verdict, str]:
+    def _judge(self, found: AbEvidence, days: float) -> tuple[Verdict, str]:
         over = days >= self.min_days and found.seen >= self.min_requests
         if not over and days < self.max_days:
             span = f"day {days:.1f} of {self.min_days:g} to {self.max_days:g}"
@@ -119,12 +119,12 @@ class AbTest(Promotion):
         return verdict, f"neither is proven better, the {self.tie} is taken: {found.words()}"
 
 
-def evidence(answers: pd.DataFrame, rollout: Rollout, metric: Metric) -> Evidence:
+def evidence(answers: pd.DataFrame, rollout: Rollout, metric: Metric) -> AbEvidence:
     """What the answers of a rollout's stage say of its two models."""
     seen = compare(answers, rollout.candidate, rollout.champion)
     if metric == "accuracy":
-        return Evidence(metric, seen.pairs, seen.labels, "labels", *seen.accuracy, seen.difference)
+        return AbEvidence(metric, seen.pairs, seen.labels, "labels", *seen.accuracy, seen.difference)
     new, old = arms(answers, rollout)
     gain = unpaired_difference((old.complained, old.users), (new.complained, new.users))
     least = min(new.requests, old.requests)
-    return Evidence(metric, seen.pairs, least, "requests of each arm", new.share, old.share, gain)
+    return AbEvidence(metric, seen.pairs, least, "requests of each arm", new.share, old.share, gain)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LiveComparison:
     """Candidate against champion on the requests of a stage. Shares in 0..1, NaN where nothing is."""
 
     requests: int  # that anyone answered
@@ -44,14 +44,14 @@ class Arm:
         return self.complained / self.users if self.users else math.nan
 
 
-def compare(answers: pd.DataFrame, candidate: str, champion: str) -> Comparison:
+def compare(answers: pd.DataFrame, candidate: str, champion: str) -> LiveComparison:
     """The two models on the requests that both scored."""
     once = answers.drop_duplicates(["request_id", "model_version"]).set_index("request_id")
     new, old = (once[once["model_version"] == version] for version in (candidate, champion))
     pairs = new.join(old, how="inner", lsuffix="_new", rsuffix="_old")
     known = pairs[pairs["truth_new"].notna()]
     right_new, right_old = (known["truth_new"] == known[f"label_{who}"] for who in ("new", "old"))
-    return Comparison(
+    return LiveComparison(
         requests=int(answers["request_id"].nunique()),
         pairs=len(pairs),
         agree=_mean(pairs["label_new"] == pairs["label_old"]),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator
 
 from core.records import Decision, Rollout
-from pipelines.rollout.compare import Comparison, compare
+from pipelines.rollout.compare import LiveComparison, compare
 from pipelines.rollout.policy import Promotion, Verdict, begin, decision, end, must_be_live
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ShadowCanary(Promotion):
             return replace(stage, reason=said.reason), said
         return end(rollout, said), said
 
-    def _judge(self, seen: Comparison, late: bool) -> tuple[Verdict, str]:
+    def _judge(self, seen: LiveComparison, late: bool) -> tuple[Verdict, str]:
         if seen.pairs == 0 and seen.requests > 0 and late:
             return "rollback", f"the candidate scored none of {seen.requests} requests"
         if seen.pairs == 0 or (seen.pairs < self.min_requests and not late):
@@ -95,7 +95,7 @@ class ShadowCanary(Promotion):
         harm = self._harm(seen)
         return ("rollback", f"{harm}; {_words(seen)}") if harm else ("advance", _words(seen))
 
-    def _harm(self, seen: Comparison) -> str:
+    def _harm(self, seen: LiveComparison) -> str:
         """What speaks against the candidate, "" when nothing does."""
         low, middle, high = seen.difference
         if high < -self.tolerance:
@@ -118,7 +118,7 @@ class ShadowCanary(Promotion):
         return ""
 
 
-def _words(seen: Comparison) -> str:
+def _words(seen: LiveComparison) -> str:
     new, old = seen.confidence
     text = f"{seen.pairs} requests scored by both, agree {seen.agree:.2f}"
     text += f", confidence {new:.2f} vs {old:.2f}"

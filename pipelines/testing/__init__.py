@@ -15,11 +15,11 @@ from pydantic import Field
 
 from core.params import Section
 from core.records import TestReport
-from pipelines.testing.expectations import Answers, Contender, Expectation, suite, typical
+from pipelines.testing.expectations import Contender, ContenderAnswers, Expectation, suite, typical
 from pipelines.testing.labels import Scarce
 from pipelines.testing.own import SuitePolicy
 from pipelines.testing.sheet import Sheet
-from pipelines.testing.verdict import Asked, judge
+from pipelines.testing.verdict import MoreResults, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,8 +84,8 @@ def run_tests(
     families = suite(fixed, settings.max_probes)
     families += [f for own in settings.suites for f in own.families(fixed, settings.max_probes)]
     texts, probes = list(evaluation["text"]), [p.text for family in families for p in family.probes]
-    now = Answers(candidate, texts, probes)
-    before = None if champion is None else Answers(champion, texts, probes)
+    now = ContenderAnswers(candidate, texts, probes)
+    before = None if champion is None else ContenderAnswers(champion, texts, probes)
     most = settings.max_failed, settings.max_more_failed
     enough = len(fixed) >= settings.min_rows
     probed = [
@@ -93,5 +93,5 @@ def run_tests(
         for family in [typical(fixed, now), *families]
     ]
     names = (candidate.version, None if champion is None else champion.version)
-    asked = Asked([*probed, *more], labels or Scarce())
+    asked = MoreResults([*probed, *more], labels or Scarce())
     return judge(names, Sheet(evaluation, now, before), asked, settings)

@@ -26,7 +26,7 @@ MIN_ROWS = 20  # a slice of fewer rows says more about chance than about a model
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Candidate minus champion on n rows. Accuracies and differences are shares in -1..1."""
 
     rows: int
@@ -60,7 +60,7 @@ class Comparison:
         return self.difference < -by and self.p_worse < p
 
 
-def compare(champion: Array, candidate: Array) -> Comparison:
+def compare(champion: Array, candidate: Array) -> PairedComparison:
     """Two (n,) arrays of right (True) and wrong, row by row.
 
     >>> c = compare(np.array([True] * 9 + [False]), np.array([False] * 4 + [True] * 6))
@@ -71,7 +71,7 @@ def compare(champion: Array, candidate: Array) -> Comparison:
     """
     champion, candidate = champion.astype(bool), candidate.astype(bool)
     n = len(champion)
-    return Comparison(
+    return PairedComparison(
         rows=n,
         champion=float(champion.mean()) if n else 0.0,
         candidate=float(candidate.mean()) if n else 0.0,

@@ -40,7 +40,7 @@ class Contender:
     embed: Embed  # embeddings (m, dim) of new texts: the probes
 
 
-class Answers:
+class ContenderAnswers:
     """What one model says of the evaluation rows and of the probes; only new texts are read."""
 
     def __init__(self, model: Contender, rows: Sequence[str], probes: Iterable[str]) -> None:
@@ -97,10 +97,14 @@ class Family:
     kind: Literal["MFT", "INV", "DIR"]
     claim: str
     probes: list[Probe]
-    breaks: Callable[[Probe, Answers], bool]
+    breaks: Callable[[Probe, ContenderAnswers], bool]
 
     def check(
-        self, candidate: Answers, champion: Answers | None, max_failed: float, max_more: float
+        self,
+        candidate: ContenderAnswers,
+        champion: ContenderAnswers | None,
+        max_failed: float,
+        max_more: float,
     ) -> Expectation:
         """Failed when more than `max_failed` of the rows break it, unless the champion is as bad;
         or when the candidate breaks `max_more` more of them than the champion, not by chance alone.
@@ -141,7 +145,7 @@ def suite(fixed: pd.DataFrame, max_probes: int, seed: int = 0) -> list[Family]:
     ]  # fmt: skip
 
 
-def typical(fixed: pd.DataFrame, answers: Answers) -> Family:
+def typical(fixed: pd.DataFrame, answers: ContenderAnswers) -> Family:
     """MFT: each label's text nearest to the mean of the label's embeddings must be read right."""
     probes = []
     for label, rows in fixed.groupby("label", sort=True):
@@ -154,22 +158,22 @@ def typical(fixed: pd.DataFrame, answers: Answers) -> Family:
     )
 
 
-def _wrong(probe: Probe, answers: Answers) -> bool:
+def _wrong(probe: Probe, answers: ContenderAnswers) -> bool:
     return answers.label(probe.text) != probe.labels[0]
 
 
-def _turned(probe: Probe, answers: Answers) -> bool:
+def _turned(probe: Probe, answers: ContenderAnswers) -> bool:
     return answers.label(probe.text) != answers.label(probe.sources[0])
 
 
-def _dimmed(probe: Probe, answers: Answers) -> bool:
+def _dimmed(probe: Probe, answers: ContenderAnswers) -> bool:
     label = probe.labels[0]
     return (
         answers.chance(probe.text, label) < min(answers.chance(s, label) for s in probe.sources) - SLACK
     )
 
 
-def _unmoved(probe: Probe, answers: Answers) -> bool:
+def _unmoved(probe: Probe, answers: ContenderAnswers) -> bool:
     """Each label must gain by the text that speaks for it: A in "a. b" over b alone, B over a alone."""
     (a, b), (label_a, label_b) = probe.sources, probe.labels
     gain_b = answers.chance(probe.text, label_b) - answers.chance(a, label_b)
@@ -177,7 +181,7 @@ def _unmoved(probe: Probe, answers: Answers) -> bool:
     return min(gain_a, gain_b) < 0
 
 
-def _example(probe: Probe, answers: Answers) -> dict[str, str]:
+def _example(probe: Probe, answers: ContenderAnswers) -> dict[str, str]:
     return {
         "text": probe.text,
         "expected": " and ".join(dict.fromkeys(probe.labels)),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.models.classifier.agreement import Agreement
+from core.models.classifier.agreement import RuntimeAgreement
 from pipelines.testing.expectations import Expectation
 
 
-def same_labels(agreement: Agreement) -> Expectation:
+def same_labels(agreement: RuntimeAgreement) -> Expectation:
     """The agreement as one expectation among the others: its worst way of asking counts."""
     return Expectation(
         name="runtime",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.records import Array
-from pipelines.testing.compare import Comparison, compare, segments
-from pipelines.testing.expectations import Answers
+from pipelines.testing.compare import PairedComparison, compare, segments
+from pipelines.testing.expectations import ContenderAnswers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,9 @@ COLLECTION = "collection."  # how the set of a named collection begins
 class Sheet:
     """The evaluation rows with what both models said of them."""
 
-    def __init__(self, rows: pd.DataFrame, candidate: Answers, champion: Answers | None) -> None:
+    def __init__(
+        self, rows: pd.DataFrame, candidate: ContenderAnswers, champion: ContenderAnswers | None
+    ) -> None:
         texts, truth = rows["text"], rows["label"].to_numpy(dtype=object)
         self.rows = rows
         self.candidate = np.array([candidate.label(t) for t in texts], dtype=object)
@@ -32,7 +34,7 @@ class Sheet:
         self.right = self.candidate == truth
         self.was_right = self.right if self.champion is None else self.champion == truth
 
-    def compare(self, mask: Array) -> Comparison:
+    def compare(self, mask: Array) -> PairedComparison:
         return compare(self.was_right[mask], self.right[mask])
 
     def sets(self) -> dict[str, Array]:

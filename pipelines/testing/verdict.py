@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.records import Judgement, TestReport
-from pipelines.testing.compare import Comparison
+from pipelines.testing.compare import PairedComparison
 from pipelines.testing.expectations import Expectation
 from pipelines.testing.labels import Scarce
 from pipelines.testing.sheet import COLLECTION, Sheet
@@ -40,14 +40,16 @@ NAMES = {"eval": "fixed set", "audit": "audit set", "recent": "recent set"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class MoreResults:
     """What a report says beside the accuracies."""
 
     expectations: Sequence[Expectation] = ()
     labels: Scarce = field(default_factory=Scarce)
 
 
-def judge(names: tuple[str, str | None], sheet: Sheet, asked: Asked, settings: Testing) -> TestReport:
+def judge(
+    names: tuple[str, str | None], sheet: Sheet, asked: MoreResults, settings: Testing
+) -> TestReport:
     """All comparisons and expectations as one report; `names` are the candidate and the champion."""
     against = {name: sheet.compare(mask) for name, mask in sheet.sets().items()}
     counted = {name: c for name, c in against.items() if counts(name, c.rows, settings.min_rows)}
@@ -95,7 +97,7 @@ def counts(name: str, rows: int, needed: int) -> bool:
     return name.startswith(COLLECTION) or rows >= needed
 
 
-def _nothing(against: dict[str, Comparison], needed: int) -> str:
+def _nothing(against: dict[str, PairedComparison], needed: int) -> str:
     """Why nobody can judge, and what to do."""
     rows = {name: c.rows for name, c in _drawn(against).items()}
     return f"nothing to judge by: {too_few(rows, needed)}"
@@ -121,7 +123,7 @@ def _few(settings: Testing) -> str:
 
 
 def _accuracy(
-    against: dict[str, Comparison], together: Comparison | None, settings: Testing
+    against: dict[str, PairedComparison], together: PairedComparison | None, settings: Testing
 ) -> list[str]:
     """Why accuracy alone would stop the candidate; empty when it would not."""
     blocks = []
@@ -146,22 +148,22 @@ def _accuracy(
     return blocks
 
 
-def _worse(against: dict[str, Comparison], settings: Testing) -> list[str]:
+def _worse(against: dict[str, PairedComparison], settings: Testing) -> list[str]:
     return [name for name, c in against.items() if c.is_worse(settings.max_drop, CHANCE)]
 
 
-def _drawn(against: dict[str, Comparison]) -> dict[str, Comparison]:
+def _drawn(against: dict[str, PairedComparison]) -> dict[str, PairedComparison]:
     """The sets that stand for traffic: what pays."""
     return {name: c for name, c in against.items() if not name.startswith(COLLECTION)}
 
 
-def _is_paid(against: dict[str, Comparison]) -> bool:
+def _is_paid(against: dict[str, PairedComparison]) -> bool:
     against = _drawn(against)
     gains = any(c.difference > 0 and c.p_better < CHANCE for c in against.values())
     return gains and sum(c.difference for c in against.values()) > 0
 
 
-def _paid(against: dict[str, Comparison], settings: Testing) -> list[str]:
+def _paid(against: dict[str, PairedComparison], settings: Testing) -> list[str]:
     return [
         f"the loss on the {set_name(name)} is paid for: over the sets, each counting the same, "
         f"the mean is {np.mean([c.difference for c in _drawn(against).values()]):+.3f}"
@@ -169,7 +171,7 @@ def _paid(against: dict[str, Comparison], settings: Testing) -> list[str]:
     ]
 
 
-def _describe(name: str, c: Comparison, first: bool, only_shown: str) -> str:
+def _describe(name: str, c: PairedComparison, first: bool, only_shown: str) -> str:
     """A set in words; `only_shown`: why it does not count, where it does not."""
     if first:
         word = only_shown or "there is no champion to beat"
@@ -212,8 +214,8 @@ def set_name(of_set: str) -> str:
 
 
 def _metrics(
-    against: dict[str, Comparison],
-    together: Comparison | None,
+    against: dict[str, PairedComparison],
+    together: PairedComparison | None,
     expectations: Sequence[Expectation],
     first: bool,
 ) -> dict[str, float]:

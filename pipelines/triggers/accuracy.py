@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger, days
+from pipelines.triggers.policy import Situation, Trigger, in_days
 
 WAIT_DAYS = 3  # after a retrain: its model is on its way, and labels of its answers are still to come
 FORMER = ("accuracy.audit", "accuracy.ipw")
@@ -38,7 +38,7 @@ class Accuracy(Trigger):
         low = f"{seen.low:.2f}" if seen.low is not None else "?"
         said = f"{seen.value:.2f} (95 % CI {low}..{seen.high:.2f}), floor {self.floor:g}"
         evidence = {"value": seen.value, "high": seen.high}
-        age = days(situation.age)
+        age = in_days(situation.age)
         if seen.high < self.floor and age < WAIT_DAYS:
             reason = f"{said}, but the last retrain was {age:.1f} days ago"
             return self.answer(situation, False, reason, **evidence)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from core.episodes import words_now
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger, alarms, days, last_seen
+from pipelines.triggers.policy import Situation, Trigger, alarms, in_days, last_seen
 
 GOES_ON_DAYS = 3  # between two retrains for one alert: what goes on has brought something new by then
 
@@ -21,7 +21,7 @@ class Drift(Trigger):
 
     def decide(self, situation: Situation) -> Decision:
         alerts = alarms(situation, "drift")
-        new, age = situation.new_labels, days(situation.age)
+        new, age = situation.new_labels, in_days(situation.age)
         if not alerts:
             return self.answer(situation, False, "no drift alert since the last retrain")
         fresh = [a for a in alerts if a.timestamp > situation.last_retrain]

@@ -27,7 +27,7 @@ from core.evidence import TriggerEvidence
 from core.intervals import at_most
 from core.records import Decision
 from pipelines.triggers.betting import evidence
-from pipelines.triggers.policy import Situation, Trigger, alarms, days, last_seen
+from pipelines.triggers.policy import Situation, Trigger, alarms, in_days, last_seen
 
 KINDS = ("drift", "confidence", "accuracy", "feedback", "proxy")
 FRESH_DAYS = 7  # an alarm that led to no retrain for so long was none
@@ -90,7 +90,7 @@ class ErrorBudget(Trigger):
 
     def _proven(self, situation: Situation) -> bool:
         """Whether the last retrain, days ago, was for a proven loss: it may have come too early."""
-        if situation.asked is None or days(situation.age) > FRESH_DAYS:
+        if situation.asked is None or in_days(situation.age) > FRESH_DAYS:
             return False
         return situation.asked.read(TriggerEvidence).proves
 
@@ -99,4 +99,4 @@ class ErrorBudget(Trigger):
 
     def _fresh(self, situation: Situation) -> bool:
         found = alarms(situation, *KINDS)
-        return any(days(situation.now - last_seen(a)) <= FRESH_DAYS for a in found)
+        return any(in_days(situation.now - last_seen(a)) <= FRESH_DAYS for a in found)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger, days
+from pipelines.triggers.policy import Situation, Trigger, in_days
 
 
 class Periodic(Trigger):
@@ -15,6 +15,6 @@ class Periodic(Trigger):
     every_days: float = Field(7, gt=0, description="days between retrains")
 
     def decide(self, situation: Situation) -> Decision:
-        age = days(situation.age)
+        age = in_days(situation.age)
         reason = f"{age:.1f} days since the last retrain, due every {self.every_days:g}"
         return self.answer(situation, age >= self.every_days, reason, age_days=age)

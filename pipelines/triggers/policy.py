@@ -18,7 +18,7 @@ OF_MODEL = "model_version="  # the segment of what one model answered
 
 
 @dataclass(frozen=True)
-class Promise:
+class PromisedAccuracy:
     """What the champion got wrong on the evaluation set: the error it was promoted with."""
 
     wrong: int
@@ -62,7 +62,7 @@ class Situation:
     new_labels: int  # labels for training that no dataset version has yet
     alerts: list[Decision]  # since the last retrain, oldest first
     signals: list[Signal]  # of the newest window
-    promise: Promise | None = None  # of the champion
+    promise: PromisedAccuracy | None = None  # of the champion
     rounds: list[Round] = field(default_factory=list)  # of the champion since the last retrain
     asked: Decision | None = None  # what a trigger said that the last retrain followed
     retrains: list[Retrain] = field(default_factory=list)  # oldest first
@@ -129,5 +129,5 @@ def last_seen(alert: Decision) -> datetime:
     return alert.read(AlertEvidence).last or alert.timestamp
 
 
-def days(delta: timedelta) -> float:
+def in_days(delta: timedelta) -> float:
     return delta.total_seconds() / 86400

@@ -25,8 +25,8 @@ from starlette.concurrency import run_in_threadpool
 
 from core.errors import DataError
 from core.records import utc
+from serving.labelling.annotation_queue import AnnotationQueue
 from serving.labelling.callers import annotator_of, key_of
-from serving.labelling.desk import Desk
 from serving.labelling.messages import (
     ID,
     NearOnes,
@@ -39,7 +39,7 @@ from serving.labelling.messages import (
 )
 from serving.limits import Rate, source_of
 from serving.messages import Fault
-from serving.protocols.door import AROUND, Direct, described, parameter, reference
+from serving.protocols.engine_client import AROUND, Direct, described, parameter, reference
 from serving.protocols.faults import TooManyError
 from serving.protocols.own import json_body, refuse
 from serving.reading import JSON, read
@@ -50,21 +50,21 @@ MOST = 10  # tasks that one call leases at most
 VOTES_PER_MINUTE = 120  # a person and a full outbox; not a script that labels everything
 
 
-def routes(desk: Desk, clock: Callable[[], datetime]) -> APIRouter:
-    router, rate = APIRouter(route_class=_Route, tags=["Labelling"]), Rate(VOTES_PER_MINUTE)
+def routes(queue: AnnotationQueue, clock: Callable[[], datetime]) -> APIRouter:
+    router, rate = APIRouter(route_class=_LabellingRoute, tags=["Labelling"]), Rate(VOTES_PER_MINUTE)
 
     @router.get("/v1/label/setup", **described(Setup, _REFUSED))
     async def setup(call: Call) -> Response:
         """The labels there are, the guideline, and who you are."""
-        return _json(await run_in_threadpool(desk.setup, key_of(call), clock()))
+        return _json(await run_in_threadpool(queue.setup, key_of(call), clock()))
 
     @router.get("/v1/label/next", **described(Tasks, _REFUSED, parameters=[_WHO, _N]))
     async def following(call: Call) -> Response:
         """Up to `n` tasks that are yours for a time. Asked again: the same ones, for longer."""
         who = annotator_of(call, call.query_params.get("annotator", ""))
         now = clock()
-        tasks = await run_in_threadpool(desk.next, who, _count(call), now)
-        return _json(Tasks(annotator=who, tasks=tasks, label_set=desk.version(now)))
+        tasks = await run_in_threadpool(queue.next, who, _count(call), now)
+        return _json(Tasks(annotator=who, tasks=tasks, label_set=queue.version(now)))
 
     @router.post("/v1/label/votes", **_VOTE)
     async def vote(call: Call) -> Response:
@@ -73,7 +73,7 @@ def routes(desk: Desk, clock: Callable[[], datetime]) -> APIRouter:
         who = annotator_of(call, body.annotator)
         if wait := rate.take(source_of(call.scope), monotonic()):
             raise TooManyError("too many votes from one source", retry_seconds=wait)
-        state = await run_in_threadpool(desk.vote, body, who, clock())
+        state = await run_in_threadpool(queue.vote, body, who, clock())
         return _json(Voted(prediction_id=body.prediction_id, state=state))
 
     @router.delete("/v1/label/votes/{prediction_id}", **_UNVOTE)
@@ -81,7 +81,7 @@ def routes(desk: Desk, clock: Callable[[], datetime]) -> APIRouter:
         """Take your vote back. What you never said is harmless."""
         who = annotator_of(call, call.query_params.get("annotator", ""))
         prediction_id = call.path_params["prediction_id"]
-        await run_in_threadpool(desk.unvote, prediction_id, who, clock())
+        await run_in_threadpool(queue.unvote, prediction_id, who, clock())
         return _json(Unvoted(prediction_id=prediction_id))
 
     @router.get("/v1/label/progress", **described(ProgressShown, _REFUSED, parameters=[_WHO, _SINCE]))
@@ -89,18 +89,18 @@ def routes(desk: Desk, clock: Callable[[], datetime]) -> APIRouter:
         """What you did since a time, the day's begin (UTC) unless you say another, and what is left."""
         who = annotator_of(call, call.query_params.get("annotator", ""))
         now = clock()
-        return _json(await run_in_threadpool(desk.progress, who, _since(call, now), now))
+        return _json(await run_in_threadpool(queue.progress, who, _since(call, now), now))
 
     @router.get("/v1/label/similar/{prediction_id}", **_SIMILAR)
     async def similar(call: Call) -> Response:
         """The labelled texts most like this one."""
-        found = await run_in_threadpool(desk.similar, call.path_params["prediction_id"], clock())
+        found = await run_in_threadpool(queue.similar, call.path_params["prediction_id"], clock())
         return _json(NearOnes(similar=found))
 
     return router
 
 
-class _Route(Direct):
+class _LabellingRoute(Direct):
     refuse = staticmethod(refuse)
 
 

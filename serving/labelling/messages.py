@@ -86,7 +86,7 @@ class Choice(BaseModel):
     score: float
 
 
-class Task(BaseModel):
+class TaskMessage(BaseModel):
     """A text to label."""
 
     prediction_id: str
@@ -105,7 +105,7 @@ class Tasks(BaseModel):
     model_config = shown({"annotator": "ann", "tasks": [A_TASK], "label_set": 0})
 
     annotator: str
-    tasks: list[Task]
+    tasks: list[TaskMessage]
     label_set: int = Field(description="if it is not that of /v1/label/setup, ask for the labels again")
 
 

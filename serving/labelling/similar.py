@@ -26,7 +26,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Known:
+class LabelledTexts:
     """The newest labelled texts at one moment, and every label in use: of people, and of answers that
     people were asked about (a page without a model offers those)."""
 
@@ -43,9 +43,9 @@ class Similar:
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
         self._lock = threading.Lock()
-        self._known, self._read, self._labels = Known(), float("-inf"), LabelSet()
+        self._known, self._read, self._labels = LabelledTexts(), float("-inf"), LabelSet()
 
-    def known(self, labels: LabelSet, fresh: bool = False) -> Known:
+    def known(self, labels: LabelSet, fresh: bool = False) -> LabelledTexts:
         with self._lock:
             if fresh or labels != self._labels or self._clock() - self._read > SECONDS:
                 self._known, self._read = _read(self._store.under(labels)), self._clock()
@@ -69,7 +69,7 @@ class Similar:
         return list(found.values())
 
 
-def _read(store: Store) -> Known:
+def _read(store: Store) -> LabelledTexts:
     by_encoder: dict[str, list[Example]] = {}
     for example in store.labels.examples(MOST):
         by_encoder.setdefault(example.encoder, []).append(example)
@@ -77,7 +77,7 @@ def _read(store: Store) -> Known:
         e: _directions(np.stack([x.embedding for x in some])) for e, some in by_encoder.items()
     }
     labels = {*store.labels.in_use(), *store.labels.answered()}
-    return Known(frozenset(labels), by_encoder, directions)
+    return LabelledTexts(frozenset(labels), by_encoder, directions)
 
 
 def _directions(embeddings: Array) -> Array:

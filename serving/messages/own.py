@@ -126,7 +126,7 @@ AN_ANSWER: dict[str, Any] = {
 }
 
 
-class Answer(BaseModel):
+class AnswerMessage(BaseModel):
     """The stored answer to one text: which version of the model gave it, and in which role."""
 
     prediction_id: str
@@ -137,16 +137,16 @@ class Answer(BaseModel):
     variant: str
 
 
-class Answers(BaseModel):
+class AnswersMessage(BaseModel):
     """One answer a text, in the order of the texts."""
 
     model_config = shown({"predictions": [AN_ANSWER]})
 
-    predictions: list[Answer]
+    predictions: list[AnswerMessage]
 
 
 def answers(found: Sequence[Prediction]) -> bytes:
-    """`Answers` as JSON."""
+    """`AnswersMessage` as JSON."""
     rows = [
         {
             "prediction_id": p.prediction_id,

@@ -35,11 +35,11 @@ from serving.messages.inference import (
     Wanted,
 )
 from serving.protocols import faults, tensors
-from serving.protocols.door import (
+from serving.protocols.engine_client import (
     AROUND,
     WAIT,
     Direct,
-    Door,
+    EngineClient,
     described,
     json,
     parameter,
@@ -57,8 +57,8 @@ NOBODY = Parameters()
 EVERYTHING = [Wanted(name=name) for name in OUTPUTS]
 
 
-def routes(door: Door) -> APIRouter:
-    router = APIRouter(route_class=_Route, tags=["Open Inference Protocol v2"])
+def routes(client: EngineClient) -> APIRouter:
+    router = APIRouter(route_class=_InferenceRoute, tags=["Open Inference Protocol v2"])
     server = ServerMetadata(version=version("everloop")).model_dump()
 
     @router.post("/v2/models/{model}/versions/{version}/infer", **_INFER_VERSION)
@@ -68,11 +68,11 @@ def routes(door: Door) -> APIRouter:
         _check_model(call)
         pinned = call.path_params.get("version")
         if pinned is not None:
-            await _versions(door, call)
-        asked, texts = await _read(call, door.most)
+            await _versions(client, call)
+        asked, texts = await _read(call, client.most)
         who = asked.parameters or NOBODY
-        requests = door.requests(texts, who.user, who.segments, pinned or "")
-        found = await door.answers(requests, call, min(who.timeout, LONGEST_WAIT) / 1000 or None)
+        requests = client.requests(texts, who.user, who.segments, pinned or "")
+        found = await client.answers(requests, call, min(who.timeout, LONGEST_WAIT) / 1000 or None)
         if pinned is not None:
             _check_answered(found, pinned)
         return _response(asked, found)
@@ -81,13 +81,13 @@ def routes(door: Door) -> APIRouter:
     @router.get("/v2/models/{model}/versions/{version}", **_METADATA_VERSION)
     async def metadata(call: Call) -> Response:
         """What the model takes and gives, and which versions serve."""
-        return json(ModelMetadata(versions=await _versions(door, call)).model_dump())
+        return json(ModelMetadata(versions=await _versions(client, call)).model_dump())
 
     @router.get("/v2/models/{model}/ready", **_READY)
     @router.get("/v2/models/{model}/versions/{version}/ready", **_READY_VERSION)
     async def model_ready(call: Call) -> Response:
         """200 when the model, or this version of it, answers."""
-        await _versions(door, call)
+        await _versions(client, call)
         return json(ReadyNow().model_dump())
 
     @router.get("/v2/health/live", **described(LiveNow, {}))
@@ -98,7 +98,7 @@ def routes(door: Door) -> APIRouter:
     @router.get("/v2/health/ready", **described(ReadyNow, {503: InferFault}))
     async def ready(_: Call) -> Response:
         """200 when the model answers."""
-        await door.serving()
+        await client.serving()
         return json(ReadyNow().model_dump())
 
     @router.get("/v2", **described(ServerMetadata, {}))
@@ -109,7 +109,7 @@ def routes(door: Door) -> APIRouter:
     return router
 
 
-class _Route(Direct):
+class _InferenceRoute(Direct):
     @staticmethod
     def refuse(fault: EverloopError) -> Response:
         status = faults.status(fault, mend=400)
@@ -123,10 +123,10 @@ def _check_model(call: Call) -> None:
         raise NotFoundError("no such model", where="the URL", got=ascii(name), expected=MODEL)
 
 
-async def _versions(door: Door, call: Call) -> list[str]:
+async def _versions(client: EngineClient, call: Call) -> list[str]:
     """The versions that serve now, the one of the URL among them. Raises NotFoundError if it is not."""
     _check_model(call)
-    traffic, _ = await door.serving()
+    traffic, _ = await client.serving()
     serving = [s.version for s in (traffic.champion, traffic.candidate) if s]
     asked = call.path_params.get("version")
     if asked is None or asked in serving:

@@ -22,13 +22,13 @@ from pydantic import BaseModel, TypeAdapter
 
 from core.errors import DataError, EverloopError
 from serving.messages.mlflow import NAME, Endpoint, Endpoints, Invocation, MlflowFault, Split
-from serving.messages.own import Answers, Asker, answers
+from serving.messages.own import AnswersMessage, Asker, answers
 from serving.protocols import faults
-from serving.protocols.door import (
+from serving.protocols.engine_client import (
     AROUND,
     WAIT,
     Direct,
-    Door,
+    EngineClient,
     described,
     json,
     parameter,
@@ -50,15 +50,15 @@ BODIES = (Invocation,)
 INVOCATION = TypeAdapter(Invocation)
 
 
-def routes(door: Door) -> APIRouter:
-    router = APIRouter(route_class=_Route, tags=["MLflow"])
+def routes(client: EngineClient) -> APIRouter:
+    router = APIRouter(route_class=_MlflowRoute, tags=["MLflow"])
     spoken = version("mlflow")  # whose protocol this is; clients compare
 
     @router.post("/invocations", **_INVOCATIONS)
     async def invocations(call: Call) -> Response:
         """Classify the rows of a table, or a list of texts."""
-        texts, asker = await _asked(call, door.most)
-        found = await door.answers(door.requests(texts, asker.user, asker.segments), call)
+        texts, asker = await _asked(call, client.most)
+        found = await client.answers(client.requests(texts, asker.user, asker.segments), call)
         return Response(answers(found), media_type=JSON)
 
     @router.post("/endpoints/{name}/invocations", **_NAMED)
@@ -81,7 +81,7 @@ def routes(door: Door) -> APIRouter:
     @router.get("/ping", **_text("a model is loaded", "\n", {503: MlflowFault}))
     async def ping(_: Call) -> Response:
         """200 when a model is loaded and can answer."""
-        await door.serving()
+        await client.serving()
         return Response("\n", media_type="text/plain")
 
     @router.get("/version", **_text("the version of MLflow", "3.17.2", {}))
@@ -92,7 +92,7 @@ def routes(door: Door) -> APIRouter:
     return router
 
 
-class _Route(Direct):
+class _MlflowRoute(Direct):
     @staticmethod
     def refuse(fault: EverloopError) -> Response:
         status = faults.status(fault, mend=400)
@@ -208,5 +208,5 @@ _ASKS = {
     JSON: reference(Invocation),
     CSV: {"type": "string", "examples": ["text\nmy card?\nwhere is it?\n"]},
 }
-_INVOCATIONS = described(Answers, _REFUSED, _ASKS, [WAIT])
-_NAMED = described(Answers, _REFUSED | {404: MlflowFault}, _ASKS, [_NAME, WAIT])
+_INVOCATIONS = described(AnswersMessage, _REFUSED, _ASKS, [WAIT])
+_NAMED = described(AnswersMessage, _REFUSED | {404: MlflowFault}, _ASKS, [_NAME, WAIT])

@@ -28,7 +28,7 @@ from serving.limits import caller_of
 from serving.messages import Fault
 from serving.messages.own import (
     Alive,
-    Answers,
+    AnswersMessage,
     FeedbackBody,
     FeedbackStored,
     Live,
@@ -40,7 +40,15 @@ from serving.messages.own import (
     inputs_of,
 )
 from serving.protocols import faults
-from serving.protocols.door import AROUND, WAIT, Direct, Door, described, json, reference
+from serving.protocols.engine_client import (
+    AROUND,
+    WAIT,
+    Direct,
+    EngineClient,
+    described,
+    json,
+    reference,
+)
 from serving.protocols.faults import NotFoundError
 from serving.reading import JSON, media_type, read
 
@@ -50,26 +58,26 @@ FEEDBACK = TypeAdapter(FeedbackBody)
 
 
 def routes(
-    door: Door, store: Store, unknown: Callable[[str, datetime], str] = lambda *_: ""
+    client: EngineClient, store: Store, unknown: Callable[[str, datetime], str] = lambda *_: ""
 ) -> APIRouter:
     """`unknown` says of a label why it cannot train yet, "" where it can."""
-    router = APIRouter(route_class=_Route, tags=["Everloop"])
+    router = APIRouter(route_class=_OwnRoute, tags=["Everloop"])
 
     @router.post("/v1/predict", **_PREDICT)
     async def predict(call: Call) -> Response:
         """Classify one text or many; always answers a list, in the order of the inputs."""
-        questions = inputs_of(await read(PREDICT, await json_body(call), door.most))
-        now = door.clock()
-        found = await door.answers([_request(q, now, door) for q in questions], call)
+        questions = inputs_of(await read(PREDICT, await json_body(call), client.most))
+        now = client.clock()
+        found = await client.answers([_request(q, now, client) for q in questions], call)
         return Response(answers(found), media_type=JSON)
 
     @router.post("/v1/feedback", **_FEEDBACK)
     async def feedback(call: Call) -> Response:
         """Say what was right. Sending the same feedback again changes nothing. A label that nobody
         has used yet is stored and does not train: `note` says so."""
-        body, now = await read(FEEDBACK, await json_body(call)), door.clock()
+        body, now = await read(FEEDBACK, await json_body(call)), client.clock()
         item = _feedback(body, now, caller_of(call.scope))
-        if not await run_in_threadpool(door.knows, item.prediction_id):
+        if not await run_in_threadpool(client.knows, item.prediction_id):
             raise NotFoundError(
                 "no such prediction",
                 where="prediction_id",
@@ -92,7 +100,7 @@ def routes(
     @router.get("/ready", **described(Ready, {503: Fault}))
     async def ready(_: Call) -> Response:
         """A model is loaded and answers can be stored."""
-        traffic, wrong = await door.serving()
+        traffic, wrong = await client.serving()
         live = Live.model_validate(traffic.rollout, from_attributes=True) if traffic.rollout else None
         found = Ready(champion=traffic.champion.version, rollout=live, faults=list(wrong))
         return json(found.model_dump())
@@ -113,7 +121,7 @@ def refuse(fault: EverloopError) -> Response:
     return json(body.model_dump(), status, headers)
 
 
-class _Route(Direct):
+class _OwnRoute(Direct):
     refuse = staticmethod(refuse)
 
 
@@ -124,9 +132,9 @@ async def json_body(call: Call) -> bytes:
     return await call.body()
 
 
-def _request(question: Question, now: datetime, door: Door) -> Request:
+def _request(question: Question, now: datetime, client: EngineClient) -> Request:
     return Request(
-        request_id=question.request_id or door.new_id(now),
+        request_id=question.request_id or client.new_id(now),
         timestamp=now,
         text=question.text,
         user_key=hash_user(question.user),
@@ -151,7 +159,7 @@ def _feedback(body: FeedbackBody, now: datetime, caller: str) -> Feedback:
 
 _REFUSED = dict.fromkeys((*AROUND, 415, 422, 503), Fault)
 _QUESTION: dict[str, Any] = {"anyOf": [reference(Question), reference(Questions)]}
-_PREDICT = described(Answers, _REFUSED | {504: Fault}, {JSON: _QUESTION}, [WAIT])
+_PREDICT = described(AnswersMessage, _REFUSED | {504: Fault}, {JSON: _QUESTION}, [WAIT])
 _FEEDBACK = described(
     FeedbackStored, _REFUSED | {404: Fault, 429: Fault}, {JSON: reference(FeedbackBody)}
 )

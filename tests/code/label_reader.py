@@ -14,10 +14,10 @@ import pytest
 
 from core.records import Prediction
 from core.store import Store
-from serving.labelling.desk import Labelling
+from serving.labelling.annotation_queue import Labelling
 from serving.service import Service
 from tests.code.fake_models import NOW
-from tests.code.label_desk import ask, pick, shelf, sighted, texts_of
+from tests.code.label_queue import ask, pick, shelf, sighted, texts_of
 from tests.code.real_server import running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""

@@ -12,14 +12,14 @@ from core.store import Store
 from everloop.laws.rows import NOW, row
 from pipelines.logging.all import All
 from serving.metrics import Metrics
-from serving.writer import Promise, Writer
+from serving.writer import LogPromise, Writer
 
 __all__ = ["EVER", "NOW", "row", "stored", "until", "writing"]
 EVER = (NOW - timedelta(days=9999), NOW + timedelta(days=9999))
 
 
 @contextmanager
-def writing(store: Store, folder: Path, promise: Promise | None = None) -> Iterator[Writer]:
+def writing(store: Store, folder: Path, promise: LogPromise | None = None) -> Iterator[Writer]:
     writer = Writer(store, All(policy="all").keep, folder, Metrics(), promise)
     try:
         yield writer

@@ -14,7 +14,7 @@ import uvicorn
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
-from serving.labelling.desk import Labelling
+from serving.labelling.annotation_queue import Labelling
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving

@@ -13,8 +13,8 @@ import pytest
 
 from core.store import Store
 from pipelines.labeling import argilla, label_studio, tables
-from pipelines.labeling.handout import Answer, Handout
-from tests.code.label_desk import MANY, ask, drawn, texts_of
+from pipelines.labeling.handout import Handout, ModelAnswer
+from tests.code.label_queue import MANY, ask, drawn, texts_of
 
 OWN = {"prediction_id", "id", "text", "predicted", "value", "choices"}  # of each text, in any round
 
@@ -23,7 +23,7 @@ OWN = {"prediction_id", "id", "text", "predicted", "value", "choices"}  # of eac
 def handout(store: Store) -> Handout:
     rows = ask(store, texts_of(60))
     drawn(store, rows, 40, 0.3)
-    answers = {p.prediction_id: Answer("1", 0.5) for p in rows}
+    answers = {p.prediction_id: ModelAnswer("1", 0.5) for p in rows}
     return Handout("ours", store.queue.open(), answers, MANY, open=True)
 
 

@@ -23,7 +23,7 @@ from core.store import Store
 from core.store.state import StateRepository
 from core.stored import Remembered
 from serving import batch
-from serving.batch import Batch, BatchBegun, Done, Job
+from serving.batch import BatchBegun, Done, FileClassifier, Job
 from serving.router import route
 from serving.service import Service
 from tests.code.fake_models import Shelf, roll_out
@@ -57,13 +57,15 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def answer(store: Store, service: Service, tmp_path: Path) -> Batch:
-    return Batch(store, service, 100, tmp_path / "quarantine.csv")
+def answer(store: Store, service: Service, tmp_path: Path) -> FileClassifier:
+    return FileClassifier(store, service, 100, tmp_path / "quarantine.csv")
 
 
 @pytest.mark.parametrize("given", BY_ITS_NAME)
 @pytest.mark.parametrize("asked", BY_ITS_NAME)
-def test_every_format_in_and_out(answer: Batch, tmp_path: Path, given: str, asked: str) -> None:
+def test_every_format_in_and_out(
+    answer: FileClassifier, tmp_path: Path, given: str, asked: str
+) -> None:
     job = Job(write(tmp_path / f"in{given}", ROWS), tmp_path / f"out{asked}")
     done = answer.run(job, NOW)
     assert done == Done(5, 0, job.out.stat().st_size)
@@ -76,7 +78,7 @@ def test_every_format_in_and_out(answer: Batch, tmp_path: Path, given: str, aske
 
 
 def test_answers_are_logged_as_those_of_the_server_are(
-    answer: Batch, store: Store, shelf: Shelf, tmp_path: Path
+    answer: FileClassifier, store: Store, shelf: Shelf, tmp_path: Path
 ) -> None:
     job = Job(write(tmp_path / "in.csv", ROWS), tmp_path / "out.jsonl")
     answer.run(job, NOW)
@@ -86,7 +88,9 @@ def test_answers_are_logged_as_those_of_the_server_are(
     assert shelf.encoder.reads == 5
 
 
-def test_a_rollout_routes_rows_by_their_user(answer: Batch, store: Store, tmp_path: Path) -> None:
+def test_a_rollout_routes_rows_by_their_user(
+    answer: FileClassifier, store: Store, tmp_path: Path
+) -> None:
     rollout = roll_out(store, "ab_test")
     many = [{"text": f"text {i}", "user_id": f"u{i % 20}"} for i in range(60)]
     job = Job(write(tmp_path / "in.csv", many), tmp_path / "out.jsonl")
@@ -96,7 +100,7 @@ def test_a_rollout_routes_rows_by_their_user(answer: Batch, store: Store, tmp_pa
     assert set(arms) == {"champion", "challenger"}
 
 
-def test_columns_keep_their_types_in_parquet(answer: Batch, tmp_path: Path) -> None:
+def test_columns_keep_their_types_in_parquet(answer: FileClassifier, tmp_path: Path) -> None:
     day = pa.array([NOW] * 2, pa.timestamp("ms", tz="UTC"))
     kinds = {"text": ["a", "b"], "n": pa.array([1, None], pa.int16()), "day": day, "of": [[1], [2, 3]]}
     pq.write_table(pa.table(kinds), tmp_path / "in.parquet")
@@ -111,7 +115,7 @@ def test_columns_keep_their_types_in_parquet(answer: Batch, tmp_path: Path) -> N
     assert [second[c] for c in "nxb"] == [2.5, "y", None]
 
 
-def test_a_label_that_is_there_already_stays(answer: Batch, tmp_path: Path) -> None:
+def test_a_label_that_is_there_already_stays(answer: FileClassifier, tmp_path: Path) -> None:
     labelled = write(tmp_path / "in.csv", [{"text": "a", "label": "truth"}])
     answer.run(Job(labelled, tmp_path / "out.jsonl"), NOW)
     [row] = read(tmp_path / "out.jsonl")
@@ -123,7 +127,7 @@ def test_a_label_that_is_there_already_stays(answer: Batch, tmp_path: Path) -> N
 
 
 def test_killed_after_any_part_it_ends_as_if_it_was_not(
-    answer: Batch, store: Store, shelf: Shelf, tmp_path: Path
+    answer: FileClassifier, store: Store, shelf: Shelf, tmp_path: Path
 ) -> None:
     source = write(tmp_path / "in.csv", MANY)
     killed, calm = Job(source, tmp_path / "killed.csv"), Job(source, tmp_path / "calm.csv")
@@ -163,16 +167,16 @@ def test_killed_around_its_end_it_ends_once(store: Store, service: Service, tmp_
     for after in (False, True):
         dying.after = after
         with pytest.raises(Killed):
-            Batch(remembers, service, 100, tmp_path / "q.csv").run(job, NOW)
+            FileClassifier(remembers, service, 100, tmp_path / "q.csv").run(job, NOW)
         assert not job.out.exists()
     remembers.close()
-    done = Batch(store, service, 100, tmp_path / "q.csv").run(job, NOW)
+    done = FileClassifier(store, service, 100, tmp_path / "q.csv").run(job, NOW)
     assert len(read(job.out)) == done.rows == store.answers.count() == 5
     assert not job.parts.exists()
 
 
 def test_a_finished_batch_is_not_done_again(
-    answer: Batch, store: Store, shelf: Shelf, tmp_path: Path
+    answer: FileClassifier, store: Store, shelf: Shelf, tmp_path: Path
 ) -> None:
     job = Job(write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv")
     done = answer.run(job, NOW)
@@ -185,7 +189,7 @@ def test_a_finished_batch_is_not_done_again(
     assert {r["model_version"] for r in read(job.out)} == {"2"}
 
 
-def test_a_file_of_somebody_else_is_not_replaced(answer: Batch, tmp_path: Path) -> None:
+def test_a_file_of_somebody_else_is_not_replaced(answer: FileClassifier, tmp_path: Path) -> None:
     job = Job(write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv")
     job.out.write_text("mine")
     with pytest.raises(DataError, match="the output is there already"):
@@ -201,7 +205,7 @@ def test_a_file_of_somebody_else_is_not_replaced(answer: Batch, tmp_path: Path) 
 
 
 def test_an_input_that_changed_is_refused_until_the_parts_are_gone(
-    answer: Batch, tmp_path: Path
+    answer: FileClassifier, tmp_path: Path
 ) -> None:
     job = Job(write(tmp_path / "in.csv", MANY), tmp_path / "out.csv")
 
@@ -224,7 +228,7 @@ def test_an_input_that_changed_is_refused_until_the_parts_are_gone(
     assert not job.out.exists()
 
 
-def test_bad_rows_are_told_and_the_others_answered(answer: Batch, tmp_path: Path) -> None:
+def test_bad_rows_are_told_and_the_others_answered(answer: FileClassifier, tmp_path: Path) -> None:
     lines = ['{"text": "good"}', '{"text": ', '{"text": " "}', '{"words": "x"}', '{"text": 3}']
     lines += [json.dumps({"text": "x" * 101}), '{"text": "line\\u2028break"}']
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
@@ -242,7 +246,7 @@ def test_bad_rows_are_told_and_the_others_answered(answer: Batch, tmp_path: Path
 
 
 @pytest.mark.parametrize("suffix", BY_ITS_NAME)
-def test_no_rows_in_no_rows_out(answer: Batch, tmp_path: Path, suffix: str) -> None:
+def test_no_rows_in_no_rows_out(answer: FileClassifier, tmp_path: Path, suffix: str) -> None:
     (tmp_path / "in.csv").write_text("text,id\n")
     job = Job(tmp_path / "in.csv", tmp_path / f"out{suffix}")
     assert answer.run(job, NOW).rows == 0
@@ -262,7 +266,7 @@ def test_no_rows_in_no_rows_out(answer: Batch, tmp_path: Path, suffix: str) -> N
     ],
 )
 def test_what_cannot_be_done_is_said_before_any_work(
-    answer: Batch, store: Store, tmp_path: Path, source: str, out: str, fault: str
+    answer: FileClassifier, store: Store, tmp_path: Path, source: str, out: str, fault: str
 ) -> None:
     write(tmp_path / "in.csv", ROWS)
     (tmp_path / "words.csv").write_text("texts\nhello\n")
@@ -277,12 +281,12 @@ def test_without_a_model_nothing_is_begun(shelf: Shelf, tmp_path: Path) -> None:
     bare = Store(f"sqlite:///{tmp_path / 'bare.db'}")
     job = Job(write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv")
     with pytest.raises(ModelError, match="no model serves yet"):
-        Batch(bare, Service(bare, shelf.load, 100), 100, tmp_path / "q.csv").run(job, NOW)
+        FileClassifier(bare, Service(bare, shelf.load, 100), 100, tmp_path / "q.csv").run(job, NOW)
     assert not job.parts.exists()
     bare.close()
 
 
-def test_two_processes_do_not_write_one_output(answer: Batch, tmp_path: Path) -> None:
+def test_two_processes_do_not_write_one_output(answer: FileClassifier, tmp_path: Path) -> None:
     job = Job(write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv")
 
     def meet(rows: int, _new: int) -> None:
@@ -295,7 +299,7 @@ def test_two_processes_do_not_write_one_output(answer: Batch, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_file(answer: Batch, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_file(answer: FileClassifier, tmp_path: Path) -> None:
     padding = "x" * 4000
     with (tmp_path / "in.jsonl").open("w") as file:
         file.writelines(f'{{"text": "text {i}", "padding": "{padding}"}}\n' for i in range(6000))

@@ -29,7 +29,7 @@ class Model:
 
 @contextmanager
 def batcher(model: Model, **given: float) -> Iterator[Batcher]:
-    settings = {"lanes": 1, "max_batch": 4, "max_wait": 0.0, "max_queue": 100} | given
+    settings = {"workers": 1, "max_batch": 4, "max_wait": 0.0, "max_queue": 100} | given
     made = Batcher(model.read, **settings)  # type: ignore[arg-type]
     try:
         yield made
@@ -62,9 +62,9 @@ def test_a_batch_has_texts_of_a_length_and_always_the_oldest() -> None:
     assert sorted(chain(*model.batches[2:])) == ["a", "b", "cc"]
 
 
-def test_all_lanes_get_their_share() -> None:
+def test_all_workers_get_their_share() -> None:
     model = Model()
-    with batcher(model, lanes=2, max_batch=100) as queue:
+    with batcher(model, workers=2, max_batch=100) as queue:
         queue.put(texts(*"ab"))
         assert model.begun.acquire(timeout=10)
         assert model.begun.acquire(timeout=10)

@@ -13,7 +13,7 @@ from everloop.laws.pools import rich
 from everloop.laws.windows import START, window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
-from pipelines.curation.pool import Known, Pool
+from pipelines.curation.pool import KnownRows, Pool
 
 
 def one(name: str, **settings: object) -> Curation:
@@ -48,7 +48,7 @@ def in_two_places(rows: int = 200, rare: int = 20) -> tuple[Pool, Array]:
     new = np.arange(rows) < rare
     middles = np.where(new[:, None], np.eye(8)[0], np.eye(8)[1]) * 3
     embeddings = (middles + 0.3 * w.embeddings).astype(np.float32)
-    known = Known(embeddings[100:130], np.array(["a", "b"] * 15, dtype=object))
+    known = KnownRows(embeddings[100:130], np.array(["a", "b"] * 15, dtype=object))
     return Pool(replace(w, embeddings=embeddings), known=known), new
 
 
@@ -82,7 +82,7 @@ def test_disagreement_and_predicted_loss_find_where_the_labels_are_mixed() -> No
     clear = np.eye(8)[2 + label] * 4
     embeddings = np.where(mixed[:, None], np.eye(8)[0] * 4, clear) + 0.3 * rng.normal(size=(240, 8))
     w = replace(window(120, labels=2), embeddings=embeddings[120:].astype(np.float32))
-    pool = Pool(w, known=Known(embeddings[:120], np.array(["a", "b"], dtype=object)[label[:120]]))
+    pool = Pool(w, known=KnownRows(embeddings[:120], np.array(["a", "b"], dtype=object)[label[:120]]))
     for name in ("disagreement", "predicted-loss"):
         assert share_of(one(name), pool, mixed[120:]) > 1.3 * mixed[120:].mean()
 

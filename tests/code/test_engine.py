@@ -128,7 +128,7 @@ def test_a_late_text_is_not_read_and_its_caller_is_told(store: Store) -> None:
     shelf = Shelf(slow)
     service = Service(store, shelf.load, max_text=100)
     slow.let.set()
-    with running(service, lanes=1) as engine:
+    with running(service, workers=1) as engine:
         slow.let.clear()
         reads = slow.reads
 
@@ -152,7 +152,7 @@ def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(store: S
     slow.let.set()
     service = Service(store, Shelf(slow).load, max_text=100)
     few = Serving(max_inputs=4, max_batch=4)
-    with running(service, settings=few, lanes=1) as engine:
+    with running(service, settings=few, workers=1) as engine:
         slow.let.clear()
         threading.Timer(0.2, slow.let.set).start()
         outcomes = ask(engine, *([r] for r in requests(40)))

@@ -16,7 +16,7 @@ from core.records import Array, Decision
 from pipelines.curation.draw import inclusion, systematic
 from pipelines.triggers.betting import STAKES, evidence
 from pipelines.triggers.error_budget import ErrorBudget
-from pipelines.triggers.policy import Promise, Round, Situation
+from pipelines.triggers.policy import PromisedAccuracy, Round, Situation
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 DAILY = 200  # requests
@@ -82,7 +82,7 @@ def day(rng: np.random.Generator, error: float, chances: Chances) -> Round:
     return round_of(*chance[picked & wrong].tolist(), answers=DAILY, labels=int(picked.sum()))
 
 
-def situation(rounds: list[Round], promise: Promise) -> Situation:
+def situation(rounds: list[Round], promise: PromisedAccuracy) -> Situation:
     last = NOW - timedelta(days=len(rounds))
     seen = Situation(NOW, last, 20, [], [], promise=promise, rounds=rounds)
     return replace(seen, requests_per_day=DAILY)
@@ -92,7 +92,7 @@ def falls(seed: int, error: float, chances: Chances, days: int, every: int = 1) 
     """The first day on which the test rejects; the evaluation rows are as random as the traffic."""
     rng = np.random.default_rng(seed)
     trigger = ErrorBudget(policy="error-budget")
-    promise = Promise(int(rng.binomial(400, 0.06)), 400)
+    promise = PromisedAccuracy(int(rng.binomial(400, 0.06)), 400)
     rounds: list[Round] = []
     for number in range(days):
         rounds.append(day(rng, error, chances))
@@ -136,7 +136,7 @@ def alert(days_ago: float, kind: str = "drift", verdict: str = "alert") -> Decis
 
 def test_an_alarm_asks_for_labels_and_words_say_where_the_test_stands() -> None:
     trigger = ErrorBudget(policy="error-budget", labels=12)
-    quiet = situation([round_of(0.2, labels=12)], Promise(6, 100))
+    quiet = situation([round_of(0.2, labels=12)], PromisedAccuracy(6, 100))
     loud = replace(quiet, alerts=[alert(1)])
     assert (trigger.labels_wanted(quiet), trigger.labels_wanted(loud)) == (0, 12)
     assert trigger.decide(quiet).reason.startswith("error-budget: no alarm: 12 labels, e-value ")
@@ -156,19 +156,19 @@ def test_after_a_proven_loss_a_weeks_budget_of_errors_is_enough_for_the_next_ret
     decide = ErrorBudget(policy="error-budget").decide
     limit = at_most(60, 1000, 0.975)
     few, many = ([round_of(*[1 / n] * 2)] for n in (17 + 100 * limit, 18 + 100 * limit))
-    waits = decide(situation(few, Promise(60, 1000)))
+    waits = decide(situation(few, PromisedAccuracy(60, 1000)))
     assert (waits.verdict, waits.evidence.stored()["proven"]) == ("wait", False)
-    proof = decide(situation([round_of(*[0.1] * 12)] * 3, Promise(60, 1000)))
+    proof = decide(situation([round_of(*[0.1] * 12)] * 3, PromisedAccuracy(60, 1000)))
     assert (proof.verdict, proof.evidence.stored()["proven"]) == ("retrain", True)
-    again = decide(replace(situation(many, Promise(60, 1000)), asked=proof))
+    again = decide(replace(situation(many, PromisedAccuracy(60, 1000)), asked=proof))
     assert again.verdict == "retrain"
     assert again.evidence.stored()["e_value"] < again.evidence.stored()["needed"]
     assert (
         "following up: error 0.257, promised 0.060, 0.077 at most: 103% of a week's budget spent"
         in again.reason
     )
-    assert decide(replace(situation(few, Promise(60, 1000)), asked=proof)).verdict == "wait"
-    seen = situation(many, Promise(60, 1000))
+    assert decide(replace(situation(few, PromisedAccuracy(60, 1000)), asked=proof)).verdict == "wait"
+    seen = situation(many, PromisedAccuracy(60, 1000))
     assert decide(replace(seen, asked=again)).verdict == "retrain"
     part = Decision(
         "t", "triggers", NOW, "retrain", "", TriggerEvidence(parts=[{}, proof.evidence.stored()])
@@ -182,7 +182,7 @@ def test_after_a_proven_loss_a_weeks_budget_of_errors_is_enough_for_the_next_ret
 def test_without_an_alarm_the_labels_there_are_still_count() -> None:
     """What no unlabelled signal can see, an old label's new meaning, is seen all the same."""
     lost = [round_of(*[0.1] * 12)] * 3
-    decision = ErrorBudget(policy="error-budget").decide(situation(lost, Promise(6, 100)))
+    decision = ErrorBudget(policy="error-budget").decide(situation(lost, PromisedAccuracy(6, 100)))
     assert decision.verdict == "retrain"
     assert "is beyond 0.151 (promised 0.060, 0.126 at most, budget 0.025)" in decision.reason
     assert decision.reason.endswith("40 needed; false retrains <= 0.05")

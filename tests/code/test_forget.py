@@ -18,7 +18,7 @@ import pytest
 
 from core import collections
 from core.kept import Kept
-from core.records import Annotation, AnnotationTask, Feedback, Review, Sample, hash_user
+from core.records import Annotation, AnnotationTask, Feedback, Review, TrafficSample, hash_user
 from core.state import Retrains
 from core.store import Store
 from flows.forget import Found, finish, forget, look
@@ -57,7 +57,7 @@ def fill(store: Store) -> str:
     store.reviews.add([Review(id, NOW, "a", "b", 0.1, "my secret text")])
     store.embeddings.of(["my secret text"], "e", lambda texts: np.ones((len(texts), 4)), "testing")
     day = NOW + pd.Timedelta(days=1).to_pytimedelta()
-    store.embeddings.put_samples([Sample("e", NOW, day, 3, vectors)])
+    store.embeddings.put_samples([TrafficSample("e", NOW, day, 3, vectors)])
     return id
 
 

@@ -15,7 +15,7 @@ from core.store import Store
 from everloop.init import init
 from serving.app import create_app
 from serving.engine import Engine
-from serving.keys import Keyring, check_door
+from serving.keys import Keyring, check_exposure
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
@@ -199,19 +199,19 @@ def test_a_running_server_hears_of_new_and_revoked_keys(store: Store, service: S
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1"])
 def test_on_loopback_a_server_may_do_without(host: str) -> None:
-    check_door(host, [])
+    check_exposure(host, [])
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "fe80::1%eth0"])
 def test_beyond_loopback_a_server_needs_a_key(store: Store, host: str) -> None:
     with pytest.raises(AccessError, match="open to other machines") as fault:
-        check_door(host, store.keys.all())
+        check_exposure(host, store.keys.all())
     assert (fault.value.where, fault.value.got) == (host, "no key")
     store.keys.add("shop", ["predict"], NOW)
-    check_door(host, store.keys.all())
+    check_exposure(host, store.keys.all())
     store.keys.revoke("shop", NOW)
     with pytest.raises(AccessError, match="only revoked keys"):
-        check_door(host, store.keys.all())
+        check_exposure(host, store.keys.all())
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from core.label_set import LabelSet, Operation
 from core.records import AnnotationTask, utc
 from core.state import Retrains
 from core.store import Store
-from everloop.score import score_days
+from everloop.score import daily_scores
 from flows.curate import gather
 from flows.home import Home, open_home
 from flows.label_set import change, declared
@@ -155,13 +155,13 @@ def test_a_replay_that_goes_on_is_scored_by_the_names_of_each_day(own: Path) -> 
     start = last.replace(hour=0) - timedelta(days=2)
     stream = job(days=2).stream
     truth = dict(zip(stream["request_id"], stream["label"], strict=True))
-    before = score_days(home, truth, start, 2)
+    before = daily_scores(home, truth, start, 2)
     assert sum(d.requests for d in before) == len(stream)
     labels = sorted(set(truth.values()))
     change(
         home, Operation("merge", tuple(labels[:-1]), ("all",), (start + timedelta(days=1)).isoformat())
     )
-    after = score_days(home, truth, start, 2)
+    after = daily_scores(home, truth, start, 2)
     assert after[0].right > before[0].right  # the day's end is when it changed
     assert [d.requests for d in after] == [d.requests for d in before]
     home.store.close()

@@ -15,7 +15,7 @@ from core.readers import Refused
 from core.store import Store
 from pipelines.labeling import Labeling, argilla, files, label_studio
 from pipelines.labeling.files import read_as, written_as
-from pipelines.labeling.handout import Answer, Handout
+from pipelines.labeling.handout import Handout, ModelAnswer
 from pipelines.labeling.judgements import Imported, Judgement, take
 from tests.code.test_labeling import NOW, TEXTS, store
 
@@ -32,7 +32,7 @@ PEERS = ROOT / "tests" / ".venv-label-studio" / "bin" / "python"
 @pytest.fixture
 def handout(store: Store) -> Handout:
     """Three tasks, and what the model said of two of them."""
-    answers = {f"p{i}": Answer("3", 0.5) for i in range(2)}
+    answers = {f"p{i}": ModelAnswer("3", 0.5) for i in range(2)}
     return Handout(OURS, store.queue.open(), answers, LABELS, open=True)
 
 

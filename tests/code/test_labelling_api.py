@@ -19,13 +19,13 @@ from pipelines.labeling import Labeling
 from serving.app import create_app
 from serving.engine import Engine
 from serving.labelling import similar
-from serving.labelling.desk import Labelling
+from serving.labelling.annotation_queue import Labelling
 from serving.labelling.page import files
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from tests.code.fake_models import NOW
-from tests.code.label_desk import ASKED, MANY, ask, drawn, pick, shelf, texts_of
+from tests.code.label_queue import ASKED, MANY, ask, drawn, pick, shelf, texts_of
 
 JSON = {"content-type": "application/json"}
 

@@ -9,8 +9,8 @@ import pytest
 
 from core.records import Annotation
 from core.store import Store
-from serving.labelling.desk import Labelling
-from tests.code.label_desk import Killable, ask, pick, sighted, texts_of
+from serving.labelling.annotation_queue import Labelling
+from tests.code.label_queue import Killable, ask, pick, sighted, texts_of
 from tests.code.label_reader import in_a_browser, opened, reading, said, serving, waiting
 from tests.code.real_server import now, wait_until
 

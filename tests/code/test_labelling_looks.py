@@ -8,7 +8,7 @@ import pytest
 
 from core.records import Annotation
 from core.store import Store
-from tests.code.label_desk import ASKED, ask, pick, sighted, texts_of
+from tests.code.label_queue import ASKED, ask, pick, sighted, texts_of
 from tests.code.label_reader import PHONE, in_a_browser, reading, said, serving, waiting
 
 pytestmark = in_a_browser

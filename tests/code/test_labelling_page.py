@@ -14,10 +14,10 @@ from core.label_set import LabelSet, Operation
 from core.records import Annotation, AnnotationTask
 from core.store import Store
 from flows.home import open_home
-from serving.labelling.desk import Labelling
+from serving.labelling.annotation_queue import Labelling
 from serving.service import Service
 from tests.code.fake_models import NOW
-from tests.code.label_desk import ASKED, MANY, ask, pick, shelf, sighted, texts_of
+from tests.code.label_queue import ASKED, MANY, ask, pick, shelf, sighted, texts_of
 from tests.code.label_reader import Reader, in_a_browser, reading, said, serving, waiting
 from tests.code.real_server import now, running, wait_until
 

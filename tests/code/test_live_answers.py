@@ -18,13 +18,13 @@ from core.records import Annotation
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
-from serving.labelling.desk import Labelling
+from serving.labelling.annotation_queue import Labelling
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from serving.watcher import Watcher
 from tests.code.fake_models import NOW, HashEncoder, LinearHead, Model, Shelf, requests, roll_out
-from tests.code.label_desk import ask, pick, texts_of
+from tests.code.label_queue import ask, pick, texts_of
 from tests.code.logs import until
 
 DAY = timedelta(days=1)

@@ -13,7 +13,7 @@ from pipelines.curation import CurationPolicy
 from pipelines.curation.cover import Cover, covering, wants
 from pipelines.curation.margin import Margin
 from pipelines.curation.mix import Mix
-from pipelines.curation.pool import Known, Pool
+from pipelines.curation.pool import KnownRows, Pool
 from pipelines.curation.random import Random
 
 
@@ -33,7 +33,7 @@ def in_groups() -> Pool:
     embeddings = np.eye(12)[group] + 0.05 * rng.normal(size=(len(group), 12))
     sure = np.where(group == 0, 0.99, 0.6)
     shares = np.stack([sure, 1 - sure], axis=1).astype(np.float32)
-    known = Known(np.eye(12)[[0] * 30], np.array(["a", "b"] * 15, dtype=object))
+    known = KnownRows(np.eye(12)[[0] * 30], np.array(["a", "b"] * 15, dtype=object))
     rows = w.rows.assign(segment_group=group)
     return Pool(
         replace(w, rows=rows, embeddings=embeddings.astype(np.float32), probabilities=list(shares)),
@@ -85,7 +85,7 @@ def test_cover_keeps_its_floor() -> None:
 def test_what_is_known_well_is_wanted_less() -> None:
     w = window(40)
     doubtful = [np.array([0.5, 0.5], np.float32)] * 40
-    known = Known(np.repeat(w.embeddings[:1], 50, axis=0), np.array(["a"] * 50, dtype=object))
+    known = KnownRows(np.repeat(w.embeddings[:1], 50, axis=0), np.array(["a"] * 50, dtype=object))
     wanted = wants(Pool(replace(w, probabilities=doubtful), known=known))
     assert wanted.argmin() == 0
     assert wants(Pool(replace(w, probabilities=doubtful))) == pytest.approx(0.5)

@@ -17,7 +17,7 @@ from pipelines.labeling import Labeling
 from pipelines.labeling.judgements import Imported, release, take
 from pipelines.labeling.tables import read
 from tests.code.command_line import everloop, refused
-from tests.code.label_desk import ask, texts_of
+from tests.code.label_queue import ask, texts_of
 from tests.code.test_cli import asked as asked
 from tests.code.test_cli import store as open_store
 from tests.code.test_labeling import NOW, OPEN, labelled, store

@@ -23,7 +23,7 @@ from flows.home import Home
 from flows.retrain import retrain
 from flows.runtimes import best, runtimes
 from flows.stages import roll_back_now
-from flows.undo import Asked
+from flows.undo import Requester
 from serving.service import Service
 from tests.code.small_loop import job, make_home
 
@@ -66,7 +66,7 @@ def test_the_loop_turns_on_int8(tmp_path: Path, lenient: None) -> None:
 def end_rollout(home: Home, now: datetime) -> None:
     """No retrain begins while one is under way."""
     if home.store.decisions.live_rollout():
-        roll_back_now(home, now, Asked("ana"))
+        roll_back_now(home, now, Requester("ana"))
 
 
 def test_a_retrain_moves_to_the_new_runtime_and_reads_the_rows_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from core.state import Champion, Retrains
 from everloop.laws.traffic import DAY, NOW
 from flows.home import Home
 from flows.situation import RETRAINS, situation
-from pipelines.triggers.policy import Promise
+from pipelines.triggers.policy import PromisedAccuracy
 
 
 def lived(home: Home, days: int) -> None:
@@ -45,7 +45,7 @@ def test_the_newest_retrains_and_what_was_said_before_them(home: Home) -> None:
     assert [r.shortfall for r in seen.retrains] == [i / 1000 for i in range(30 - RETRAINS, 30)]
     assert seen.asked is not None
     assert seen.asked.reason == "day 29"
-    assert seen.promise == Promise(10, 100)  # tested 26 retrains ago, and champion still
+    assert seen.promise == PromisedAccuracy(10, 100)  # tested 26 retrains ago, and champion still
 
 
 def test_a_gain_on_a_handful_of_rows_is_none(home: Home) -> None:

@@ -10,8 +10,8 @@ from core.errors import StoreError
 from core.state import (
     Champion,
     CuratedUntil,
+    FeedbackRead,
     Forgetting,
-    Heard,
     Pin,
     ReplayPosition,
     Retrains,
@@ -78,7 +78,7 @@ STORED = [
     (RollbackBegun, "rollout/undo/3-2"),
     (RolledBack, {"3": "rollout/undo/3-2"}),
     (Forgetting, {"id": "v0004", "as_of": AT, "rows": 3}),
-    (Heard, {"until": AT, "unasked": 2}),
+    (FeedbackRead, {"until": AT, "unasked": 2}),
     (ReplayPosition, {"name": "clinc", "position": 7}),
     (BatchBegun, {"input": "ab", "text": "text", "now": AT, "done": None}),
     (

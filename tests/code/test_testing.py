@@ -15,8 +15,8 @@ from core.intervals import paired_difference
 from core.models.classifier.head import Head, fit_head
 from core.records import Array, TestReport
 from pipelines.testing import Contender, Testing, run_tests
-from pipelines.testing.compare import Comparison, compare
-from pipelines.testing.expectations import Answers, Expectation, Family, suite, typical
+from pipelines.testing.compare import PairedComparison, compare
+from pipelines.testing.expectations import ContenderAnswers, Expectation, Family, suite, typical
 from pipelines.testing.labels import scarce
 from pipelines.testing.memorization import memorizes
 from pipelines.testing.probes import Probe, changed, joined, slip
@@ -90,7 +90,7 @@ def test_no_rows_say_nothing() -> None:
 
 
 def test_a_large_comparison_does_not_overflow() -> None:
-    assert 0 <= Comparison(100_000, 0.5, 0.5, lost=3000, gained=3000).p_worse <= 1
+    assert 0 <= PairedComparison(100_000, 0.5, 0.5, lost=3000, gained=3000).p_worse <= 1
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_large_comparison_does_not_overflow() -> None:
     ids=["clear", "just", "noise", "small", "gain"],
 )
 def test_worse_needs_both_a_loss_and_evidence(lost: int, gained: int, worse: bool) -> None:
-    assert Comparison(300, 0.9, 0.9, lost, gained).is_worse(by=0.02, p=0.1) is worse
+    assert PairedComparison(300, 0.9, 0.9, lost, gained).is_worse(by=0.02, p=0.1) is worse
 
 
 # -- the laws of the gate ---------------------------------------------------------------------
@@ -369,7 +369,7 @@ def test_without_probes_the_encoder_reads_nothing() -> None:
 def test_the_typical_text_of_a_label_is_the_one_in_its_middle() -> None:
     texts = ["card", "card card card", "card card", "loan"]
     fixed = pd.DataFrame({"text": texts, "label": ["card", "card", "card", "loan"]})
-    answers = Answers(Contender("1", head(), embed(texts), embed), texts, [])
+    answers = ContenderAnswers(Contender("1", head(), embed(texts), embed), texts, [])
     assert [p.text for p in typical(fixed, answers).probes] == ["card card", "loan"]
 
 
@@ -377,7 +377,9 @@ def ask(kind: str, probe: Probe, of: Head) -> bool:
     """Does this model break the expectation on this probe?"""
     family = next(f for f in suite(rows(2), 10, 0) if f.name == kind)
     texts = list(probe.sources)
-    return family.breaks(probe, Answers(Contender("1", of, embed(texts), embed), texts, [probe.text]))
+    return family.breaks(
+        probe, ContenderAnswers(Contender("1", of, embed(texts), embed), texts, [probe.text])
+    )
 
 
 def test_inv_fails_when_the_label_turns_right_or_wrong() -> None:
@@ -409,7 +411,9 @@ def test_what_fails_as_often_with_the_champion_is_forgiven(
 ) -> None:
     """Ten probes, of which three may fail; four more than the champion's are no chance (p = 1/16)."""
     texts = [str(i) for i in range(10)]
-    now, before = (Answers(Contender("1", head(), embed([]), embed), [], texts) for _ in range(2))
+    now, before = (
+        ContenderAnswers(Contender("1", head(), embed([]), embed), [], texts) for _ in range(2)
+    )
     fails = {id(now): candidate_fails, id(before): champion_fails or 0}
     probes = [Probe((t,), ("card",), t) for t in texts]
     family = Family("F", "INV", "", probes, lambda p, a: int(p.text) < fails[id(a)])

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.records import Decision, Signal
 from pipelines.triggers import TriggerPolicy
-from pipelines.triggers.policy import Promise, Retrain, Situation, Trigger
+from pipelines.triggers.policy import PromisedAccuracy, Retrain, Situation, Trigger
 
 NOW = datetime(2026, 1, 12, tzinfo=UTC)
 
@@ -131,7 +131,10 @@ def test_both_sums_with_their_parts(
     prices: dict[str, float], retrains: list[Retrain], verdict: str, reason: str
 ) -> None:
     seen = replace(
-        situation(accuracy=0.7), promise=Promise(10, 100), retrains=retrains, requests_per_day=100
+        situation(accuracy=0.7),
+        promise=PromisedAccuracy(10, 100),
+        retrains=retrains,
+        requests_per_day=100,
     )
     decision = trigger(policy="cost-aware", **prices).decide(seen)
     assert (decision.verdict, decision.reason) == (verdict, reason)
@@ -139,7 +142,7 @@ def test_both_sums_with_their_parts(
 
 
 def test_the_best_estimate_there_is_counts() -> None:
-    seen = replace(situation(accuracy=0.7), promise=Promise(10, 100))
+    seen = replace(situation(accuracy=0.7), promise=PromisedAccuracy(10, 100))
     guess = replace(seen.signals[0], name="accuracy.estimated", value=0.85)
     decide = trigger(policy="cost-aware", **PRICES).decide
     assert (

@@ -21,7 +21,7 @@ from core.records import Rollout
 from core.state import Champion, RetrainPlan, Retrains, RollbackBegun
 from flows import stages, undo
 from flows.home import Home, open_home
-from flows.undo import Asked
+from flows.undo import Requester
 from pipelines.datasets.inputs import fingerprint
 from serving.service import Service
 from tests.code.command_line import everloop, refused
@@ -31,7 +31,7 @@ from tests.code.test_loop import Killed, killed_at
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 1, 7, tzinfo=UTC)
-ANA = Asked("ana", "complaints")
+ANA = Requester("ana", "complaints")
 
 
 def hour(n: int) -> datetime:
@@ -49,7 +49,7 @@ def shop(own: Path) -> Iterator[Home]:
 @pytest.fixture
 def promoted(shop: Home) -> Home:
     """And then 2 by 3."""
-    stages.promote_now(shop, hour(1), Asked("ana"))
+    stages.promote_now(shop, hour(1), Requester("ana"))
     return shop
 
 

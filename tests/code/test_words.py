@@ -15,7 +15,7 @@ from core.records import VERIFY, Annotation, AnnotationTask, Feedback
 from core.store import Store
 from core.store.feedback import Record, Word
 from pipelines.labeling import Labeling, Users
-from pipelines.labeling.words import Known, fates
+from pipelines.labeling.words import LabelKnowledge, fates
 from tests.code.test_queue import DAY, IDS, NOW
 from tests.code.test_weak_labels import answered
 
@@ -23,7 +23,7 @@ LABELS = ["a", "b", "c"]
 WHEN = datetime(2026, 1, 5, 12, tzinfo=UTC)
 # the head says a, b or c of the three unit vectors, each with 0.95
 HEAD = Head(LABELS, 3.65 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
-KNOWN = Known(HEAD, "minilm", {"a": 100, "b": 100, "c": 100}, {}, {}, {})
+KNOWN = LabelKnowledge(HEAD, "minilm", {"a": 100, "b": 100, "c": 100}, {}, {}, {})
 
 
 def word(i: int, label: str, looks: str = "a", source: str = "ann", day: int = 0) -> Word:
@@ -33,7 +33,7 @@ def word(i: int, label: str, looks: str = "a", source: str = "ann", day: int = 0
 
 
 def counted(
-    words: list[Word], known: Known = KNOWN, room: int = 10, **settings: float
+    words: list[Word], known: LabelKnowledge = KNOWN, room: int = 10, **settings: float
 ) -> dict[str, int]:
     return dict(Counter(fates(words, known, Users(**settings), room)))  # type: ignore[arg-type]
 

@@ -14,7 +14,7 @@ from core.kept import Kept
 from core.store import Store
 from serving.metrics import Metrics
 from serving.spool import Spool
-from serving.writer import Promise, Writer
+from serving.writer import LogPromise, Writer
 from tests.code.logs import row, stored, until, writing
 
 SOON = 30.0
@@ -68,7 +68,7 @@ def test_a_locked_store_is_waited_for_on_disk_and_all_of_it_lands(store: Store, 
 
 
 def test_a_full_spool_refuses_and_recovers(store: Store, tmp_path: Path) -> None:
-    with writing(store, tmp_path, Promise(spool_bytes=2000)) as writer:
+    with writing(store, tmp_path, LogPromise(spool_bytes=2000)) as writer:
         with locked(store):
             writer.put([row(0)], 1).result(SOON)
             with pytest.raises(StoreError, match="the spool is full"):
@@ -126,7 +126,7 @@ def test_one_bad_row_does_not_fail_the_others(store: Store, tmp_path: Path) -> N
 
 def test_async_answers_at_once_up_to_its_bound(store: Store, tmp_path: Path) -> None:
     patient = Store(store.url, busy=2)
-    with writing(patient, tmp_path, Promise("async", async_rows=2)) as writer, locked(store):
+    with writing(patient, tmp_path, LogPromise("async", async_rows=2)) as writer, locked(store):
         early = [writer.put([row(i)], 1) for i in range(3)]
         assert [e.done() for e in early[:2]] == [True, True]
         assert early[2].result(SOON) is None  # once it is on disk
@@ -136,7 +136,7 @@ def test_async_answers_at_once_up_to_its_bound(store: Store, tmp_path: Path) -> 
 
 
 def test_what_async_gave_early_is_kept_until_there_is_room(store: Store, tmp_path: Path) -> None:
-    with writing(store, tmp_path, Promise("async", spool_bytes=1)) as writer:
+    with writing(store, tmp_path, LogPromise("async", spool_bytes=1)) as writer:
         with locked(store):
             assert writer.put([row(0)], 1).done()
             until(lambda: writer.state().fault == "the spool is full")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from pipelines.curation.pacing import CARRY_DAYS, Account, Even, Look, Need, PacingPolicy
+from pipelines.curation.pacing import CARRY_DAYS, Account, Even, Need, PacingPolicy, RoundNeed
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 RATE = 20
@@ -22,7 +22,7 @@ def spent(
     """Labels of rounds `hours` apart in which a request's need was this."""
     account, looks, labels = Account(), [], []
     for i, need in enumerate(needs):
-        looks.append(Look(START + timedelta(hours=hours) * (i + 1), 10, 10 * need))
+        looks.append(RoundNeed(START + timedelta(hours=hours) * (i + 1), 10, 10 * need))
         budget, account = pacing.budget(rate, hours / 24, account, looks)
         labels.append(budget)
     return labels, account
@@ -62,7 +62,7 @@ def test_a_quiet_stream_spends_evenly_and_a_need_of_nothing_is_no_need(pacing: P
 
 @every_pacing
 def test_what_was_spent_elsewhere_is_owed_but_for_no_longer_than_a_day(pacing: PacingPolicy) -> None:
-    look = [Look(START, 10, 1.0)]
+    look = [RoundNeed(START, 10, 1.0)]
     assert pacing.budget(RATE, 1.0, Account(-5.0), look)[0] == RATE - 5
     none, after = pacing.budget(RATE, 1.0, Account(-500.0), look)
     assert (none, pacing.budget(RATE, 1.0, after, look)[0]) == (0, RATE)
@@ -78,12 +78,12 @@ def test_savings_are_bounded_and_go_to_the_day_of_need() -> None:
 
 
 def test_a_long_gap_earns_no_more_than_can_be_carried() -> None:
-    gap = Need(policy="need").budget(RATE, 30.0, Account(), [Look(START, 10, 1.0)])
+    gap = Need(policy="need").budget(RATE, 30.0, Account(), [RoundNeed(START, 10, 1.0)])
     assert gap[0] == CARRY_DAYS * RATE
-    assert Even(policy="even").budget(RATE, 30.0, Account(), [Look(START, 10, 1.0)])[0] == RATE
+    assert Even(policy="even").budget(RATE, 30.0, Account(), [RoundNeed(START, 10, 1.0)])[0] == RATE
 
 
 def test_need_is_compared_a_request_so_a_busy_day_alone_is_none() -> None:
-    looks = [Look(START + timedelta(days=i), 100, 20) for i in range(10)]
-    busy = [*looks, Look(START + timedelta(days=10), 1000, 200)]
+    looks = [RoundNeed(START + timedelta(days=i), 100, 20) for i in range(10)]
+    busy = [*looks, RoundNeed(START + timedelta(days=10), 1000, 200)]
     assert Need(policy="need").budget(RATE, 1.0, Account(), busy)[0] == RATE

@@ -10,7 +10,7 @@ import pytest
 from core.errors import ModelError
 from core.models.classifier.encoder import load_encoder
 from core.models.classifier.head import fit_head
-from pipelines.testing.expectations import Answers, Contender
+from pipelines.testing.expectations import Contender, ContenderAnswers
 
 TEXTS = {
     "cancel_order": [
@@ -63,6 +63,6 @@ def contender(fixed: pd.DataFrame) -> Contender:
 
 
 @pytest.fixture(scope="session")
-def ask(contender: Contender, fixed: pd.DataFrame) -> Callable[[list[str]], Answers]:
+def ask(contender: Contender, fixed: pd.DataFrame) -> Callable[[list[str]], ContenderAnswers]:
     """The model's answers to the fixed rows and to more texts."""
-    return lambda texts: Answers(contender, list(fixed["text"]), texts)
+    return lambda texts: ContenderAnswers(contender, list(fixed["text"]), texts)

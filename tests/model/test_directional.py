@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from pipelines.testing.expectations import Answers, suite
+from pipelines.testing.expectations import ContenderAnswers, suite
 
-Ask = Callable[[list[str]], Answers]
+Ask = Callable[[list[str]], ContenderAnswers]
 
 
 @pytest.mark.parametrize("name", ["DIR-agreement", "DIR-mixture"])

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from pipelines.testing.expectations import Answers
+from pipelines.testing.expectations import ContenderAnswers
 from pipelines.testing.probes import change_case, changed, politely, slip
 
 
 @pytest.mark.parametrize(("change", "allowed"), [(change_case, 0), (slip, 2), (politely, 0)])
 def test_inv_the_label_survives(
-    ask: Callable[[list[str]], Answers],
+    ask: Callable[[list[str]], ContenderAnswers],
     fixed: pd.DataFrame,
     change: Callable[[str, int], str],
     allowed: int,
@@ -26,7 +26,7 @@ def test_inv_the_label_survives(
 
 
 def test_inv_a_text_is_read_the_same_whatever_stands_beside_it(
-    ask: Callable[[list[str]], Answers],
+    ask: Callable[[list[str]], ContenderAnswers],
 ) -> None:
     text, others = "where is my parcel now", ["refund " * 40, "?", "cancel the order"]
     alone, among = ask([text]), ask([*others, text])

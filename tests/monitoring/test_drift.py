@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.records import Array, Sample, Window
+from core.records import Array, TrafficSample, Window
 from core.store import Store
 from core.stored import plain, record
 from monitoring.drift.distances import SHARES
@@ -187,8 +187,10 @@ def test_no_distance_is_said_in_words():
 
 def test_samples_of_another_size_or_time_are_left_out():
     rng = np.random.default_rng(7)
-    odd = Sample("minilm", MONDAY - DAY, MONDAY, 50, np.zeros((50, 3), np.float16))
-    late = Sample("minilm", MONDAY + 2 * DAY, MONDAY + 3 * DAY, 50, embed(50, rng).astype(np.float16))
+    odd = TrafficSample("minilm", MONDAY - DAY, MONDAY, 50, np.zeros((50, 3), np.float16))
+    late = TrafficSample(
+        "minilm", MONDAY + 2 * DAY, MONDAY + 3 * DAY, 50, embed(50, rng).astype(np.float16)
+    )
     now, before, ages = embed(90, rng), embed(180, rng), np.repeat([2, 1], 90)
     plain = embedding_drift(window(now, 2), window(before, 0, 2), ages, DriftSettings(RULE))
     other = embedding_drift(
@@ -258,10 +260,10 @@ def test_the_store_keeps_samples_apart_and_gives_them_back(tmp_path):
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     rng = np.random.default_rng(9)
     day, half = (
-        Sample("minilm", MONDAY, MONDAY + k * DAY, 300, embed(20, rng).astype(np.float16))
+        TrafficSample("minilm", MONDAY, MONDAY + k * DAY, 300, embed(20, rng).astype(np.float16))
         for k in (1, 2)
     )
-    late = Sample("minilm", MONDAY + DAY, MONDAY + 2 * DAY, 9, embed(9, rng).astype(np.float16))
+    late = TrafficSample("minilm", MONDAY + DAY, MONDAY + 2 * DAY, 9, embed(9, rng).astype(np.float16))
     store.embeddings.put_samples([day])
     store.embeddings.put_samples([half])  # overlaps
     store.embeddings.put_samples([late])

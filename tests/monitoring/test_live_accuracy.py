@@ -15,7 +15,7 @@ from monitoring.alerts.findings import broken
 from monitoring.signals import accuracy
 from monitoring.view import ServedModel, View
 from pipelines.curation.mix import Mix
-from pipelines.curation.pool import Known, Pool
+from pipelines.curation.pool import KnownRows, Pool
 from pipelines.triggers.accuracy import Accuracy
 from pipelines.triggers.policy import Situation
 
@@ -211,7 +211,7 @@ def stream(seed: int, after: float) -> list[Window]:
     return days
 
 
-def picked(day: Window, known: Known, seed: int) -> Window:
+def picked(day: Window, known: KnownRows, seed: int) -> Window:
     """With the labels of the shipped curation: a label comes a day after its answer."""
     policy = Mix(policy="mix", labels_per_day=20, audit_share=0.05)
     score = day.rows["score"].to_numpy()[:, None].astype(np.float32)
@@ -238,7 +238,7 @@ def joined(days: list[Window]) -> Window:
 
 def fires(seed: int, after: float) -> tuple[int | None, int]:
     """The first day with a value, and the first on which the trigger fires."""
-    known = Known(before(60).embeddings, before(60).rows["label"].to_numpy())
+    known = KnownRows(before(60).embeddings, before(60).rows["label"].to_numpy())
     days, seen, first = stream(seed, after), [], None
     trigger = Accuracy(policy="accuracy")
     for n, day in enumerate(days):

@@ -20,7 +20,7 @@ MOST_ROWS = 2000  # more would prove no more
 
 
 @dataclass(frozen=True)
-class Agreement:
+class RuntimeAgreement:
     """Shares of `rows` texts whose label is torch's."""
 
     runtime: str
@@ -45,7 +45,7 @@ class Agreement:
         )
 
 
-def agreement(head: Head, encoder: Encoder, texts: Sequence[str], torch: Array) -> Agreement:
+def agreement(head: Head, encoder: Encoder, texts: Sequence[str], torch: Array) -> RuntimeAgreement:
     """`torch` is (n, dim): the embeddings of `texts` on runtime torch. There must be texts."""
     some = np.random.default_rng(0).permutation(len(texts))[:MOST_ROWS]
     expected = head.probabilities(torch[some]).argmax(axis=1)
@@ -58,4 +58,6 @@ def agreement(head: Head, encoder: Encoder, texts: Sequence[str], torch: Array) 
         return float((head.probabilities(read).argmax(axis=1) == expected[order]).mean())
 
     given, shuffled = np.argsort(some), np.arange(len(some))
-    return Agreement(encoder.runtime, len(some), share(1, given), share(64, given), share(17, shuffled))
+    return RuntimeAgreement(
+        encoder.runtime, len(some), share(1, given), share(64, given), share(17, shuffled)
+    )

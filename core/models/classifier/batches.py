@@ -16,7 +16,7 @@ WASTE = 1.5  # a batch's longest text over its shortest, at most
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class PaddedTexts:
     """Some of the texts, by their positions in the call, padded to the longest of them."""
 
     rows: Array  # (n,)
@@ -39,11 +39,11 @@ class Tokens:
         self._pad = tokenizer.pad_token_id or 0
         self._unknown = tokenizer.unk_token_id
 
-    def batch(self, texts: Sequence[str]) -> Batch:
+    def batch(self, texts: Sequence[str]) -> PaddedTexts:
         """All texts in one batch, in their order."""
         return self._padded(np.arange(len(texts)), self._ids(texts))
 
-    def batches(self, texts: Sequence[str]) -> list[Batch]:
+    def batches(self, texts: Sequence[str]) -> list[PaddedTexts]:
         """Every text in one of several batches; one pass of the tokenizer."""
         ids = self._ids(texts)
         return [self._padded(rows, ids) for rows in alike([len(i) for i in ids])]
@@ -57,14 +57,14 @@ class Tokens:
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [e.ids for e in self._raw.encode_batch_fast(list(texts))]
 
-    def _padded(self, rows: Array, ids: list[list[int]]) -> Batch:
+    def _padded(self, rows: Array, ids: list[list[int]]) -> PaddedTexts:
         width = max([2, *(len(ids[i]) for i in rows)])  # an exported graph knows no single token
         padded = np.full((len(rows), width), self._pad, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
         for at, i in enumerate(rows):
             padded[at, : len(ids[i])] = ids[i]
             mask[at, : len(ids[i])] = 1
-        return Batch(rows, padded, mask)
+        return PaddedTexts(rows, padded, mask)
 
 
 def alike(lengths: Sequence[int]) -> Iterator[Array]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from core.errors import ModelError
 from core.files import whole_file
-from core.models.classifier.batches import MOST, Batch, Tokens
+from core.models.classifier.batches import MOST, PaddedTexts, Tokens
 from core.models.classifier.runtimes import (
     IN_IDENTITY,
     RUNTIMES,
@@ -102,14 +102,14 @@ class Encoder:
     def encode(self, texts: Sequence[str]) -> Array:
         """Embeddings of `texts`, in their order: (n, dim) float16, each of length 1.
 
-        As many texts as a lane of the server brings are read in the calling thread, more on all cores.
+        As many texts as a worker of the server brings are read here, more on all cores.
         """
         out, done = np.zeros((len(texts), self.dim), dtype=np.float16), 0
 
-        def read(batch: Batch) -> None:
+        def read(batch: PaddedTexts) -> None:
             out[batch.rows] = self.forward(batch.ids, batch.mask)
 
-        def counted(batch: Batch) -> None:
+        def counted(batch: PaddedTexts) -> None:
             nonlocal done
             read(batch)
             done += len(batch.rows)
@@ -121,7 +121,9 @@ class Encoder:
             for batch in batches:
                 read(batch)
         else:
-            list(_lanes().map(counted, reversed(batches)))  # the longest first: the last one ends soon
+            list(
+                _workers().map(counted, reversed(batches))
+            )  # the longest first: the last one ends soon
         return out
 
     def together(self, texts: Sequence[str]) -> Array:
@@ -205,6 +207,6 @@ def _check_length(name: str, max_tokens: int, most: int | None) -> None:
 
 
 @cache
-def _lanes() -> ThreadPoolExecutor:
+def _workers() -> ThreadPoolExecutor:
     """One thread a core, for calls with many texts."""
     return ThreadPoolExecutor(threads(), "everloop-encoder")

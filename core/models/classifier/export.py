@@ -20,7 +20,7 @@ import numpy as np
 
 from core.errors import ModelError
 from core.files import write_whole
-from core.models.classifier.batches import Batch
+from core.models.classifier.batches import PaddedTexts
 from core.models.classifier.runtimes import onnx_session, pooled
 from core.models.files import read_model
 
@@ -60,7 +60,7 @@ def _made(encoder: Encoder, runtime: str) -> Path:
     return place
 
 
-def _checked(encoder: Encoder, batches: list[Batch]) -> bytes:
+def _checked(encoder: Encoder, batches: list[PaddedTexts]) -> bytes:
     """The fp32 graph that gives torch's embeddings: with fused attention, else without."""
     import torch
 

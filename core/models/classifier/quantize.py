@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from core.models.classifier.batches import Batch
+from core.models.classifier.batches import PaddedTexts
 from core.models.classifier.runtimes import onnx_session
 from core.records import Array
 
@@ -58,7 +58,7 @@ class Range:
     mean: Array
 
 
-def quantize(graph: bytes, batches: Sequence[Batch]) -> bytes:
+def quantize(graph: bytes, batches: Sequence[PaddedTexts]) -> bytes:
     """The int8 twin of a serialised fp32 graph with inputs `ids` and `mask`."""
     import onnx
 
@@ -91,7 +91,7 @@ def _linears(model: Any) -> Iterator[Linear]:
         yield Linear(node, weight, add, bias)
 
 
-def _ranges(model: Any, names: list[str], batches: Sequence[Batch]) -> dict[str, Range]:
+def _ranges(model: Any, names: list[str], batches: Sequence[PaddedTexts]) -> dict[str, Range]:
     """The inputs of all products, watched while the fp32 graph reads the calibration texts."""
     import onnx
 

@@ -5,8 +5,8 @@
     onnx         the exported graph, fp32                           onnx-fp32
     onnx-int8    the exported graph, its products in 8 bits         needs no other processor
 
-The lanes of a server read texts at the same time, one thread each, so no product is spread over
-threads: 2 lanes with one thread each do 592 to 652 texts/s where one lane with two threads does 448.
+The workers of a server read texts at the same time, one thread each, so no product is spread over
+threads: 2 workers of one thread each do 592 to 652 texts/s where one worker of two threads does 448.
 """
 
 from __future__ import annotations

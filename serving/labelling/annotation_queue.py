@@ -23,10 +23,10 @@ from core.label_set import LabelSet
 from core.readers import nearest
 from core.records import AnnotationTask, Prediction, TaskState, Vote, bucket
 from core.store import Store
-from serving.labelling.messages import Choice, Near, ProgressShown, Setup, Task, VoteBody
+from serving.labelling.messages import Choice, Near, ProgressShown, Setup, TaskMessage, VoteBody
 from serving.labelling.similar import Similar
 from serving.protocols.faults import NotFoundError
-from serving.scoring import Served
+from serving.scoring import LoadedModel
 
 CHOICES = 9  # number keys
 SURE_CHOICES = 5  # shown however unlikely they are
@@ -66,11 +66,11 @@ class Labelling:
     guideline: Path | None = None  # Markdown
 
 
-class Desk:
+class AnnotationQueue:
     """One server's side of the annotation queue. `served` gives the model that answers now."""
 
     def __init__(
-        self, store: Store, settings: Labelling, served: Callable[[], Served | None] = lambda: None
+        self, store: Store, settings: Labelling, served: Callable[[], LoadedModel | None] = lambda: None
     ) -> None:
         self._store, self._settings, self._served = store, settings, served
         self._similar = Similar(store)
@@ -111,7 +111,7 @@ class Desk:
         made: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
         return made
 
-    def next(self, annotator: str, n: int, now: datetime) -> list[Task]:
+    def next(self, annotator: str, n: int, now: datetime) -> list[TaskMessage]:
         """Up to `n` tasks that are this annotator's for the time of a lease; asked again, the same."""
         settings, store = self._settings, self._store.at(now)
         until = now + settings.lease
@@ -194,10 +194,10 @@ class Desk:
             f"; did you mean '{near}'?" if near else ""
         )
 
-    def _shown(self, task: AnnotationTask, prediction: Prediction, labels: LabelSet) -> Task:
+    def _shown(self, task: AnnotationTask, prediction: Prediction, labels: LabelSet) -> TaskMessage:
         choices = self._choices(prediction, labels)
         blind = task.audit or bucket(task.prediction_id, salt="blind") < BLIND
-        return Task(
+        return TaskMessage(
             prediction_id=task.prediction_id,
             text=task.text,
             timestamp=prediction.timestamp,

@@ -17,10 +17,10 @@ from core.models.classifier.migrated import answering
 from core.records import Annotation, Feedback
 from core.store import Store
 from core.tables import Columns, read_rows
-from serving.labelling.desk import Desk, Labelling
+from serving.labelling.annotation_queue import AnnotationQueue, Labelling
 from serving.labelling.messages import VoteBody
 from tests.code.fake_models import NOW
-from tests.code.label_desk import ask, pick, texts_of
+from tests.code.label_queue import ask, pick, texts_of
 from tests.code.test_labelling_api import client_of
 
 LABELLED = Columns(label="label")
@@ -117,13 +117,13 @@ def test_a_store_of_an_older_version_is_read_in_the_normal_form(old: Store) -> N
 
 @pytest.mark.parametrize("label", ["bank  balance", "bank balance", "bank\nbalance"])
 def test_the_page_takes_the_label_it_offers(old: Store, label: str) -> None:
-    desk = Desk(old, Labelling())
-    [task] = desk.next("ann", 1, NOW)
+    queue = AnnotationQueue(old, Labelling())
+    [task] = queue.next("ann", 1, NOW)
     assert task.guess is not None
     assert task.guess.label == "bank balance"
-    assert desk.setup("", NOW).labels == ["bank balance"]
+    assert queue.setup("", NOW).labels == ["bank balance"]
     body = VoteBody(prediction_id=task.prediction_id, annotator="ann", label=label)
-    assert desk.vote(body, "ann", NOW) == "done"
+    assert queue.vote(body, "ann", NOW) == "done"
     assert set(old.labels.of([task.prediction_id]).values()) == {"bank balance"}
     old.close()
 

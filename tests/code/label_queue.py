@@ -1,6 +1,6 @@
 """Texts that wait for a label, and a server with the labelling page.
 
-As a program it is such a server in a process of its own, to be killed: python -m tests.code.label_desk FILE PORT.
+As a program it is such a server in a process of its own, to be killed: python -m tests.code.label_queue FILE PORT.
 It prints its port.
 """
 
@@ -20,7 +20,7 @@ from pipelines.curation.margin import Margin
 from pipelines.curation.pool import Pool
 from serving.app import create_app
 from serving.engine import Engine
-from serving.labelling.desk import BLIND, Labelling
+from serving.labelling.annotation_queue import BLIND, Labelling
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
@@ -96,7 +96,7 @@ class Killable:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "tests.code.label_desk", self._file, self._port]
+        command = [sys.executable, "-m", "tests.code.label_queue", self._file, self._port]
         root = Path(__file__).parents[2]
         self._process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None

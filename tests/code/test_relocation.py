@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.moved import folder_of
+from core.relocation import folder_of
 from core.workspace import Workspace
 from everloop import stack
 from flows.home import open_home

@@ -33,7 +33,7 @@ Clock = Callable[[], datetime]
 TIMEOUT = "X-Timeout-Ms"
 
 
-class Door:
+class EngineClient:
     """The way to one engine. `clock` gives the time (UTC) at which a request came."""
 
     def __init__(self, engine: Engine, clock: Clock, settings: Serving) -> None:
@@ -67,7 +67,7 @@ class Door:
 
     def new_id(self, now: datetime) -> str:
         """An id nobody can guess. The system is asked for randomness once: each time lets go of the
-        interpreter, and to get that back from a busy lane costs more than the rest of a request."""
+        interpreter, and to get that back from a busy worker costs more than the rest of a request."""
         return uuid7(now, self._secret, str(next(self._made)))
 
     def knows(self, prediction_id: str) -> bool:
