@@ -11,6 +11,7 @@ import pandas as pd
 from core.evidence import TrainingEvidence
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from core.state import Champion, RetrainResult, Retrains
+from core.stored import record
 from flows.home import Home
 from flows.label_set import declared
 from flows.model_stages import train_candidate
@@ -30,8 +31,9 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
         if home.store.state.read(Champion).version is None:
             home.check()
         made = home.store.state.once("datasets/v0001", lambda: _dataset(home, train, evaluation, now))
-        version = DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
-        candidate = Candidate(**home.store.state.once("training/v0001", lambda: _train(home, version)))
+        version = record(DatasetVersion, made)
+        trained = home.store.state.once("training/v0001", lambda: _train(home, version))
+        candidate = record(Candidate, trained)
         if home.store.state.read(Champion).version is None:
             home.record(
                 Decision(

@@ -16,6 +16,7 @@ import pandas as pd
 from core.evidence import TestEvidence, TrainingEvidence
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from core.state import Forgetting, RetrainPlan, RetrainResult, Retrains
+from core.stored import record
 from flows import undo
 from flows.forget import finish
 from flows.guard import held
@@ -75,7 +76,7 @@ def _dataset(home: Home, plan: RetrainPlan) -> DatasetVersion:
 
     with home.timed("datasets"):
         made = home.store.state.once(f"datasets/{plan.id}", make)
-    return DatasetVersion(**{**made, "as_of": datetime.fromisoformat(made["as_of"])})
+    return record(DatasetVersion, made)
 
 
 def _train(home: Home, version: DatasetVersion, plan: RetrainPlan) -> Candidate:
@@ -106,7 +107,7 @@ def _train(home: Home, version: DatasetVersion, plan: RetrainPlan) -> Candidate:
         return asdict(candidate)
 
     with home.timed("training"):
-        return Candidate(**home.store.state.once(f"training/{version.id}", make))
+        return record(Candidate, home.store.state.once(f"training/{version.id}", make))
 
 
 def refused(home: Home, version: DatasetVersion) -> str:
