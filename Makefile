@@ -5,6 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+TWO := -n 2 --dist worksteal  # processes; who is done takes tests of the other
 
 .PHONY: demo test test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets docs label-tools lock
 
@@ -12,7 +13,7 @@ demo: $(INSTALLED)
 	$(BIN)/everloop demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO)
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest -m ""

@@ -122,6 +122,8 @@ def _model(home: Home, champion: base.Model, labels: LabelSet) -> ServedModel:
 
 def _failed(view: View) -> list[Quarantined]:
     """The window's rows that fail a check, with the names of the checks: so many at most."""
+    if len(view.window) == 0:
+        return []
     reasons = failed_rows(view.checks)
     rows = view.window.rows
     bad = rows[rows["request_id"].isin(reasons)].head(QUARANTINED)

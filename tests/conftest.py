@@ -13,6 +13,8 @@ collect_ignore = ["label_tools.py"]  # another environment runs it
 progress.AFTER = 1e6  # a busy machine must not change what a command says
 os.environ.update(QUIET)
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each process of pytest -n
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
 os.environ["GIT_CONFIG_SYSTEM"] = os.devnull
 for name in ("EVERLOOP_STORE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):

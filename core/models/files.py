@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -82,11 +83,17 @@ def read_tokenizer(folder: Path) -> Any:
         return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def read_config(folder: Path) -> Any:
-    """What the model in a folder is like. Raises ModelError."""
-    transformers = _transformers()
+def read_size(folder: Path) -> tuple[int, int | None]:
+    """The length of the embeddings of the model in a folder, and of the longest text that it takes, in
+    tokens. Raises ModelError."""
     with _readable(folder):
-        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if {"hidden_size", "max_position_embeddings"} <= set(config):
+            return int(config["hidden_size"]), int(config["max_position_embeddings"])
+    transformers = _transformers()  # for families that call them otherwise; it takes seconds to import
+    with _readable(folder):
+        named = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        return named.hidden_size, getattr(named, "max_position_embeddings", None)
 
 
 def read_model(folder: Path) -> Any:

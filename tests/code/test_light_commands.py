@@ -18,7 +18,7 @@ HEAVY = [
     "torch",
     "transformers",
 ]
-LIGHT = "keys list, data list, alerts, quarantine"
+LIGHT = "keys list, data list, alerts"
 CODE = """
 import sys
 from everloop.commands import app

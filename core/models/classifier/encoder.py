@@ -37,8 +37,8 @@ from core.models.files import (
     check_weights,
     digest,
     find,
-    read_config,
     read_model,
+    read_size,
     read_tokenizer,
 )
 from core.progress import doing
@@ -61,7 +61,6 @@ class Encoder:
     sha256: str  # of the weights
     dim: int
     max_tokens: int
-    tokenizer: Any = field(repr=False)  # Hugging Face's, for training
     runtime: Runtime = "torch"
     reads: int = 0  # texts read so far
     _counting: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -86,6 +85,11 @@ class Encoder:
         from core.models.classifier.export import exported
 
         return exported(self)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Hugging Face's, for training."""
+        return read_tokenizer(self.folder)
 
     @cached_property
     def model(self) -> Any:
@@ -138,7 +142,7 @@ class Encoder:
         return Tokens(self.tokenizer, self.max_tokens)
 
     def load(self) -> None:
-        """Read everything now: later, many threads may be the first to ask."""
+        """Read everything now, while the folder holds it."""
         _ = self.tokens, self.forward
 
     def on(self, runtime: str) -> Encoder:
@@ -186,12 +190,15 @@ def load_encoder(name: str, max_tokens: int = 128, runtime: str = "torch") -> En
         need_onnx(runtime)
     folder, source = find(name)
     sha256 = check_weights(name, folder)
-    config, tokenizer = read_config(folder), read_tokenizer(folder)
-    _check_length(name, max_tokens, getattr(config, "max_position_embeddings", None))
+    dim, most = read_size(folder)
+    _check_length(name, max_tokens, most)
     log.info("encoder %s from %s (%s)", name, source, folder)
     public = name if folder != Path(name).resolve() else str(folder)
-    encoder = Encoder(public, folder, sha256, config.hidden_size, max_tokens, tokenizer, known)
-    encoder.load()
+    encoder = Encoder(public, folder, sha256, dim, max_tokens, known)
+    if encoder.local or runtime.startswith(
+        "onnx"
+    ):  # other files may lie there later; an export is checked
+        encoder.load()
     return encoder
 
 
