@@ -32,7 +32,7 @@ from core.store import Store
 from core.store.upgrade import count_served
 from core.workspace import Workspace
 from pipelines.datasets.contents import rows_of
-from pipelines.datasets.holders import held
+from pipelines.datasets.holders import sets_at
 from pipelines.datasets.manifest import Manifest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,7 +119,7 @@ def manifests(folder: Path, days: int) -> Row:
         paths.append(folder / f"{n}.parquet")
         made.write(paths[-1])
     start = time.perf_counter()
-    found = [held(Manifest.load(path), [("v0001", i) for i in range(20)]) for path in paths]
+    found = [sets_at(Manifest.load(path), [("v0001", i) for i in range(20)]) for path in paths]
     assert found == [["train"] * 20] * days
     return Row(f"20 rows in {days:,} manifests", time.perf_counter() - start, "s")
 

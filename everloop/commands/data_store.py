@@ -115,13 +115,13 @@ def gc(
     """
     from everloop.progress import over
     from flows.home import open_home
-    from pipelines.datasets.gc import collect, look
+    from pipelines.datasets.gc import collect, find_garbage
 
     home = open_home(workspace)
     root = home.workspace.root
     if drop:
         _check_not_served(home, drop)
-    found = look(root, drop or (), remote)
+    found = find_garbage(root, drop or (), remote)
     sides = [("the cache", found.cache), (f"remote {remote}", found.remote)]
     for where, objects in sides[: 2 if remote else 1]:
         typer.echo(f"{where}: {len(objects)} objects, {size(sum(objects.values()))} that nothing needs")

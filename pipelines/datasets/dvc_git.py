@@ -86,7 +86,7 @@ class Repository(Git):
         """Raises DatasetError when nobody answers where the default remote is, if there is one."""
         with self.objects() as objects:
             if objects.remote_name:
-                objects.look()
+                objects.check_reachable()
 
     def replaced(self) -> dict[str, str]:
         """Files that had rows which were forgotten, and those that stand for them."""

@@ -35,7 +35,7 @@ def endpoint(config: Mapping[str, Any]) -> str:
     return (OF_SCHEME[scheme] or url) if scheme in OF_SCHEME else ""
 
 
-def look(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Raises OSError when nobody answers here, or only with 5xx. Any other answer is one.
 
     No secret is sent, so whose certificate it is does not matter here: the client itself will ask.

@@ -30,7 +30,7 @@ class Garbage:
     remote_name: str  # "" when it was not looked at
 
 
-def look(root: Path, drop: Sequence[str] = (), remote: str | None = None) -> Garbage:
+def find_garbage(root: Path, drop: Sequence[str] = (), remote: str | None = None) -> Garbage:
     """What is not needed here, and at a remote where one is named. Changes nothing.
 
     drop: versions to give up. What later versions share with them stays. Raises DatasetError for the

@@ -55,13 +55,13 @@ def holders(root: Path, places: Iterable[Place]) -> Holders:
         if path is None:
             found.not_here.append(version)
             continue
-        sets = held(Manifest.load(path), wanted)
+        sets = sets_at(Manifest.load(path), wanted)
         if sets:
             found.sets[version] = sets
     return found
 
 
-def held(manifest: Manifest, places: Sequence[Place]) -> list[str]:
+def sets_at(manifest: Manifest, places: Sequence[Place]) -> list[str]:
     """The set of each place that a version holds, those it does not hold left out."""
     starts = dict(zip(manifest.partitions, manifest.ends - manifest.counts, strict=True))
     numbers = [int(manifest.sets[starts[name] + at]) for name, at in places if name in starts]

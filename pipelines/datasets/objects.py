@@ -19,7 +19,7 @@ from uuid import uuid4
 from core.away import while_there, why
 from core.errors import DatasetError
 from core.files import sync_file, sync_folder
-from pipelines.datasets.endpoint import endpoint, look
+from pipelines.datasets.endpoint import check_reachable, endpoint
 
 T = TypeVar("T")
 NOT_LET_IN = r"\((401|403)\)|AccessDenied|InvalidAccessKey|SignatureDoesNotMatch|[Cc]redentials"
@@ -42,7 +42,7 @@ class Objects:
     def remote(self) -> Any:
         """The remote by that name, else the default one. Raises DatasetError when there is none, or
         nobody answers where it is."""
-        self.look()
+        self.check_reachable()
         return self._odb
 
     @cached_property
@@ -201,10 +201,10 @@ class Objects:
                 faults[0], f"{len(faults)} of {len(names)} objects did not go through: "
             )
 
-    def look(self) -> None:
+    def check_reachable(self) -> None:
         """Raises DatasetError when nobody answers where the remote is."""
         try:
-            look(self._endpoint)
+            check_reachable(self._endpoint)
         except OSError as fault:
             raise self._refusal(fault) from fault
 
@@ -217,11 +217,11 @@ class Objects:
 
     def _asked(self, ask: Callable[[], T]) -> T:
         try:
-            return while_there(ask, self.look) if self._endpoint else ask()
+            return while_there(ask, self.check_reachable) if self._endpoint else ask()
         except DatasetError:
             raise
         except Exception as fault:  # the clients of some ten clouds, each with errors of its own
-            self.look()  # says more than a client that got no answer
+            self.check_reachable()  # says more than a client that got no answer
             raise self._refusal(fault) from fault
 
     def _refusal(self, fault: BaseException, more: str = "") -> DatasetError:

@@ -13,7 +13,7 @@ from core.errors import DatasetError
 from core.workspace import Workspace
 from pipelines.datasets.contents import rows_of
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.gc import collect, look
+from pipelines.datasets.gc import collect, find_garbage
 from pipelines.datasets.history import list_versions
 from pipelines.datasets.remote import pull, push
 from pipelines.datasets.verify import verify
@@ -147,7 +147,7 @@ def test_s3_is_cleared_of_what_nothing_needs(two: Workspace, server: str, bucket
     push(two.root, remote="cloud")
     stray = f"everloop/files/md5/ab/{'c' * 30}"
     boto3.client("s3", endpoint_url=server).put_object(Bucket=bucket, Key=stray, Body=b"x" * 7)
-    found = look(two.root, remote="cloud")
+    found = find_garbage(two.root, remote="cloud")
     assert found.remote == {"ab" + "c" * 30: 7}
     collect(two.root, found)
     assert stray not in keys(server, bucket)

@@ -11,7 +11,7 @@ from core.errors import DatasetError
 from core.workspace import Workspace
 from pipelines.datasets.contents import rows_of
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.gc import collect, look
+from pipelines.datasets.gc import collect, find_garbage
 from pipelines.datasets.history import list_versions
 from pipelines.datasets.objects import Objects
 from pipelines.datasets.partitions import read
@@ -135,13 +135,13 @@ def litter(workspace: Workspace) -> Path:
 
 def test_gc_removes_only_what_nothing_needs(two: Workspace) -> None:
     stray = litter(two)
-    found = look(two.root)
+    found = find_garbage(two.root)
     assert (found.cache, found.remote, found.drop) == ({"ab" + "c" * 30: 100}, {}, ())
     assert stray.exists()
     collect(two.root, found)
     assert not stray.exists()
     assert whole(two)
-    assert look(two.root).cache == {}
+    assert find_garbage(two.root).cache == {}
 
 
 def test_gc_leaves_what_branches_and_the_folder_need(two: Workspace) -> None:
@@ -151,21 +151,21 @@ def test_gc_leaves_what_branches_and_the_folder_need(two: Workspace) -> None:
     for where in ("mine.dvc", "other.dvc"):
         litter(two)
         (two.root / where).write_text(f"outs:\n- md5: {name}\n  hash: md5\n  path: mine\n")
-        assert look(two.root).cache == {}
+        assert find_garbage(two.root).cache == {}
         if where == "mine.dvc":
             repository.git("checkout", "--quiet", "-b", "experiment")
             repository.commit([where], "mine")
             repository.git("checkout", "--quiet", "main")
             assert not (two.root / where).exists()
-            assert look(two.root).cache == {}
+            assert find_garbage(two.root).cache == {}
 
 
 def test_gc_clears_a_remote_that_is_named(two: Workspace) -> None:
     remote = two.state / "remote/files/md5/ab"
     remote.mkdir(exist_ok=True)
     (remote / ("c" * 30)).write_bytes(b"x" * 7)
-    assert look(two.root).remote == {}
-    found = look(two.root, remote="local")
+    assert find_garbage(two.root).remote == {}
+    found = find_garbage(two.root, remote="local")
     assert found.remote == {"ab" + "c" * 30: 7}
     collect(two.root, found)
     assert not list(remote.glob("c*"))
@@ -173,7 +173,7 @@ def test_gc_clears_a_remote_that_is_named(two: Workspace) -> None:
 
 
 def test_a_version_is_given_up_by_name_and_leaves_the_others_whole(two: Workspace) -> None:
-    found = look(two.root, drop=["v0001"], remote="local")
+    found = find_garbage(two.root, drop=["v0001"], remote="local")
     # its block's listing, its manifest and the listing of that, and the empty champion
     assert len(found.cache) == len(found.remote) == 4
     collect(two.root, found)
@@ -184,16 +184,16 @@ def test_a_version_is_given_up_by_name_and_leaves_the_others_whole(two: Workspac
 
 def test_the_newest_version_is_not_given_up(two: Workspace) -> None:
     with pytest.raises(DatasetError, match=r"(?s)newest version cannot be given up.*v0002"):
-        look(two.root, drop=["v0002"])
+        find_garbage(two.root, drop=["v0002"])
     with pytest.raises(DatasetError, match="there is no dataset version v0009"):
-        look(two.root, drop=["v0009"])
+        find_garbage(two.root, drop=["v0009"])
     assert whole(two)
 
 
 def test_what_a_new_version_needs_meanwhile_is_not_removed(two: Workspace) -> None:
     """Between the question and the answer another process may have begun to use an object."""
     litter(two)
-    found = look(two.root)
+    found = find_garbage(two.root)
     (two.root / "mine.dvc").write_text(f"outs:\n- md5: {'ab' + 'c' * 30}\n  path: mine\n")
     collect(two.root, found)
     assert (cache(two) / "files/md5/ab" / ("c" * 30)).exists()
