@@ -86,7 +86,6 @@ def run(
         home.store,
         home.registry.load,
         logging.max_text_characters,
-        refresh_seconds=0,
         policy=logging,
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))

@@ -106,7 +106,7 @@ class FileClassifier:
         if known and known.done and not job.joined.exists():
             shutil.rmtree(job.parts, ignore_errors=True)
             return known.done
-        self._service.refresh(now)  # no model, no work
+        self._service.switch.turn(now)  # no model, no work
         state = known or BatchBegun(digest, job.text, now)
         if not known:
             self._begin(job, state)

@@ -224,8 +224,8 @@ class Engine:
     # -- who serves -------------------------------------------------------------------------
 
     def _traffic(self) -> Traffic:
-        if self._watcher is None:  # nobody watches: ask when it is due
-            return self._service.current(self._clock())
+        if self._watcher is None:  # nobody watches: ask now
+            return self._service.switch.turn(self._clock())
         traffic = self._service.switch.now
         if traffic is None:
             raise ModelError(
@@ -245,7 +245,7 @@ class Engine:
 
     def state(self) -> State:
         if self._watcher is None:
-            return State(True, self._service.refresh(self._clock()))
+            return State(True, self._service.switch.turn(self._clock()))
         traffic = self._service.switch.now
         faults = (
             "the server is stopping" if self._stopping else "",

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
@@ -41,18 +40,14 @@ class Service:
         store: Store,
         load: Callable[[str], Model],
         max_text: int,
-        refresh_seconds: float = 1.0,
         cache: Cache | None = None,
         policy: LogPolicy | None = None,
     ) -> None:
-        """`load` turns a version into a model, or raises ModelError. The store is asked who serves
-        every `refresh_seconds` of real time; 0 asks on every call, as a replay wants."""
+        """`load` turns a version into a model, or raises ModelError."""
         self.store, self._max_text, self._cache = store, max_text, cache
         self.policy: LogPolicy = policy or KeepAll()
         self.log = Commits(store, self.policy)
         self.switch = Switch(store, load)
-        self._refresh_seconds = refresh_seconds
-        self._asked = float("-inf")
         self._lock = threading.RLock()
 
     def predict(self, requests: Sequence[Request]) -> list[Prediction]:
@@ -66,7 +61,7 @@ class Service:
         if not requests:
             return []
         with self._lock:
-            traffic = self.current(requests[-1].timestamp)
+            traffic = self.switch.turn(requests[-1].timestamp)
             firsts = self._first_of_each(requests)
             answers = _or_raise(self.before(firsts))
             if new := [r for r in firsts if r.request_id not in answers]:
@@ -80,18 +75,6 @@ class Service:
         for i, request in enumerate(requests):
             where = "text" if len(requests) == 1 else f"inputs[{i}].text"
             _check_text(request.text, self._max_text, where)
-
-    def current(self, now: datetime) -> Traffic:
-        """Who serves, asked again when that is due. Raises as `Switch.turn`."""
-        held = self.switch.now
-        fresh = time.monotonic() - self._asked < self._refresh_seconds
-        return held if held and fresh else self.refresh(now)
-
-    def refresh(self, now: datetime) -> Traffic:
-        """Ask the store who serves, and load what it names. Raises as `Switch.turn`."""
-        traffic = self.switch.turn(now)
-        self._asked = time.monotonic()
-        return traffic
 
     def before(self, requests: Sequence[Request]) -> dict[str, Prediction | DataError]:
         """By request id, the answers given before to requests with an id of their own; a DataError for

@@ -36,7 +36,7 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def service(store: Store, shelf: Shelf) -> Service:
-    return Service(store, shelf.load, max_text=100, refresh_seconds=0)
+    return Service(store, shelf.load, max_text=100)
 
 
 @pytest.fixture(scope="session")

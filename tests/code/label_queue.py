@@ -46,7 +46,7 @@ def ask(
 ) -> list[Prediction]:
     """These texts, answered by version 1; the store's own rows, in order."""
     store.state.write(Champion("1"))
-    service = Service(store, shelf(labels).load, max_text=10_000, refresh_seconds=0)
+    service = Service(store, shelf(labels).load, max_text=10_000)
     return service.predict(
         [
             Request(f"q{i}", ASKED + timedelta(minutes=i), t, "", {"channel": "chat"})

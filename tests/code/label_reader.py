@@ -116,7 +116,7 @@ def waiting(store: Store, n: int) -> list[Prediction]:
 @contextmanager
 def serving(store: Store, settings: Labelling | None = None) -> Iterator[str]:
     service = Service(store, shelf().load, max_text=10_000)
-    service.refresh(NOW)
+    service.switch.turn(NOW)
     with running(service, store, labelling=settings or Labelling()) as url:
         yield url
 

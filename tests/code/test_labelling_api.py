@@ -34,7 +34,7 @@ def client_of(store: Store, settings: Labelling | None = None, version: str = "1
     """A server whose champion is loaded; `version` "" is one that has none yet."""
     service = Service(store, shelf().load, max_text=10_000)
     if version:
-        service.refresh(NOW)
+        service.switch.turn(NOW)
     engine = Engine(service, lambda: NOW, Metrics())
     app = create_app(engine, store, lambda: NOW, Serving(), settings or Labelling())
     return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
@@ -223,7 +223,7 @@ def test_no_text_is_read_again(store: Store) -> None:
     pick(store, rows)
     store.labels.annotate([Annotation(rows[4].prediction_id, "pay_card", "bob", ASKED)])
     service = Service(store, models.load, max_text=100)
-    service.refresh(NOW)
+    service.switch.turn(NOW)
     app = create_app(Engine(service, lambda: NOW, Metrics()), store, lambda: NOW, Serving())
     client = TestClient(app, base_url="http://localhost")
     for key in ids(tasks(client, n=4)):

@@ -240,7 +240,7 @@ def test_few_labels_have_one_key_each(store: Store, browser: Any, audit: bool) -
     rows = rows[:3] if audit else sighted(rows)[:3]
     pick(store, rows, audit=audit)
     service = Service(store, shelf(few).load, max_text=100)
-    service.refresh(NOW)
+    service.switch.turn(NOW)
     with running(service, store) as url, reading(browser, url) as ann:
         for row in rows:
             ann.shows(row.text)

@@ -51,14 +51,14 @@ def shelf() -> Shelf:
 
 
 def service_of(store: Store) -> Service:
-    return Service(store, shelf().load, max_text=10_000, refresh_seconds=0)
+    return Service(store, shelf().load, max_text=10_000)
 
 
 def client_of(
     store: Store, clock: Callable[[], datetime], settings: Labelling | None = None
 ) -> TestClient:
     service = service_of(store)
-    service.refresh(clock())
+    service.switch.turn(clock())
     engine = Engine(service, clock, Metrics())
     app = create_app(engine, store, clock, Serving(), settings or Labelling())
     return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
@@ -86,14 +86,14 @@ def test_an_old_champion_answers_in_the_labels_of_the_time(old: Store) -> None:
 def test_a_request_that_was_answered_keeps_its_answer(old: Store) -> None:
     service, asked = service_of(old), requests(20)
     first = service.predict(asked)
-    service.refresh(LATER)
+    service.switch.turn(LATER)
     assert [p.label for p in service.predict(asked)] == [p.label for p in first]
 
 
 def test_both_models_of_a_rollout_answer_in_the_same_labels(old: Store) -> None:
     service = service_of(old)
     roll_out(old, "shadow")
-    service.refresh(LATER)
+    service.switch.turn(LATER)
     asked = [replace(r, timestamp=LATER) for r in requests(40)]
     service.predict(asked)
     assert set(old.answers.side_by_side(LATER, LATER + DAY)["label"]) <= {"bill", "card", "gone"}
@@ -101,13 +101,13 @@ def test_both_models_of_a_rollout_answer_in_the_same_labels(old: Store) -> None:
 
 def test_a_change_of_labels_loads_no_model_again(old: Store) -> None:
     found = shelf()
-    service = Service(old, found.load, max_text=100, refresh_seconds=0)
-    now = service.refresh(NOW)
-    assert service.refresh(NOW + timedelta(hours=1)) is not None
-    assert service.refresh(NOW).champion is now.champion
-    later = service.refresh(LATER)
+    service = Service(old, found.load, max_text=100)
+    now = service.switch.turn(NOW)
+    assert service.switch.turn(NOW + timedelta(hours=1)) is not None
+    assert service.switch.turn(NOW).champion is now.champion
+    later = service.switch.turn(LATER)
     assert later.champion.model.labels == ["bill", "card", "gone"]
-    assert service.refresh(LATER).champion is later.champion
+    assert service.switch.turn(LATER).champion is later.champion
     assert found.loads == ["1"]
 
 
@@ -115,7 +115,7 @@ def test_a_broken_file_changes_nothing_for_who_serves(store: Store, tmp_path: Pa
     store.label_set_at = names_of(tmp_path)
     LabelSet((Operation("retire", ("fax",)),)).save(tmp_path)
     service, metrics = service_of(store), Metrics()
-    service.refresh(NOW)
+    service.switch.turn(NOW)
     watcher = Watcher(store, service.switch, lambda: NOW, None, metrics, poll_seconds=0.01)
     try:
         until(lambda: not watcher.fault)

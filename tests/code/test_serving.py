@@ -204,15 +204,6 @@ def test_no_model_yet_says_what_to_run(tmp_path: Path, shelf: Shelf) -> None:
     empty.close()
 
 
-def test_the_store_is_asked_again_only_when_due(store: Store, shelf: Shelf) -> None:
-    slow = Service(store, shelf.load, max_text=100, refresh_seconds=3600)
-    slow.predict(requests(1))
-    store.state.write(Champion("2"))
-    assert slow.predict(requests(1, start=1))[0].model_version == "1"
-    slow.refresh(NOW)
-    assert slow.predict(requests(1, start=2))[0].model_version == "2"
-
-
 class FullLog(AnswerRepository):
     def append(self, groups: Sequence[Kept], writer: str = "") -> None:
         raise StoreError("the store cannot be used", got="disk is full")

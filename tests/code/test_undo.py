@@ -144,8 +144,8 @@ def test_the_first_model_has_nothing_before_it(shop: Home) -> None:
 def test_an_alias_that_was_moved_is_undone_too(shop: Home) -> None:
     """The candidate became champion in the registry, and the loop has not looked since."""
     shop.registry.point("champion", "3")
-    service = Service(shop.store, shop.registry.load, 1000, refresh_seconds=0)
-    service.refresh(hour(1))
+    service = Service(shop.store, shop.registry.load, 1000)
+    service.switch.turn(hour(1))
     assert service.switch.adopt("3", hour(1))
     stages.roll_back_now(shop, hour(2), ANA)
     assert (shop.store.state.champion(), shop.registry.version("champion")) == ("2", "2")
@@ -185,8 +185,8 @@ def test_a_pin_holds_the_champion_and_unpin_lets_the_rollout_go_on(shop: Home) -
     assert everloop("rollout", "status", *here, *at(1)[2:]).out.startswith(
         "champion: version 2\nunder way: version 3, shadow, waits\nversion 2 is pinned by ana: audit\n"
     )
-    service = Service(shop.store, shop.registry.load, 1000, refresh_seconds=0)
-    assert service.refresh(hour(1)).rollout is None
+    service = Service(shop.store, shop.registry.load, 1000)
+    assert service.switch.turn(hour(1)).rollout is None
     assert not service.switch.adopt("3", hour(1))
 
     turn = everloop("loop", *here, "--now", hour(24).isoformat())

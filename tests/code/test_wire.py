@@ -24,7 +24,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('wire')}/store.db")
     store.state.write(Champion("1"))
-    with running(Service(store, Shelf().load, max_text=100, refresh_seconds=0), store) as url:
+    with running(Service(store, Shelf().load, max_text=100), store) as url:
         yield int(url.rpartition(":")[2])
     store.close()
 

@@ -48,7 +48,7 @@ def shop(tmp_path: Path) -> Iterator[Home]:
 
 
 def client(home: Home) -> TestClient:
-    service = Service(home.store, home.registry.load, max_text=1000, refresh_seconds=0)
+    service = Service(home.store, home.registry.load, max_text=1000)
     clock = lambda: NOW - DAY / 2  # noqa: E731
     return TestClient(
         create_app(Engine(service, clock, Metrics()), home.store, clock, Serving()),
