@@ -12,6 +12,7 @@ from bench.labelled import Stream
 from core.evidence import AlertEvidence
 from core.models.classifier.head import Head, fit_head
 from core.records import AnnotationTask, Array, Decision, Signal, Window, uuid7
+from everloop.laws.windows import scored
 from monitoring import Monitoring
 from monitoring.alerts.findings import findings, spec_of
 from monitoring.signals import accuracy, confidence, drift
@@ -67,7 +68,7 @@ class Arm:
         for now, where in days:
             window = _window(now, self.stream, where, self.head, self.version)
             truth = self.stream.requests.labels[where]
-            right.append(window.rows["label"].to_numpy() == truth)
+            right.append(window.rows["output"].to_numpy() == truth)
             signals = self._watch(window)
             raised += self._raise(signals, now)
             seen = self._situation(now, last, signals)
@@ -135,6 +136,7 @@ class Arm:
         at = np.array([place[t.prediction_id] for t in picks], dtype=int)
         window.rows.loc[at, "truth"] = truth[at]
         window.rows.loc[at, "audit"] = [t.audit for t in picks]
+        window.rows["score"] = scored(window.rows)["score"]
         window.rows.loc[at, "propensity"] = [t.propensity for t in picks]
         wrong = [t.propensity for t, i in zip(picks, at, strict=True) if t.predicted != truth[i]]
         share = budget / len(window)
@@ -164,11 +166,12 @@ def _window(now: datetime, stream: Stream, where: Array, head: Head, version: in
             "model_version": str(version),
             "variant": "champion",
             "text": ids,  # different, and nobody reads them
-            "label": np.asarray(head.labels, dtype=object)[shares.argmax(axis=1)],
-            "score": shares.max(axis=1),
+            "output": np.asarray(head.labels, dtype=object)[shares.argmax(axis=1)],
+            "confidence": shares.max(axis=1),
             "encoder": ENCODER,
             "user_key": "",
             "truth": pd.Series([None] * len(where), dtype=object),
+            "score": np.nan,
             "audit": False,
             "kept": 1.0,
             "propensity": np.nan,

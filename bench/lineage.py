@@ -29,7 +29,7 @@ from bench.datasets import fill
 from bench.form import Row, report
 from core.records import uuid7
 from core.store import Store
-from core.store.upgrade import count_served
+from core.store.migrations import count_served
 from core.workspace import Workspace
 from pipelines.datasets.contents import rows_of
 from pipelines.datasets.holders import sets_at
@@ -41,7 +41,7 @@ import sys, time
 from pathlib import Path
 from core import workspace
 from core.store import Store
-from core.store.upgrade import count_served
+from core.store.migrations import count_served
 for _ in range(2):
     start = time.perf_counter()
     from flows.lineage import as_json, trace

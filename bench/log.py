@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.form import Row, report
-from core.records import Prediction, uuid7
+from core.records import ClassificationDetail, Prediction, uuid7
 from core.store import Store
 from pipelines.logging.all import All
 from serving.metrics import Metrics
@@ -43,9 +43,9 @@ def answers(start: int, n: int, dim: int = 384, labels: int = 150) -> list[Predi
                 model_version="3",
                 variant="champion",
                 text=TEXT,
-                label="exchange_rate",
-                score=0.91,
-                probabilities=probabilities[i],
+                output="exchange_rate",
+                confidence=0.91,
+                detail=ClassificationDetail(probabilities[i]),
                 embedding=embeddings[i],
                 encoder="all-MiniLM-L6-v2@fp32",
                 segments={"app": "web", "country": "de"},

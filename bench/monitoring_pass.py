@@ -25,7 +25,7 @@ from bench.form import Row, report
 from bench.material import make_workspace
 from core.kept import Kept
 from core.models.classifier.model import TextClassifier
-from core.records import Array, Prediction, uuid7
+from core.records import Array, ClassificationDetail, Prediction, uuid7
 from everloop.sample import bundled
 from flows.home import Home, open_home
 from flows.monitor import monitor
@@ -93,9 +93,9 @@ def _answers(
             model_version=version,
             variant="champion",
             text=f"{texts[i]} {int(draws[i, 0] * 500)}",
-            label=model.trained.labels[best[i]],
-            score=float(shares[i, best[i]]),
-            probabilities=shares[i].astype(np.float16),
+            output=model.trained.labels[best[i]],
+            confidence=float(shares[i, best[i]]),
+            detail=ClassificationDetail(shares[i].astype(np.float16)),
             embedding=embeddings[i].astype(np.float16),
             encoder=model.encoder.identity,
             segments={

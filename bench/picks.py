@@ -88,7 +88,7 @@ def pool_of(folder: Path) -> Pool:
             "request_id": np.arange(n),
             "timestamp": START,
             "text": texts,
-            "label": [f"label {k}" for k in shares.argmax(axis=1)],
+            "output": [f"label {k}" for k in shares.argmax(axis=1)],
             "kept": 1.0,
             "model_version": "1",
         }

@@ -60,7 +60,7 @@ def serve(stream: Stream, chooser: Chooser, seed: int = 0) -> Outcome:
     for number in range(stream.days):
         where = np.flatnonzero(stream.day == number)
         window = _answered(stream, head, where, number)
-        right[where] = window.rows["label"].to_numpy(dtype=str) == truth[where]
+        right[where] = window.rows["output"].to_numpy(dtype=str) == truth[where]
         day = Day(stream.start + (number + 1) * DAY, window, head, known, held_out, seed)
         picked = chooser.choose(day)
         labels.append(len(picked.train) + len(picked.audit))

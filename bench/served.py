@@ -18,12 +18,13 @@ from core.models.classifier.head import Head, fit_head
 from core.params import load
 from core.records import AnnotationTask, Array, Window
 from everloop.init import TEMPLATES
+from everloop.laws.windows import scored
 from flows.strategy import Strategy
 
 FIRST_SEED = 1000  # none that anything was tried out on
 SHIPPED = load(TEMPLATES / "params.yaml", Strategy)
 RETRAIN_AT = 72  # new labels, as the trigger `labels` of the shipped strategy
-UNSEEN = {"truth": None, "audit": False, "propensity": np.nan}
+UNSEEN = {"truth": None, "score": np.nan, "audit": False, "propensity": np.nan}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def serve(stream: Stream, seed: int, refit: bool) -> Run:
         seen = Day(stream.start + (day + 1) * DAY, window, head, known, held, seed)
         at, audit = _label(window, chooser.tasks(seen), truth[where])
         days.append(window)
-        right.append(window.rows["label"].to_numpy(dtype=str) == truth[where])
+        right.append(window.rows["output"].to_numpy(dtype=str) == truth[where])
         known, held = _more(known, stream, where[at[~audit]]), _more(held, stream, where[at[audit]])
         fresh += int((~audit).sum())
         if refit and fresh >= RETRAIN_AT:
@@ -85,6 +86,7 @@ def _label(window: Window, tasks: list[AnnotationTask], truth: Array) -> tuple[A
     window.rows.loc[at, "truth"] = truth[at]
     window.rows.loc[at, "propensity"] = [t.propensity for t in tasks]
     window.rows.loc[at[audit], "audit"] = True
+    window.rows["score"] = scored(window.rows)["score"]
     return at, audit
 
 
@@ -100,8 +102,8 @@ def _more(rows: Labelled, stream: Stream, where: Array) -> Labelled:
 def _answered(window: Window, head: Head, version: int, segment: Array) -> Window:
     shares = head.probabilities(window.embeddings).astype(np.float16).astype(np.float32)
     label = np.array(head.labels, dtype=object)[shares.argmax(axis=1)]
-    columns = {"score": shares.max(axis=1).astype(float), "model_version": str(version)}
-    rows = window.rows.assign(label=label, **columns, **{"segment.part": segment})
+    columns = {"confidence": shares.max(axis=1).astype(float), "model_version": str(version)}
+    rows = window.rows.assign(output=label, **columns, **{"segment.part": segment})
     return replace(window, rows=rows, probabilities=shares)
 
 

@@ -62,7 +62,10 @@ class Database:
         with self._faults():
             if self._engine.dialect.name == "postgresql":
                 _same_indices(metadata)
-            metadata.create_all(self._engine)
+            missing = metadata.tables.keys() - set(inspect(self._engine).get_table_names())
+        if missing:  # two may open it at once: in a transaction that writes, one waits for the other
+            with self.write() as db:
+                metadata.create_all(db)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -106,11 +109,11 @@ class Database:
     def where(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)
 
-    def add_columns(self, table: Table) -> None:
-        """The columns and indices that the table has by now and an older store does not."""
+    def add_columns(self, table: Table, *names: str) -> None:
+        """These columns and all indices of the table, where an older store does not have them."""
         with self.write() as db:
             known = {c["name"] for c in inspect(db).get_columns(table.name)}
-            for column in (c for c in table.columns if c.name not in known):
+            for column in (table.c[name] for name in names if name not in known):
                 text = CreateColumn(column).compile(dialect=db.dialect)
                 # two may open an old store at once; SQLite lets one write, Postgres must be told
                 again = "IF NOT EXISTS " if is_postgres(db) else ""

@@ -52,9 +52,17 @@ class Request:
 
 
 @dataclass(frozen=True)
+class ClassificationDetail:
+    """What only a classifier says of its answer."""
+
+    probabilities: Array  # (n_labels,) float16, in the model's label order
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """One answer of one model: `canary` or, in an A/B test, `challenger` where it is the candidate's.
-    `shadow` answers are stored and never sent."""
+    """One answer of one model, whatever its task; `detail` is what only this task says of it. `canary`
+    or, in an A/B test, `challenger` where it is the candidate's. `shadow` answers are stored and never
+    sent."""
 
     prediction_id: str  # uuid7; the same request and variant always give the same id
     request_id: str
@@ -62,9 +70,9 @@ class Prediction:
     model_version: str
     variant: Variant
     text: str
-    label: str
-    score: float  # probability of `label`
-    probabilities: Array  # (n_labels,) float16, in the model's label order
+    output: str
+    confidence: float  # 0..1, of the output
+    detail: ClassificationDetail
     embedding: Array | None  # (dim,) float16; None on a shadow row: the answering row has it
     encoder: str  # identity of the encoder that made the embedding
     segments: dict[str, str]
@@ -106,9 +114,10 @@ class Annotation:
     """The truth about one prediction, as somebody saw it."""
 
     prediction_id: str
-    label: str
+    value: str  # a label, where that is its kind
     annotator: str
     timestamp: datetime
+    kind: Kind = "label"
 
 
 @dataclass(frozen=True)
@@ -310,10 +319,10 @@ class Rollout:
 class Window:
     """Answered requests of [start, end): rows and the arrays that travel with them.
 
-    rows: prediction_id, request_id, timestamp, model_version, variant, text, label, score,
-    encoder, user_key, latency_ms, truth (None where unknown), audit (bool), kept (chance that the log
-    kept the row), propensity (chance that it was kept and picked, NaN where not picked), and one
-    `segment.<name>` column for each segment seen.
+    rows: prediction_id, request_id, timestamp, model_version, variant, text, output, confidence,
+    encoder, user_key, latency_ms, truth (None where unknown), score (how right the output is, 0..1,
+    NaN where unknown), audit (bool), kept (chance that the log kept the row), propensity (chance that
+    it was kept and picked, NaN where not picked), and one `segment.<name>` column for each segment.
     """
 
     start: datetime

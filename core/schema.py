@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-VERSION = 5
+VERSION = 6
 metadata = MetaData()
 
 
@@ -51,9 +51,8 @@ predictions = Table(
     Column("model_version", String(64), nullable=False),
     Column("variant", String(16), nullable=False),
     Column("text", Text, nullable=False),
-    Column("label", Text, nullable=False),
-    Column("score", Float, nullable=False),
-    Column("probabilities", LargeBinary, nullable=False),
+    Column("output", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
     Column("embedding", LargeBinary),
     Column("encoder", Text, nullable=False),
     Column("segments", JSON, nullable=False),
@@ -62,6 +61,23 @@ predictions = Table(
     Column("propensity", Float, nullable=False, server_default="1.0"),  # new in 2
     UniqueConstraint("request_id", "variant"),
     Index("predictions_by_time", "timestamp"),
+)
+
+classification_details = Table(  # new in 6: what only a classifier says of its answer
+    "classification_details",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("probabilities", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+scores = Table(  # new in 6: how right an answer is, where somebody knows the truth
+    "scores",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("value", Float, nullable=False),  # 0..1
+    Column("label_set", String(32), nullable=False),  # the LabelSet.mark whose names were compared
+    sqlite_with_rowid=False,
 )
 
 profiles = Table(  # new in 2
@@ -139,10 +155,11 @@ annotations = Table(
     "annotations",
     metadata,
     Column("prediction_id", String(36), primary_key=True),
-    Column("label", Text, nullable=False),
+    Column("value", Text, nullable=False),
     Column("annotator", Text, nullable=False),
     Column("timestamp", Utc, nullable=False),
     Column("partition", Text, index=True),  # the reservoir partition that took it, once one did
+    Column("kind", String(16), nullable=False, server_default="label"),  # new in 6
 )
 
 relabelled = Table(  # new in 4: annotations as they were before they were corrected
@@ -150,9 +167,10 @@ relabelled = Table(  # new in 4: annotations as they were before they were corre
     metadata,
     Column("prediction_id", String(36), primary_key=True),
     Column("timestamp", Utc, primary_key=True),
-    Column("label", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
     Column("partition", Text, primary_key=True, index=True),  # "" where none had taken it
     Column("annotator", Text, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="label"),  # new in 6
 )
 
 weak_labels = Table(  # new in 4: what users said of answers, as a dataset took it

@@ -19,6 +19,7 @@ from core.records import Array, Kind, Window
 from core.rowwise import rowwise
 
 CLASSIFICATION = "classification"
+RIGHT = 0.5  # from this score on an answer counts as right, where it can only count or not
 
 
 class Task(Protocol):

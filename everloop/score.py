@@ -36,7 +36,7 @@ def _days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> I
         if not len(window):
             continue
         expected = [store.label_set.last(truth.get(r, "")) for r in window.rows["request_id"]]
-        right = _sum(home.task, window.rows["label"], expected)
+        right = _sum(home.task, window.rows["output"], expected)
         frozen = None
         if set(window.rows["encoder"]) == {first.identity}:
             said = first.under(store.label_set).answer(list(window.rows["text"]), window.embeddings)

@@ -32,10 +32,13 @@ class Home:
     strategy: Strategy
     store: Store
     registry: Registry
-    task: Task
     listen: Callable[[Decision], None] = lambda _: None
     channels: list[Channel] = field(default_factory=list)  # where alerts go; a replay has none
     seconds: dict[str, float] = field(default_factory=dict)  # spent, by stage
+
+    @property
+    def task(self) -> Task:
+        return self.store.task
 
     def record(self, *decisions: Decision, rollout: Rollout | None = None) -> None:
         """Store decisions, and how a rollout stands with them; then tell whoever listens."""
@@ -89,7 +92,7 @@ def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     trust.require(place.root, chosen.code)
     if chosen.code:
         importable(place.root)
-    return Home(place, chosen, _store(place), Registry(place), chosen_task())
+    return Home(place, chosen, _store(place), Registry(place))
 
 
 def open_store(root: Path) -> Store:
@@ -99,4 +102,4 @@ def open_store(root: Path) -> Store:
 
 
 def _store(place: Workspace) -> Store:
-    return Store(place.store_url, names=names_of(place.root))
+    return Store(place.store_url, names=names_of(place.root), task=chosen_task())

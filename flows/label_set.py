@@ -42,6 +42,7 @@ def change(home: Home, asked: Operation) -> tuple[LabelSet, int]:
         if place == labels.version:
             labels = labels.after(asked, known_labels(home, labels))
             labels.save(root)
+    home.store.under(labels).labels.rescore()
     reopened = _reopen(home, asked, LabelSet(labels.operations[:place])) if asked.op == "split" else 0
     return labels, reopened
 

@@ -44,7 +44,7 @@ def export_tasks(
         tables.write(tasks, path, lines=form == "jsonl")
         return len(tasks), None
     given = store.answers.known([t.request_id for t in tasks])
-    answers = {p.prediction_id: ModelAnswer(p.model_version, p.score) for p in given.values()}
+    answers = {p.prediction_id: ModelAnswer(p.model_version, p.confidence) for p in given.values()}
     closed, names = declared(home, now), store.label_set
     labels = list(closed or ()) or names.current(
         [*known_labels(home, names), *(t.predicted for t in tasks)]

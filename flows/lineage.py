@@ -77,8 +77,8 @@ class _Tracer:
             facts = {
                 "request": row["request_id"],
                 "at": _time(row["timestamp"]),
-                "label": row["label"],
-                "score": round(row["score"], 3),
+                "label": row["output"],
+                "score": round(row["confidence"], 3),
                 "variant": row["variant"],
                 "chance to be logged": row["propensity"],
             }
@@ -218,7 +218,8 @@ def _said(story: Story) -> Iterator[Link]:
             "at": _time(label["timestamp"]) if "timestamp" in label else None,
             "partition": label["partition"] or "not taken yet",
         }
-        yield Link("label", label["label"], facts)
+        said = label["value"] if "value" in label else label["label"]  # as feedback gave it
+        yield Link("label", said, facts)
 
 
 def _ended(rollout: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from core.evidence import CurationEvidence, TestEvidence, TrainingEvidence, Trig
 from core.records import Decision
 from core.state import Retrains
 from core.store.queue import Pick
+from core.tasks import RIGHT
 from flows.alerts import alerts_since
 from flows.home import Home
 from pipelines.triggers.policy import PromisedAccuracy, Retrain, Round, Situation
@@ -80,8 +81,8 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
                 timestamp=d.timestamp,
                 answers=answers,
                 share=seen.budget / seen.requests,
-                wrong=tuple(p.chance for p in here if p.right is False),
-                labels=sum(p.right is not None for p in here),
+                wrong=tuple(p.chance for p in here if p.score is not None and p.score < RIGHT),
+                labels=sum(p.score is not None for p in here),
                 picks=len(here),
             )
         )

@@ -55,6 +55,7 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     Each step is done once for each `now`: what it saw the first time is what it decided on.
     """
     undo.finish(home)
+    home.store.at(now).labels.rescore()  # the label set may have been changed
     done = home.store.state.once
     done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
     curate(home, now)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from core.params import Section
 from core.plugins import of
+from monitoring.columns import as_users_know
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ MeasurementPolicy = Annotated[Measurement, of(Measurement, stage="signals")]
 def values(hook: str, rows: pd.DataFrame) -> tuple[dict[str, float | None], str]:
     """What `package.module:function` says of a copy of the rows."""
     module, _, name = hook.partition(":")
-    return told(hook, lambda: getattr(importlib.import_module(module), name)(rows.copy()))
+    return told(hook, lambda: getattr(importlib.import_module(module), name)(as_users_know(rows)))
 
 
 def told(name: str, measure: Callable[[], Any]) -> tuple[dict[str, float | None], str]:

@@ -13,7 +13,16 @@ from monitoring.signals import MEASURES, SPECS, collections
 from monitoring.signals.drift import asked
 from monitoring.view import View
 
-NEEDED = ("timestamp", "model_version", "label", "score", "encoder", "truth", "audit", "propensity")
+NEEDED = (
+    "timestamp",
+    "model_version",
+    "output",
+    "confidence",
+    "encoder",
+    "score",
+    "audit",
+    "propensity",
+)
 SOUND = [*(s for s in SPECS.values() if s.kind == "quality"), *collections.SPECS]
 
 

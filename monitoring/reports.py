@@ -66,8 +66,8 @@ def _frame(window: Window) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "text": text,
-            "predicted label": window.rows["label"].astype(str),
-            "confidence": window.rows["score"].astype(float),
+            "predicted label": window.rows["output"].astype(str),
+            "confidence": window.rows["confidence"].astype(float),
             "length": text.str.len().astype(int),
         }
     )

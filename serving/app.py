@@ -49,12 +49,13 @@ def create_app(
         EngineClient(engine, clock, settings),
         AnnotationQueue(store, labelling, engine.champion),
     )
-    for router in (
-        own.routes(client, store, queue.unknown),
-        mlflow.routes(client),
-        inference.routes(client),
-    ):
-        app.include_router(router)
+    protocols = {
+        "own": lambda: own.routes(client, store, queue.unknown),
+        "mlflow": lambda: mlflow.routes(client),
+        "inference": lambda: inference.routes(client),
+    }
+    for name in store.task.protocols:
+        app.include_router(protocols[name]())
     app.include_router(api.routes(queue, clock))
     app.include_router(pages())
     app.openapi = partial(_document, app)  # type: ignore[method-assign]  # FastAPI's own way to extend it

@@ -31,6 +31,7 @@ from core.store import Store
 from core.stored import Remembered
 from core.tables import Columns, as_string, resolve, text_fault, write_quarantine
 from core.writers import check_writable, groups, json_line, write_table
+from serving.messages.own import told
 from serving.service import Service
 
 CHUNK = 512  # rows answered together, in one transaction
@@ -185,9 +186,7 @@ class FileClassifier:
         """One line for each row: the columns that are added to it, or why it is refused."""
         answers = iter(self._service.predict([a for a in asked if isinstance(a, Request)]))
         rows = (a if isinstance(a, Refused) else next(answers) for a in asked)
-        return [
-            asdict(r) if isinstance(r, Refused) else {c: getattr(r, c) for c in ADDED} for r in rows
-        ]
+        return [asdict(r) if isinstance(r, Refused) else {c: told(r, c) for c in ADDED} for r in rows]
 
     def _join(self, job: Job, total: int) -> Done:
         columns = read_table(job.source).columns

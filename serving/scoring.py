@@ -12,7 +12,7 @@ import numpy as np
 from core.errors import ModelError
 from core.label_set import LabelSet
 from core.models.base import Answer, Model
-from core.records import Array, Prediction, Request, Variant, uuid7
+from core.records import Array, ClassificationDetail, Prediction, Request, Variant, uuid7
 from serving.cache import Cache
 
 
@@ -90,9 +90,9 @@ def row(request: Request, i: int, scores: Scores, variant: Variant) -> Predictio
         model_version=scores.by.version,
         variant=variant,
         text=request.text,
-        label=answer.output,
-        score=answer.confidence,
-        probabilities=answer.detail.values.astype(np.float16),
+        output=answer.output,
+        confidence=answer.confidence,
+        detail=ClassificationDetail(answer.detail.values.astype(np.float16)),
         embedding=None if variant == "shadow" else answer.embedding,
         encoder=scores.by.model.identity,
         segments=dict(request.segments),

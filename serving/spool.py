@@ -26,7 +26,7 @@ import orjson
 from core.errors import StoreError
 from core.files import sync_folder, whole_file, write_whole
 from core.kept import Kept, Profile
-from core.records import Prediction
+from core.records import ClassificationDetail, Prediction
 
 HEAD = struct.Struct("<III")
 SUFFIX = ".spool"
@@ -218,9 +218,16 @@ def pack(group: Kept) -> bytes:
 
 def unpack(body: bytes) -> Kept:
     raw = orjson.loads(body)
-    rows = [Prediction(**_values(r, Prediction)) for r in raw.pop("rows")]
+    rows = [_prediction(r) for r in raw.pop("rows")]
     profiles = [Profile(**_values(p, Profile)) for p in raw.pop("profiles")]
     return Kept(rows=rows, profiles=profiles, **raw)
+
+
+def _prediction(raw: dict[str, Any]) -> Prediction:
+    if "detail" not in raw:  # of a version before store schema 6
+        raw |= {"output": raw["label"], "confidence": raw["score"], "detail": raw}
+    detail = ClassificationDetail(**_values(raw["detail"], ClassificationDetail))
+    return Prediction(**{**_values(raw, Prediction), "detail": detail})
 
 
 def _plain(value: Any) -> Any:

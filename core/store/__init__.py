@@ -25,12 +25,13 @@ from core.store.feedback import FeedbackRepository
 from core.store.keys import KeyRepository
 from core.store.labels import LabelRepository
 from core.store.lineage import LineageRepository
+from core.store.migrations import migrate, odd_labels
 from core.store.naming import Naming
 from core.store.queue import QueueRepository
 from core.store.reviews import ReviewRepository
 from core.store.signals import SignalRepository
 from core.store.state import StateRepository
-from core.store.upgrade import odd_labels, upgrade
+from core.tasks import Classification, Task
 
 __all__ = ["Store", "text_hash"]
 
@@ -38,15 +39,21 @@ __all__ = ["Store", "text_hash"]
 class Store:
     """All records of one workspace. Raises StoreError when the database does not do its part."""
 
-    def __init__(self, url: str, busy: float | None = None, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        busy: float | None = None,
+        names: Names | None = None,
+        task: Task = Classification(),  # noqa: B008  # it has no state
+    ) -> None:
         """`busy`: seconds that a locked store is waited for; 10 unless told. `names`: the label set at
-        a time, see `at`; without one every label is called what it was."""
+        a time, see `at`; without one every label is called what it was. `task` judges answers."""
         self.url = url
         self.label_set_at: Names = names or (lambda _now: LabelSet())
         self.database = Database(url, schema.metadata, busy)
         try:
             self.state = StateRepository(self.database)
-            upgrade(self.database, self.state)
+            migrate(self.database, self.state)
             self.odd = odd_labels(self.database, self.state)
         except BaseException:  # an interrupt closes it too
             self.close()
@@ -59,7 +66,7 @@ class Store:
         self.lineage = LineageRepository(self.database)
         self.erasure = ErasureRepository(self.database)
         self.clock = ClockRepository(self.database)
-        self._read_labels(Naming(LabelSet(), self.odd))
+        self._read_labels(Naming(LabelSet(), self.odd, task))
 
     def _read_labels(self, naming: Naming) -> None:
         """The repositories that read labels, under these names of them."""
@@ -69,6 +76,10 @@ class Store:
         self.queue = QueueRepository(self.database, naming)
         self.reviews = ReviewRepository(self.database, naming, self.queue)
         self.labels = LabelRepository(self.database, naming)
+
+    @property
+    def task(self) -> Task:
+        return self._naming.task
 
     @property
     def label_set(self) -> LabelSet:

@@ -16,10 +16,12 @@ from core.kept import Kept, Profile
 from core.records import ANSWERED, Prediction, Window, evenly, uuid7_floor
 from core.store import frames, profiles
 from core.store.feedback import complained
-from core.store.log import as_prediction, insert_answers, last_group, not_forgotten
+from core.store.log import as_prediction, insert_answers, last_group, not_forgotten, whole_answers
 from core.store.naming import Naming
+from core.store.scores import all_scores, with_scores
 from core.store.served import ServedAnswers
 from core.store.state import count
+from core.store.tasks import same
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,14 +71,14 @@ class AnswerRepository:
         rows: list[Any] = []
         with self.database.read() as db:
             for part in parts(request_ids):
-                query = select(t).where(t.c.request_id.in_(part), t.c.variant.in_(ANSWERED))
+                query = whole_answers().where(t.c.request_id.in_(part), t.c.variant.in_(ANSWERED))
                 rows += db.execute(query).mappings().all()
         return {r["request_id"]: as_prediction(r) for r in rows}
 
     def get(self, prediction_id: str) -> Prediction | None:
-        t = schema.predictions
+        query = whole_answers().where(schema.predictions.c.prediction_id == prediction_id)
         with self.database.read() as db:
-            row = db.execute(select(t).where(t.c.prediction_id == prediction_id)).mappings().first()
+            row = db.execute(query).mappings().first()
         return as_prediction(row) if row else None
 
     def texts(self, row_ids: Iterable[str]) -> dict[str, str]:
@@ -110,17 +112,19 @@ class AnswerRepository:
         self, start: datetime, end: datetime, share: float, only: list[ColumnElement[bool]]
     ) -> Window:
         p, a, k = schema.predictions, schema.annotations, schema.tasks
+        d = schema.classification_details
         joined = p.outerjoin(a, a.c.prediction_id == p.c.prediction_id)
         joined = joined.outerjoin(k, k.c.prediction_id == p.c.prediction_id)
         query = (
-            select(*frames.columns(self.naming.called(p.c.label), self.naming.held(a.c.label)))
-            .select_from(joined)
+            select(*frames.columns(self.naming))
+            .select_from(with_scores(joined.outerjoin(d, same(d, p)), self.naming))
             .where(p.c.timestamp >= start, p.c.timestamp < end, p.c.variant.in_(ANSWERED), *only)
             .order_by(p.c.timestamp, p.c.prediction_id)
             .execution_options(stream_results=True)
         )
         with self.database.read() as db, uncollected():
-            return frames.window(start, end, db.execute(query).partitions(ROWS_AT_A_TIME), share)
+            found = db.execute(query).partitions(ROWS_AT_A_TIME)
+            return frames.window(start, end, found, share, self.naming.task)
 
     def _logged(self, start: datetime, end: datetime) -> int:
         """Rows of about [start, end), shadows too, counted without reading any."""
@@ -129,16 +133,17 @@ class AnswerRepository:
             return int(db.execute(query).scalar_one())
 
     def side_by_side(self, start: datetime, end: datetime) -> pd.DataFrame:
-        """Answers and shadow answers of [start, end): request_id, model_version, variant, label,
-        score, latency_ms, user_key, truth (of the request, whoever answered it), complained (the user
-        did, of this answer, before `end`: thumbs down, or a correction to another label). Where the log
-        keeps some requests more often than others, those that were drawn evenly."""
+        """Answers and shadow answers of [start, end): request_id, model_version, variant, output,
+        confidence, latency_ms, user_key; truth of the request, whoever answered it, and score (None and
+        NaN where nobody knows); complained (the user did, of this answer, before `end`: thumbs down, or
+        a correction to another label). Where the log keeps some requests more often than others, those
+        that were drawn evenly."""
         import pandas as pd
 
         p, a = schema.predictions, schema.annotations
         answered = p.alias("answered")
         truth = (
-            select(answered.c.request_id, self.naming.held(a.c.label).label("truth"))
+            select(answered.c.request_id, self.naming.held(a.c.value).label("truth"))
             .join(a, a.c.prediction_id == answered.c.prediction_id)
             .where(answered.c.timestamp >= start, answered.c.timestamp < end)
             .subquery()
@@ -148,21 +153,25 @@ class AnswerRepository:
                 p.c.request_id,
                 p.c.model_version,
                 p.c.variant,
-                self.naming.called(p.c.label).label("label"),
-                p.c.score,
+                self.naming.called(p.c.output).label("output"),
+                p.c.confidence,
                 p.c.latency_ms,
                 p.c.user_key,
                 p.c.propensity.label("kept"),
+                schema.scores.c.value.label("score"),
                 truth.c.truth,
                 complained(self.naming, end).label("complained"),
             )
-            .select_from(p.outerjoin(truth, truth.c.request_id == p.c.request_id))
+            .select_from(
+                with_scores(p.outerjoin(truth, truth.c.request_id == p.c.request_id), self.naming)
+            )
             .where(p.c.timestamp >= start, p.c.timestamp < end)
             .order_by(p.c.timestamp, p.c.prediction_id)
         )
         with self.database.read() as db:
             result = db.execute(query)
             rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+        rows["score"] = all_scores(self.naming.task, rows["score"], rows["output"], rows["truth"])
         even = evenly(rows["request_id"], rows["kept"].to_numpy(dtype=float))
         return rows[even].drop(columns="kept").reset_index(drop=True)
 

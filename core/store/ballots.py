@@ -5,7 +5,7 @@ Many votes are read at once, cast here one after the other, and written at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from core.database import insert_new, parts, upsert
 from core.errors import LabelError
 from core.records import Annotation, TaskState, Vote
 from core.store.naming import Naming, with_label
+from core.store.scores import write_scores
 from core.store.tasks import lock_tasks
 
 _K, _V, _L, _A = schema.tasks, schema.votes, schema.leases, schema.annotations
@@ -26,6 +27,7 @@ class Ballot:
     """Labels are as they are called; a vote under a label that is gone has none."""
 
     prediction_id: str
+    agree: Callable[[str, str], bool]  # see Task.agree
     votes: dict[str, Vote] = field(default_factory=dict)  # by annotator
     settled: Annotation | None = None
     new: set[str] = field(default_factory=set)  # annotators whose votes are to be written
@@ -37,7 +39,7 @@ class Ballot:
         the annotator has said something else."""
         known = self.votes.get(vote.annotator)
         said = known.label if known else None
-        if self.settled and _contradicts(vote, said, self.settled):
+        if self.settled and self._contradicts(vote, said, self.settled):
             raise _too_late(vote, self.settled)
         if said and said != vote.label and not replace:
             raise LabelError(
@@ -56,7 +58,7 @@ class Ballot:
     def settle(self, needed: int) -> TaskState:
         """The state of a task that was not settled, which it may be now."""
         votes = [v for _, v in sorted(self.votes.items()) if v.label is not None]
-        if len({v.label for v in votes}) > 1:
+        if not all(self.agree(str(votes[0].label), str(v.label)) for v in votes):
             return "disputed"
         if len(votes) < needed:
             return "waiting" if votes else "skipped"
@@ -65,19 +67,20 @@ class Ballot:
         self.made = True
         return "done"
 
-
-def _contradicts(vote: Vote, said: str | None, settled: Annotation) -> bool:
-    """Whether it changes what was said before the task was settled, or says otherwise after."""
-    return vote.label != said if said is not None else vote.label not in (None, settled.label)
+    def _contradicts(self, vote: Vote, said: str | None, settled: Annotation) -> bool:
+        """Whether it changes what was said before the task was settled, or says otherwise after."""
+        if said is not None:
+            return vote.label != said
+        return vote.label is not None and not self.agree(vote.label, settled.value)
 
 
 def _too_late(vote: Vote, settled: Annotation) -> LabelError:
     said = "skipped" if vote.label is None else f"'{vote.label}'"
     return LabelError(
-        f"this prediction is already labelled '{settled.label}'",
+        f"this prediction is already labelled '{settled.value}'",
         where=vote.prediction_id,
         got=f"{said} by {vote.annotator}",
-        expected=f"'{settled.label}', which {settled.annotator} said",
+        expected=f"'{settled.value}', which {settled.annotator} said",
         do=f"everloop label adjudicate {vote.prediction_id} LABEL",
     )
 
@@ -86,11 +89,13 @@ def read_ballots(db: Connection, naming: Naming, prediction_ids: Sequence[str]) 
     """What was said of these tasks, as far as they are tasks. They are locked, in one order for all
     so that no two writers wait for each other: votes on a task come one after another."""
     ids = lock_tasks(db, prediction_ids)
-    ballots = {i: Ballot(i) for i in ids}
+    ballots = {i: Ballot(i, naming.task.agree) for i in ids}
     for part in parts(ids):
-        settled = select(*with_label(_A, naming.called(_A.c.label)))
+        settled = select(*with_label(_A, naming.called(_A.c.value)))
         for r in db.execute(settled.where(_A.c.prediction_id.in_(part))):
-            ballots[r.prediction_id].settled = Annotation(*r[:4])
+            ballots[r.prediction_id].settled = Annotation(
+                r.prediction_id, r.value, r.annotator, r.timestamp, r.kind
+            )
         for r in db.execute(said(naming).where(_V.c.prediction_id.in_(part))):
             ballots[r.prediction_id].votes[r.annotator] = Vote(*r[:5])
     return ballots
@@ -106,6 +111,7 @@ def save_ballots(db: Connection, naming: Naming, ballots: Iterable[Ballot]) -> N
         mine = (_L.c.prediction_id == bindparam("i")) & (_L.c.annotator == bindparam("a"))
         db.execute(delete(_L).where(mine), ended)
     insert_new(db, _A, [asdict(b.settled) for b in cast if b.made and b.settled])
+    write_scores(db, naming, [b.prediction_id for b in cast if b.made])
     for part in parts(b.prediction_id for b in cast if b.made):
         db.execute(update(_K).where(_K.c.prediction_id.in_(part)).values(unsettled=False))
         counted = [_V.c.prediction_id.in_(part), naming.held(_V.c.label).is_not(None)]
@@ -122,7 +128,7 @@ def take_back(db: Connection, naming: Naming, prediction_id: str, annotator: str
         raise LabelError(
             "a dataset has taken this label",
             where=prediction_id,
-            got=f"'{ballot.settled.label if ballot.settled else ''}' in {taken}",
+            got=f"'{ballot.settled.value if ballot.settled else ''}' in {taken}",
             expected="a label that no dataset has taken",
             do=f"everloop label adjudicate {prediction_id} LABEL",
         )
@@ -132,6 +138,7 @@ def take_back(db: Connection, naming: Naming, prediction_id: str, annotator: str
         db.execute(delete(_A).where(_A.c.prediction_id == prediction_id))
         db.execute(update(_K).where(_K.c.prediction_id == prediction_id).values(unsettled=True))
         db.execute(update(_V).where(this).values(counted=False))
+        write_scores(db, naming, [prediction_id])
         ballot.settle(len(counting))
         save_ballots(db, naming, [ballot])
     return known is not None

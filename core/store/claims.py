@@ -53,7 +53,7 @@ def took(partition: str) -> Subquery:
     asked = (
         select(
             t.c.prediction_id,
-            t.c.label,
+            t.c.value.label("label"),
             t.c.annotator,
             literal(1.0).label("trust"),
             false().label("weak"),

@@ -32,6 +32,8 @@ SAID = (
     schema.unconfirmed,
     schema.leases,
     schema.reviews,
+    schema.scores,
+    schema.classification_details,
 )
 ROWS_AT_A_TIME = 500
 _P, _T = schema.predictions, schema.tombstones
@@ -187,9 +189,10 @@ def _wanted() -> ColumnElement[bool]:
 
 
 def _delete(db: Connection, ids: Sequence[str], hashes: Sequence[str]) -> None:
-    p, f, e = schema.predictions, schema.feedback, schema.embeddings
+    e = schema.embeddings
+    answers = (schema.feedback, schema.scores, schema.classification_details, schema.predictions)
     for part in parts(ids):
-        db.execute(delete(f).where(f.c.prediction_id.in_(part)))
-        db.execute(delete(p).where(p.c.prediction_id.in_(part)))
+        for table in answers:
+            db.execute(delete(table).where(table.c.prediction_id.in_(part)))
     for part in parts(hashes):
         db.execute(delete(e).where(e.c.text_hash.in_(part)))

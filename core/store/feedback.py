@@ -87,7 +87,7 @@ class FeedbackRepository:
     def words(self, as_of: datetime, trust: Mapping[str, float], labels: Collection[str]) -> list[Word]:
         """The labels that feedback gives to answers which nobody was asked about and no dataset has, in
         order of time: of each answer the most trusted one, then the latest."""
-        columns = (_P.c.label, _P.c.encoder, _P.c.embedding)
+        columns = (_P.c.output, _P.c.encoder, _P.c.embedding)
         with self.database.read() as db:
             best = best_words(db, self.naming, as_of, trust, labels)
             answers = {
@@ -104,7 +104,7 @@ class FeedbackRepository:
                 row["kind"],
                 row["source"],
                 row["timestamp"],
-                self.naming.last(answers[key].label),
+                self.naming.last(answers[key].output),
                 answers[key].encoder,
                 np.frombuffer(answers[key].embedding or b"", np.float16),
             )
@@ -135,17 +135,17 @@ class FeedbackRepository:
     def words_checked(self) -> dict[str, Record]:
         """Of each source: how many of its words people found right and wrong, where it was a word that
         they were asked about."""
-        held, said = self.naming.held(_A.c.label), self.naming.called(_F.c.value)
+        held, said = self.naming.held(_A.c.value), self.naming.called(_F.c.value)
         query = (
-            select(source().label("whose"), (held == said).label("agrees"), func.count())
+            select(source().label("whose"), held.label("held"), said.label("said"), func.count())
             .select_from(_F.join(_K, same(_F, _K)).join(_A, same(_F, _A)))
             .where(_K.c.policy == VERIFY, _F.c.kind != "thumbs", held.is_not(None))
-            .group_by("whose", "agrees")
+            .group_by("whose", "held", "said")
         )
         found: dict[str, Record] = {}
         with self.database.read() as db:
-            for who, right, n in db.execute(query):
-                known = found.get(who, Record(0, 0))
+            for who, label, word, n in db.execute(query):
+                known, right = found.get(who, Record(0, 0)), self.naming.task.agree(label, word)
                 new = (known.right + n, known.wrong) if right else (known.right, known.wrong + n)
                 found[who] = Record(*new)
         return found
@@ -169,7 +169,7 @@ def complained(names: Naming, end: datetime) -> ColumnElement[bool]:
     """Whether the user of an answer complained of it before a time."""
     f, p = schema.feedback, schema.predictions
     down = and_(f.c.kind == "thumbs", f.c.value == "down")
-    another = names.called(f.c.value) != names.called(p.c.label)
+    another = names.called(f.c.value) != names.called(p.c.output)
     corrected = and_(f.c.kind == "correction", another)
     about = f.c.prediction_id == p.c.prediction_id
     return select(f).where(about, f.c.timestamp < end, or_(down, corrected)).exists()
@@ -185,7 +185,7 @@ def best_words(
     """By prediction: its label, kind, source, timestamp and trust."""
     if not trust:
         return {}
-    said = case((_F.c.kind == "thumbs", _P.c.label), else_=_F.c.value).label("label")
+    said = case((_F.c.kind == "thumbs", _P.c.output), else_=_F.c.value).label("label")
     unknown = [~select(t).where(same(t, _F)).exists() for t in (_A, _K, _W)]
     query = (
         select(_F.c.prediction_id, said, _F.c.kind, source().label("source"), _F.c.timestamp)

@@ -12,34 +12,54 @@ from sqlalchemy import ColumnElement, Text, case, cast, type_coerce
 
 from core import schema
 from core.records import BY_HAND, Array, Window
+from core.store.naming import Naming
+from core.store.scores import all_scores, score_columns
+from core.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IDS = ("prediction_id", "request_id")
+KNOWN = ("score", "truth")  # NULL where nobody knows
 ARRAYS = ("embedding", "probabilities")
-PLAIN = ("model_version", "variant", "text", "label", "score", "encoder", "user_key", "latency_ms")
-NAMES = (*IDS, *PLAIN, "timestamp", "segments", "kept", "picked", "audit", "truth", *ARRAYS)
+PLAIN = (
+    "model_version",
+    "variant",
+    "text",
+    "output",
+    "confidence",
+    "encoder",
+    "user_key",
+    "latency_ms",
+)
+NAMES = (*IDS, *PLAIN, "timestamp", "segments", "kept", "picked", "audit", *KNOWN, *ARRAYS)
 
 
-def columns(label: ColumnElement[Any], truth: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+def columns(naming: Naming) -> list[ColumnElement[Any]]:
     """What is read of an answer, in the order of NAMES, times and segments as the database has them: to
     make an object of each would take longer than all the rest."""
-    p, k = schema.predictions, schema.tasks
+    p, k, d = schema.predictions, schema.tasks, schema.classification_details
+    score, output, truth = score_columns(naming)
     return [
-        *(label.label(n) if n == "label" else p.c[n] for n in (*IDS, *PLAIN)),
+        *(output if n == "output" else p.c[n] for n in (*IDS, *PLAIN)),
         type_coerce(p.c.timestamp, Text).label("timestamp"),
         cast(p.c.segments, Text).label("segments"),
         p.c.propensity.label("kept"),
         case((k.c.policy.not_in(BY_HAND), k.c.propensity)).label("picked"),
         k.c.audit,
-        truth.label("truth"),
-        *(p.c[name] for name in ARRAYS),
+        score,
+        truth,
+        p.c.embedding,
+        d.c.probabilities,
     ]
 
 
 def window(
-    start: datetime, end: datetime, parts: Iterable[Sequence[Sequence[Any]]], share: float
+    start: datetime,
+    end: datetime,
+    parts: Iterable[Sequence[Sequence[Any]]],
+    share: float,
+    task: Task,
 ) -> Window:
     """The window of rows that come in parts, each row with the values of `columns`."""
     given: dict[str, list[Any]] = {name: [] for name in NAMES[: -len(ARRAYS)]}
@@ -50,7 +70,7 @@ def window(
             given[name].extend(values)
         embeddings.add(vectors)
         probabilities.add(shares)
-    return Window(start, end, _frame(given), embeddings.matrix(), probabilities.rows(), share)
+    return Window(start, end, _frame(given, task), embeddings.matrix(), probabilities.rows(), share)
 
 
 class Arrays:
@@ -94,7 +114,7 @@ class Arrays:
         return whole
 
 
-def _frame(given: dict[str, list[Any]]) -> pd.DataFrame:
+def _frame(given: dict[str, list[Any]], task: Task) -> pd.DataFrame:
     import pandas as pd
 
     kept = np.array(given["kept"], dtype=float)
@@ -104,6 +124,7 @@ def _frame(given: dict[str, list[Any]]) -> pd.DataFrame:
         "timestamp": times.astype("datetime64[us, UTC]"),
         **{name: given[name] for name in PLAIN},
         "truth": pd.Series(given["truth"], dtype=object),
+        "score": all_scores(task, given["score"], given["output"], given["truth"]),
         "audit": np.array([bool(x) for x in given["audit"]], dtype=bool),
         "kept": kept,
         "propensity": np.array(given["picked"], dtype=float) * kept,

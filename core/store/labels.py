@@ -26,13 +26,15 @@ from core.records import Annotation, Array
 from core.store.claims import partition_rows, take_words, took
 from core.store.feedback import best_words
 from core.store.naming import Naming
+from core.store.scores import write_scores
 from core.store.tasks import close_tasks, keep_history, lock_tasks, same
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SOME = 500  # labels that are scored in one transaction
 _A, _P, _K, _V = schema.annotations, schema.predictions, schema.tasks, schema.votes
-_H, _W = schema.relabelled, schema.weak_labels
+_H, _W, _S = schema.relabelled, schema.weak_labels, schema.scores
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class LabelRepository:
 
     def names(self) -> list[str]:
         """Every label that was given so far."""
-        query = select(self.naming.held(schema.annotations.c.label)).distinct()
+        query = select(self.naming.held(schema.annotations.c.value)).distinct()
         with self.database.read() as db:
             return sorted(x for x in db.execute(query).scalars() if x is not None)
 
@@ -88,15 +90,38 @@ class LabelRepository:
             insert_new(db, schema.annotations, [asdict(a) for a in annotations])
             after = _labels(db, ids)  # where two write at once, the first one's
             for a in annotations:
-                if self.naming.now(after[a.prediction_id]) != self.naming.now(a.label):
+                if not self._agree(after[a.prediction_id], a.value):
                     raise LabelError(
                         "two labels for one prediction",
                         where=a.prediction_id,
-                        got=a.label,
+                        got=a.value,
                         expected=after[a.prediction_id],
                     )
             close_tasks(db, ids)
+            write_scores(db, self.naming, [i for i in ids if i not in before])
         return len(after) - len(before)
+
+    def _agree(self, one: str, other: str) -> bool:
+        """Whether two labels are one, under the names that they have."""
+        names = [self.naming.now(x) for x in (one, other)]
+        known = [x for x in names if x is not None]
+        return not known or (len(known) == 2 and self.naming.task.agree(*known))
+
+    def rescore(self) -> int:
+        """Score again what was scored under other names, or not at all; returns how many labels that
+        were. Killed and called again, it goes on."""
+        fresh = select(_S).where(same(_S, _A), _S.c.label_set == self.naming.labels.mark).exists()
+        query = select(_A.c.prediction_id).join(_P, same(_P, _A)).order_by(_A.c.prediction_id)
+        query = query.where(~fresh, self.naming.held(_A.c.value).is_not(None)).limit(SOME)
+        done, last = 0, ""
+        while True:
+            with self.database.write() as db:
+                found = list(db.execute(query.where(_A.c.prediction_id > last)).scalars())
+                write_scores(db, self.naming, found)
+            done += len(found)
+            if len(found) < SOME:
+                return done
+            last = found[-1]
 
     def count(self) -> int:
         with self.database.read() as db:
@@ -120,7 +145,7 @@ class LabelRepository:
         """Label, encoder and embedding (float16 bytes) of annotations to train on that no partition has
         taken, in order of time."""
         k, p, a = schema.tasks, schema.predictions, schema.annotations
-        label = self.naming.held(a.c.label)
+        label = self.naming.held(a.c.value)
         query = (
             select(label, p.c.encoder, p.c.embedding)
             .select_from(a.join(k, same(a, k)).join(p, same(k, p)))
@@ -133,7 +158,7 @@ class LabelRepository:
     def examples(self, most: int) -> list[Example]:
         """Of the `most` newest annotations those whose embedding the log has, newest first, one size
         of embedding an encoder."""
-        label = self.naming.held(_A.c.label)
+        label = self.naming.held(_A.c.value)
         newest = select(_A.c.prediction_id, label.label("label"), _A.c.timestamp)
         newest = newest.where(label.is_not(None))
         newest_ = (
@@ -157,14 +182,14 @@ class LabelRepository:
 
     def in_use(self) -> list[str]:
         """Every label that an annotation or a vote gives, in order."""
-        given, voted = (select(self.naming.held(t.c.label)) for t in (_A, _V))
+        given, voted = (select(self.naming.held(c)) for c in (_A.c.value, _V.c.label))
         with self.database.read() as db:
             return sorted(x for x in db.execute(given.union(voted)).scalars() if x is not None)
 
     def answered(self) -> list[str]:
         """Every label that a model gave to a text which somebody was asked about."""
         asked = select(schema.tasks.c.prediction_id)
-        query = select(self.naming.called(_P.c.label)).where(_P.c.prediction_id.in_(asked)).distinct()
+        query = select(self.naming.called(_P.c.output)).where(_P.c.prediction_id.in_(asked)).distinct()
         with self.database.read() as db:
             return sorted(db.execute(query).scalars())
 
@@ -179,7 +204,7 @@ class LabelRepository:
         query = (
             select(_K.c.audit, func.count())
             .select_from(_A.outerjoin(_K, same(_A, _K)))
-            .where(_A.c.partition.is_(None), self.naming.held(_A.c.label).is_not(None))
+            .where(_A.c.partition.is_(None), self.naming.held(_A.c.value).is_not(None))
             .group_by(_K.c.audit)
         )
         with self.database.read() as db:
@@ -227,7 +252,7 @@ class LabelRepository:
 
     def fresh(self, as_of: datetime) -> list[Fresh]:
         """Annotations up to a time that no partition has taken, with an embedding, in order of time."""
-        label = self.naming.held(_A.c.label)
+        label = self.naming.held(_A.c.value)
         agreed = (
             select(func.count())
             .where(same(_V, _A), _V.c.counted, _V.c.label.is_not(None))
@@ -278,6 +303,7 @@ class LabelRepository:
                     for r in found
                 ]
                 db.execute(delete(_A).where(_A.c.prediction_id.in_(ids)))
+                write_scores(db, self.naming, ids)
                 upsert(db, _V, skips)
                 db.execute(update(_K).where(_K.c.prediction_id.in_(ids)).values(unsettled=True))
                 done += len(ids)
@@ -296,6 +322,6 @@ def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
     t = schema.annotations
     found: dict[str, str] = {}
     for part in parts(prediction_ids):
-        query = select(t.c.prediction_id, t.c.label).where(t.c.prediction_id.in_(part))
+        query = select(t.c.prediction_id, t.c.value).where(t.c.prediction_id.in_(part))
         found.update({r[0]: r[1] for r in db.execute(query)})
     return found

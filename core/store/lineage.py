@@ -17,8 +17,8 @@ LOGGED = (
     "timestamp",
     "model_version",
     "variant",
-    "label",
-    "score",
+    "output",
+    "confidence",
     "propensity",
 )
 

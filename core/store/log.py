@@ -8,11 +8,11 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, select
 
 from core import schema
 from core.database import insert_columns, insert_new, is_postgres, parts, plain
-from core.records import Prediction
+from core.records import Array, ClassificationDetail, Prediction
 from core.store.served import count_served
 from core.store.state import count
 
@@ -42,6 +42,7 @@ def insert_answers(db: Connection, rows: Sequence[Prediction]) -> int:
     total = 0
     for (version, variant), answers in by_model.items():
         new = insert_columns(db, schema.predictions, _columns(answers))
+        insert_columns(db, schema.classification_details, _details(db, answers, new))
         times = [p.timestamp for p in answers]
         count_served(db, version, variant, new, (min(times), max(times)))
         total += new
@@ -61,23 +62,45 @@ def last_group(db: Connection, writer: str) -> int:
 
 
 _VALUES = attrgetter(*schema.predictions.columns.keys())
-_ARRAYS = [schema.predictions.columns.keys().index(n) for n in ("probabilities", "embedding")]
+_EMBEDDING = schema.predictions.columns.keys().index("embedding")
 
 
 def _columns(rows: Sequence[Prediction]) -> list[Sequence[Any]]:
     """Predictions as the table's columns, arrays as bytes."""
     columns: list[Sequence[Any]] = list(zip(*map(_VALUES, rows), strict=True))
-    for i in _ARRAYS if rows else ():
-        columns[i] = [
-            None if array is None else np.asarray(array, dtype=np.float16).tobytes()
-            for array in columns[i]
-        ]
+    if rows:
+        columns[_EMBEDDING] = [None if x is None else _bytes(x) for x in columns[_EMBEDDING]]
     return columns
+
+
+def _details(db: Connection, rows: Sequence[Prediction], new: int) -> list[Sequence[Any]]:
+    """What the task says of each answer that was stored, as its table's columns. Another answer to the
+    same request, under another id, was not."""
+    if new < len(rows):
+        stored: set[str] = set()
+        p = schema.predictions.c.prediction_id
+        for part in parts((r.prediction_id for r in rows), AT_ONCE):
+            stored |= set(db.execute(select(p).where(p.in_(part))).scalars())
+        rows = [r for r in rows if r.prediction_id in stored]
+    if not rows:
+        return []
+    return [[r.prediction_id for r in rows], [_bytes(r.detail.probabilities) for r in rows]]
+
+
+def _bytes(array: Array) -> bytes:
+    return np.asarray(array, dtype=np.float16).tobytes()
+
+
+def whole_answers() -> Select[Any]:
+    """Answers with what their task says of them."""
+    p, d = schema.predictions, schema.classification_details
+    return select(p, d.c.probabilities).outerjoin(d, d.c.prediction_id == p.c.prediction_id)
 
 
 def as_prediction(row: Any) -> Prediction:
     values = dict(row)
-    values["probabilities"] = np.frombuffer(values["probabilities"], dtype=np.float16)
+    shares = np.frombuffer(values.pop("probabilities") or b"", dtype=np.float16)
+    values["detail"] = ClassificationDetail(shares)
     if values["embedding"] is not None:
         values["embedding"] = np.frombuffer(values["embedding"], dtype=np.float16)
     return Prediction(**values)

@@ -21,6 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Table, case, null, select
 from core import schema
 from core.label_names import normal
 from core.label_set import LabelSet
+from core.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Naming:
 
     labels: LabelSet
     odd: frozenset[str]  # labels that are stored in another form than the normal one
+    task: Task  # that says how right an answer is, once both are under their names
 
     def called(self, column: ColumnElement[str]) -> ColumnElement[Any]:
         """What an answer or a user's word is called; a label that is gone by its last name."""
@@ -57,8 +59,9 @@ class Naming:
 def find_odd(db: Connection) -> list[str]:
     """The labels of the store that are not in their normal form. Reads the whole log. What users said
     counts where it means a label that somebody gave: they say a lot."""
-    given = (schema.predictions, schema.annotations, schema.votes, schema.reviews)
-    labels = {x for t in given for x in db.execute(select(t.c.label).distinct()).scalars()}
+    p, a, v, r = schema.predictions, schema.annotations, schema.votes, schema.reviews
+    given = (p.c.output, a.c.value, v.c.label, r.c.label)
+    labels = {x for column in given for x in db.execute(select(column).distinct()).scalars()}
     said = set(db.execute(select(schema.feedback.c.value).distinct()).scalars())
     labels.discard(None)
     known = {normal(x) for x in labels}
@@ -67,4 +70,4 @@ def find_odd(db: Connection) -> list[str]:
 
 def with_label(table: Table, label: ColumnElement[Any]) -> list[ColumnElement[Any]]:
     """The columns of a table, its label read as this."""
-    return [label.label(c.name) if c.name == "label" else c for c in table.columns]
+    return [label.label(c.name) if c.name in ("label", "value") else c for c in table.columns]

@@ -14,6 +14,7 @@ from core.errors import LabelError
 from core.records import BY_HAND, AnnotationTask, Progress, TaskState, Vote
 from core.store.ballots import ballot_of, read_ballots, said, save_ballots, take_back
 from core.store.naming import Naming
+from core.store.scores import score_columns, score_of, with_scores
 from core.store.task_states import different, free, given, wanting
 from core.store.task_states import state as state_of
 from core.store.tasks import as_task, close_tasks, same, task_rows, unsettled
@@ -36,7 +37,7 @@ class Pick:
 
     timestamp: datetime  # of the round
     chance: float  # that it was kept by the log and picked
-    right: bool | None  # None while nobody labelled it
+    score: float | None  # None while nobody labelled it
 
 
 @dataclass
@@ -71,14 +72,17 @@ class QueueRepository:
         k, p, a = schema.tasks, schema.predictions, schema.annotations
         query = (
             select(k.c.timestamp, (k.c.propensity * p.c.propensity).label("chance"))
-            .add_columns((self.naming.held(a.c.label) == self.naming.called(p.c.label)).label("right"))
-            .select_from(k.join(p, same(k, p)).outerjoin(a, same(a, k)))
+            .add_columns(*score_columns(self.naming))
+            .select_from(with_scores(k.join(p, same(k, p)).outerjoin(a, same(a, k)), self.naming))
             .where(k.c.timestamp > after, k.c.timestamp <= until, p.c.model_version == model_version)
             .where(k.c.policy.not_in(BY_HAND))
             .order_by(k.c.timestamp, k.c.prediction_id)
         )
         with self.database.read() as db:
-            return [Pick(t, float(c), None if r is None else bool(r)) for t, c, r in db.execute(query)]
+            return [
+                Pick(t, float(chance), score_of(self.naming.task, *known))
+                for t, chance, *known in db.execute(query)
+            ]
 
     def ids(self, prediction_ids: Sequence[str]) -> set[str]:
         """Which of these predictions are tasks."""

@@ -43,7 +43,13 @@ class ReviewRepository:
         """Settle what is in dispute, or correct what is settled: the next dataset takes the new label,
         and the old one stays in the history. The same again is harmless. Raises LabelError for what is
         neither a task nor labelled nor under review."""
-        new = {"label": label, "annotator": annotator, "timestamp": timestamp, "partition": None}
+        new = {
+            "value": label,
+            "kind": "label",
+            "annotator": annotator,
+            "timestamp": timestamp,
+            "partition": None,
+        }
         this = _A.c.prediction_id == prediction_id
         with self.database.write() as db:
             task = lock_tasks(db, [prediction_id])
@@ -52,7 +58,7 @@ class ReviewRepository:
             wrong = doubted is not None and self.naming.now(doubted.label) != label
             if not (task or known or doubted):
                 raise LabelError("no task for this prediction id", where=prediction_id)
-            if known is not None and self.naming.now(known.label) != label:
+            if known is not None and self.naming.now(known.value) != label:
                 keep_history(db, known)
                 db.execute(update(_A).where(this).values(new))
             elif known is None and (task or wrong):

@@ -21,7 +21,7 @@ def same(left: FromClause, right: FromClause) -> Any:
 
 def task_rows(naming: Naming) -> Select[Any]:
     """Tasks in order, with text, the model's guess and the request, as far as the log has them."""
-    columns = (_K, _P.c.text, naming.called(_P.c.label).label("predicted"), _P.c.request_id)
+    columns = (_K, _P.c.text, naming.called(_P.c.output).label("predicted"), _P.c.request_id)
     query = select(*columns).join(_P, same(_K, _P))
     return query.order_by(_K.c.timestamp, _K.c.prediction_id)
 

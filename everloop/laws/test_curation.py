@@ -107,7 +107,7 @@ def test_stored_propensity_is_the_frequency_of_being_picked(policy: Curation) ->
     pool, rounds = rich(), 300
     times: Counter[str] = Counter()
     chance: dict[str, float] = {}
-    value = dict(zip(pool.window.rows["prediction_id"], pool.window.rows["score"], strict=True))
+    value = dict(zip(pool.window.rows["prediction_id"], pool.window.rows["confidence"], strict=True))
     sums, audits = [], 0
     for i in range(rounds):
         tasks = policy.pick(pool, 7, f"round {i}", START, for_test=1)

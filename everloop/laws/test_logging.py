@@ -17,8 +17,10 @@ every_policy = every(LoggingPolicy)
 def answers(n: int) -> list[Prediction]:
     rng = np.random.default_rng(0)
     scores = rng.uniform(0.2, 1.0, n)
-    rows = [row(i, score=float(s), text="x" * int(rng.integers(1, 300))) for i, s in enumerate(scores)]
-    return [r for p in rows for r in (p, row(int(p.request_id[1:]), "shadow", score=0.3))]
+    rows = [
+        row(i, confidence=float(s), text="x" * int(rng.integers(1, 300))) for i, s in enumerate(scores)
+    ]
+    return [r for p in rows for r in (p, row(int(p.request_id[1:]), "shadow", confidence=0.3))]
 
 
 @every_policy

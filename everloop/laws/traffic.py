@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.records import Window
+from everloop.laws.windows import scored
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -33,8 +34,8 @@ def traffic(start: datetime, days: int, rows: int, seed: int = 0, **columns: Any
             "model_version": "1",
             "variant": "champion",
             "text": [" ".join(words) for words in at],
-            "label": [LABELS[c] for c in codes],
-            "score": shares.max(axis=1).astype(float),
+            "output": [LABELS[c] for c in codes],
+            "confidence": shares.max(axis=1).astype(float),
             "encoder": "minilm",
             "user_key": "",
             "latency_ms": rng.exponential(10.0, rows),
@@ -47,6 +48,7 @@ def traffic(start: datetime, days: int, rows: int, seed: int = 0, **columns: Any
             "segment.plan": np.array(["free", "pro"])[rng.integers(0, 2, rows)],
         }
     ).assign(**columns)
+    frame = scored(frame)
     embeddings = (np.eye(3, 8)[codes] * 3 + rng.normal(size=(rows, 8))).astype(np.float32)
     return Window(start, start + DAY * days, frame, embeddings, shares)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.records import hash_user
+from everloop.laws.windows import scored
 from pipelines.rollout.policy import begin
 from serving.router import route
 
@@ -35,12 +36,12 @@ def answers(
             "request_id": [f"r{i}" for i in range(users)],
             "model_version": version,
             "variant": np.where(sent, "challenger" if version == "7" else "champion", "shadow"),
-            "label": np.where(random.random(users) < chance, "a", "b"),
-            "score": 0.7,
+            "output": np.where(random.random(users) < chance, "a", "b"),
+            "confidence": 0.7,
             "latency_ms": 1.0,
             "user_key": keys,
             "truth": truth,
             "complained": sent & (random.random(users) < said),
         }
-        sides.append(pd.DataFrame(side))
+        sides.append(scored(pd.DataFrame(side)))
     return pd.concat(sides, ignore_index=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.records import Window, uuid7
+from core.tasks import Classification
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -25,11 +26,12 @@ def window(rows: int, labels: int = 4, dim: int = 8, seed: int = 0) -> Window:
             "model_version": "1",
             "variant": "champion",
             "text": [f"text {i}" for i in range(rows)],
-            "label": [f"label-{b}" for b in best],
-            "score": probabilities.max(axis=1) if rows else [],
+            "output": [f"label-{b}" for b in best],
+            "confidence": probabilities.max(axis=1) if rows else [],
             "encoder": "e",
             "user_key": "u",
             "truth": pd.Series([None] * rows, dtype=object),
+            "score": np.nan,
             "audit": False,
             "kept": 1.0,
             "propensity": np.full(rows, np.nan),
@@ -38,3 +40,11 @@ def window(rows: int, labels: int = 4, dim: int = 8, seed: int = 0) -> Window:
     )
     embeddings = rng.normal(size=(rows, dim)).astype(np.float32)
     return Window(START, START + timedelta(days=1), frame, embeddings, list(probabilities))
+
+
+def scored(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a window with the score of each answer whose truth is in them, as the store has it."""
+    truths = rows["truth"].astype(object).where(rows["truth"].notna(), None)
+    pairs = zip(rows["output"], truths, strict=True)
+    judge = Classification().judge
+    return rows.assign(score=np.array([judge(o, t) for o, t in pairs], dtype=float))

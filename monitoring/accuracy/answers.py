@@ -21,7 +21,7 @@ class ScoredAnswers:
     days: Array  # (n,) when, in days since 1970
     shares: Array  # (n, 2) probability of the answer, and of the next best label
     embeddings: Array  # (n, dim) of length 1; all zero where the newest row's encoder made none
-    right: Array  # (n,) 1 or 0, NaN without a label
+    right: Array  # (n,) score of the answer, 0..1, NaN without a label
     chance: Array  # (n,) that the row was kept and picked, NaN where it was not picked
     audit: Array  # (n,) bool: drawn evenly
     version: Array  # (n,) str: which model gave it
@@ -40,17 +40,15 @@ class ScoredAnswers:
 
 def answers_of(window: Window) -> ScoredAnswers:
     """The rows of a window that have a score, in time order."""
-    scored = np.flatnonzero(np.isfinite(window.rows["score"].to_numpy(dtype=float)))
+    scored = np.flatnonzero(np.isfinite(window.rows["confidence"].to_numpy(dtype=float)))
     times = window.rows["timestamp"].to_numpy()[scored]
     window = window.take(scored[np.argsort(times, kind="stable")])
     rows = window.rows
-    known = rows["truth"].notna().to_numpy(dtype=bool)
-    right = (rows["label"] == rows["truth"]).to_numpy(dtype=bool)
     return ScoredAnswers(
         days=_as_days(rows["timestamp"]),
         shares=_shares(window),
         embeddings=_unit(window),
-        right=np.where(known, right, np.nan),
+        right=rows["score"].to_numpy(dtype=float),
         chance=rows["propensity"].to_numpy(dtype=float),
         audit=rows["audit"].to_numpy(dtype=bool),
         version=rows["model_version"].to_numpy(dtype=str),
@@ -80,7 +78,7 @@ def _as_days(times: pd.Series) -> Array:
 
 def _shares(window: Window) -> Array:
     """A row whose probabilities do not hold its score has the rest of it as next best."""
-    score = np.clip(window.rows["score"].to_numpy(dtype=float), 0.0, 1.0)
+    score = np.clip(window.rows["confidence"].to_numpy(dtype=float), 0.0, 1.0)
     second = 1 - score
     given = window.probabilities
     if isinstance(given, np.ndarray) and given.ndim == 2 and given.shape[1] > 1:

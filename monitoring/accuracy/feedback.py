@@ -20,13 +20,13 @@ def feedback_by_answer(window: Window, feedback: pd.DataFrame, until: Array) -> 
     if not len(feedback):
         none = pd.Series([None] * len(window), dtype=object)
         return pd.DataFrame({"kept": window.kept, "thumb": none, "corrected": False})
-    answers = window.rows[["prediction_id", "label"]].assign(until=until)
+    answers = window.rows[["prediction_id", "output"]].assign(until=until)
     told = feedback.merge(answers, on="prediction_id")
     told = told[pd.to_datetime(told["timestamp"], utc=True).dt.tz_convert(None) < told["until"]]
     told = told.sort_values("timestamp", kind="stable")
     thumbs = told[told["kind"] == "thumbs"].drop_duplicates("prediction_id", keep="last")
     down = dict(zip(thumbs["prediction_id"], thumbs["value"] == "down", strict=True))
-    wrong = told[(told["kind"] != "thumbs") & (told["value"] != told["label"])]
+    wrong = told[(told["kind"] != "thumbs") & (told["value"] != told["output"])]
     ids = answers["prediction_id"]
     corrected = ids.isin(set(wrong["prediction_id"])).to_numpy()
     return pd.DataFrame({"kept": window.kept, "thumb": ids.map(down), "corrected": corrected})

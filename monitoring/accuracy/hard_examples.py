@@ -15,6 +15,7 @@ import pandas as pd
 
 from core.evidence import AnyEvidence
 from core.records import Decision
+from core.tasks import RIGHT
 from monitoring.view import View
 
 MOST = 50  # requests of one list
@@ -37,15 +38,18 @@ def hard_examples(view: View, now: datetime) -> list[Decision]:
 
 def _lists(view: View) -> Iterator[tuple[str, pd.DataFrame]]:
     rows = _labelled(view)
-    wrong = rows["label"] != rows["truth"]
-    usual = rows["score"][~wrong].median()
-    yield "wrong-and-sure", rows[wrong & (rows["score"] >= usual)].sort_values("score", ascending=False)
+    wrong = rows["score"] < RIGHT
+    usual = rows["confidence"][~wrong].median()
+    yield (
+        "wrong-and-sure",
+        rows[wrong & (rows["confidence"] >= usual)].sort_values("confidence", ascending=False),
+    )
     yield "complained", _complained(view)
-    pairs = Counter(zip(rows["truth"][wrong], rows["label"][wrong], strict=True))
+    pairs = Counter(zip(rows["truth"][wrong], rows["output"][wrong], strict=True))
     for (truth, label), count in pairs.most_common(MISTAKES):
         if count >= TWICE:
-            these = rows[(rows["truth"] == truth) & (rows["label"] == label)]
-            yield f"{truth} taken for {label}", these.sort_values("score", ascending=False)
+            these = rows[(rows["truth"] == truth) & (rows["output"] == label)]
+            yield f"{truth} taken for {label}", these.sort_values("confidence", ascending=False)
 
 
 def _labelled(view: View) -> pd.DataFrame:
@@ -54,8 +58,8 @@ def _labelled(view: View) -> pd.DataFrame:
 
 
 def _complained(view: View) -> pd.DataFrame:
-    told = view.feedback.merge(view.whole.rows[["prediction_id", "request_id", "label"]])
+    told = view.feedback.merge(view.whole.rows[["prediction_id", "request_id", "output"]])
     down = (told["kind"] == "thumbs") & (told["value"] == "down")
-    corrected = (told["kind"] != "thumbs") & (told["value"] != told["label"])
+    corrected = (told["kind"] != "thumbs") & (told["value"] != told["output"])
     newest = told[down | corrected].sort_values("timestamp", ascending=False, kind="stable")
     return newest.drop_duplicates("request_id")

@@ -90,8 +90,8 @@ def _side(view: View, rows: Window, ago: Array, encoder: str, most: int) -> Side
         where = where[np.sort(np.random.default_rng(view.seed).permutation(len(where))[:most])]
     kept, embeddings, ago = frame.iloc[where].reset_index(drop=True), rows.embeddings[where], ago[where]
     if model.classify is None or model.encoder != encoder or len(where) == 0:
-        scores = np.nan_to_num(kept["score"].to_numpy(dtype=float))
-        return Side(kept, embeddings, kept["label"].to_numpy(dtype=str), scores, ago)
+        scores = np.nan_to_num(kept["confidence"].to_numpy(dtype=float))
+        return Side(kept, embeddings, kept["output"].to_numpy(dtype=str), scores, ago)
     try:
         shares = model.classify(embeddings)
     except ValueError as fault:  # a head of another size than the encoder's rows

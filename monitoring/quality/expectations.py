@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from core.expectations import Check, batches, quietly, suite, validated
 from core.records import Window
 from monitoring import DataExpectation
+from monitoring.columns import as_users_know
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +27,9 @@ def check(
     """
     import pandas as pd
 
-    asked_for = window.rows.columns if own else window.rows.columns.intersection(pd.Index(COLUMNS))
-    frame = window.rows[asked_for].reset_index(drop=True)  # every column that is there is hashed, twice
+    rows = as_users_know(window.rows)
+    asked_for = rows.columns if own else rows.columns.intersection(pd.Index(COLUMNS))
+    frame = rows[asked_for].reset_index(drop=True)  # every column that is there is hashed, twice
     asked, broken = suite_of(frame, known_labels, max_length, own)
     ids = frame["request_id"] if "request_id" in frame else pd.Series(range(len(frame)))
     return [*validated(frame, ids, asked), *broken]

@@ -63,7 +63,7 @@ def fall(view: View) -> tuple[float, DriftResult] | str:
     window, reference, settings = view.window.rows, view.reference.rows, view.settings
     version = commonest(window["model_version"])
     ours = _scores(window[window["model_version"] == version])
-    there = (reference["model_version"] == version) & np.isfinite(reference["score"].astype(float))
+    there = (reference["model_version"] == version) & np.isfinite(reference["confidence"].astype(float))
     theirs = _scores(reference[there])
     if min(len(ours), len(theirs)) < MIN_ROWS:
         counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
@@ -91,7 +91,7 @@ def _ordinary(scores: Array, ages: Array) -> DayVariation:
 
 
 def _scores(rows: pd.DataFrame) -> Array:
-    scores: Array = rows["score"].to_numpy(dtype=float)
+    scores: Array = rows["confidence"].to_numpy(dtype=float)
     return scores[np.isfinite(scores)]
 
 

@@ -156,8 +156,8 @@ def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, DriftResult
         labels = [np.array(model.labels)[s.argmax(axis=1)] for s in shares]
         scores = [s.max(axis=1) for s in shares]
     else:
-        labels = [w.rows["label"].to_numpy(dtype=str) for w in sides]
-        scores = [w.rows["score"].to_numpy(dtype=float) for w in sides]
+        labels = [w.rows["output"].to_numpy(dtype=str) for w in sides]
+        scores = [w.rows["confidence"].to_numpy(dtype=float) for w in sides]
     ages = view.ages(sides[1])
     for metric, spec, column in of:
         yield spec, _shares(view, metric, spec, labels if column == "label" else scores, ages)

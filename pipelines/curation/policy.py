@@ -103,7 +103,7 @@ class Curation(Section):
                 predicted=str(label),
             )
             for prediction_id, text, label, name, chance in zip(
-                rows["prediction_id"], rows["text"], rows["label"], names, drawn.chances, strict=True
+                rows["prediction_id"], rows["text"], rows["output"], names, drawn.chances, strict=True
             )
         ]
 

@@ -37,7 +37,7 @@ class Stratified(Curation):
 
         if self.by == "cluster":
             return _clusters(pool.places, self.clusters)
-        column = self.by if self.by == "label" else f"segment.{self.by}"
+        column = "output" if self.by == "label" else f"segment.{self.by}"
         if column not in pool.window.rows:
             return np.zeros(len(pool), dtype=int)  # a segment nobody sent: one stratum
         return pd.factorize(pool.window.rows[column], use_na_sentinel=False)[0]

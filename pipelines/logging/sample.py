@@ -28,7 +28,7 @@ class Sample(Logging):
 
     def choose(self, rows: list[Prediction]) -> list[Prediction]:
         chance = {
-            p.request_id: 1.0 if p.score < self.below else self.rate
+            p.request_id: 1.0 if p.confidence < self.below else self.rate
             for p in rows
             if p.variant != "shadow"
         }

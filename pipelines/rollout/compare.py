@@ -23,10 +23,10 @@ class LiveComparison:
 
     requests: int  # that anyone answered
     pairs: int  # that both scored
-    agree: float  # share of equal labels
-    confidence: tuple[float, float]  # mean score: candidate, champion
-    top_share: tuple[float, float]  # of each one's commonest label
-    labels: int  # pairs with a known truth
+    agree: float  # share of equal outputs
+    confidence: tuple[float, float]  # mean of each one: candidate, champion
+    top_share: tuple[float, float]  # of each one's commonest output
+    labels: int  # pairs with a score
     accuracy: tuple[float, float]
     difference: Interval  # of accuracy, candidate - champion
 
@@ -49,19 +49,18 @@ def compare(answers: pd.DataFrame, candidate: str, champion: str) -> LiveCompari
     once = answers.drop_duplicates(["request_id", "model_version"]).set_index("request_id")
     new, old = (once[once["model_version"] == version] for version in (candidate, champion))
     pairs = new.join(old, how="inner", lsuffix="_new", rsuffix="_old")
-    known = pairs[pairs["truth_new"].notna()]
-    right_new, right_old = (known["truth_new"] == known[f"label_{who}"] for who in ("new", "old"))
+    known = pairs[pairs["score_new"].notna() & pairs["score_old"].notna()]
+    better = known["score_new"] > known["score_old"]
+    worse = known["score_new"] < known["score_old"]
     return LiveComparison(
         requests=int(answers["request_id"].nunique()),
         pairs=len(pairs),
-        agree=_mean(pairs["label_new"] == pairs["label_old"]),
-        confidence=(_mean(pairs["score_new"]), _mean(pairs["score_old"])),
-        top_share=(_top_share(pairs["label_new"]), _top_share(pairs["label_old"])),
+        agree=_mean(pairs["output_new"] == pairs["output_old"]),
+        confidence=(_mean(pairs["confidence_new"]), _mean(pairs["confidence_old"])),
+        top_share=(_top_share(pairs["output_new"]), _top_share(pairs["output_old"])),
         labels=len(known),
-        accuracy=(_mean(right_new), _mean(right_old)),
-        difference=paired_difference(
-            int((right_new & ~right_old).sum()), int((right_old & ~right_new).sum()), len(known)
-        ),
+        accuracy=(_mean(known["score_new"]), _mean(known["score_old"])),
+        difference=paired_difference(int(better.sum()), int(worse.sum()), len(known)),
     )
 
 

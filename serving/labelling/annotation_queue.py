@@ -216,7 +216,7 @@ class AnnotationQueue:
             shares = zip(answer.detail.labels, map(float, answer.detail.values), strict=True)
             likeliest = sorted(shares, key=lambda x: -x[1])
         else:
-            likeliest = [(labels.last(prediction.label), prediction.score)]
+            likeliest = [(labels.last(prediction.output), prediction.confidence)]
         closed = self._settings.labels
         given = None if closed is None else labels.current(closed)
         allowed = [

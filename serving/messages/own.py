@@ -145,14 +145,22 @@ class AnswersMessage(BaseModel):
     predictions: list[AnswerMessage]
 
 
+CALLED = {"label": "output", "score": "confidence"}  # what callers and files call them -> as they are
+
+
+def told(answer: Prediction, name: str) -> Any:
+    """A value of an answer, by the name that callers and files know it by."""
+    return getattr(answer, CALLED.get(name, name))
+
+
 def answers(found: Sequence[Prediction]) -> bytes:
     """`AnswersMessage` as JSON."""
     rows = [
         {
             "prediction_id": p.prediction_id,
             "request_id": p.request_id,
-            "label": p.label,
-            "score": p.score,
+            "label": p.output,
+            "score": p.confidence,
             "model_version": p.model_version,
             "variant": p.variant,
         }

@@ -34,6 +34,7 @@ from serving.messages.inference import (
     ServerMetadata,
     Wanted,
 )
+from serving.messages.own import told
 from serving.protocols import faults, tensors
 from serving.protocols.engine_client import (
     AROUND,
@@ -184,7 +185,7 @@ def _response(asked: InferRequest, found: Sequence[Prediction]) -> Response:
     binary = asked.parameters is not None and asked.parameters.binary_data_output
     outputs, tail = [], []
     for wanted in EVERYTHING if asked.outputs is None else asked.outputs:
-        kind, values = OUTPUTS[wanted.name], [getattr(p, wanted.name) for p in found]
+        kind, values = OUTPUTS[wanted.name], [told(p, wanted.name) for p in found]
         output: dict[str, Any] = {"name": wanted.name, "datatype": kind, "shape": asked.inputs[0].shape}
         own = wanted.parameters.binary_data if wanted.parameters else None
         if binary if own is None else own:

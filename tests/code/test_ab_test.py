@@ -175,8 +175,8 @@ def test_the_store_tells_who_complained_of_which_answer(store: Store, service: S
     given = service.predict(requests(40))
     assert {(a.variant, a.model_version) for a in given} == {("champion", "1"), ("challenger", "2")}
     other = {"card": "cash", "cash": "card", "loan": "card"}
-    said = [("thumbs", "down"), ("thumbs", "up"), ("correction", other[given[2].label])]
-    said += [("correction", given[3].label), ("label", "loan")]
+    said = [("thumbs", "down"), ("thumbs", "up"), ("correction", other[given[2].output])]
+    said += [("correction", given[3].output), ("label", "loan")]
     when = given[0].timestamp + timedelta(hours=1)
     store.feedback.add(
         [
@@ -200,7 +200,7 @@ def test_status_shows_the_arms_and_what_is_known_so_far(shelf: Shelf, tmp_path: 
     began = roll_out(known, "ab_test").stage_started
     given = Service(known, shelf.load, max_text=100).predict(requests(40))
     known.feedback.add([Feedback("f", given[0].prediction_id, began, "thumbs", "down")])
-    task = [Annotation(given[1].prediction_id, given[1].label, "ann", began)]
+    task = [Annotation(given[1].prediction_id, given[1].output, "ann", began)]
     known.labels.annotate(task)
     assert everloop("rollout", "status", "-w", place.root, "--now", "2026-01-06").out == (
         "champion: version 1\n"

@@ -227,7 +227,7 @@ def test_a_round_looks_at_what_is_stored(looped: Home) -> None:
         ("thumbs", "down"),
         ("thumbs", "up"),
         ("correction", "other"),
-        ("correction", rows["label"][3]),
+        ("correction", rows["output"][3]),
     ]
     home.store.feedback.add(
         [

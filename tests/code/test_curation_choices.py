@@ -31,7 +31,7 @@ def share_of(policy: Curation, pool: Pool, wanted: Array) -> float:
 @pytest.mark.parametrize("name", ["margin", "least-confidence", "entropy"])
 def test_uncertainty_prefers_hesitation(name: str) -> None:
     pool = Pool(window(300))
-    unsure = pool.window.rows["score"].to_numpy() < 0.5
+    unsure = pool.window.rows["confidence"].to_numpy() < 0.5
     assert share_of(one(name), pool, unsure) > 2 * unsure.mean()
 
 

@@ -99,8 +99,8 @@ def test_answers_are_those_of_the_synchronous_path(
     expected = Service(other, shelf.load, max_text=100).predict(requests(40))
     with running(service) as engine:
         [answers] = ask(engine, requests(40))
-    assert [(a.prediction_id, a.label, a.score) for a in answers] == [
-        (e.prediction_id, e.label, pytest.approx(e.score, abs=1e-6)) for e in expected
+    assert [(a.prediction_id, a.output, a.confidence) for a in answers] == [
+        (e.prediction_id, e.output, pytest.approx(e.confidence, abs=1e-6)) for e in expected
     ]
     other.close()
 
@@ -187,7 +187,7 @@ def test_no_request_fails_and_each_names_its_model_while_versions_swap(
     versions = {o[0].model_version for o in outcomes}
     assert len(versions) > 3
     for [answer] in outcomes:
-        assert answer.label in shelf.models[answer.model_version].head.labels  # type: ignore[union-attr]
+        assert answer.output in shelf.models[answer.model_version].head.labels  # type: ignore[union-attr]
         assert answer.encoder == shelf.models[answer.model_version].encoder.identity
 
 
@@ -253,7 +253,9 @@ def test_the_cache_spares_the_encoder_and_survives_a_swap(store: Store, shelf: S
         second = ask(engine, [named("b", "same")])[0][0]
         assert shelf.encoder.reads == reads + 1 + len(WARMING)
         assert (first.model_version, second.model_version) == ("1", "2")
-        assert second.score == ask(engine, [named("c", "same")])[0][0].score != first.score
+        assert (
+            second.confidence == ask(engine, [named("c", "same")])[0][0].confidence != first.confidence
+        )
         page = engine.metrics.page().decode()
         assert "everloop_cache_hits_total 2.0" in page
 

@@ -107,7 +107,7 @@ def test_a_store_of_an_older_version_is_read_in_the_normal_form(old: Store) -> N
     assert old.odd == {"bank  balance", "bank balance "}
     assert old.labels.names() == old.labels.in_use() == ["bank balance"]
     window = old.answers.window(NOW - 99 * DAY, NOW + DAY)
-    assert set(window.rows["label"]) == {"bank balance"}
+    assert set(window.rows["output"]) == {"bank balance"}
     assert old.feedback.complained(NOW - 99 * DAY, NOW + DAY) == set()
     ids = list(window.rows["prediction_id"])
     assert old.labels.annotate([Annotation(ids[0], "bank balance", "bob", NOW)]) == 0  # the same label

@@ -127,7 +127,7 @@ def test_monitoring_reads_the_past_as_it_was_and_the_present_by_its_names(own: P
     now = last + timedelta(hours=1)
     before = {s.name: s for s in look(home, last).signals if not s.segment}
     window = home.store.at(last).answers.window(last - timedelta(days=1), last).rows
-    a, b = window["label"].value_counts().index[:2]
+    a, b = window["output"].value_counts().index[:2]
     everloop("label", "set", "merge", a, b, "--into", "both", "-w", str(own), "--now", now.isoformat())
     assert {s.name: s for s in look(home, last).signals if not s.segment} == before
 
@@ -139,7 +139,7 @@ def test_monitoring_reads_the_past_as_it_was_and_the_present_by_its_names(own: P
     assert "both" in seen.view.model.labels
     assert not {a, b} & set(seen.view.model.known)
     for window in (seen.view.window, seen.view.reference):
-        assert not {a, b} & set(window.rows["label"])
+        assert not {a, b} & set(window.rows["output"])
     found = {s.name: s.value for s in seen.signals if not s.segment}
     assert (found["accuracy"] or 0) > (before["accuracy"].value or 1)  # a for b is right by now
     assert not [c for c in seen.view.checks if c.failed and "label" in c.name]

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import DataError
-from core.records import Annotation, AnnotationTask, Prediction
+from core.records import Annotation, AnnotationTask, ClassificationDetail, Prediction
 from core.store import Store
 from core.tables import Refused
 from pipelines.labeling import Labeling
@@ -36,9 +36,9 @@ def prediction(i: int) -> Prediction:
         model_version="1",
         variant="champion",
         text=TEXTS[i],
-        label="track_order",
-        score=0.5,
-        probabilities=np.ones(2, dtype=np.float16),
+        output="track_order",
+        confidence=0.5,
+        detail=ClassificationDetail(np.ones(2, dtype=np.float16)),
         embedding=np.ones(4, dtype=np.float16),
         encoder="tiny",
         segments={},

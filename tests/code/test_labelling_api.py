@@ -76,10 +76,10 @@ def test_a_task_has_what_a_person_needs(client: TestClient, rows: list[Predictio
         "2026-01-05T09:00:00Z",
     )
     assert task["why"] == "the model was unsure"
-    assert task["guess"]["label"] == p.label
-    assert task["guess"]["score"] == pytest.approx(p.score, abs=1e-3)
+    assert task["guess"]["label"] == p.output
+    assert task["guess"]["score"] == pytest.approx(p.confidence, abs=1e-3)
     labels, scores = ([c[k] for c in task["choices"]] for k in ("label", "score"))
-    best = [MANY[i] for i in np.argsort(-p.probabilities.astype(float), kind="stable")]
+    best = [MANY[i] for i in np.argsort(-p.detail.probabilities.astype(float), kind="stable")]
     assert labels == best[: len(labels)]
     assert scores == sorted(scores, reverse=True)
     assert 5 <= len(labels) <= 9
@@ -213,7 +213,7 @@ def test_without_the_model_the_answer_of_then_is_the_guess(store: Store, gone: s
         with store.database.write() as db:
             db.exec_driver_sql("UPDATE predictions SET encoder = 'another'")
     [task] = tasks(client)
-    guess = {"label": row.label, "score": round(row.score, 4)}
+    guess = {"label": row.output, "score": round(row.confidence, 4)}
     assert (task["guess"], task["choices"]) == (guess, [guess])
 
 

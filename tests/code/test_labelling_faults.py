@@ -92,11 +92,11 @@ def test_without_the_server_labels_are_kept_and_sent_later(store: Store, browser
         again.shows(rows[3].text)
         votes = said(store)
         assert [votes[p.prediction_id] for p in rows[:3]] == [
-            ("ann", rows[0].label),
+            ("ann", rows[0].output),
             ("ann", votes[rows[1].prediction_id][1]),
-            ("ann", rows[2].label),
+            ("ann", rows[2].output),
         ]
-        assert votes[rows[1].prediction_id][1] != rows[1].label
+        assert votes[rows[1].prediction_id][1] != rows[1].output
         again.page.wait_for_load_state("networkidle")
         context.set_offline(True)
         again.press("Enter")

@@ -87,7 +87,7 @@ def test_on_a_phone_a_thumb_is_enough(store: Store, browser: Any) -> None:
         ann.shows(rows[4].text)
         ann.saved()
         labels = [said(store)[p.prediction_id][1] for p in rows[:4]]
-        assert labels[0] == rows[0].label
+        assert labels[0] == rows[0].output
         assert labels[2:] == [None, "lost luggage"]
         assert ann.complaints == []
 
@@ -122,7 +122,7 @@ CONTRAST = """() => {
 def test_what_is_written_can_be_read(store: Store, browser: Any, scheme: str) -> None:
     rows = ask(store, texts_of(20))
     pick(store, sighted(rows)[:3])
-    store.labels.annotate([Annotation(p.prediction_id, p.label, "bob", ASKED) for p in rows[-3:]])
+    store.labels.annotate([Annotation(p.prediction_id, p.output, "bob", ASKED) for p in rows[-3:]])
     with serving(store) as url, reading(browser, url, color_scheme=scheme) as ann:
         ann.says("Similar texts, labelled")
         assert ann.page.evaluate(CONTRAST) == []
@@ -144,7 +144,7 @@ def test_a_screen_reader_finds_everything_by_name(store: Store, browser: Any) ->
         page = ann.page
         ann.shows(rows[0].text)
         assert page.get_by_role("region", name="Text to label").is_visible()
-        assert page.get_by_role("button", name=f"{rows[0].label} model's guess").is_visible()
+        assert page.get_by_role("button", name=f"{rows[0].output} model's guess").is_visible()
         field = page.get_by_role("combobox", name="Search all 20 labels")
         field.fill("pay")
         assert field.get_attribute("aria-expanded") == "true"
@@ -163,7 +163,7 @@ def test_a_screen_reader_finds_everything_by_name(store: Store, browser: Any) ->
         assert page.evaluate("document.documentElement.lang") == "en"
         ann.press("Enter")
         assert page.evaluate("document.activeElement.id") == "text"  # what is new is read aloud
-        assert page.text_content("#told") == f"Labelled {rows[0].label}"
+        assert page.text_content("#told") == f"Labelled {rows[0].output}"
         seen = []
         for _ in range(30):  # every control is reached by Tab
             ann.press("Tab")

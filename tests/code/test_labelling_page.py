@@ -30,7 +30,7 @@ def test_a_label_is_a_keystroke_or_two(store: Store, browser: Any) -> None:
         page, [a, b, c, d, e, f, g] = ann.page, rows
         ann.shows(a.text)
         guess = ann.labels()[0]
-        assert guess == a.label
+        assert guess == a.output
         ann.press("Enter")
         ann.shows(b.text)
         third = ann.labels()[2]
@@ -65,7 +65,7 @@ def test_a_label_is_a_keystroke_or_two(store: Store, browser: Any) -> None:
             d.text: ("ann", "lost luggage"),
             e.text: ("ann", None),
         }
-        assert votes[f.prediction_id][1] not in (None, f.label)
+        assert votes[f.prediction_id][1] not in (None, f.output)
         assert [v.note for v in store.queue.votes([e.prediction_id])] == ["two things at once"]
         assert store.labels.count() == 5
         assert ann.complaints == []
@@ -104,7 +104,7 @@ def test_another_label_right_after_undo_is_the_one_that_counts(store: Store, bro
         ann.press("4")
         ann.saved()
         fourth = said(store)[rows[0].prediction_id][1]
-        assert fourth not in (None, rows[0].label)
+        assert fourth not in (None, rows[0].output)
         assert store.labels.of([rows[0].prediction_id]) == {rows[0].prediction_id: fourth}
         assert len(said(store)) == 1
         assert ann.complaints == []
@@ -210,17 +210,17 @@ def test_labels_that_change_while_the_page_is_open(store: Store, browser: Any) -
 def test_where_the_guess_is_hidden_nothing_tells_it(store: Store, browser: Any) -> None:
     rows = ask(store, texts_of(6))
     pick(store, rows[:2], audit=True)
-    store.labels.annotate([Annotation(p.prediction_id, p.label, "bob", ASKED) for p in rows[2:]])
+    store.labels.annotate([Annotation(p.prediction_id, p.output, "bob", ASKED) for p in rows[2:]])
     with serving(store) as url, reading(browser, url) as ann:
         ann.shows(rows[0].text)
         ann.page.wait_for_load_state("networkidle")
         assert ann.labels() == []
         shown = ann.page.inner_text("body")
-        assert not any(word in shown for word in ("%", "unsure", "Similar", "audit", rows[0].label))
+        assert not any(word in shown for word in ("%", "unsure", "Similar", "audit", rows[0].output))
         ann.press("Enter", "1", "5")
         ann.shows(rows[0].text)
         ann.press("Space")
-        ann.says(rows[0].label)
+        ann.says(rows[0].output)
         ann.says("Similar texts, labelled")
         ann.press("Enter")
         ann.shows(rows[1].text)
@@ -302,7 +302,7 @@ def test_a_server_with_keys_asks_for_one(store: Store, browser: Any) -> None:
         assert page.text_content("#open-who") == "ann-key"
         ann.press("Enter")
         ann.saved()
-        assert said(store)[rows[0].prediction_id] == ("ann-key", rows[0].label)
+        assert said(store)[rows[0].prediction_id] == ("ann-key", rows[0].output)
         context.close()
 
 

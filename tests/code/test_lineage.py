@@ -10,7 +10,7 @@ import pytest
 
 from core.records import uuid7
 from core.store import Store
-from core.store.upgrade import count_served
+from core.store.migrations import count_served
 from flows.home import Home
 from flows.lineage import Link, trace
 from pipelines.datasets.contents import rows_of

@@ -68,26 +68,26 @@ def test_an_old_champion_answers_in_the_labels_of_the_time(old: Store) -> None:
     """From the very request on: merged labels are as likely as their parts, retired ones not answered."""
     service, before, after = service_of(old), requests(40), requests(40, start=100)
     first = service.predict(before)
-    assert {p.label for p in first} <= {*OLD}
+    assert {p.output for p in first} <= {*OLD}
     later = [replace(r, timestamp=r.timestamp + 2 * DAY) for r in after]
     answers = service.predict(later)
-    assert {p.label for p in answers} <= {"bill", "card", "gone"}
+    assert {p.output for p in answers} <= {"bill", "card", "gone"}
     assert {p.model_version for p in answers} == {"1"}
     shares = LinearHead(OLD, seed=1).probabilities(HashEncoder().encode([r.text for r in later]))
     kept = shares[:, [0, 1, 3]]
     kept[:, 2] += shares[:, 4]
     kept /= kept.sum(axis=1, keepdims=True)
-    assert [p.score for p in answers] == pytest.approx(kept.max(axis=1).tolist())
+    assert [p.confidence for p in answers] == pytest.approx(kept.max(axis=1).tolist())
     names = ["bill", "card", "gone"]
-    assert [p.label for p in answers] == [names[i] for i in kept.argmax(axis=1)]
-    assert all(len(p.probabilities) == 3 for p in answers)
+    assert [p.output for p in answers] == [names[i] for i in kept.argmax(axis=1)]
+    assert all(len(p.detail.probabilities) == 3 for p in answers)
 
 
 def test_a_request_that_was_answered_keeps_its_answer(old: Store) -> None:
     service, asked = service_of(old), requests(20)
     first = service.predict(asked)
     service.switch.turn(LATER)
-    assert [p.label for p in service.predict(asked)] == [p.label for p in first]
+    assert [p.output for p in service.predict(asked)] == [p.output for p in first]
 
 
 def test_both_models_of_a_rollout_answer_in_the_same_labels(old: Store) -> None:
@@ -96,7 +96,7 @@ def test_both_models_of_a_rollout_answer_in_the_same_labels(old: Store) -> None:
     service.switch.turn(LATER)
     asked = [replace(r, timestamp=LATER) for r in requests(40)]
     service.predict(asked)
-    assert set(old.answers.side_by_side(LATER, LATER + DAY)["label"]) <= {"bill", "card", "gone"}
+    assert set(old.answers.side_by_side(LATER, LATER + DAY)["output"]) <= {"bill", "card", "gone"}
 
 
 def test_a_change_of_labels_loads_no_model_again(old: Store) -> None:
@@ -195,5 +195,5 @@ def test_every_label_of_the_model_was_retired(store: Store) -> None:
     """It answers as it did: an answer is owed, and a retrain is near."""
     store.label_set_at = LabelSet((Operation("add", ("new",)), Operation("retire", tuple(OLD)))).as_of
     answers = service_of(store).predict(requests(5))
-    assert {p.label for p in answers} <= {*OLD}
-    assert np.isfinite([p.score for p in answers]).all()
+    assert {p.output for p in answers} <= {*OLD}
+    assert np.isfinite([p.confidence for p in answers]).all()

@@ -44,7 +44,7 @@ def renamed(store: Store) -> Store:
 
 def answered(store: Store, pairs: list[tuple[str, str | None]], tasks: bool = False) -> list[str]:
     """Answers, each with its truth where it has one; prediction ids."""
-    rows = [row(i, label=label) for i, (label, _) in enumerate(pairs)]
+    rows = [row(i, output=label) for i, (label, _) in enumerate(pairs)]
     store.answers.log(rows)
     if tasks:
         store.queue.add([AnnotationTask(p.prediction_id, NOW, "r", "margin", 0.5, False) for p in rows])
@@ -55,7 +55,7 @@ def answered(store: Store, pairs: list[tuple[str, str | None]], tasks: bool = Fa
 
 def correct(store: Store) -> list[bool]:
     rows = store.answers.window(NOW, NOW + DAY).rows
-    return [bool(x) for x in rows["label"] == rows["truth"]]
+    return [bool(x) for x in rows["output"] == rows["truth"]]
 
 
 def test_an_old_answer_is_right_when_its_truth_has_the_new_name(store: Store) -> None:
@@ -68,7 +68,7 @@ def test_an_old_answer_is_right_when_its_truth_has_the_new_name(store: Store) ->
     assert correct(store.at(NOW + DAY)) == [True, True, True, False, True]
     assert correct(store.at(LATER)) == [True, True, True, False, False]
     assert store.at(LATER).answers.window(NOW, NOW + DAY).rows["truth"].tolist()[-1] is None
-    assert store.at(LATER).answers.labelled(NOW, NOW + DAY).rows["label"].tolist()[-1] == "fax"
+    assert store.at(LATER).answers.labelled(NOW, NOW + DAY).rows["output"].tolist()[-1] == "fax"
 
 
 def test_the_past_reads_as_it_did_whatever_is_changed_later(store: Store) -> None:
@@ -83,9 +83,9 @@ def test_the_past_reads_as_it_did_whatever_is_changed_later(store: Store) -> Non
 
 
 READS: dict[str, Callable[[Store], list[Any]]] = {
-    "window": lambda s: s.answers.window(NOW, LATER).rows[["label", "truth"]].to_numpy().tolist(),
-    "labelled": lambda s: s.answers.labelled(NOW, LATER).rows["label"].tolist(),
-    "answers": lambda s: s.answers.side_by_side(NOW, LATER)["label"].tolist(),
+    "window": lambda s: s.answers.window(NOW, LATER).rows[["output", "truth"]].to_numpy().tolist(),
+    "labelled": lambda s: s.answers.labelled(NOW, LATER).rows["output"].tolist(),
+    "answers": lambda s: s.answers.side_by_side(NOW, LATER)["output"].tolist(),
     "tasks": lambda s: [t.predicted for t in s.queue.tasks([p.prediction_id for p in ROWS]).values()],
     "feedback": lambda s: [f.value for f in s.feedback.within(NOW, LATER) if f.kind == "correction"],
     "reviews": lambda s: [r.label for r in s.reviews.open()],
@@ -103,7 +103,7 @@ HELD: dict[str, Callable[[Store], list[str | None]]] = {
     "untrained": lambda s: sorted(x[0] for x in s.labels.untrained()),
     "examples": lambda s: sorted(x.label for x in s.labels.examples(100)),
 }
-ROWS = [row(i, label=label) for i, label in enumerate(SAID)]
+ROWS = [row(i, output=label) for i, label in enumerate(SAID)]
 DISTINCT = {"label names", "in use"}
 
 
@@ -165,16 +165,16 @@ def test_a_pick_is_judged_by_the_names_of_the_time(store: Store) -> None:
     """What the error budget bets on: neither a merge nor a label that is gone is an error."""
     answered(renamed(store), [("lost", "gone"), ("lost", "fee"), ("card", "card")], tasks=True)
     picks = (NOW - DAY, LATER)
-    assert [p.right for p in store.queue.picks("1", *picks)] == [False, False, True]
-    assert [p.right for p in store.at(LATER).queue.picks("1", *picks)] == [True, False, None]
+    assert [p.score for p in store.queue.picks("1", *picks)] == [False, False, True]
+    assert [p.score for p in store.at(LATER).queue.picks("1", *picks)] == [True, False, None]
 
 
 def test_two_models_are_compared_under_the_names_of_the_time(store: Store) -> None:
-    champion, shadow = row(0, label="lost"), row(0, "shadow", label="gone", model_version="2")
+    champion, shadow = row(0, output="lost"), row(0, "shadow", output="gone", model_version="2")
     renamed(store).answers.log([champion, shadow])
     store.labels.annotate([Annotation(champion.prediction_id, "stolen", "ana", NOW)])
     seen = store.at(LATER).answers.side_by_side(NOW, LATER)
-    assert seen["label"].tolist() == seen["truth"].tolist() == ["gone", "gone"]
+    assert seen["output"].tolist() == seen["truth"].tolist() == ["gone", "gone"]
 
 
 def test_votes_that_a_merge_made_one_settle(store: Store) -> None:

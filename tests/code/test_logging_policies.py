@@ -15,7 +15,7 @@ from core.records import Annotation, AnnotationTask
 from core.schema import VERSION
 from core.state import Champion, Retrains
 from core.store import Store
-from core.store.upgrade import SchemaVersion
+from core.store.migrations import SchemaVersion
 from flows import stages
 from flows.log import open_writer
 from pipelines.logging.profile import Profiled
@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_a_sampled_row_carries_its_chance_into_windows_and_datasets(store: Store) -> None:
     policy = Sample(policy="sample", rate=0.25, below=0.5)
-    kept = policy.keep([row(i, score=0.4 if i < 10 else 0.9) for i in range(200)])
+    kept = policy.keep([row(i, confidence=0.4 if i < 10 else 0.9) for i in range(200)])
     store.answers.append([kept])
     rows = store.answers.window(*EVER).rows.set_index("request_id")
     assert rows["kept"].tolist() == [1.0] * 10 + [0.25] * (len(rows) - 10)
@@ -56,11 +56,11 @@ def test_a_sampled_row_carries_its_chance_into_windows_and_datasets(store: Store
 def test_rollouts_see_the_rows_that_were_drawn_evenly(store: Store) -> None:
     scores = [0.4 if i % 2 else 0.9 for i in range(600)]
     store.answers.append(
-        [Sample(policy="sample", rate=0.25).keep([row(i, score=scores[i]) for i in range(600)])]
+        [Sample(policy="sample", rate=0.25).keep([row(i, confidence=scores[i]) for i in range(600)])]
     )
     seen = store.answers.side_by_side(*EVER)
     assert 120 < len(seen) < 180
-    assert 0.4 < (seen["score"] < 0.5).mean() < 0.6
+    assert 0.4 < (seen["confidence"] < 0.5).mean() < 0.6
     assert store.answers.count() > 350
 
 
@@ -103,7 +103,7 @@ def test_what_the_spool_holds_comes_back_as_it_was() -> None:
     back = unpack(pack(kept))
     assert (back.texts, back.passes, back.number) == (1, 3, 7)
     for a, b in zip(rows, back.rows, strict=True):
-        assert np.array_equal(a.probabilities, b.probabilities)
+        assert np.array_equal(a.detail.probabilities, b.detail.probabilities)
         assert (a.text, a.timestamp, a.segments) == (b.text, b.timestamp, b.segments)
     assert back.rows[1].embedding is None
     assert [p.key for p in back.profiles] == [p.key for p in kept.profiles]
@@ -115,7 +115,7 @@ def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
     home.store.state.write(Champion("1"))
     home.store.state.write(Retrains(1, NOW))
     writer = open_writer(home, home.store, Metrics())
-    days = [[row(d * 86400 + i, label="ab"[d]) for i in range(50)] for d in (0, 1)]
+    days = [[row(d * 86400 + i, output="ab"[d]) for i in range(50)] for d in (0, 1)]
     for rows in days:
         writer.put(rows, 50).result(30)
     writer.close()

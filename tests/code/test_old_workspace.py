@@ -1,8 +1,8 @@
-"""A workspace that version 0.1.0 made (store schema 4) keeps working, wherever it lies.
+"""Workspaces that older versions made (store schema 4 and 5) keep working, wherever they lie.
 
-tests/fixtures/workspace-v4.tar.xz was made by that version's commands alone: three dataset versions, a
-promotion, a rollout under way, feedback, votes of two annotators, a merged label, one label with two
-spaces in it, three open tasks. It was made at /tmp/oldws/shop and is unpacked elsewhere.
+Each was made by that version's commands alone: three dataset versions, a promotion, a rollout under
+way, feedback, votes of two annotators, a merged label, one label with two spaces in it, three open
+tasks. They are unpacked elsewhere than they were made.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from flows.home import open_home
 from tests.code.command_line import everloop
 from tests.code.tiny import said
 
-MADE = Path(__file__).parents[1] / "fixtures" / "workspace-v4.tar.xz"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    with tarfile.open(MADE) as packed:
+@pytest.fixture(params=["v4", "v5"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    with tarfile.open(FIXTURES / f"workspace-{request.param}.tar.xz") as packed:
         packed.extractall(tmp_path, filter="data")
     return tmp_path / "shop"
 

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from core.errors import LabelError
 from core.records import Annotation, AnnotationTask, Dispute, Progress, Review, Vote
 from core.store import Store
-from core.store.upgrade import SchemaVersion
+from core.store.migrations import SchemaVersion
 from tests.code.test_store import NOW, prediction
 
 SOON = timedelta(minutes=15)

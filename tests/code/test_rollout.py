@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from core.errors import RolloutError
 from core.records import Rollout
+from everloop.laws.windows import scored
 from pipelines.rollout import promote, roll_back
 from pipelines.rollout.compare import compare
 from pipelines.rollout.shadow_canary import ShadowCanary
@@ -19,7 +20,7 @@ NOW = datetime(2026, 1, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=3)
 POLICY = ShadowCanary(policy="shadow-canary")
 LABELS = [f"intent{k}" for k in range(10)]
-COLUMNS = ["request_id", "model_version", "variant", "label", "score", "latency_ms", "truth"]
+COLUMNS = ["request_id", "model_version", "variant", "output", "confidence", "latency_ms", "truth"]
 
 
 def answers(
@@ -34,7 +35,7 @@ def answers(
         known = truth[i] if truth else None
         rows.append((f"r{i}", "6", "champion", b, scores[1], 1.0, known))
         rows.append((f"r{i}", "7", "shadow", a, scores[0], 1.0, known))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return scored(pd.DataFrame(rows, columns=COLUMNS))
 
 
 def truths(n: int, seed: int = 0) -> list[str]:
@@ -197,7 +198,7 @@ def test_evidence_is_json_even_where_nothing_is_known() -> None:
 
 def test_only_requests_that_both_scored_are_compared() -> None:
     frame = answers(truths(40), truths(40))
-    other = frame.assign(model_version="5", label="intent0")
+    other = frame.assign(model_version="5", output="intent0")
     seen = compare(pd.concat([frame.iloc[:-1], other]), "7", "6")
     assert (seen.requests, seen.pairs, seen.agree) == (40, 39, 1.0)
 

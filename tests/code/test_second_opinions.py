@@ -93,7 +93,7 @@ def test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is
         ["a", "ana"]
     ]
     story = store.lineage.story(IDS[0])
-    assert [x["label"] for x in story.labels] == ["b", "a"]
+    assert [x["value"] for x in story.labels] == ["b", "a"]
 
 
 def test_what_a_dataset_has_taken_is_set_aside_until_somebody_answers(store: Store) -> None:

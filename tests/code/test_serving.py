@@ -37,8 +37,8 @@ def test_answers_in_order_and_stores_what_a_replay_needs(
     assert [a.request_id for a in answers] == ["r0", "r1", "r2", "r3", "r4"]
     embeddings = HashEncoder().encode([r.text for r in asked])
     expected = LinearHead(["card", "cash"], seed=1).probabilities(embeddings)
-    assert [a.score for a in answers] == [float(p.max()) for p in expected]
-    assert [a.label for a in answers] == [["card", "cash"][p.argmax()] for p in expected]
+    assert [a.confidence for a in answers] == [float(p.max()) for p in expected]
+    assert [a.output for a in answers] == [["card", "cash"][p.argmax()] for p in expected]
     window = store.answers.window(NOW, NOW + timedelta(hours=1))
     np.testing.assert_array_equal(window.embeddings, embeddings.astype(np.float32))
     assert set(window.rows["variant"]) == {"champion"}
@@ -149,7 +149,10 @@ def test_every_answer_names_the_model_that_made_it_over_a_swap(
         head = heads[answer.model_version]
         assert head is not None
         expected = head.probabilities(HashEncoder().encode([answer.text]))[0]
-        assert (answer.label, answer.score) == (head.labels[expected.argmax()], float(expected.max()))
+        assert (answer.output, answer.confidence) == (
+            head.labels[expected.argmax()],
+            float(expected.max()),
+        )
 
 
 def test_a_promoted_candidate_is_not_loaded_again(store: Store, service: Service, shelf: Shelf) -> None:

@@ -10,10 +10,19 @@ import numpy as np
 import pytest
 
 from core.errors import LabelError, StoreError
-from core.records import Annotation, AnnotationTask, Decision, Prediction, Rollout, Signal, uuid7
+from core.records import (
+    Annotation,
+    AnnotationTask,
+    ClassificationDetail,
+    Decision,
+    Prediction,
+    Rollout,
+    Signal,
+    uuid7,
+)
 from core.state import Forgetting, Retrains
 from core.store import Store
-from core.store.upgrade import SchemaVersion
+from core.store.migrations import SchemaVersion
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -28,7 +37,7 @@ def prediction(i: int, variant: str = "champion", label: str = "a") -> Predictio
     when = NOW + timedelta(minutes=i)
     return Prediction(
         uuid7(when, f"r{i}", variant), f"r{i}", when, "1", variant, f"text {i}", label, 0.5,
-        np.array([0.5, 0.25, 0.25], dtype=np.float16),
+        ClassificationDetail(np.array([0.5, 0.25, 0.25], dtype=np.float16)),
         None if variant == "shadow" else np.arange(4, dtype=np.float16),
         "e", {"plan": "free"}, "u", 1.0,
     )  # fmt: skip

@@ -55,7 +55,7 @@ def test_each_round_stands_for_all_answers_it_drew_from(
     for r in rounds:
         rows = home.store.answers.window(r.timestamp - timedelta(days=1), r.timestamp).rows
         picked = rows[rows["propensity"].notna()]
-        wrong = picked[picked["label"] != picked["truth"]]
+        wrong = picked[picked["output"] != picked["truth"]]
         assert r.answers == len(rows) == 40
         assert r.share == 12 / 40
         assert r.labels == r.picks == len(picked)

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.records import Annotation
+from core.records import Annotation, ClassificationDetail
 from core.store import Store
 from tests.code.logs import NOW, row
 
+NAN = pytest.approx(np.nan, nan_ok=True)
 END = NOW + timedelta(days=1)
 
 
@@ -32,11 +33,13 @@ def test_the_columns_of_a_window(store: Store) -> None:
     assert window.rows.drop(columns="timestamp").to_dict("records") == [
         {
             "prediction_id": row(i).prediction_id, "request_id": f"r{i}", "model_version": "1",
-            "variant": "champion", "text": f"text {i}", "label": "a", "score": 0.75, "encoder": "e",
-            "user_key": "u", "latency_ms": latency, "truth": truth, "audit": False, "kept": kept,
-            "propensity": pytest.approx(np.nan, nan_ok=True), "segment.app": app, "segment.plan": plan,
+            "variant": "champion", "text": f"text {i}", "output": "a", "confidence": 0.75, "encoder": "e",
+            "user_key": "u", "latency_ms": latency, "truth": truth, "score": score, "audit": False, "kept": kept,
+            "propensity": NAN, "segment.app": app, "segment.plan": plan,
         }
-        for i, latency, truth, kept, app, plan in ((0, 1.0, None, 1.0, "", "free"), (1, 2.5, "b", 0.5, "ios", "pro"))
+        for i, latency, truth, score, kept, app, plan in (
+            (0, 1.0, None, NAN, 1.0, "", "free"), (1, 2.5, "b", 0.0, 0.5, "ios", "pro")
+        )
     ]  # fmt: skip
     assert window.rows["timestamp"].tolist() == [NOW, NOW + timedelta(seconds=1)]
     assert window.embeddings.tolist() == [[0, 1, 2, 3]] * 2
@@ -57,7 +60,11 @@ def test_an_empty_window_has_the_columns_too(store: Store) -> None:
 def test_models_of_more_labels_make_rows_of_other_lengths(store: Store) -> None:
     more = np.array([0.5, 0.25, 0.25], dtype=np.float16)
     store.answers.log(
-        [row(0), row(1, probabilities=more, embedding=np.ones(6, dtype=np.float16)), row(2)]
+        [
+            row(0),
+            row(1, detail=ClassificationDetail(more), embedding=np.ones(6, dtype=np.float16)),
+            row(2),
+        ]
     )
     window = store.answers.window(NOW, END)
     assert [p.tolist() for p in window.probabilities] == [[0.75, 0.25], [0.5, 0.25, 0.25], [0.75, 0.25]]

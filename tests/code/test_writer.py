@@ -116,7 +116,7 @@ def test_the_same_group_again_counts_nothing(store: Store) -> None:
 
 def test_one_bad_row_does_not_fail_the_others(store: Store, tmp_path: Path) -> None:
     with writing(store, tmp_path) as writer:
-        rows = [row(0), row(1, label="\ud800"), row(2)]
+        rows = [row(0), row(1, output="\ud800"), row(2)]
         first, bad, last = [writer.put([r], 1) for r in rows]
         assert first.result(SOON) is last.result(SOON) is None
         with pytest.raises(StoreError, match="not logged"):

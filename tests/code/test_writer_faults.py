@@ -165,7 +165,7 @@ def test_killed_under_load_on_postgres(url: str, tmp_path: Path) -> None:
 def test_a_row_that_postgres_cannot_hold_fails_alone(url: str, tmp_path: Path) -> None:
     store = Store(url, busy=1)
     with writing(store, tmp_path) as writer:
-        puts = [writer.put([row(i, label="a\x00" if i == 1 else "a")], 1) for i in range(3)]
+        puts = [writer.put([row(i, output="a\x00" if i == 1 else "a")], 1) for i in range(3)]
         with pytest.raises(StoreError, match="NUL"):
             puts[1].result(SOON)
         assert puts[0].result(SOON) is puts[2].result(SOON) is None

@@ -46,7 +46,7 @@ def constant(window: Window) -> Window:
 
 def not_numbers(window: Window) -> Window:
     shares = np.full((len(window), 3), np.nan, np.float32)
-    rows = window.rows.assign(score=np.nan, latency_ms=np.nan)
+    rows = window.rows.assign(confidence=np.nan, latency_ms=np.nan)
     return replace(embedded(window, np.full((len(window), 8), np.nan)), rows=rows, probabilities=shares)
 
 
@@ -62,8 +62,8 @@ BAD: dict[str, Callable[[], View]] = {
     "no rows at all": lambda: view(no_rows(today()), no_rows(before())),
     "one row": lambda: view(today().take(np.array([0])), before()),
     "one row on both sides": lambda: view(today().take(np.array([0])), before().take(np.array([0]))),
-    "one class": lambda: view(today(label="refund"), before(label="refund")),
-    "one class today": lambda: view(today(label="refund", score=1.0), before()),
+    "one class": lambda: view(today(output="refund"), before(output="refund")),
+    "one class today": lambda: view(today(output="refund", confidence=1.0), before()),
     "constant embeddings today": lambda: view(constant(today()), before()),
     "constant embeddings before": lambda: view(today(), constant(before())),
     "constant embeddings": lambda: view(constant(today()), constant(before())),
@@ -82,7 +82,7 @@ BAD: dict[str, Callable[[], View]] = {
         today(), replace(before(), rows=before().rows.drop(columns="segment.plan"))
     ),
     "a model with other labels": lambda: view(today(), before(), model=OTHER),
-    "another version": lambda: view(today(model_version="2", label="cancel"), before(), model=OTHER),
+    "another version": lambda: view(today(model_version="2", output="cancel"), before(), model=OTHER),
     "another encoder": lambda: view(today(encoder="tuned"), before()),
     "a window that ends before it starts": lambda: view(backwards(today()), before()),
     "a window of no time": lambda: view(replace(today(), start=NOW), before()),

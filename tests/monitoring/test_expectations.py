@@ -25,8 +25,8 @@ def window(n: int = 20, **columns: object) -> Window:
             "timestamp": [START + timedelta(minutes=i) for i in range(n)],
             "model_version": "1",
             "text": [f"where is my parcel {i}" for i in range(n)],
-            "label": ["refund", "delivery"] * (n // 2),
-            "score": np.linspace(0.5, 1.0, n),
+            "output": ["refund", "delivery"] * (n // 2),
+            "confidence": np.linspace(0.5, 1.0, n),
         }
     ).assign(**columns)
     return Window(
@@ -35,7 +35,7 @@ def window(n: int = 20, **columns: object) -> Window:
 
 
 def changed(column: str, values: dict[int, object]) -> Window:
-    whole = window()
+    whole, column = window(), {"label": "output", "score": "confidence"}.get(column, column)
     found = whole.rows[column].astype(object)
     return window(**{column: [values.get(i, v) for i, v in enumerate(found)]})
 
@@ -74,8 +74,8 @@ def test_each_bad_row_is_named(column, values, expected):
 
 def test_a_row_can_fail_more_than_one_check():
     both = changed("text", {7: ""})
-    labels = ["cancel" if i == 7 else v for i, v in enumerate(both.rows["label"])]
-    bad = Window(both.start, both.end, both.rows.assign(label=labels), both.embeddings, [])
+    labels = ["cancel" if i == 7 else v for i, v in enumerate(both.rows["output"])]
+    bad = Window(both.start, both.end, both.rows.assign(output=labels), both.embeddings, [])
     assert names(bad) == {"r7": ["text.empty", "label.known"]}
 
 

@@ -155,7 +155,7 @@ def test_what_cannot_be_compared_says_why(
 
 
 @pytest.mark.parametrize(
-    "change", [constant, lambda w: with_rows(w, label="card"), lambda w: with_rows(w, text="")]
+    "change", [constant, lambda w: with_rows(w, output="card"), lambda w: with_rows(w, text="")]
 )
 def test_what_is_all_the_same_is_no_exception(change: Callable[[Window], Window]):
     window, reference = traffic(new=0.3), traffic(NOW - DAY, 7)

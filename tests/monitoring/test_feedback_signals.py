@@ -87,7 +87,7 @@ def test_few_thumbs_and_no_feedback_say_nothing() -> None:
 
 
 def test_a_correction_to_another_label_counts_once_and_to_the_same_not_at_all() -> None:
-    window = today(label="refund")
+    window = today(output="refund")
     twice = told(window, "invoice", range(8), "correction")
     same = told(window, "refund", range(8, 20), "correction")
     given = pd.concat([twice, twice.assign(feedback_id="again"), same], ignore_index=True)
@@ -121,8 +121,8 @@ def test_hard_examples_are_lists_of_requests() -> None:
     (found,) = hard_examples(given, NOW)
     lists = found.evidence.stored()
     sure = window.rows.set_index("request_id").loc[lists["wrong-and-sure"]]
-    assert (sure["label"] != sure["truth"]).all()
-    assert sure["score"].is_monotonic_decreasing
+    assert (sure["output"] != sure["truth"]).all()
+    assert sure["confidence"].is_monotonic_decreasing
     assert sorted(lists["complained"]) == [f"r-0-12-{i}" for i in range(3)]
     assert any(" taken for " in name for name in lists)
     assert found.reason.startswith(f"{len(sure)} wrong-and-sure, 3 complained, ")

@@ -10,6 +10,7 @@ import pytest
 from core.intervals import share
 from core.records import Array, Signal, Window
 from everloop.laws.traffic import DAY, LABELS, NOW, before, today, traffic
+from everloop.laws.windows import scored
 from monitoring import Monitoring
 from monitoring.alerts.findings import broken
 from monitoring.signals import accuracy
@@ -37,10 +38,10 @@ def labelled(window: Window, right: Array, chance: float, audit: bool = True) ->
     """The first rows have labels, drawn with this chance: so many right and wrong ones."""
     n = len(right)
     truth = np.full(len(window), None, dtype=object)
-    truth[:n] = np.where(right, window.rows["label"].to_numpy()[:n], "other")
+    truth[:n] = np.where(right, window.rows["output"].to_numpy()[:n], "other")
     here = np.arange(len(window)) < n
     columns = {"truth": truth, "audit": here & audit, "propensity": np.where(here, chance, np.nan)}
-    return replace(window, rows=window.rows.assign(**columns))
+    return replace(window, rows=scored(window.rows.assign(**columns)))
 
 
 def nobody(window: Window) -> Window:
@@ -60,7 +61,7 @@ def test_the_truth_of_made_traffic_is_found() -> None:
 
 
 def test_even_labels_that_chances_add_nothing_to_have_wilsons_interval() -> None:
-    window = labelled(today(label="refund", score=0.9), np.arange(20) < 18, 20 / 400)
+    window = labelled(today(output="refund", confidence=0.9), np.arange(20) < 18, 20 / 400)
     signal = live(view(window, nobody(window)))
     assert signal.value == pytest.approx(0.9, abs=0.01)
     low, high = share(18, 20)
@@ -74,17 +75,17 @@ def test_picks_for_being_doubtful_are_weighed() -> None:
     wrong = np.arange(2000) % 10 == 0
     chance = np.where(wrong, 0.9, 0.1)
     picked = np.random.default_rng(3).random(2000) < chance
-    truth = np.where(picked, np.where(wrong, "other", rows.rows["label"]), None)
+    truth = np.where(picked, np.where(wrong, "other", rows.rows["output"]), None)
     columns = {"truth": truth, "audit": False, "propensity": np.where(picked, chance, np.nan)}
-    window = replace(rows, rows=rows.rows.assign(**columns))
-    assert (rows.rows["label"] == truth)[picked].mean() < 0.6
+    window = replace(rows, rows=scored(rows.rows.assign(**columns)))
+    assert (rows.rows["output"] == truth)[picked].mean() < 0.6
     signal = live(view(window, nobody(window)))
     assert signal.value == pytest.approx(0.9, abs=0.02)
     assert signal.low < 0.9 < signal.high
 
 
 def test_rows_that_were_certain_to_be_picked_say_nothing_of_the_others() -> None:
-    window = labelled(today(label="nonsense"), np.zeros(12), 1.0, audit=False)
+    window = labelled(today(output="nonsense"), np.zeros(12), 1.0, audit=False)
     signal = live(view(window, nobody(window)))
     assert (signal.value, signal.note) == (
         None,
@@ -142,11 +143,11 @@ def test_of_an_empty_window_the_last_days_are_known() -> None:
 def test_one_row_and_no_confidence() -> None:
     one = today().take(np.array([0]))
     assert live(view(one, nobody(one))).note == "not enough labels: 1 that were drawn, 10 needed"
-    unsure = view(today(score=np.nan), before(score=np.nan))
+    unsure = view(today(confidence=np.nan), before(confidence=np.nan))
     assert live(unsure).note == "not enough labels: 0 that were drawn, 10 needed"
     rows = today()
-    score = np.where(np.arange(len(rows)) % 2, np.nan, rows.rows["score"])
-    assert live(view(replace(rows, rows=rows.rows.assign(score=score)), before())).value == (
+    score = np.where(np.arange(len(rows)) % 2, np.nan, rows.rows["confidence"])
+    assert live(view(replace(rows, rows=rows.rows.assign(confidence=score)), before())).value == (
         pytest.approx(0.9, abs=0.03)
     )
 
@@ -205,8 +206,10 @@ def stream(seed: int, after: float) -> list[Window]:
     for n, day in enumerate(days):
         right = rng.random(200) < (0.94 if n < BREAKS else after)
         score = np.clip(0.99 - rng.exponential(0.06, 200), 0.4, 1)
-        truth = np.where(right, day.rows["label"], "other")
-        days[n] = replace(day, rows=day.rows.assign(score=score, hidden=truth, truth=None, audit=False))
+        truth = np.where(right, day.rows["output"], "other")
+        days[n] = replace(
+            day, rows=day.rows.assign(confidence=score, hidden=truth, truth=None, audit=False)
+        )
         days[n].rows["propensity"] = np.nan
     return days
 
@@ -214,7 +217,7 @@ def stream(seed: int, after: float) -> list[Window]:
 def picked(day: Window, known: KnownRows, seed: int) -> Window:
     """With the labels of the shipped curation: a label comes a day after its answer."""
     policy = Mix(policy="mix", labels_per_day=20, audit_share=0.05)
-    score = day.rows["score"].to_numpy()[:, None].astype(np.float32)
+    score = day.rows["confidence"].to_numpy()[:, None].astype(np.float32)
     shares = np.hstack([score, (1 - score) / 2, (1 - score) / 2])
     tasks = policy.pick(
         Pool(replace(day, probabilities=shares), known), 20, f"{day.end}/{seed}", day.end
@@ -224,7 +227,7 @@ def picked(day: Window, known: KnownRows, seed: int) -> Window:
     rows.loc[ids, "truth"] = rows.loc[ids, "hidden"]
     rows.loc[ids, "propensity"] = [t.propensity for t in tasks]
     rows.loc[ids, "audit"] = [t.audit for t in tasks]
-    return replace(day, rows=rows.reset_index(drop=True))
+    return replace(day, rows=scored(rows.reset_index(drop=True)))
 
 
 def joined(days: list[Window]) -> Window:
@@ -238,7 +241,7 @@ def joined(days: list[Window]) -> Window:
 
 def fires(seed: int, after: float) -> tuple[int | None, int]:
     """The first day with a value, and the first on which the trigger fires."""
-    known = KnownRows(before(60).embeddings, before(60).rows["label"].to_numpy())
+    known = KnownRows(before(60).embeddings, before(60).rows["output"].to_numpy())
     days, seen, first = stream(seed, after), [], None
     trigger = Accuracy(policy="accuracy")
     for n, day in enumerate(days):

@@ -43,11 +43,12 @@ def traffic(start: datetime, days: int, rows: int = 80, seed: int = 0, **columns
             "model_version": "1",
             "variant": "champion",
             "text": [f"where is it {i}" for i in range(n)],
-            "label": [LABELS[c] for c in codes],
-            "score": rng.uniform(0.8, 1.0, n),
+            "output": [LABELS[c] for c in codes],
+            "confidence": rng.uniform(0.8, 1.0, n),
             "encoder": "minilm",
             "user_key": "",
             "truth": pd.Series([None] * n, dtype=object),
+            "score": np.nan,
             "audit": False,
             "propensity": np.nan,
         }
@@ -201,25 +202,25 @@ def test_constant_embeddings_in_the_window_are_drift():
 
 
 def test_one_class_on_both_sides_is_no_drift():
-    signals = seen(today(label="refund"), before(label="refund"))
+    signals = seen(today(output="refund"), before(output="refund"))
     assert (signals["drift.labels"].value, signals["drift.labels"].baseline) == (0.0, 0.1)
 
 
 def test_a_missing_column_is_bad_quality_and_everything_else_a_note():
     window = today()
-    bad = replace(window, rows=window.rows.drop(columns=["label", "score"]))
+    bad = replace(window, rows=window.rows.drop(columns=["output", "confidence"]))
     signals = seen(bad, before())
     assert list(signals) == NAMES
     assert (signals["expectations.failed"].value, signals["expectations.failed"].note) == (
         1.0,
         "schema failed",
     )
-    assert signals["drift.labels"].note == "not comparable: no column label, score"
+    assert signals["drift.labels"].note == "not comparable: no column output, confidence"
 
 
 def test_classify_gives_both_sides_the_same_eyes():
     """A promoted model knows a label the old one did not: no drift of labels."""
-    window, reference = today(model_version="2", label="new"), before()
+    window, reference = today(model_version="2", output="new"), before()
 
     found = look(window, reference, known={*LABELS, "new"}, classify=lambda rows: rows[:, :3])
     labels = next(s for s in found if s.name == "drift.labels")
@@ -270,5 +271,5 @@ def test_a_report_of_too_few_rows_says_so(tmp_path, rows):
 
 
 def test_a_report_without_a_reference_describes_the_window(tmp_path):
-    page = window_report(today(label="refund"), nothing(before()), tmp_path / "window.html")
+    page = window_report(today(output="refund"), nothing(before()), tmp_path / "window.html")
     assert "predicted label" in page.read_text(encoding="utf-8")

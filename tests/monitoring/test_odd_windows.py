@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.records import Prediction, Signal, uuid7
+from core.records import ClassificationDetail, Prediction, Signal, uuid7
 from everloop.laws.traffic import DAY, NOW
 from flows.first import first_model
 from flows.home import Home, open_home
@@ -64,9 +64,9 @@ def answered(root: Path) -> tuple[Prediction, ...]:
             model_version=version,
             variant="champion",
             text=text,
-            label=model.trained.labels[int(p.argmax())],
-            score=float(p.max()),
-            probabilities=p.astype(np.float16),
+            output=model.trained.labels[int(p.argmax())],
+            confidence=float(p.max()),
+            detail=ClassificationDetail(p.astype(np.float16)),
             embedding=e,
             encoder=model.encoder.identity,
             segments={"plan": "free" if i % 2 else "pro"},
@@ -93,7 +93,7 @@ def days(home: Home, before: Change = lambda p: p, today: Change = lambda p: p) 
 
 
 def one_class(p: Prediction) -> Prediction:
-    return replace(p, label="track_order", score=1.0)
+    return replace(p, output="track_order", confidence=1.0)
 
 
 def constant(p: Prediction) -> Prediction:
@@ -102,13 +102,17 @@ def constant(p: Prediction) -> Prediction:
 
 def not_numbers(p: Prediction) -> Prediction:
     nan = np.float16("nan")
-    return replace(p, embedding=np.full_like(p.embedding, nan), probabilities=p.probabilities * nan)
+    return replace(
+        p,
+        embedding=np.full_like(p.embedding, nan),
+        detail=ClassificationDetail(p.detail.probabilities * nan),
+    )
 
 
 def other_model(p: Prediction) -> Prediction:
     """Of other labels and another encoder, whose embeddings are of another size."""
-    few = np.array([0.25, 0.75], np.float16)
-    old = {"model_version": "old", "label": "gone", "encoder": "other", "probabilities": few}
+    few = ClassificationDetail(np.array([0.25, 0.75], np.float16))
+    old = {"model_version": "old", "output": "gone", "encoder": "other", "detail": few}
     return replace(p, **old, embedding=np.ones(3, np.float16))
 
 

@@ -68,7 +68,7 @@ def test_the_page_has_every_open_alert_with_the_numbers_of_its_window(tmp_path: 
 def test_everything_from_outside_is_escaped(tmp_path: Path):
     window = traffic(new=0.3)
     told = EVIL.replace("\ud800", "")
-    rows = window.rows.assign(**{"text": told, "label": told, "segment.channel": told})
+    rows = window.rows.assign(**{"text": told, "output": told, "segment.channel": told})
     seen = view(replace(window, rows=rows))
     alert = Decision("a", "monitoring", NOW, "alert", EVIL, {"next": EVIL})
     signal = Signal("rows", NOW - DAY, NOW, 1.0, "rows", segment=f"channel={EVIL}", note=EVIL)

@@ -39,7 +39,7 @@ def day(number: int, rows: int = ROWS, new: float = 0.0) -> list[Any]:
     vectors = embeddings(rows, number, new)
     step = int(DAY.total_seconds()) // max(1, rows)
     return [
-        row(start + k * step, embedding=v, model_version="2", label="ab"[k % 2])
+        row(start + k * step, embedding=v, model_version="2", output="ab"[k % 2])
         for k, v in enumerate(vectors)
     ]
 

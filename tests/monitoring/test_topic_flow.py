@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import DataError
-from core.records import Annotation, Prediction
+from core.records import Annotation, ClassificationDetail, Prediction
 from core.state import CuratedUntil
 from flows import topics as flow
 from flows.home import Home
@@ -40,9 +40,9 @@ def _prediction(i: int) -> Prediction:
         model_version="1",
         variant="champion",
         text=row["text"],
-        label=row["label"],
-        score=float(row["score"]),
-        probabilities=np.ones(3, np.float16),
+        output=row["output"],
+        confidence=float(row["confidence"]),
+        detail=ClassificationDetail(np.ones(3, np.float16)),
         embedding=CHANGED.whole.embeddings[i].astype(np.float16),
         encoder="minilm",
         segments={},

@@ -71,14 +71,14 @@ def scattered(window: Window, rows: int) -> Window:
     where = np.linspace(0, len(window) - 1, rows).astype(int)
     embeddings, frame = window.embeddings.copy(), window.rows.copy()
     embeddings[where] = np.random.default_rng(5).normal(size=(rows, embeddings.shape[1])) * 6
-    frame.loc[where, "score"] = 0.3
+    frame.loc[where, "confidence"] = 0.3
     return replace(window, embeddings=embeddings, rows=frame)
 
 
 def test_a_burst_of_rows_that_are_like_nothing_is_the_topic_other():
     window = scattered(traffic(), 20)
     (found,) = new_topics(view(window), learnt())
-    burst = window.rows["score"] == 0.3
+    burst = window.rows["confidence"] == 0.3
     assert found.name == "other"
     assert found.size >= 18
     assert set(found.prediction_ids) <= set(window.rows["prediction_id"][burst])
@@ -115,8 +115,8 @@ def nothing(window: Window) -> Window:
         lambda w: replace(w, embeddings=np.ones_like(w.embeddings)),
         lambda w: replace(w, embeddings=np.zeros_like(w.embeddings)),
         lambda w: replace(w, embeddings=w.embeddings[:, :5]),
-        lambda w: replace(w, rows=w.rows.assign(score=np.nan)),
-        lambda w: replace(w, rows=w.rows.assign(score=0.5, label="card")),
+        lambda w: replace(w, rows=w.rows.assign(confidence=np.nan)),
+        lambda w: replace(w, rows=w.rows.assign(confidence=0.5, output="card")),
     ],
 )
 @pytest.mark.parametrize("side", ["window", "reference", "both"])
