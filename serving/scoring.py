@@ -12,7 +12,7 @@ import numpy as np
 from core.errors import ModelError
 from core.label_set import LabelSet
 from core.models.base import Answer, Model
-from core.records import Array, ClassificationDetail, Prediction, Request, Variant, uuid7
+from core.records import Array, Prediction, Request, Variant, uuid7
 from serving.cache import Cache
 
 
@@ -92,7 +92,7 @@ def row(request: Request, i: int, scores: Scores, variant: Variant) -> Predictio
         text=request.text,
         output=answer.output,
         confidence=answer.confidence,
-        detail=ClassificationDetail(answer.detail.values.astype(np.float16)),
+        detail=answer.detail,
         embedding=None if variant == "shadow" else answer.embedding,
         encoder=scores.by.model.identity,
         segments=dict(request.segments),

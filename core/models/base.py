@@ -15,20 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from core.label_set import LabelSet
-from core.records import Array
+from core.records import Array, ClassificationDetail
 
 Input = Any  # a text; to a model that writes, messages and how to draw the next token
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Probabilities:
-    """The detail of a classifier's answer."""
-
-    labels: list[str]
-    values: Array  # (n_labels,) float32, one a label, of sum 1
-
-
-Detail = Probabilities  # of an answer, as its family knows it; there is one family
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,7 +26,7 @@ class Answer:
 
     output: str
     confidence: float  # 0..1
-    detail: Detail
+    detail: ClassificationDetail
     embedding: Array  # (dim,) float16, of the input
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from core.errors import DataError
 from core.label_set import LabelSet
+from core.models.base import Classifier
 from core.readers import nearest
 from core.records import AnnotationTask, Prediction, TaskState, Vote, bucket
 from core.store import Store
@@ -211,10 +212,11 @@ class AnnotationQueue:
     def _choices(self, prediction: Prediction, labels: LabelSet) -> list[Choice]:
         """The likeliest labels that may be given, likeliest first."""
         served, embedding = self._served(), prediction.embedding
-        if served and embedding is not None and served.model.identity == prediction.encoder:
-            [answer] = served.model.under(labels).answer([prediction.text], embedding[None])
-            shares = zip(answer.detail.labels, map(float, answer.detail.values), strict=True)
-            likeliest = sorted(shares, key=lambda x: -x[1])
+        model = served.model.under(labels) if served else None
+        same = model is not None and model.identity == prediction.encoder
+        if same and embedding is not None and isinstance(model, Classifier):
+            shares = map(float, model.probabilities(embedding[None])[0])
+            likeliest = sorted(zip(model.labels, shares, strict=True), key=lambda x: -x[1])
         else:
             likeliest = [(labels.last(prediction.output), prediction.confidence)]
         closed = self._settings.labels

@@ -12,9 +12,9 @@ import numpy as np
 
 from core.errors import ModelError
 from core.label_set import LabelSet
-from core.models.base import Answer, Probabilities
+from core.models.base import Answer
 from core.models.classifier.migrated import answering
-from core.records import Array, Request, Rollout, hash_user
+from core.records import Array, ClassificationDetail, Request, Rollout, hash_user
 from core.store import Store
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -80,11 +80,15 @@ class Model:
 
     def answer(self, inputs: Sequence[str], embeddings: Array | None = None) -> list[Answer]:
         read = self.embed(inputs) if embeddings is None else embeddings
-        shares, labels = self._answering.probabilities(read), self.labels
+        shares, labels = self.probabilities(read), self.labels
         return [
-            Answer(labels[p.argmax()], float(p.max()), Probabilities(labels, p), row)
+            Answer(labels[p.argmax()], float(p.max()), ClassificationDetail(p.astype(np.float16)), row)
             for p, row in zip(shares, read, strict=True)
         ]
+
+    def probabilities(self, embeddings: Array) -> Array:
+        shares: Array = self._answering.probabilities(embeddings)
+        return shares
 
     def under(self, labels: LabelSet) -> Model:
         return self if labels == self.names else replace(self, names=labels)

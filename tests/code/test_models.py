@@ -284,7 +284,7 @@ def test_a_model_answers_in_the_labels_of_a_moment(model: TextClassifier) -> Non
     shares = now.probabilities(read)
     for answer, share, row in zip(answers, shares, read, strict=True):
         assert answer.confidence == share.max()
-        assert (answer.detail.labels, answer.detail.values.tolist()) == (now.labels, share.tolist())
+        assert answer.detail.probabilities.tolist() == share.astype(np.float16).tolist()
         assert answer.embedding is row or (answer.embedding == row).all()
     assert now.under(merged) is now
     assert said(now.under(LabelSet()), TEXTS) == said(model, TEXTS)

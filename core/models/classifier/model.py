@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from core.errors import ModelError
 from core.files import write_whole
 from core.label_set import LabelSet
-from core.models.base import Answer, Probabilities
+from core.models.base import Answer
 from core.models.classifier.encoder import Encoder, load_encoder
 from core.models.classifier.head import Head
 from core.models.classifier.migrated import Migrated, answering, learning
 from core.models.classifier.runtimes import PACKAGES
-from core.records import Array
+from core.records import Array, ClassificationDetail
 
 CONFIG = "encoder.json"
 FOLDER = "encoder"  # weights that were fine-tuned here and have no name elsewhere
@@ -61,9 +63,10 @@ class TextClassifier:
         labels = self.labels
         read = self.embed(inputs) if embeddings is None else embeddings
         shares = self.probabilities(read)
+        halves = shares.astype(np.float16)
         return [
-            Answer(labels[best], float(row[best]), Probabilities(labels, row), embedding)
-            for best, row, embedding in zip(shares.argmax(axis=1), shares, read, strict=True)
+            Answer(labels[k], float(shares[i, k]), ClassificationDetail(halves[i]), read[i])
+            for i, k in enumerate(shares.argmax(axis=1))
         ]
 
     def under(self, labels: LabelSet) -> TextClassifier:
