@@ -16,9 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from core.errors import EverloopError
+
 B = TypeVar("B")
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+OURS = ("core", "everloop", "flows", "monitoring", "pipelines", "serving")
 _workspace: list[str] = []  # the folder whose modules can be imported now, at most one
+_taken: dict[str, str] = {}  # packages that classes were taken from, and the path of the last one
 
 
 class BadCodeError(Exception):
@@ -53,7 +57,22 @@ def class_at(path: str, base: type[B]) -> type[B]:
         hint = _hint(module, wanted, base)
         raise BadCodeError(f"no class {wanted!r} in {name} ({_file(module)}){hint}")
     _check(path, found, base)
+    _taken[name.partition(".")[0]] = path
     return found  # type: ignore[no-any-return]
+
+
+def of_policy(fault: BaseException) -> EverloopError | None:
+    """The error to show where a policy of somebody else raised it; None where none did."""
+    for frame, _ in reversed(list(traceback.walk_tb(fault.__traceback__))):
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package in _taken and package not in OURS:
+            return EverloopError(
+                "a policy of another package failed",
+                where=_taken[package],
+                got=located(fault, package),
+                do=f"mend it; pytest --pyargs everloop.laws --policy {_taken[package]} finds more",
+            )
+    return None
 
 
 def located(fault: BaseException, module: str) -> str:

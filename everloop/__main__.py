@@ -49,6 +49,12 @@ def main() -> None:
     except OSError as fault:  # a full disk, a folder that is a file, no right to write
         reason = fault.strerror or str(fault)
         _fail(EverloopError("the system refuses", where=str(fault.filename or ""), got=reason))
+    except Exception as fault:
+        from core.imported import of_policy
+
+        if not (told := of_policy(fault)):
+            raise
+        _fail(told)
 
 
 def _fail(fault: Exception | str) -> None:

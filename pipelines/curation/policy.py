@@ -9,6 +9,7 @@ from datetime import datetime
 import numpy as np
 from pydantic import Field
 
+from core.errors import DataError
 from core.params import Section
 from core.records import AnnotationTask, Array, Window
 from pipelines.curation.draw import inclusion
@@ -54,6 +55,13 @@ class Curation(Section):
         for ten requests and weighs ten times, so the draw is one from all traffic.
         """
         worth = pool.once(self, lambda: self.worth(pool))
+        if np.shape(worth) != (len(pool),):
+            raise DataError(
+                "a curation policy must give one number for each request",
+                where=self.policy,
+                got=f"an array of shape {np.shape(worth)}",
+                expected=f"({len(pool)},)",
+            )
         return shared(floored(worth, self.floor), pool, budget)
 
     def space(self, pool: Pool) -> Array:

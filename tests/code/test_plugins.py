@@ -14,15 +14,17 @@ import yaml
 
 from core import params
 from core.errors import DataError, ParamsError, TrustError
-from core.imported import importable
+from core.imported import importable, of_policy
 from everloop.init import TEMPLATES, init
 from everloop.laws.traffic import LABELS, before, today
+from everloop.laws.windows import START, window
 from flows.home import open_home
 from flows.strategy import Strategy, clashes, load
 from monitoring.monitor import observe
 from monitoring.view import ServedModel, View
 from pipelines.curation import CurationPolicy
 from pipelines.curation.policy import Curation
+from pipelines.curation.pool import Pool
 from pipelines.datasets.exporters import exporter
 from tests.code.command_line import everloop
 
@@ -354,3 +356,34 @@ def test_an_exporter_is_named_on_the_command_line(shop: Path, tmp_path: Path) ->
         exporter("chat")
     with pytest.raises(DataError, match=r"cannot be used[\s\S]*did you mean 'Chat'\?"):
         exporter("doors:Chatt")
+
+
+BROKEN = """\
+from pipelines.curation.policy import Curation
+
+
+class Broken(Curation):
+    def worth(self, pool):
+        return {}["plan"]
+"""
+
+
+def test_what_a_policy_raises_is_one_error_with_its_line(shop: Path) -> None:
+    (shop / "broken.py").write_text(BROKEN)
+    policy = params.load(write(shop, curation={"policy": "broken:Broken"}), Strategy).curation
+    with pytest.raises(KeyError) as caught:
+        policy.pick(Pool(window(3)), 2, "r", START)
+    assert str(of_policy(caught.value)) == (
+        "a policy of another package failed\n"
+        "  where:    broken:Broken\n"
+        f"  got:      KeyError: 'plan' ({shop}/broken.py, line 6)\n"
+        "  do:       mend it; pytest --pyargs everloop.laws --policy broken:Broken finds more"
+    )
+    assert of_policy(KeyError("plan")) is None
+
+
+def test_a_policy_that_gives_too_few_numbers_is_told(shop: Path) -> None:
+    (shop / "few.py").write_text(BROKEN.replace('{}["plan"]', "[1.0]"))
+    policy = params.load(write(shop, curation={"policy": "few:Broken"}), Strategy).curation
+    with pytest.raises(DataError, match=r"one number for each request[\s\S]*\(1,\)[\s\S]*\(3,\)"):
+        policy.pick(Pool(window(3)), 2, "r", START)
