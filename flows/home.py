@@ -16,7 +16,7 @@ from core.label_set import names_of
 from core.progress import doing
 from core.records import Decision, Rollout
 from core.store import Store
-from core.tasks import Classification, Task
+from core.tasks import Task, chosen_task
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,11 +71,6 @@ class Home:
 
         model = self.strategy.model
         return families.untrained(model.encoder, model.max_tokens, model.runtime)
-
-
-def chosen_task() -> Task:
-    """The one place that chooses. As long as there is one task, params.yaml has no key for it."""
-    return Classification()
 
 
 def open_home(root: Path, strategy: Strategy | None = None) -> Home:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.state import Champion, CuratedUntil
 from everloop.commands.options import NowOption, WorkspaceOption, at, since
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ def monitor(
     Example: everloop monitor --segments --report --docs
     """
     from core.records import to_json
+    from core.state import Champion
     from everloop.overview import Picture, overview, status
     from flows import alerts as rules
     from flows.home import open_home
@@ -114,6 +114,8 @@ def _pages(
 
 
 def _quiet(home: Home, signals: list[Signal]) -> list[str]:
+    from core.state import CuratedUntil
+
     turned = home.store.state.read(CuratedUntil).time
     if signals[0].value or not turned:
         return []

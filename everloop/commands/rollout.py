@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.state import Champion
 from everloop.commands.options import Group, NowOption, WorkspaceOption, acting, at, model
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
 
     Example: everloop rollout status
     """
+    from core.state import Champion
     from everloop.table import table
     from flows.home import open_home
     from flows.undo import pinned, undone
@@ -154,6 +154,8 @@ def unpin(
 
 
 def _say(home: Home, decision: Decision) -> None:
+    from core.state import Champion
+
     typer.echo(decision.reason)
     typer.echo(f"champion: version {home.store.state.read(Champion).version}")
 

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from core.state import Champion
 from everloop.commands.options import LabelColumn, NowOption, TextColumn, WorkspaceOption, acting
 
 
@@ -47,9 +46,9 @@ def check(
     from core.label_set import LabelSet
     from core.plugins import NO_CODE
     from core.relocation import follow
+    from core.tasks import chosen_task
     from everloop.reference import explained
     from flows.fits import check_task
-    from flows.home import chosen_task
     from flows.references import check_references, renamed
     from flows.strategy import Strategy, clashes, load
     from pipelines.datasets.local import settle
@@ -92,6 +91,7 @@ def train(
     Example: everloop train train.csv --eval eval.csv -w shop
     """
     from core.errors import ModelError
+    from core.state import Champion
     from core.tables import Columns
     from everloop.inputs import pair
     from flows.first import first_model
