@@ -1,5 +1,6 @@
 # make demo    the whole loop on the bundled sample, after installing what it needs into .venv
 # make test    the tests          make check   format, lint, types, import contracts, tests (what CI runs)
+# make quick   the laws that every policy and signal keeps, and the examples in the docstrings: a minute
 # make test-all  the slow ones and Postgres too          make bench   the benchmarks, beside their bars
 
 PYTHON ?= python3
@@ -7,13 +8,16 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 TWO := -n 2 --dist worksteal  # processes; who is done takes tests of the other
 
-.PHONY: demo test test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets docs label-tools lock
+.PHONY: demo test quick test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets docs label-tools lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(TWO)
+
+quick: $(INSTALLED)
+	$(BIN)/python -m pytest $(TWO) tests/laws tests/data core pipelines monitoring serving flows everloop
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest -m ""

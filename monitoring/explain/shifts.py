@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from core.records import Array
 from monitoring.explain.words import fisher_exact
@@ -43,6 +42,8 @@ def share_shifts(
     n, m, k = len(window), len(reference), len(values)
     ours, theirs = np.bincount(codes[:n], minlength=k), np.bincount(codes[n:], minlength=k)
     now, before = ours / n, theirs / m
+    from scipy.stats import false_discovery_control
+
     certain = false_discovery_control(fisher_exact(ours, theirs, n, m)) < ALPHA
     low, high = _range(codes[n:], days, k, min_rows)
     outside = (now < low) | (now > high)

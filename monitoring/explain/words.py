@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import false_discovery_control, hypergeom
 
 from core.records import Array
 
@@ -104,6 +103,8 @@ def _word_shifts(
 def significant(found: Sequence[WordShift]) -> list[WordShift]:
     """Those that luck does not explain: of such words, a share ALPHA is named falsely at most
     (Benjamini and Hochberg 1995)."""
+    from scipy.stats import false_discovery_control
+
     false = false_discovery_control([w.p for w in found]) if found else []
     return [w for w, q in zip(found, false, strict=True) if q < ALPHA]
 
@@ -121,5 +122,7 @@ def within(part: Sequence[str], other: Sequence[str], found: Sequence[WordShift]
 
 def fisher_exact(y: Array, x: Array, n: int, m: int) -> Array:
     """(k,) two-sided p of counts y of n and x of m rows being of one share (Fisher's exact test)."""
+    from scipy.stats import hypergeom
+
     more, less = hypergeom.sf(y - 1, n + m, y + x, n), hypergeom.cdf(y, n + m, y + x, n)
     return np.asarray(np.minimum(1.0, 2 * np.minimum(more, less)))

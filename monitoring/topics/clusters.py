@@ -16,7 +16,6 @@ from datetime import datetime
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from core.near import unit
 from core.records import Array
@@ -144,6 +143,8 @@ def clustered(rows: Array, near: Array) -> Array:
     """(n,) numbers of groups of unit rows, by average linkage (UPGMA): two groups are one while their
     rows are on average nearer to each other (cosine) than to what is known, `near` (n,)."""
     bond = rows @ rows.T - (near[:, None] + near) / 2
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     tree = linkage((2 - bond)[np.triu_indices(len(rows), 1)], "average")
     return np.asarray(fcluster(tree, 2.0, "distance"))
 
