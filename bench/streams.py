@@ -92,7 +92,7 @@ class Stream:
         return np.asarray(self.predicted == self.frame["truth"].to_numpy(dtype=str))
 
     def window(self, first: int, until: int | None = None) -> Window:
-        """Days [first, until), or the one day: what `Store.window` gives, no label known of any row."""
+        """Days [first, until), or the one day, as `store.answers.window` gives them without labels."""
         until = first + 1 if until is None else until
         day = self.day
         where = np.flatnonzero((day >= first) & (day < until))

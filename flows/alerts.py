@@ -129,9 +129,8 @@ def recent(store: Store, since: datetime, now: datetime) -> list[Decision]:
     found = {
         d.key: d for d in (*open_alerts(store), *alerts_since(store, since, now)) if d.timestamp <= now
     }
-    episodes = [
-        d for d in found.values() if d.read(AlertEvidence).last
-    ]  # older stores have one a window
+    told = found.values()  # older stores have an alert a window, and know no last one
+    episodes = [d for d in told if d.read(AlertEvidence).last]
     return sorted(episodes, key=lambda d: (d.timestamp, d.key))
 
 

@@ -25,23 +25,19 @@ MOST_DAYS = 28  # of `since-promotion`: a window is read into memory whole
 
 def reference(home: Home, model: ServedModel, start: datetime, end: datetime) -> tuple[Window, str]:
     """The rows that the window [start, end) is held against, and what they are in words."""
-    settings, store = home.strategy.monitoring, home.store.at(end)
+    settings, read = home.strategy.monitoring, home.store.at(end).answers.window
     most = REFERENCE_ROWS
     if settings.reference == "training":
         return _training(home, model, start)
     if settings.reference == "same-weekday":
         part = most // WEEKS
-        weeks = [
-            store.answers.window(start - k * WEEK, end - k * WEEK, part) for k in range(WEEKS, 0, -1)
-        ]
+        weeks = [read(start - k * WEEK, end - k * WEEK, part) for k in range(WEEKS, 0, -1)]
         return together(weeks), f"same-weekday, {WEEKS} weeks"
     if settings.reference == "since-promotion":
         since = max(promoted(home, model.version, start), start - timedelta(days=MOST_DAYS))
-        return store.answers.window(
-            min(since, start), start, most
-        ), f"since-promotion, {since:%Y-%m-%d %H:%M}"
+        return read(min(since, start), start, most), f"since-promotion, {since:%Y-%m-%d %H:%M}"
     days = settings.reference_days
-    return store.answers.window(start - timedelta(days=days), start, most), f"sliding, {days} days"
+    return read(start - timedelta(days=days), start, most), f"sliding, {days} days"
 
 
 def promoted(home: Home, version: str, now: datetime) -> datetime:

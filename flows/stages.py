@@ -61,9 +61,8 @@ def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
     curate(home, now)
     verify(home, now)
     release(home, now)  # names may be known by now
-    home.store.at(now).queue.settle(
-        home.strategy.labeling.annotators
-    )  # fewer votes may be needed by now
+    needed = home.strategy.labeling.annotators
+    home.store.at(now).queue.settle(needed)  # fewer votes may be needed by now
     if answer:
         with home.timed("labeling"):
             home.store.at(now).labels.annotate(answer(home.store.queue.open(), now))

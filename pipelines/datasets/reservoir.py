@@ -14,7 +14,7 @@ from pipelines.datasets.partitions import SCHEMA
 
 
 def from_claim(claimed: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `Store.claim` as reservoir rows: what was drawn for the audit never trains."""
+    """Rows of `store.labels.claim` as reservoir rows: what was drawn for the audit never trains."""
     rows = claimed.rename(columns={"prediction_id": "row_id"})
     rows["set"] = np.where(claimed["audit"].astype(bool), "audit", "train")
     rows["segments"] = [segments_text(s) for s in claimed["segments"]]

@@ -89,7 +89,8 @@ class AbTest(Promotion):
     def advance(
         self, rollout: Rollout, answers: pd.DataFrame, now: datetime
     ) -> tuple[Rollout, Decision]:
-        """The rollout after this look at it, and why. `answers`: `Store.answers(stage_started, now)`.
+        """The rollout after this look at it, and why. `answers`: those of both models since the stage
+        began, `store.answers.side_by_side(stage_started, now)`.
 
         A rollout that another policy began is split from now on. Raises RolloutError when it is over.
         """

@@ -65,7 +65,8 @@ class ShadowCanary(Promotion):
     def advance(
         self, rollout: Rollout, answers: pd.DataFrame, now: datetime
     ) -> tuple[Rollout, Decision]:
-        """The rollout after this look at it, and why. `answers`: `Store.answers(stage_started, now)`.
+        """The rollout after this look at it, and why. `answers`: those of both models since the stage
+        began, `store.answers.side_by_side(stage_started, now)`.
 
         A stage older than `max_hours` decides on what it has: few pairs are judged by their labels
         alone; without any, it waits while there is no traffic, and rolls back a candidate that scored
