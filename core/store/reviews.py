@@ -15,6 +15,7 @@ from core.errors import LabelError
 from core.records import AnnotationTask, Dispute, Review, Vote
 from core.store.naming import Naming, with_label
 from core.store.queue import QueueRepository
+from core.store.scores import write_scores
 from core.store.task_states import different
 from core.store.tasks import as_task, keep_history, lock_tasks, task_rows, unsettled
 
@@ -63,6 +64,7 @@ class ReviewRepository:
                 db.execute(update(_A).where(this).values(new))
             elif known is None and (task or wrong):
                 insert_new(db, _A, [{"prediction_id": prediction_id, **new}])
+            write_scores(db, self.naming, [prediction_id])
             _end(db, prediction_id, timestamp)
 
     def add(self, reviews: Sequence[Review]) -> int:
