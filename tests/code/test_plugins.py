@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from setuptools import find_packages
 
 from core import params
 from core.errors import DataError, ParamsError, TrustError
@@ -387,3 +389,14 @@ def test_a_policy_that_gives_too_few_numbers_is_told(shop: Path) -> None:
     policy = params.load(write(shop, curation={"policy": "few:Broken"}), Strategy).curation
     with pytest.raises(DataError, match=r"one number for each request[\s\S]*\(1,\)[\s\S]*\(3,\)"):
         policy.pick(Pool(window(3)), 2, "r", START)
+
+
+def test_the_laws_are_in_the_wheel() -> None:
+    """With the option that names a policy, which pytest finds by an entry point."""
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    packages = find_packages(
+        str(root), include=project["tool"]["setuptools"]["packages"]["find"]["include"]
+    )
+    assert "everloop.laws" in packages
+    assert project["project"]["entry-points"]["pytest11"]["everloop"] == "everloop.laws.plugin"
