@@ -17,9 +17,9 @@ from monitoring import Monitoring
 from monitoring.alerts.findings import findings, spec_of
 from monitoring.signals import accuracy, confidence, drift
 from monitoring.view import ServedModel, View
-from pipelines.curation.policy import Curation, answered
+from pipelines.curation.picking import Curation, answered
 from pipelines.curation.pool import Pool
-from pipelines.triggers.policy import PromisedAccuracy, Round, Situation, Trigger
+from pipelines.triggers.trigger import PromisedAccuracy, Round, Situation, Trigger
 
 ENCODER = "the default"
 WATCHED = (drift, confidence, accuracy)

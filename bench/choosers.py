@@ -20,7 +20,7 @@ from bench.rounds import Day, Picked
 from core.records import AnnotationTask, Array
 from pipelines.curation.cover import wants
 from pipelines.curation.pacing import Account, RoundNeed
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import HeldOut, KnownRows, Pool
 
 HERE = Path(__file__).parent

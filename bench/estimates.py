@@ -27,7 +27,7 @@ from core.records import Array, Signal
 from monitoring.signals.accuracy import measure
 from monitoring.view import ServedModel, View, having
 from pipelines.triggers.accuracy import Accuracy
-from pipelines.triggers.policy import Situation
+from pipelines.triggers.trigger import Situation
 
 MEMORY = 60  # days of labels that calibrate
 SEGMENTS_EVERY = 7  # days

@@ -28,7 +28,7 @@ from pydantic import TypeAdapter
 from bench.form import Row, report
 from core.records import Window
 from pipelines.curation import CurationPolicy
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import KnownRows, Pool
 
 MILLION, DIM, LABELS, MIDDLES, KNOWN, PICKS = 1_000_000, 384, 77, 150, 5_000, 1_000

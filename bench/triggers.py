@@ -22,7 +22,7 @@ from bench.labelled import Stream, load_stream
 from bench.streams import FILES
 from pipelines.curation.margin import Margin
 from pipelines.triggers import TriggerPolicy
-from pipelines.triggers.policy import Trigger
+from pipelines.triggers.trigger import Trigger
 
 BUDGETS = (0.01, 0.02, 0.03, 0.05, 0.1)
 DRAWS = 3

@@ -80,22 +80,22 @@ class LabelSet:
         return len(self.operations)
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """The version and a hash of its operations; "" before the first."""
         plain = json.dumps([asdict(o) for o in self.operations], sort_keys=True)
         return (
             f"{self.version}:{hashlib.sha256(plain.encode()).hexdigest()[:16]}" if self.version else ""
         )
 
-    def at(self, mark: str) -> LabelSet:
-        """The label set as it was at a mark. Raises LabelError when the file has another past."""
-        past = LabelSet(self.operations[: int(mark.partition(":")[0] or 0)])
-        if past.mark != mark:
+    def at(self, fingerprint: str) -> LabelSet:
+        """The label set of a fingerprint. Raises LabelError when the file has another past."""
+        past = LabelSet(self.operations[: int(fingerprint.partition(":")[0] or 0)])
+        if past.fingerprint != fingerprint:
             raise LabelError(
                 "the label set is not the one that the dataset was made under",
                 where=FILE,
-                got=past.mark,
-                expected=mark,
+                got=past.fingerprint,
+                expected=fingerprint,
                 do=f"git log -p {FILE}: operations may be added to it, never changed",
             )
         return past

@@ -64,7 +64,7 @@ class Policies(Generic[B]):
         known = re.fullmatch(r"[a-z-]+", name) and name not in self.without and path.is_file()
         return bool(known) and f'    policy: Literal["{name}"]' in path.read_text(encoding="utf-8")
 
-    def others(self) -> Iterator[EntryPoint]:
+    def offers(self) -> Iterator[EntryPoint]:
         """What installed packages offer; one that is found twice on the path is offered once."""
         seen = set()
         for point in entry_points(group=f"everloop.{self.stage}"):
@@ -78,7 +78,7 @@ class Policies(Generic[B]):
 
     def names(self) -> list[str]:
         """Ours, then those of installed packages."""
-        return list(dict.fromkeys([*self.ours(), *(p.name for p in self.others())]))
+        return list(dict.fromkeys([*self.ours(), *(p.name for p in self.offers())]))
 
     def find(self, name: str) -> type[B]:
         """The class of a name or an import path. Raises KeyError for a name that nobody has, and
@@ -89,7 +89,7 @@ class Policies(Generic[B]):
             module = importlib.import_module(f"{self.folder}.{name.replace('-', '_')}")
             [shape] = [s for s in vars(module).values() if name in _policies(s)]
             return shape  # type: ignore[no-any-return]
-        offered = [p for p in self.others() if p.name == name]
+        offered = [p for p in self.offers() if p.name == name]
         if not offered:
             raise KeyError(name)
         if len(offered) > 1:
@@ -102,7 +102,7 @@ class Policies(Generic[B]):
         return [
             f"{_package(p)} offers {p.name!r} for {self.stage}, too: ours is taken, and theirs is "
             f"`policy: {p.value}`"
-            for p in self.others()
+            for p in self.offers()
             if self._is_ours(p.name)
         ]
 

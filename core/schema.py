@@ -76,7 +76,9 @@ scores = Table(  # new in 6: how right an answer is, where somebody knows the tr
     metadata,
     Column("prediction_id", String(36), primary_key=True),
     Column("value", Float, nullable=False),  # 0..1
-    Column("label_set", String(32), nullable=False),  # the LabelSet.mark whose names were compared
+    Column(
+        "label_set", String(32), nullable=False
+    ),  # the LabelSet.fingerprint whose names were compared
     sqlite_with_rowid=False,
 )
 

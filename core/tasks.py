@@ -26,7 +26,7 @@ class Task(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def truth_kinds(self) -> tuple[Kind, ...]:
         """What people may give as the truth about an answer."""
         ...
 
@@ -50,7 +50,7 @@ class Classification:
     """
 
     name = CLASSIFICATION
-    kinds: tuple[Kind, ...] = ("label",)
+    truth_kinds: tuple[Kind, ...] = ("label",)
     protocols = ("own", "mlflow", "inference")
 
     def render(self, input: Any, /) -> str:

@@ -49,7 +49,7 @@ def run_report(
         loud=sum(not _quiet(d) for d in ordered),
         decided=len(ordered),
         tone=_tone,
-        days=list(_days(result)),
+        days=list(_daily_rows(result)),
         stages=list(_stages(result)),
         seconds=result["seconds"],
         commands=commands,
@@ -97,7 +97,7 @@ def _tone(d: Decision) -> str:
     return {"critical": "bad", "warning": "bad"}.get(d.severity, TONES.get(d.verdict, ""))
 
 
-def _days(result: dict[str, Any]) -> Iterator[tuple[dict[str, Any], float | None]]:
+def _daily_rows(result: dict[str, Any]) -> Iterator[tuple[dict[str, Any], float | None]]:
     """Each day, and how right the first model was on it."""
     frozen = {d["day"]: d["accuracy"] for d in result.get("frozen_daily_accuracy", [])}
     for day in result["daily_accuracy"]:

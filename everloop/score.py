@@ -24,10 +24,10 @@ class Day:
 
 def daily_scores(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> list[Day]:
     """The days from `start` on that had requests. `truth` is request id -> label."""
-    return list(_days(home, truth, start, days))
+    return list(_scored_days(home, truth, start, days))
 
 
-def _days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> Iterator[Day]:
+def _scored_days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> Iterator[Day]:
     first = home.registry.load("1")
     for n in range(days):
         day = start + timedelta(days=n)

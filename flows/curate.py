@@ -26,7 +26,7 @@ from flows.situation import situation
 from flows.topics import candidates
 from pipelines.curation.cover import wants
 from pipelines.curation.pacing import USUAL, Account, RoundNeed
-from pipelines.curation.policy import TEST, answered
+from pipelines.curation.picking import TEST, answered
 from pipelines.curation.pool import HeldOut, KnownRows, Pool
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here
 from pipelines.datasets.layout import MANIFEST
@@ -59,7 +59,7 @@ def _pick(home: Home, now: datetime) -> dict[str, Any]:
     looks.append(RoundNeed(now, len(pool), float(wants(pool).sum())))
     asked = store.queue.picked(last + timedelta(microseconds=1), now)  # by people
     budget, account = policy.pacing.budget(
-        policy.labels_per_day, _days(pool, last, now), account.less(asked), looks
+        policy.labels_per_day, _elapsed_days(pool, last, now), account.less(asked), looks
     )
     wanted = home.strategy.triggers.labels_wanted(situation(home, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
@@ -80,7 +80,7 @@ def _pick(home: Home, now: datetime) -> dict[str, Any]:
     return {"picked": len(tasks)}
 
 
-def _days(pool: Pool, last: datetime, now: datetime) -> float:
+def _elapsed_days(pool: Pool, last: datetime, now: datetime) -> float:
     """Days that earned labels since the last round: of a stretch of several, those with requests."""
     gap = (now - last) / DAY
     if gap <= 1 or not len(pool):

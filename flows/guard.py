@@ -16,7 +16,7 @@ from flows.strategy import Strategy
 from flows.undo import pinned
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.inputs import Inputs
-from pipelines.rollout.policy import stage_name
+from pipelines.rollout.promotion import stage_name
 
 MADE_FROM = ("model", "datasets", "training")  # sections of params.yaml that make another candidate
 
@@ -52,7 +52,7 @@ def _made_otherwise(home: Home, now: datetime) -> bool:
     if not commit:
         return False
     params, version = repository.read(commit, ["params.yaml", "data/version.json"])
-    mark = LabelSet.load(home.workspace.root).as_of(now).mark
+    mark = LabelSet.load(home.workspace.root).as_of(now).fingerprint
     return (
         _other_strategy(home, params)
         or Inputs.from_json(version, last).label_set != mark

@@ -12,7 +12,7 @@ from core.store.queue import Pick
 from core.tasks import RIGHT
 from flows.alerts import alerts_since
 from flows.home import Home
-from pipelines.triggers.policy import PromisedAccuracy, Retrain, Round, Situation
+from pipelines.triggers.trigger import PromisedAccuracy, Retrain, Round, Situation
 
 USUAL_DAYS = 7  # of traffic that say how many requests a day has
 RETRAINS = 20  # of the past that say what one takes and gives

@@ -28,7 +28,7 @@ from flows.situation import situation
 from flows.state import set_champion, waiting
 from flows.undo import Requester
 from pipelines.rollout import promote, roll_back
-from pipelines.rollout.policy import decision as said
+from pipelines.rollout.promotion import decision as said
 
 __all__ = [
     "curate",

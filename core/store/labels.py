@@ -110,7 +110,9 @@ class LabelRepository:
     def rescore(self) -> int:
         """Score again what was scored under other names, or not at all; returns how many labels that
         were. Killed and called again, it goes on."""
-        fresh = select(_S).where(same(_S, _A), _S.c.label_set == self.naming.labels.mark).exists()
+        fresh = (
+            select(_S).where(same(_S, _A), _S.c.label_set == self.naming.labels.fingerprint).exists()
+        )
         query = select(_A.c.prediction_id).join(_P, same(_P, _A)).order_by(_A.c.prediction_id)
         query = query.where(~fresh, self.naming.held(_A.c.value).is_not(None)).limit(SOME)
         done, last = 0, ""

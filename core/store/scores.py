@@ -34,12 +34,12 @@ def write_scores(db: Connection, naming: Naming, prediction_ids: Sequence[str]) 
         known = known.select_from(answers.join(_A, _A.c.prediction_id == asked.c.prediction_id))
         found = [(i, naming.task.judge(o, t)) for i, o, t in db.execute(known.where(here))]
         rows = [{"prediction_id": i, "value": v} for i, v in found if v is not None]
-        insert_new(db, _S, [{**row, "label_set": naming.labels.mark} for row in rows])
+        insert_new(db, _S, [{**row, "label_set": naming.labels.fingerprint} for row in rows])
 
 
 def with_scores(answers: FromClause, naming: Naming) -> Join:
     """Answers beside the scores that hold under these names."""
-    holds = _S.c.label_set == naming.labels.mark
+    holds = _S.c.label_set == naming.labels.fingerprint
     return answers.outerjoin(_S, and_(_S.c.prediction_id == _P.c.prediction_id, holds))
 
 

@@ -32,7 +32,7 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
     from everloop.table import table
     from flows.home import open_home
     from flows.undo import pinned, undone
-    from pipelines.rollout.policy import stage_name
+    from pipelines.rollout.promotion import stage_name
 
     home = open_home(workspace)
     store, pin = home.store, pinned(home)

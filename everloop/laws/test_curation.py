@@ -15,7 +15,7 @@ from everloop.laws.pools import ODD, of_copies, rich
 from everloop.laws.windows import START, window
 from flows.fits import sections
 from pipelines.curation import CurationPolicy
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import HeldOut, Pool
 from pipelines.datasets.fence import cosines, least
 from pipelines.datasets.rows import word_hashes

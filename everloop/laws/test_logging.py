@@ -9,7 +9,7 @@ from core.records import Prediction
 from everloop.laws.members import every
 from everloop.laws.rows import row
 from pipelines.logging import LoggingPolicy
-from pipelines.logging.policy import Logging
+from pipelines.logging.log_policy import Logging
 
 every_policy = every(LoggingPolicy)
 

@@ -15,7 +15,7 @@ from core.evidence import AlertEvidence
 from core.records import Decision, Signal
 from everloop.laws.members import every
 from pipelines.triggers.periodic import Periodic
-from pipelines.triggers.policy import (
+from pipelines.triggers.trigger import (
     PromisedAccuracy,
     Retrain,
     Round,
@@ -29,7 +29,7 @@ PERIODIC = Periodic(policy="periodic", every_days=3)
 every_trigger = every(TriggerPolicy, "trigger")
 
 
-def other(trigger: Trigger, **settings: Any) -> Trigger:
+def changed(trigger: Trigger, **settings: Any) -> Trigger:
     return trigger.model_copy(update=settings)
 
 
@@ -127,7 +127,7 @@ def test_an_odd_situation_gets_an_answer(trigger: Trigger, change: dict[str, Any
 def test_one_that_only_suggests_says_the_same_and_never_retrains(trigger: Trigger) -> None:
     for seen in (alarming(), empty(), *(random_situation(i) for i in range(20))):
         acts = trigger.decide(seen)
-        suggests = other(trigger, mode="suggest").decide(seen)
+        suggests = changed(trigger, mode="suggest").decide(seen)
         assert suggests.verdict == {"retrain": "suggest", "wait": "wait"}[acts.verdict]
         assert (suggests.reason, suggests.evidence) == (acts.reason, acts.evidence)
     assert trigger.decide(alarming()).verdict == "retrain"
@@ -135,7 +135,7 @@ def test_one_that_only_suggests_says_the_same_and_never_retrains(trigger: Trigge
 
 @every_trigger
 def test_a_part_that_only_suggests_makes_nothing_retrain(trigger: Trigger) -> None:
-    part = other(trigger, mode="suggest")
+    part = changed(trigger, mode="suggest")
     assert several("any", part).decide(alarming()).verdict == "suggest"
     assert several("all", PERIODIC, part).decide(alarming()).verdict == "suggest"
     assert several("any", part, PERIODIC).decide(alarming()).verdict == "retrain"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.records import hash_user
 from everloop.laws.windows import scored
-from pipelines.rollout.policy import begin
+from pipelines.rollout.promotion import begin
 from serving.router import route
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from core.plugins import of
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 
 CurationPolicy = Annotated[Curation, of(Curation)]

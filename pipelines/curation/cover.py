@@ -22,7 +22,7 @@ from core.near import unit
 from core.records import Array
 from core.rowwise import rowwise
 from pipelines.curation.draw import inclusion
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 MOST = 1500  # units of the greatest weight, which are to be covered, by themselves

@@ -16,7 +16,7 @@ from core.records import Array
 from core.rowwise import one_thread, rowwise
 from core.tasks import CLASSIFICATION
 from pipelines.curation.entropy import entropy
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 HEADS = 5

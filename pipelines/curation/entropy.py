@@ -13,7 +13,7 @@ import numpy as np
 from core.records import Array
 from core.rowwise import rowwise
 from core.tasks import CLASSIFICATION
-from pipelines.curation.policy import SHARPNESS, Curation
+from pipelines.curation.picking import SHARPNESS, Curation
 from pipelines.curation.pool import Pool
 
 LEAST = 1e-12

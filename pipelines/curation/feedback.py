@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from core.records import Array
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 

@@ -15,7 +15,7 @@ from core.near import PLACES
 from core.records import Array
 from core.rowwise import rowwise
 from core.tasks import CLASSIFICATION
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from core.records import Array
-from pipelines.curation.policy import SHARPNESS, Curation
+from pipelines.curation.picking import SHARPNESS, Curation
 from pipelines.curation.pool import Pool
 
 

@@ -17,7 +17,7 @@ from core.near import unit
 from core.records import Array
 from core.rowwise import rowwise
 from pipelines.curation.logistic import odds
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 SHARPNESS = 20.0  # a cosine of 0.1 more is worth e^2 times as much

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from core.params import Section
 from core.plugins import of
 from core.records import Array
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 SinglePolicy = Annotated[Curation, of(Curation, without=["mix"])]

@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.records import Array
 from pipelines.curation.logistic import odds
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 

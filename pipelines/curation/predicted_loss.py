@@ -19,7 +19,7 @@ from core.rowwise import one_thread, rowwise
 from core.tasks import CLASSIFICATION, doubtful
 from pipelines.curation.entropy import entropies
 from pipelines.curation.margin import margins
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import KnownRows, Pool
 
 FOLDS = 3

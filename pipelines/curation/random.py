@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from core.records import Array
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 

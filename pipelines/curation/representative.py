@@ -15,7 +15,7 @@ from pydantic import Field
 
 from core.records import Array
 from core.rowwise import rowwise
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 MOST = 1000  # candidates that stand for all, and known rows

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from core.records import Array
 from core.rowwise import rowwise
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 SAMPLE = 10_000  # rows that say where the clusters are

@@ -24,14 +24,14 @@ def write_diff(difference: Difference, path: Path) -> Path:
         title=f"Dataset {d.before.id} → {d.after.id}",
         versions=(d.before, d.after),
         figures=[(f"{len(rows):,}", name) for name, rows in d.parts()],
-        shifts=[("Labels", *_moved(d.labels)), ("Segments", *_moved(d.segments))],
+        shifts=[("Labels", *_shifts(d.labels)), ("Segments", *_shifts(d.segments))],
         parts=[(name, len(rows), _rows(rows)) for name, rows in d.parts() if len(rows)],
         ROWS=ROWS,
         SHARES=SHARES,
     )
 
 
-def _moved(shares: pd.DataFrame) -> tuple[float, list[tuple[str, float, float]]]:
+def _shifts(shares: pd.DataFrame) -> tuple[float, list[tuple[str, float, float]]]:
     """The largest share, and (name, before, after) of those that are not what they were."""
     moved = shares[shares["before"] != shares["after"]]
     found = list(moved.itertuples(index=False, name=None))

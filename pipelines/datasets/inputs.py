@@ -25,7 +25,7 @@ class Inputs:
     parent: str  # "" for the first
     partitions: tuple[str, ...]  # of the reservoir, oldest first
     champion: str  # fingerprint of data/champion
-    label_set: str = ""  # LabelSet.mark: which operations of data/labels.json count; "" for none
+    label_set: str = ""  # LabelSet.fingerprint: which operations of data/labels.json count; "" for none
 
     def to_json(self) -> str:
         plain = {"as_of": self.as_of.isoformat(), "partitions": to_spans(self.partitions)}

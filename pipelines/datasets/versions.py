@@ -228,7 +228,7 @@ def _add(
 def _form(workspace: Workspace, plan: Plan, policy: Formation, partitions: tuple[str, ...]) -> None:
     """Write data/version.json and the dataset, and check that nothing trains that should not."""
     as_of = utc(plan.as_of)
-    mark = LabelSet.load(workspace.root).as_of(as_of).mark
+    mark = LabelSet.load(workspace.root).as_of(as_of).fingerprint
     model = fingerprint(workspace.champion)
     inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, model, mark)
     write_whole(workspace.version_file, inputs.to_json())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from core.plugins import of
-from pipelines.logging.policy import Logging
+from pipelines.logging.log_policy import Logging
 from pipelines.logging.requests import requests
 
 __all__ = ["LoggingPolicy", "requests"]

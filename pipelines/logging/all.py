@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from core.records import Prediction
-from pipelines.logging.policy import Logging
+from pipelines.logging.log_policy import Logging
 
 
 class All(Logging):

@@ -23,7 +23,7 @@ from core.kept import (
     fold,
 )
 from core.records import Array, Prediction
-from pipelines.logging.policy import Logging
+from pipelines.logging.log_policy import Logging
 
 
 class Profiled(Logging):

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from core.records import Prediction, log_place
-from pipelines.logging.policy import Logging
+from pipelines.logging.log_policy import Logging
 
 
 class Sample(Logging):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from core.plugins import of
-from pipelines.rollout.policy import Promotion, promote, roll_back
+from pipelines.rollout.promotion import Promotion, promote, roll_back
 
 __all__ = ["RolloutPolicy", "promote", "roll_back"]
 

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from core.intervals import Interval, unpaired_difference
 from core.records import Decision, Rollout
 from pipelines.rollout.compare import arms, compare
-from pipelines.rollout.policy import Promotion, Verdict, begin, decision, end, must_be_live
+from pipelines.rollout.promotion import Promotion, Verdict, begin, decision, end, must_be_live
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 
 from core.records import Decision, Rollout
 from pipelines.rollout.compare import LiveComparison, compare
-from pipelines.rollout.policy import Promotion, Verdict, begin, decision, end, must_be_live
+from pipelines.rollout.promotion import Promotion, Verdict, begin, decision, end, must_be_live
 
 if TYPE_CHECKING:
     import pandas as pd

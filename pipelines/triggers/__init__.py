@@ -1,5 +1,5 @@
 """Is it time to retrain? One file a trigger."""
 
-from pipelines.triggers.policy import TriggerPolicy
+from pipelines.triggers.trigger import TriggerPolicy
 
 __all__ = ["TriggerPolicy"]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Literal
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation
 from pipelines.triggers.several import Several
+from pipelines.triggers.trigger import Situation
 
 
 class AnyOf(Several):

@@ -25,7 +25,7 @@ from datetime import datetime
 import numpy as np
 
 from core.records import Array
-from pipelines.triggers.policy import Round
+from pipelines.triggers.trigger import Round
 
 STAKES = (
     0.03,

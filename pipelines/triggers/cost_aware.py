@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.policy import Retrain, Situation, Trigger
+from pipelines.triggers.trigger import Retrain, Situation, Trigger
 
 SIGNALS = ("accuracy", "accuracy.estimated")  # the first that has a value
 BELIEF = 0.05  # accuracy missing, all of it won back: the retrain nobody has seen yet

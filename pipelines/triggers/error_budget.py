@@ -27,7 +27,7 @@ from core.evidence import TriggerEvidence
 from core.intervals import at_most
 from core.records import Decision
 from pipelines.triggers.betting import evidence
-from pipelines.triggers.policy import Situation, Trigger, alarms, in_days, last_seen
+from pipelines.triggers.trigger import Situation, Trigger, alarms, in_days, last_seen
 
 KINDS = ("drift", "confidence", "accuracy", "feedback", "proxy")
 FRESH_DAYS = 7  # an alarm that led to no retrain for so long was none

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger
+from pipelines.triggers.trigger import Situation, Trigger
 
 
 class Labels(Trigger):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger, in_days
+from pipelines.triggers.trigger import Situation, Trigger, in_days
 
 
 class Periodic(Trigger):

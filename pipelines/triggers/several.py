@@ -7,7 +7,7 @@ from abc import abstractmethod
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger, TriggerPolicy
+from pipelines.triggers.trigger import Situation, Trigger, TriggerPolicy
 
 EXAMPLE = [
     {"policy": "periodic", "every_days": 3},

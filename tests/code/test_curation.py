@@ -22,7 +22,7 @@ from pipelines.curation.random import Random
 from pipelines.curation.round import Sizes, draw
 from pipelines.datasets.contents import rows_here
 from pipelines.triggers.betting import evidence
-from pipelines.triggers.policy import Round
+from pipelines.triggers.trigger import Round
 
 Draw = Callable[[Array, Array, np.random.Generator], Array]
 

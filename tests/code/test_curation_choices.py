@@ -12,7 +12,7 @@ from core.records import Array
 from everloop.laws.pools import rich
 from everloop.laws.windows import START, window
 from pipelines.curation import CurationPolicy
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import KnownRows, Pool
 
 

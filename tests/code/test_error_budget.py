@@ -16,7 +16,7 @@ from core.records import Array, Decision
 from pipelines.curation.draw import inclusion, systematic
 from pipelines.triggers.betting import STAKES, evidence
 from pipelines.triggers.error_budget import ErrorBudget
-from pipelines.triggers.policy import PromisedAccuracy, Round, Situation
+from pipelines.triggers.trigger import PromisedAccuracy, Round, Situation
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 DAILY = 200  # requests

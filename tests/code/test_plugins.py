@@ -25,7 +25,7 @@ from flows.strategy import Strategy, clashes, load
 from monitoring.monitor import observe
 from monitoring.view import ServedModel, View
 from pipelines.curation import CurationPolicy
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 from pipelines.datasets.exporters import exporter
 from tests.code.command_line import everloop
@@ -33,8 +33,8 @@ from tests.code.command_line import everloop
 NEAR = """\
 import numpy as np
 from pydantic import Field, field_validator
-from pipelines.curation.policy import Curation
-from pipelines.triggers.policy import Trigger
+from pipelines.curation.picking import Curation
+from pipelines.triggers.trigger import Trigger
 
 
 class Near(Curation):
@@ -131,14 +131,14 @@ def test_faults_of_its_settings_are_those_of_ours(shop: Path) -> None:
         assert f"  - {line}\n" in str(caught.value)
 
 
-BASE = "pipelines.curation.policy:Curation"
+BASE = "pipelines.curation.picking:Curation"
 FAULTS = {
     "nea:Near": "no module 'nea' in ",
     "near.far:Near": "no module 'near.far': near is the file SHOP/near.py, expected a folder",
     "near:Nea": "no class 'Nea' in near (SHOP/near.py); did you mean 'Near'?",
     "near:Xyz": "no class 'Xyz' in near (SHOP/near.py); it has Near, Idle, Odd, Raises, Later",
     "near:function": f"near:function is a function, expected a class that extends {BASE}",
-    "near:When": f"near:When extends pipelines.triggers.policy:Trigger, expected {BASE}",
+    "near:When": f"near:When extends pipelines.triggers.trigger:Trigger, expected {BASE}",
     "near:Idle": f"near:Idle has no `worth(self, pool)`, which {BASE} asks for",
     "near:Odd": "near:Odd: `worth(self)` cannot be called as `worth(self, pool)`",
     "near:Raises": "its class raised KeyError: 0.5 (SHOP/near.py, line 32)",
@@ -161,7 +161,7 @@ def test_an_error_says_what_is_missing(named: str, shop: Path) -> None:
     (shop / "leaves.py").write_text("raise SystemExit(3)\n")
     (shop / "lacks.py").write_text("import nowhere\n")
     (shop / "mistaken.py").write_text(
-        "from pipelines.curation.policy import Curation\nclass X(Curation):\n    reach = 0.5\n"
+        "from pipelines.curation.picking import Curation\nclass X(Curation):\n    reach = 0.5\n"
     )
     found = fault(shop, curation={"policy": named, "reach": 0.5})
     said = FAULTS[named].replace("SHOP", str(shop))

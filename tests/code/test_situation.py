@@ -12,7 +12,7 @@ from core.state import Champion, Retrains
 from everloop.laws.traffic import DAY, NOW
 from flows.home import Home
 from flows.situation import RETRAINS, situation
-from pipelines.triggers.policy import PromisedAccuracy
+from pipelines.triggers.trigger import PromisedAccuracy
 
 
 def lived(home: Home, days: int) -> None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.records import Decision, Signal
 from pipelines.triggers import TriggerPolicy
-from pipelines.triggers.policy import PromisedAccuracy, Retrain, Situation, Trigger
+from pipelines.triggers.trigger import PromisedAccuracy, Retrain, Situation, Trigger
 
 NOW = datetime(2026, 1, 12, tzinfo=UTC)
 

@@ -50,7 +50,7 @@ def test_laws_of_the_label_set(changes: list[Operation]) -> None:
     assert today
     assert all(last.now(x) == x and not last.refusal(x) for x in today)
     for stage in stages:
-        assert last.at(stage.mark).operations == stage.operations
+        assert last.at(stage.fingerprint).operations == stage.operations
         for name in stage.current(NAMES):
             now = last.now(name)
             assert now in today if now is not None else last.refusal(name)
@@ -77,7 +77,7 @@ def test_a_time_sees_what_was_decided_by_then(changes: list[Operation], days: li
     whole = LabelSet(tuple(dated))
     for now in sorted(times):
         seen = whole.as_of(now)
-        assert whole.at(seen.mark) == seen
+        assert whole.at(seen.fingerprint) == seen
         assert all(o.since(now) for o in seen.operations)
         for n in range(whole.version + 1):
             part = LabelSet(whole.operations[:n])

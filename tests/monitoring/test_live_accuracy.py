@@ -18,7 +18,7 @@ from monitoring.view import ServedModel, View
 from pipelines.curation.mix import Mix
 from pipelines.curation.pool import KnownRows, Pool
 from pipelines.triggers.accuracy import Accuracy
-from pipelines.triggers.policy import Situation
+from pipelines.triggers.trigger import Situation
 
 
 def view(window: Window, reference: Window, version: str = "1", **more: object) -> View:

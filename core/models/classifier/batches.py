@@ -46,7 +46,7 @@ class Tokens:
     def batches(self, texts: Sequence[str]) -> list[PaddedTexts]:
         """Every text in one of several batches; one pass of the tokenizer."""
         ids = self._ids(texts)
-        return [self._padded(rows, ids) for rows in alike([len(i) for i in ids])]
+        return [self._padded(rows, ids) for rows in by_length([len(i) for i in ids])]
 
     def unknown(self, texts: Sequence[str]) -> Array:
         """(n,) share of each text's tokens that the vocabulary lacks; NaN for one without any."""
@@ -67,7 +67,7 @@ class Tokens:
         return PaddedTexts(rows, padded, mask)
 
 
-def alike(lengths: Sequence[int]) -> Iterator[Array]:
+def by_length(lengths: Sequence[int]) -> Iterator[Array]:
     """Positions of all texts, shortest first, in groups that waste little on padding.
 
     >>> [rows.tolist() for rows in alike([9, 3, 4])]

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from core.records import Array
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from core.records import Decision
-from pipelines.triggers.policy import Situation, Trigger
+from pipelines.triggers.trigger import Situation, Trigger
 
 SUNDAY = 6
 
