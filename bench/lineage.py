@@ -65,7 +65,6 @@ def rows(count: int) -> Iterator[tuple[object, ...]]:
             f"text {i}",
             "card",
             0.9,
-            b"\0" * 4,
             b"\0" * 16,
             "e",
             "{}",
@@ -81,7 +80,7 @@ def log(place_url: str, count: int) -> None:
     with sqlite3.connect(place_url.removeprefix("sqlite:///")) as db:
         db.execute("PRAGMA journal_mode=OFF")  # it is made again if the power goes
         db.execute("PRAGMA synchronous=OFF")
-        db.executemany(f"INSERT INTO predictions VALUES ({','.join('?' * 15)})", rows(count))
+        db.executemany(f"INSERT INTO predictions VALUES ({','.join('?' * 14)})", rows(count))
     db.close()
     store = Store(place_url)
     count_served(store.database)

@@ -25,7 +25,7 @@ from pipelines.datasets.fence import fenced
 from pipelines.datasets.formation import Formation
 from pipelines.datasets.inputs import Inputs, check_champion, label_set, read_inputs
 from pipelines.datasets.layout import MANIFEST
-from pipelines.datasets.manifest import NAMES, SETS, TRAIN, Manifest, rows_hash
+from pipelines.datasets.manifest import SETS, TRAIN, Manifest, rows_hash, set_names
 from pipelines.datasets.partitions import SCHEMA, in_folder
 from pipelines.datasets.rows import ReservoirRows, read_rows
 
@@ -157,7 +157,7 @@ def summary(manifest: Manifest, placed: pa.Table) -> dict[str, Any]:
             if (n := (sets == 1 + i).sum()) or name in ALWAYS
         },
         "labels": int(manifest.called(trained.to_pandas()).nunique()),
-        "rows_hash": rows_hash(rows["row_id"], NAMES.take(pa.array(sets)), rows["label"]),
+        "rows_hash": rows_hash(rows["row_id"], set_names(sets), rows["label"]),
     }
 
 

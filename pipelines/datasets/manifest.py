@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,11 +25,13 @@ from core.files import whole_file
 from core.records import Array
 from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
 TRAIN = 1 + SETS.index("train")  # what is more evaluates
 RENAMED = b"renamed"  # in the file's metadata
 Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
-NAMES = pa.array(["", *SETS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Manifest:
         inside = np.repeat(np.isin(np.arange(len(self.counts)), parts), self.counts)
         table = found.table.filter(pa.array(chosen[inside]))
         here = pc.not_equal(table["set"], GONE)
-        names = NAMES.take(pa.array(self.sets[chosen]))
+        names = set_names(self.sets[chosen])
         table = table.set_column(table.column_names.index("set"), "set", names).filter(here)
         table = table.sort_by([("timestamp", "ascending"), ("row_id", "ascending")])
         frame: pd.DataFrame = table.select(wanted).to_pandas()
@@ -141,6 +142,11 @@ class Manifest:
                 got=str(fault).splitlines()[0],
                 do="everloop data verify, then: everloop data checkout VERSION",
             ) from None
+
+
+def set_names(codes: Array) -> pa.Array:
+    """What numbers of a manifest stand for."""
+    return pa.array(["", *SETS]).take(pa.array(codes))
 
 
 def rows_hash(row_ids: Strings, sets: Strings, labels: Strings) -> str:
