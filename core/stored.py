@@ -9,8 +9,6 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 R = TypeVar("R")
 SCALARS: dict[Any, Any] = {str: str, bool: bool, int: int, float: (int, float)}
 
@@ -25,7 +23,7 @@ def plain(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "stored"):  # it says itself how
         return value.stored()
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "tolist"):  # an array
         return value.tolist()
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
