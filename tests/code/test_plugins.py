@@ -361,7 +361,7 @@ def test_an_exporter_is_named_on_the_command_line(shop: Path, tmp_path: Path) ->
 
 
 BROKEN = """\
-from pipelines.curation.policy import Curation
+from pipelines.curation.picking import Curation
 
 
 class Broken(Curation):
