@@ -133,7 +133,7 @@ def test_monitoring_reads_the_past_as_it_was_and_the_present_by_its_names(own: P
 
     merged = home.store.at(now)
     rows = merged.answers.window(last - timedelta(days=1), last).rows
-    assert not {a, b} & set(rows["label"])
+    assert not {a, b} & set(rows["output"])
     seen = look(home, now)
     assert seen.view is not None
     assert "both" in seen.view.model.labels
