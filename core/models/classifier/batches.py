@@ -70,9 +70,9 @@ class Tokens:
 def by_length(lengths: Sequence[int]) -> Iterator[Array]:
     """Positions of all texts, shortest first, in groups that waste little on padding.
 
-    >>> [rows.tolist() for rows in alike([9, 3, 4])]
+    >>> [rows.tolist() for rows in by_length([9, 3, 4])]
     [[1, 2, 0]]
-    >>> [len(rows) for rows in alike([5] * 40 + [50] * 10)]
+    >>> [len(rows) for rows in by_length([5] * 40 + [50] * 10)]
     [32, 8, 10]
     """
     order = np.argsort(lengths, kind="stable")
