@@ -145,7 +145,7 @@ def export(
     from core.errors import DataError
     from core.imported import importable
     from pipelines.datasets.contents import export as write
-    from pipelines.datasets.exporters import exporter
+    from pipelines.datasets.exporters.exporter import exporter
     from pipelines.datasets.manifest import SETS
 
     unknown = [name for name in only or () if name not in SETS]

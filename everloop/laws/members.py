@@ -13,7 +13,7 @@ from core.plugins import Policies, made
 from monitoring.hooks import MeasurementPolicy
 from pipelines.curation import CurationPolicy
 from pipelines.datasets import Datasets
-from pipelines.datasets.exporters import ExporterPolicy
+from pipelines.datasets.exporters.exporter import ExporterPolicy
 from pipelines.logging import LoggingPolicy
 from pipelines.rollout import RolloutPolicy
 from pipelines.testing.own import SuitePolicy

@@ -9,7 +9,7 @@ import pytest
 
 from everloop.laws.members import every
 from everloop.laws.reservoirs import many
-from pipelines.datasets.exporters import Exporter, ExporterPolicy
+from pipelines.datasets.exporters.exporter import Exporter, ExporterPolicy
 
 
 @every(ExporterPolicy)

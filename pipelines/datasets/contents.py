@@ -13,7 +13,7 @@ from core.records import DatasetVersion
 from core.workspace import Workspace
 from core.writers import check_writable, write_table
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.exporters import Exporter
+from pipelines.datasets.exporters.exporter import Exporter
 from pipelines.datasets.history import find, folders_of, version
 from pipelines.datasets.layout import CHAMPION, DATASET, MANIFEST, RESERVOIR, block
 from pipelines.datasets.manifest import SETS, Manifest

@@ -27,7 +27,7 @@ from monitoring.view import ServedModel, View
 from pipelines.curation import CurationPolicy
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
-from pipelines.datasets.exporters import exporter
+from pipelines.datasets.exporters.exporter import exporter
 from tests.code.command_line import everloop
 
 NEAR = """\
@@ -289,7 +289,7 @@ def test_two_workspaces_may_have_modules_of_one_name(tmp_path: Path) -> None:
 DOORS = """\
 from pydantic import Field
 from monitoring.hooks import Measurement
-from pipelines.datasets.exporters import Exporter
+from pipelines.datasets.exporters.exporter import Exporter
 from pipelines.testing.expectations import Family
 from pipelines.testing.own import Suite
 from pipelines.testing.probes import Probe

@@ -25,7 +25,7 @@ class Exporter(Section):
         """Rows in time order, without embeddings, into a file that is put in place once it is whole."""
 
 
-ExporterPolicy = Annotated[Exporter, of(Exporter, stage="exporters")]
+ExporterPolicy = Annotated[Exporter, of(Exporter)]
 
 
 def exporter(name: str) -> Exporter:
