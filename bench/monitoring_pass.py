@@ -27,8 +27,8 @@ from core.kept import Kept
 from core.models.classifier.model import TextClassifier
 from core.records import Array, ClassificationDetail, Prediction, uuid7
 from everloop.sample import bundled
-from flows.home import Home, open_home
 from flows.monitor import monitor
+from flows.session import Session, open_session
 from monitoring.limits import REFERENCE_ROWS
 
 DAYS = 8  # the window's, and its reference's
@@ -62,9 +62,9 @@ def _child(what: str, place: Path, a_day: int) -> str:
     return done.stdout.splitlines()[-1] if done.stdout else ""
 
 
-def fill(home: Home, a_day: int) -> None:
+def fill(session: Session, a_day: int) -> None:
     """Answers of the champion to the sample's texts, each with a word of its own and some noise."""
-    model = TextClassifier.load(home.registry.path(home.store.state.champion()))
+    model = TextClassifier.load(session.registry.path(session.store.state.champion()))
     with (bundled() / "stream.csv").open(encoding="utf-8") as file:
         texts = [row["text"] for row in csv.DictReader(file)][:2000]
     read = model.embed(texts).astype(np.float32)
@@ -74,8 +74,8 @@ def fill(home: Home, a_day: int) -> None:
         noisy = read[chosen] + rng.normal(0, 0.02, (PART, read.shape[1])).astype(np.float32)
         noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
         times = [START + DAY * ((start + i) / a_day) for i in range(PART)]
-        made = _answers(model, home.store.state.champion(), times, [texts[c] for c in chosen], noisy)
-        home.store.answers.append([Kept(list(made), PART)])
+        made = _answers(model, session.store.state.champion(), times, [texts[c] for c in chosen], noisy)
+        session.store.answers.append([Kept(list(made), PART)])
 
 
 def _answers(
@@ -107,20 +107,20 @@ def _answers(
         )
 
 
-def look(home: Home) -> dict[str, float]:
+def look(session: Session) -> dict[str, float]:
     """The passes of a process that has opened the workspace and loaded its model, and nothing more."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    home.registry.load(home.store.state.champion())
+    session.registry.load(session.store.state.champion())
     now = START + DAY * DAYS
     seconds = []
     for _ in range(2):
         began = time.perf_counter()
-        signals = monitor(home, now)
+        signals = monitor(session, now)
         seconds.append(time.perf_counter() - began)
     began = time.perf_counter()
-    home.store.answers.window(now - DAY, now)
-    home.store.answers.window(START, now - DAY, most=REFERENCE_ROWS)
+    session.store.answers.window(now - DAY, now)
+    session.store.answers.window(START, now - DAY, most=REFERENCE_ROWS)
     return {
         "first": seconds[0],
         "again": seconds[1],
@@ -139,9 +139,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.part == "fill":
-        fill(open_home(options.place), options.rows)
+        fill(open_session(options.place), options.rows)
     elif options.part == "look":
-        print(json.dumps(look(open_home(options.place))))
+        print(json.dumps(look(open_session(options.place))))
     else:
         report("monitoring_pass", rows(options.rows), options.json)
 

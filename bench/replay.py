@@ -21,7 +21,7 @@ from typing import Any
 from bench.form import Row, report
 from everloop.demo import write_pages
 from everloop.sample import bundled
-from flows.home import open_home
+from flows.session import open_session
 
 HERE = Path(__file__).parent
 STREAMS = {"clinc": "clinc_stream", "banking77": "banking77_stationary_stream"}
@@ -108,9 +108,9 @@ def replay(name: str, stream: Path, train: Path, evaluation: Path, *flags: str) 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / name
         result, wall = _command(place, stream, train, evaluation, *flags)
-        home = open_home(place)
-        picture, page = write_pages(place / "reports", home.store, result)
-        home.store.close()
+        session = open_session(place)
+        picture, page = write_pages(place / "reports", session.store, result)
+        session.store.close()
         out = HERE / "out"
         out.mkdir(exist_ok=True)
         shutil.copy(picture, out / f"{name}.png")

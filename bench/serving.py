@@ -27,8 +27,8 @@ from bench.sweep import best, sweep
 from bench.systems import System, everloop, running
 from core.store import Store
 from core.workspace import find
-from flows.home import open_home
 from flows.runtimes import runtimes
+from flows.session import open_session
 
 OUT = Path(__file__).parent / "out"
 TEXTS = 80_000
@@ -111,9 +111,9 @@ def logged(workspace: Path) -> int:
 
 def fastest(workspace: Path) -> tuple[list[System], list[Row]]:
     """Our fastest runtime beside torch, of those whose labels are torch's; nothing where none is."""
-    home = open_home(workspace)
-    found = [(m, m.agreement) for m in runtimes(home) if m.agreement and m.agreement.passed]
-    home.store.close()
+    session = open_session(workspace)
+    found = [(m, m.agreement) for m in runtimes(session) if m.agreement and m.agreement.passed]
+    session.store.close()
     if not found:
         return [], []
     best, agreement = max(found, key=lambda pair: pair[0].together)

@@ -25,7 +25,7 @@ from core.models.classifier.model import TextClassifier
 from core.records import Array, DatasetVersion
 from core.tables import Columns, read_rows
 from everloop.sample import bundled
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from flows.state import set_champion
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Crowned:
 
 
 def swaps(workspace: Path, texts: Path, seconds: float, every: float) -> list[Row]:
-    home = open_home(workspace)
+    session = open_session(workspace)
     pool: list[str] = json.loads(texts.read_text())[:POOL]
-    heads = _versions(home, int(seconds / every) + 1)
+    heads = _versions(session, int(seconds / every) + 1)
     place = texts.with_name("pool.json")
     place.write_text(json.dumps(pool))
     out = texts.with_name("answers.jsonl")
@@ -67,15 +67,15 @@ def swaps(workspace: Path, texts: Path, seconds: float, every: float) -> list[Ro
         how = ("--rate", f"{SHARE * capacity:.1f}", "--seconds", str(seconds), "--warm", "0")
         load = load_command(server, place, 0, *how, "--answers", str(out))
         with subprocess.Popen(load, stdout=subprocess.PIPE) as process:
-            crowned, memory = _crown_each(home, server, list(heads), every, seconds)
+            crowned, memory = _crown_each(session, server, list(heads), every, seconds)
             summary = json.loads(process.communicate()[0])
-    embeddings = home.base.embed(pool)
+    embeddings = session.base.embed(pool)
     shares = {version: head.probabilities(embeddings) for version, head in heads.items()}
     labels = {version: head.labels for version, head in heads.items()}
     said = [_said(line) for line in out.read_text().splitlines() if json.loads(line)[3] == 200]
     wrong = faults(said, crowned, shares, labels)
     seen = delays(said, crowned)
-    home.store.close()
+    session.store.close()
     grown = 100 * (memory[-1] / memory[len(memory) // 4] - 1)
     return [
         Row(
@@ -94,21 +94,21 @@ def swaps(workspace: Path, texts: Path, seconds: float, every: float) -> list[Ro
     ]
 
 
-def _versions(home: Home, count: int) -> dict[str, Head]:
+def _versions(session: Session, count: int) -> dict[str, Head]:
     """The champion and newly registered heads that differ from it: each saw other rows."""
     rows = read_rows(bundled() / "train.csv", Columns(label="label")).frame
-    base = TextClassifier.load(home.registry.path(home.store.state.champion()))
+    base = TextClassifier.load(session.registry.path(session.store.state.champion()))
     embeddings = base.embed(rows["text"].tolist())
     labels = rows["label"].to_numpy()
-    first = home.store.state.champion()
+    first = session.store.state.champion()
     made = {first: base.trained}
     about = DatasetVersion("v0001", datetime.now(UTC), "all", 1, "", "bench", "", {}, 0, "")
     for i in range(1, count):
         some = np.random.default_rng(i).random(len(rows)) < 0.5
         head = fit_head(embeddings[some], list(labels[some]), regularization=(1 / 30, 1 / 3)[i % 2])
-        folder = home.workspace.root / "bench" / str(i)
+        folder = session.workspace.root / "bench" / str(i)
         replace(base, head=head).save(folder)
-        candidate = home.registry.log_candidate(
+        candidate = session.registry.log_candidate(
             folder, key=f"bench/{i}", recipe="head", params={}, metrics={}, dataset=about
         )
         made[candidate.version] = head
@@ -116,7 +116,7 @@ def _versions(home: Home, count: int) -> dict[str, Head]:
 
 
 def _crown_each(
-    home: Home, server: Running, versions: Sequence[str], every: float, seconds: float
+    session: Session, server: Running, versions: Sequence[str], every: float, seconds: float
 ) -> tuple[list[Crowned], list[float]]:
     """Crown the next version `every` seconds; memory of the server at each beat between."""
     start = time.monotonic()
@@ -128,7 +128,7 @@ def _crown_each(
         if time.monotonic() > start + seconds - every / 2:
             break
         begun = time.monotonic()
-        set_champion(home, version)
+        set_champion(session, version)
         crowned.append(Crowned(version, begun, time.monotonic()))
     return crowned, memory
 

@@ -52,15 +52,15 @@ class Policies(Generic[B]):
 
     def ours(self) -> list[str]:
         """Names of our own, found by looking at the stage's folder."""
-        found = [path.stem.replace("_", "-") for path in sorted(self._home.glob("*.py"))]
+        found = [path.stem.replace("_", "-") for path in sorted(self._place.glob("*.py"))]
         return [name for name in found if self._is_ours(name)]
 
     @property
-    def _home(self) -> Path:
+    def _place(self) -> Path:
         return Path(str(sys.modules[self.base.__module__].__file__)).parent
 
     def _is_ours(self, name: str) -> bool:
-        path = self._home / f"{name.replace('-', '_')}.py"
+        path = self._place / f"{name.replace('-', '_')}.py"
         known = re.fullmatch(r"[a-z-]+", name) and name not in self.without and path.is_file()
         return bool(known) and f'    policy: Literal["{name}"]' in path.read_text(encoding="utf-8")
 

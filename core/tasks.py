@@ -1,6 +1,6 @@
 """What a deployed model is asked to do: the one seam between families of models.
 
-Rooms ask `home.task` and never which task it is; only the place that makes a `Home` chooses.
+Rooms ask `session.task` and never which task it is; only the place that makes a `Session` chooses.
 
     task.render(input)            the text of a request: what is logged, embedded and shown
     task.judge(output, target)    how right an output is, 0..1; None where nobody can say

@@ -11,9 +11,9 @@ OURS = ("core", "flows", "monitoring", "pipelines", "serving")
 
 def clash() -> str:
     """The error for the first of them that is another's, "" where all are ours."""
-    home = Path(__file__).resolve().parents[1]
+    ours = Path(__file__).resolve().parents[1]
     for name in OURS:
-        expected, found = home / name / "__init__.py", _found(name)
+        expected, found = ours / name / "__init__.py", _found(name)
         if found != expected:
             return (
                 f"another '{name}' comes before Everloop's on Python's path\n"

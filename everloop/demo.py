@@ -28,9 +28,9 @@ def run_demo(place: Path) -> None:
     init(place)
     folder = bundled()
     files = Files(folder / "stream.csv", folder / "train.csv", folder / "eval.csv")
-    home, result = show_replay(files, place, json_file=place / "reports" / "replay.json")
+    session, result = show_replay(files, place, json_file=place / "reports" / "replay.json")
     shown = Path(os.path.relpath(place))
-    picture, report = write_pages(home.workspace.reports, home.store, result, commands(shown))
+    picture, report = write_pages(session.workspace.reports, session.store, result, commands(shown))
     typer.echo(f"\npicture:  {os.path.relpath(picture)}\nreport:   {os.path.relpath(report)}")
     typer.echo("\nlook further:")
     for command in commands(shown):

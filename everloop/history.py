@@ -13,13 +13,13 @@ from core.state import CuratedUntil
 from everloop.overview import fitted, interval, limit, number
 from everloop.plot import plot, sparkline
 from everloop.table import table
-from flows.home import Home
+from flows.session import Session
 from monitoring.alerts.findings import SIGNALS, spec_of
 
 
-def check(home: Home, name: str, segment: str, since: datetime) -> None:
+def check(session: Session, name: str, segment: str, since: datetime) -> None:
     """Raises DataError when there is no such signal, or nothing of such a segment since then."""
-    stored = home.store.signals.names()
+    stored = session.store.signals.names()
     known = sorted({*SIGNALS, *stored})
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
@@ -32,7 +32,7 @@ def check(home: Home, name: str, segment: str, since: datetime) -> None:
         )
     if not segment:
         return
-    seen = sorted({s.segment for s in home.store.signals.read(since, name)} - {""})
+    seen = sorted({s.segment for s in session.store.signals.read(since, name)} - {""})
     if segment not in seen:
         raise DataError(
             f"nothing was stored of {name} for this segment",
@@ -42,10 +42,10 @@ def check(home: Home, name: str, segment: str, since: datetime) -> None:
         )
 
 
-def nothing(home: Home, name: str | None, segment: str, back: str) -> str:
+def nothing(session: Session, name: str | None, segment: str, back: str) -> str:
     """Why there is nothing to show."""
     of = f" of {segment}" if segment else ""
-    turned = home.store.state.read(CuratedUntil).time
+    turned = session.store.state.read(CuratedUntil).time
     last = f"the loop last turned at {turned:%Y-%m-%dT%H:%M}" if turned else "the loop never turned"
     return f"nothing was stored of {name or 'any signal'}{of} since {back}; {last}"
 

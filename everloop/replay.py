@@ -23,7 +23,7 @@ from core.records import Request
 from core.state import Champion, ReplayPosition, Retrains
 from everloop.score import accuracies, daily_scores
 from flows.first import first_model
-from flows.home import Home
+from flows.session import Session
 from flows.stages import loop, roll_out
 from flows.strategy import Strategy
 from pipelines.labeling.oracle import Oracle
@@ -72,37 +72,37 @@ def label_everything(strategy: Strategy) -> Strategy:
 
 
 def run(
-    home: Home, job: Replay, advance: Callable[[datetime, int], None] | None = None
+    session: Session, job: Replay, advance: Callable[[datetime, int], None] | None = None
 ) -> dict[str, Any]:
     """Replay a job in a workspace and return its result. `advance(time, requests)` follows progress."""
     began = time.perf_counter()
-    claim(home, job)
-    step = timedelta(hours=home.strategy.schedule.rollout_hours)
+    claim(session, job)
+    step = timedelta(hours=session.strategy.schedule.rollout_hours)
     day_start = job.stream["timestamp"].min().to_pydatetime().replace(hour=0, minute=0, second=0)
     start = day_start.replace(microsecond=0)
-    first_model(home, job.train, job.evaluation, start)
-    logging = home.strategy.logging
+    first_model(session, job.train, job.evaluation, start)
+    logging = session.strategy.logging
     service = Service(
-        home.store,
-        home.registry.load,
+        session.store,
+        session.registry.load,
         logging.max_text_characters,
         policy=logging,
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
     oracle = Oracle(truth, job.label_delay)
-    progress = home.store.state.read(ReplayPosition)
+    progress = session.store.state.read(ReplayPosition)
     for number, chunk in enumerate(_chunks(requests(job.stream), start, step)):
         end = start + (number + 1) * step
         if number >= progress.position:
-            _turn(home, service, oracle, chunk, end, job, start)
-            home.store.state.write(replace(progress, position=number + 1))
+            _turn(session, service, oracle, chunk, end, job, start)
+            session.store.state.write(replace(progress, position=number + 1))
         if advance:
             advance(end, len(chunk))
-    return {**result(home, job, start), "seconds": time.perf_counter() - began}
+    return {**result(session, job, start), "seconds": time.perf_counter() - began}
 
 
 def _turn(
-    home: Home,
+    session: Session,
     service: Service,
     oracle: Oracle,
     chunk: list[Request],
@@ -110,14 +110,14 @@ def _turn(
     job: Replay,
     start: datetime,
 ) -> None:
-    with home.timed("serving"):
+    with session.timed("serving"):
         service.predict(chunk)
     if job.frozen:
         return
-    roll_out(home, end)
-    hours = home.strategy.schedule.loop_hours
+    roll_out(session, end)
+    hours = session.strategy.schedule.loop_hours
     if (end - start) % timedelta(hours=hours) == timedelta(0):
-        loop(home, end, lambda tasks, now: oracle.answer(tasks, now))
+        loop(session, end, lambda tasks, now: oracle.answer(tasks, now))
 
 
 def _chunks(stream: list[Request], start: datetime, step: timedelta) -> list[list[Request]]:
@@ -130,43 +130,47 @@ def _chunks(stream: list[Request], start: datetime, step: timedelta) -> list[lis
     return chunks
 
 
-def claim(home: Home, job: Replay) -> None:
+def claim(session: Session, job: Replay) -> None:
     """Make the workspace this job's, or refuse because it is another's. Again does nothing."""
-    known = home.store.state.read(ReplayPosition).name
-    if not known and home.store.state.read(Champion).version is None:
-        home.store.state.write(ReplayPosition(job.name()))
+    known = session.store.state.read(ReplayPosition).name
+    if not known and session.store.state.read(Champion).version is None:
+        session.store.state.write(ReplayPosition(job.name()))
     elif known != job.name():
         raise WorkspaceError(
             "this workspace already holds another stream",
-            where=str(home.workspace.root),
+            where=str(session.workspace.root),
             got=f"replay {known}" if known else "a workspace in use",
             expected=f"replay {job.name()}, of the same files and options",
             do="choose another --workspace",
         )
 
 
-def result(home: Home, job: Replay, start: datetime) -> dict[str, Any]:
+def result(session: Session, job: Replay, start: datetime) -> dict[str, Any]:
     """What a replay reports; all but the seconds is the same on every run."""
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
     day = timedelta(days=1)
     days = int((job.stream["timestamp"].max().to_pydatetime() - start) / day) + 1
-    picked = [home.store.queue.picked(start + d * day, start + (d + 1) * day) for d in range(days + 1)]
-    stages = [r.stage for r in home.store.decisions.rollouts()]
-    told = [d for d in home.store.decisions.read("monitoring") if d.verdict == "alert"]
+    picked = [
+        session.store.queue.picked(start + d * day, start + (d + 1) * day) for d in range(days + 1)
+    ]
+    stages = [r.stage for r in session.store.decisions.rollouts()]
+    told = [d for d in session.store.decisions.read("monitoring") if d.verdict == "alert"]
     alerts = [d for d in told if d.read(AlertEvidence).kind == "drift"]
-    counters = home.store.state.counters()
+    counters = session.store.state.counters()
     passes = sum(v for k, v in counters.items() if k.startswith("encoder_passes."))
-    passes += sum(int(c.metrics.get("texts_read", 0)) for c in home.registry.versions())  # in training
+    passes += sum(
+        int(c.metrics.get("texts_read", 0)) for c in session.registry.versions()
+    )  # in training
     texts = sum(v for k, v in counters.items() if k.startswith("texts."))
     return {
         "days": days,
-        **accuracies(daily_scores(home, truth, start, days)),
-        "labels": home.store.labels.count(),
+        **accuracies(daily_scores(session, truth, start, days)),
+        "labels": session.store.labels.count(),
         "most_labels_in_a_day": max(picked),
-        "retrains": home.store.state.read(Retrains).done - 1,
+        "retrains": session.store.state.read(Retrains).done - 1,
         "promotions": stages.count("promoted"),
         "rollbacks": stages.count("rolled_back"),
         "drift_alerts": len(alerts),
         "encoder_passes_per_text": passes / max(texts, 1),
-        "seconds_per_stage": dict(home.seconds),
+        "seconds_per_stage": dict(session.seconds),
     }

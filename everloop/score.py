@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.tasks import Task
-from flows.home import Home
+from flows.session import Session
 
 
 @dataclass(frozen=True)
@@ -22,25 +22,27 @@ class Day:
     frozen_right: float | None  # None where another encoder than the first model's served
 
 
-def daily_scores(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> list[Day]:
+def daily_scores(session: Session, truth: Mapping[str, str], start: datetime, days: int) -> list[Day]:
     """The days from `start` on that had requests. `truth` is request id -> label."""
-    return list(_scored_days(home, truth, start, days))
+    return list(_scored_days(session, truth, start, days))
 
 
-def _scored_days(home: Home, truth: Mapping[str, str], start: datetime, days: int) -> Iterator[Day]:
-    first = home.registry.load("1")
+def _scored_days(
+    session: Session, truth: Mapping[str, str], start: datetime, days: int
+) -> Iterator[Day]:
+    first = session.registry.load("1")
     for n in range(days):
         day = start + timedelta(days=n)
-        store = home.store.at(day + timedelta(days=1))
+        store = session.store.at(day + timedelta(days=1))
         window = store.answers.window(day, day + timedelta(days=1))
         if not len(window):
             continue
         expected = [store.label_set.last(truth.get(r, "")) for r in window.rows["request_id"]]
-        right = _sum(home.task, window.rows["output"], expected)
+        right = _sum(session.task, window.rows["output"], expected)
         frozen = None
         if set(window.rows["encoder"]) == {first.identity}:
             said = first.under(store.label_set).answer(list(window.rows["text"]), window.embeddings)
-            frozen = _sum(home.task, (answer.output for answer in said), expected)
+            frozen = _sum(session.task, (answer.output for answer in said), expected)
         yield Day(f"{day:%Y-%m-%d}", len(window), right, frozen)
 
 

@@ -17,7 +17,7 @@ from core.records import Decision
 from core.tables import Columns
 from everloop.init import TEMPLATES, init
 from everloop.inputs import pair, rows
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from flows.strategy import Strategy, load
 
 TOLD = ("training", "testing", "rollout", "monitoring", "serving")
@@ -42,7 +42,7 @@ def show_replay(
     oracle: bool = False,
     delay_hours: float = 0.0,
     json_file: Path | None = None,
-) -> tuple[Home, dict[str, Any]]:
+) -> tuple[Session, dict[str, Any]]:
     """Replay files in a workspace, made if it is not there, and say what happens."""
     from everloop import progress
     from everloop.replay import Replay, claim, label_everything
@@ -63,14 +63,14 @@ def show_replay(
     )
     if _fresh(place):
         init(place)
-    home = open_home(place, label_everything(strategy) if oracle else strategy)
-    claim(home, job)  # before there is any progress to show
+    session = open_session(place, label_everything(strategy) if oracle else strategy)
+    claim(session, job)  # before there is any progress to show
     console = progress.console()
-    result = _run(home, job, console)
+    result = _run(session, job, console)
     if json_file:
         write_whole(json_file, json.dumps(result, indent=2) + "\n")
-    _summary(console, home, result)
-    return home, result
+    _summary(console, session, result)
+    return session, result
 
 
 def _fresh(place: Path) -> bool:
@@ -96,10 +96,10 @@ def _check_file(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _run(home: Home, job: Any, console: Any) -> dict[str, Any]:
+def _run(session: Session, job: Any, console: Any) -> dict[str, Any]:
     from everloop.replay import run
 
-    home.listen = lambda d: _tell(console, d)
+    session.listen = lambda d: _tell(console, d)
     answered = 0
     whole(0, len(job.stream), "requests")
 
@@ -109,7 +109,7 @@ def _run(home: Home, job: Any, console: Any) -> dict[str, Any]:
         whole(answered, len(job.stream), "requests")
         doing(f"{now:%Y-%m-%d %H:%M}")
 
-    return run(home, job, advance)
+    return run(session, job, advance)
 
 
 def _tell(console: Any, decision: Decision) -> None:
@@ -126,7 +126,7 @@ def _tell(console: Any, decision: Decision) -> None:
         console.print(Text(line, style=COLOUR[decision.severity]), soft_wrap=True)
 
 
-def _summary(console: Any, home: Home, result: dict[str, Any]) -> None:
+def _summary(console: Any, session: Session, result: dict[str, Any]) -> None:
     r = result
     frozen = "" if r["frozen_accuracy"] is None else f" (frozen {r['frozen_accuracy']:.3f})"
     console.print(
@@ -135,6 +135,6 @@ def _summary(console: Any, home: Home, result: dict[str, Any]) -> None:
         f"{r['labels']} labels, {r['retrains']} retrains, {r['promotions']} promotions, "
         f"{r['rollbacks']} rollbacks, {r['drift_alerts']} drift alerts, "
         f"{r['encoder_passes_per_text']:.2f} encoder passes per text\n"
-        f"workspace: {home.workspace.root}",
+        f"workspace: {session.workspace.root}",
         soft_wrap=True,
     )

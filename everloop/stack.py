@@ -37,9 +37,9 @@ def prefect_settings(root: Path, log_level: str = "WARNING", impatient: bool = F
     While `everloop schedule` runs in the workspace its server is used; else Prefect starts one for the
     length of the process, which runs flows and no schedules.
     """
-    home = _home(root)
+    folder = _folder(root)
     quiet = {
-        "PREFECT_HOME": str(home),
+        "PREFECT_HOME": str(folder),
         "PREFECT_LOGGING_LEVEL": log_level,
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(START_SECONDS),
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
@@ -49,7 +49,7 @@ def prefect_settings(root: Path, log_level: str = "WARNING", impatient: bool = F
     }
     if impatient and "PREFECT_API_URL" in os.environ:
         quiet |= IMPATIENT
-    url = _running(home)
+    url = _running(folder)
     for name, value in {**quiet, **({"PREFECT_API_URL": url} if url else {})}.items():
         os.environ.setdefault(name, value)
 
@@ -62,8 +62,8 @@ def prefect_server(root: Path) -> Iterator[str]:
     Raises EverloopError when another process schedules this workspace or the server does not start.
     """
     theirs = os.environ.get("PREFECT_API_URL")
-    home = _home(root)
-    running = None if theirs else _running(home)
+    folder = _folder(root)
+    running = None if theirs else _running(folder)
     if running:
         raise EverloopError(
             "this workspace is being scheduled already",
@@ -74,13 +74,13 @@ def prefect_server(root: Path) -> Iterator[str]:
     if theirs:
         yield theirs
         return
-    process, url = _start(home)
+    process, url = _start(folder)
     os.environ["PREFECT_API_URL"] = url
     try:
         yield url
     finally:
         del os.environ["PREFECT_API_URL"]
-        _address(home).unlink(missing_ok=True)
+        _address(folder).unlink(missing_ok=True)
         process.terminate()
         try:
             process.wait(STOP_SECONDS)
@@ -107,24 +107,24 @@ def serve_prefect(port: int) -> None:
     )
 
 
-def _home(root: Path) -> Path:
-    home = places.find(root).state / "prefect"
-    home.mkdir(parents=True, exist_ok=True)  # Prefect does not make it, and then waits in silence
-    return home
+def _folder(root: Path) -> Path:
+    folder = places.find(root).state / "prefect"
+    folder.mkdir(parents=True, exist_ok=True)  # Prefect does not make it, and then waits in silence
+    return folder
 
 
-def _address(home: Path) -> Path:
+def _address(folder: Path) -> Path:
     """Where the URL of the running server is written."""
-    return home / "server.url"
+    return folder / "server.url"
 
 
-def _running(home: Path) -> str | None:
+def _running(folder: Path) -> str | None:
     """The URL of this workspace's server, if it answers."""
     try:
-        url, _, owner = _address(home).read_text(encoding="utf-8").partition("\n")
+        url, _, owner = _address(folder).read_text(encoding="utf-8").partition("\n")
     except FileNotFoundError:
         return None
-    if owner and owner != str(home.resolve()):
+    if owner and owner != str(folder.resolve()):
         return None  # this is a copy of a workspace that is being scheduled
     return url if _healthy(url) else None
 
@@ -137,7 +137,7 @@ def _healthy(url: str) -> bool:
         return False
 
 
-def _start(home: Path) -> tuple[subprocess.Popen[bytes], str]:
+def _start(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -151,13 +151,13 @@ def _start(home: Path) -> tuple[subprocess.Popen[bytes], str]:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if _healthy(url):
-            write_whole(_address(home), f"{url}\n{home.resolve()}")
+            write_whole(_address(folder), f"{url}\n{folder.resolve()}")
             return process, url
         time.sleep(0.2)
     process.kill()
     raise EverloopError(
         "Prefect's server did not start",
-        where=str(home),
+        where=str(folder),
         got=f"exit code {process.wait()}",
         expected=f"an answer within {START_SECONDS} s",
         do="PREFECT_SERVER_LOGGING_LEVEL=INFO everloop schedule shows why",

@@ -8,30 +8,30 @@ from typing import Literal
 
 from core.errors import DatasetError
 from core.workspace import Workspace
-from flows.home import open_home
+from flows.session import open_session
 
 StageName = Literal["datasets", "training", "testing"]
 
 
 def run_stage(root: Path, name: StageName) -> str:
     """Run a stage and say in a line what came out. Raises DatasetError when there is no data for it."""
-    home = open_home(root)
-    _check_inputs(home.workspace, name)
+    session = open_session(root)
+    _check_inputs(session.workspace, name)
     if name == "datasets":
         from pipelines.datasets.form import form_dataset
 
-        _check_reservoir(home.workspace)
-        formed = form_dataset(home.workspace, home.strategy.datasets)
+        _check_reservoir(session.workspace)
+        formed = form_dataset(session.workspace, session.strategy.datasets)
         return f"datasets: {json.dumps(formed)}"
     if name == "training":
         from flows.model_stages import train_candidate
 
-        return f"training: {json.dumps(train_candidate(home).metrics)}"
+        return f"training: {json.dumps(train_candidate(session).metrics)}"
     from flows.model_stages import test_candidate
 
-    version = json.loads(home.workspace.version_file.read_text(encoding="utf-8"))["id"]
-    page = home.workspace.reports / f"testing-{version}.html"
-    report = test_candidate(home, ("candidate", "champion"), page)
+    version = json.loads(session.workspace.version_file.read_text(encoding="utf-8"))["id"]
+    page = session.workspace.reports / f"testing-{version}.html"
+    report = test_candidate(session, ("candidate", "champion"), page)
     return f"testing: {report.verdict}: {'; '.join(report.reasons)}"
 
 

@@ -21,28 +21,28 @@ from monitoring.alerts.rules import Rule
 from monitoring.alerts.severity import ORDER
 
 if TYPE_CHECKING:
-    from flows.home import Home
+    from flows.session import Session
 
 log = logging.getLogger(__name__)
 Why = Callable[[Decision], AlertEvidence]
 
 
 def weigh(
-    home: Home, signals: Sequence[Signal], now: datetime, known: Episodes
+    session: Session, signals: Sequence[Signal], now: datetime, known: Episodes
 ) -> tuple[Episodes, list[Change]]:
     """What becomes of every alert in the window that these signals are of. Stores nothing."""
-    found = findings(signals, home.strategy.monitoring.rules, past(home))
-    return turn(known, signals, found, home.store.state.champion(), now)
+    found = findings(signals, session.strategy.monitoring.rules, past(session))
+    return turn(known, signals, found, session.store.state.champion(), now)
 
 
-def past(home: Home) -> Past:
+def past(session: Session) -> Past:
     """What was stored of a signal before its window, as far back as a rule looks."""
 
     def look(rule: Rule, signal: Signal) -> Sequence[Signal]:
         if not rule.memory:
             return ()
         start = signal.window_start
-        return home.store.signals.read(start - rule.memory, signal.name, start, signal.segment)
+        return session.store.signals.read(start - rule.memory, signal.name, start, signal.segment)
 
     return look
 
@@ -56,7 +56,7 @@ def _with(new: Decision, why: Why) -> Decision:
 
 
 def alert(
-    home: Home,
+    session: Session,
     signals: Sequence[Signal],
     now: datetime,
     why: Why = _plain,
@@ -66,21 +66,21 @@ def alert(
     `why` gives more evidence for a new one. Killed and called again with the same `now` and
     signals, it stores the same.
     """
-    after, changes = weigh(home, signals, now, home.store.state.read(Episodes))
-    decided = [(c, decisions(home, c, now)) for c in changes]
+    after, changes = weigh(session, signals, now, session.store.state.read(Episodes))
+    decided = [(c, decisions(session, c, now)) for c in changes]
     decided = [(c, [_with(d, why) for d in f] if c.what == "opened" else f) for c, f in decided]
-    home.store.decisions.put([d for _, found in decided for d in found], [after])
+    session.store.decisions.put([d for _, found in decided for d in found], [after])
     for change, found in decided:
         if change.what != "kept":
             for decision in found[-1:]:
-                home.listen(decision)
+                session.listen(decision)
     return [d for change, found in decided if change.what == "opened" for d in found]
 
 
-def decisions(home: Home, change: Change, now: datetime) -> list[Decision]:
+def decisions(session: Session, change: Change, now: datetime) -> list[Decision]:
     """The records of a change, the one that says what is new last."""
     episode = change.episode
-    stored = home.store.decisions.get(episode.key)
+    stored = session.store.decisions.get(episode.key)
     if change.what == "opened" and change.finding:
         fresh = opened(episode, change.finding)
         return [_again(stored, fresh) if stored else fresh]
@@ -102,17 +102,17 @@ def _again(stored: Decision, fresh: Decision) -> Decision:
     return replace(fresh, evidence=kept)
 
 
-def shown(home: Home, signals: Sequence[Signal], now: datetime) -> list[Decision]:
+def shown(session: Session, signals: Sequence[Signal], now: datetime) -> list[Decision]:
     """The alerts that are open after this window, worst first, then those that end with it.
 
     Stores nothing. A window before that of the last turn is judged by itself.
     """
-    known = home.store.state.read(Episodes)
+    known = session.store.state.read(Episodes)
     if known.at and now < known.at:
         known = Episodes()
-    after, changes = weigh(home, signals, now, known)
-    told = {c.episode.key: decisions(home, c, now) for c in changes}
-    still = [told.get(e.key) or _stored(home.store, e.key) for e in after.open]
+    after, changes = weigh(session, signals, now, known)
+    told = {c.episode.key: decisions(session, c, now) for c in changes}
+    still = [told.get(e.key) or _stored(session.store, e.key) for e in after.open]
     open_ = [d for found in still for d in found if d.verdict == "alert"]
     ends = [d for found in told.values() for d in found if d.verdict == "over"]
     return [*sorted(open_, key=lambda d: -ORDER.index(d.severity)), *ends]
@@ -166,33 +166,33 @@ def alerts_a_week(store: Store, now: datetime) -> Signal:
     )
 
 
-def deliver(home: Home, now: datetime) -> None:
+def deliver(session: Session, now: datetime) -> None:
     """Tell each channel what it has not been told.
 
     What fails is logged and tried again at the next turn. At least once: killed after a message and
     before its mark is stored, it is sent again.
     """
-    episodes = home.store.state.read(Episodes).episodes
-    stored = home.store.state.read(ToldAlerts).levels
+    episodes = session.store.state.read(Episodes).episodes
+    stored = session.store.state.read(ToldAlerts).levels
     told: dict[str, dict[str, str]] = {e.key: stored.get(e.key, {}) for e in episodes}
-    for channel in home.channels:
+    for channel in session.channels:
         for episode in episodes:
             level = due(episode, channel, told[episode.key], now)
             if level is None:
                 continue
-            if not _tell(home, channel, episode, level):
+            if not _tell(session, channel, episode, level):
                 break  # the next would wait as long for as little
             told[episode.key] = {**told[episode.key], channel.name: level}
-            home.store.state.write(ToldAlerts(told))
+            session.store.state.write(ToldAlerts(told))
 
 
-def _tell(home: Home, channel: Channel, episode: Episode, level: Level) -> bool:
-    alert = home.store.decisions.get(episode.key)
+def _tell(session: Session, channel: Channel, episode: Episode, level: Level) -> bool:
+    alert = session.store.decisions.get(episode.key)
     if alert is None:  # somebody deleted it
         return True
-    end = home.store.decisions.get(f"{episode.key}/over") if level == "over" else None
+    end = session.store.decisions.get(f"{episode.key}/over") if level == "over" else None
     try:
-        channel.send(message(home.workspace.root.resolve().name, level, alert, end))
+        channel.send(message(session.workspace.root.resolve().name, level, alert, end))
     except DeliveryError as fault:
         log.warning("alert not delivered to %s, tried again next turn: %s", channel.name, fault)
         return False

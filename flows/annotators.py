@@ -14,39 +14,39 @@ from core.evidence import AskedAgainEvidence
 from core.records import Decision
 from core.store.claims import WEAK
 from core.store.labels import Fresh
-from flows.home import Home
+from flows.session import Session
 from flows.words import trained
 from pipelines.labeling.annotators import Doubt, doubts
 
 STAGE = "labeling"
 
 
-def second_opinions(home: Home, now: datetime, partition: str) -> None:
+def second_opinions(session: Session, now: datetime, partition: str) -> None:
     """Hand the labels that everybody else's contradict to another annotator, where their annotator is
     contradicted more often than the others are. What is found is stored before anything is done."""
-    found = home.store.state.once(f"annotators/{partition}", lambda: _look(home, now, partition))
+    found = session.store.state.once(f"annotators/{partition}", lambda: _look(session, now, partition))
     for annotator, why, ids in found["again"]:
-        home.store.labels.ask_again(ids, annotator, now, f"asked again: {why}")
+        session.store.labels.ask_again(ids, annotator, now, f"asked again: {why}")
 
 
-def _look(home: Home, now: datetime, partition: str) -> dict[str, Any]:
+def _look(session: Session, now: datetime, partition: str) -> dict[str, Any]:
     """What is to be asked again: annotator, reason and prediction ids of each doubt."""
-    found = home.store.at(now).labels.fresh(now)
+    found = session.store.at(now).labels.fresh(now)
     if len({f.annotator for f in found if not f.seconded}) < 2:
         return {"again": []}
     encoder = Counter(f.encoder for f in found).most_common(1)[0][0]
     found = [f for f in found if f.encoder == encoder]
-    rows = _before(home, now, encoder)
+    rows = _before(session, now, encoder)
     doubted = _doubts(found, rows)
     again = _asked_again(found, rows["row_id"].tolist(), doubted)
     if doubted:
-        home.record(_decision(doubted, sum(len(ids) for *_, ids in again), now, partition))
+        session.record(_decision(doubted, sum(len(ids) for *_, ids in again), now, partition))
     return {"again": again}
 
 
-def _before(home: Home, now: datetime, encoder: str) -> pd.DataFrame:
+def _before(session: Session, now: datetime, encoder: str) -> pd.DataFrame:
     """What people labelled in earlier rounds and the newest dataset trains on."""
-    rows = trained(home, home.store.at(now).label_set)
+    rows = trained(session, session.store.at(now).label_set)
     return rows[(rows["annotator"] != WEAK) & (rows["encoder"] == encoder)]
 
 

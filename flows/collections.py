@@ -9,31 +9,31 @@ from core import collections
 from core.errors import DataError
 from core.label_set import LabelSet
 from core.models.base import Model
-from flows.home import Home
+from flows.session import Session
 from monitoring.view import Collected
 
 
-def collected(home: Home, champion: Model, labels: LabelSet) -> list[Collected]:
+def collected(session: Session, champion: Model, labels: LabelSet) -> list[Collected]:
     """Its label for each text of each collection, all under a label set. A broken file is a fault
     in words, not the end of a scheduled run. Each text is read by an encoder once."""
     try:
-        files = collections.files(home.workspace.root)
+        files = collections.files(session.workspace.root)
     except DataError as fault:
         return [Collected("all", fault=_line(fault))]
     found = []
     for name, path in files.items():
         try:
-            found.append(_answered(home, champion, labels, name, collections.read(path)))
+            found.append(_answered(session, champion, labels, name, collections.read(path)))
         except DataError as fault:
             found.append(Collected(name, fault=_line(fault)))
     return found
 
 
 def _answered(
-    home: Home, champion: Model, labels: LabelSet, name: str, rows: pd.DataFrame
+    session: Session, champion: Model, labels: LabelSet, name: str, rows: pd.DataFrame
 ) -> Collected:
     texts = rows["text"].tolist()
-    read = home.store.embeddings.of(texts, champion.identity, champion.embed, "testing")
+    read = session.store.embeddings.of(texts, champion.identity, champion.embed, "testing")
     said = [answer.output for answer in champion.under(labels).answer(texts, read)]
     truth = np.array([labels.last(x) for x in rows["label"]], dtype=object)
     return Collected(name, truth, np.array(said, dtype=object))

@@ -21,7 +21,7 @@ from core.evidence import CurationEvidence
 from core.records import AnnotationTask, Array, Decision, Window
 from core.state import CuratedUntil
 from core.store import Store
-from flows.home import Home
+from flows.session import Session
 from flows.situation import situation
 from flows.topics import candidates
 from pipelines.curation.cover import wants
@@ -40,28 +40,28 @@ MOST_KNOWN = 20_000  # rows the model learnt from that are read
 MOST_HELD_OUT = 5_000  # embeddings of held-out rows, the newest, whose near-copies are not picked
 
 
-def curate(home: Home, now: datetime) -> None:
+def curate(session: Session, now: datetime) -> None:
     """Pick this round's labels from the requests since the last round, within the daily budget."""
-    if not home.strategy.logging.texts:
-        home.record(Decision(f"curation/{now.isoformat()}", "curation", now, "0 picked", NO_TEXTS))
+    if not session.strategy.logging.texts:
+        session.record(Decision(f"curation/{now.isoformat()}", "curation", now, "0 picked", NO_TEXTS))
         return
-    with home.timed("curation"):
-        home.store.state.once(f"curation/{now.isoformat()}", lambda: _pick(home, now))
-        home.store.state.write(CuratedUntil(now))
+    with session.timed("curation"):
+        session.store.state.once(f"curation/{now.isoformat()}", lambda: _pick(session, now))
+        session.store.state.write(CuratedUntil(now))
 
 
-def _pick(home: Home, now: datetime) -> dict[str, Any]:
-    policy, store = home.strategy.curation, home.store
+def _pick(session: Session, now: datetime) -> dict[str, Any]:
+    policy, store = session.strategy.curation, session.store
     since = store.state.read(CuratedUntil).time
     last = min(now, since) if since else now - DAY
-    pool = gather(home, max(last, now - 7 * DAY), now)
-    account, looks = _paced(home, now)
+    pool = gather(session, max(last, now - 7 * DAY), now)
+    account, looks = _paced(session, now)
     looks.append(RoundNeed(now, len(pool), float(wants(pool).sum())))
     asked = store.queue.picked(last + timedelta(microseconds=1), now)  # by people
     budget, account = policy.pacing.budget(
         policy.labels_per_day, _elapsed_days(pool, last, now), account.less(asked), looks
     )
-    wanted = home.strategy.triggers.labels_wanted(situation(home, now))
+    wanted = session.strategy.triggers.labels_wanted(situation(session, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
     store.queue.add(tasks)
     left = account.less(len(tasks) - budget)
@@ -76,7 +76,7 @@ def _pick(home: Home, now: datetime) -> dict[str, Any]:
         by_policy=dict(Counter(t.policy for t in tasks)),
         answered=answered(pool.window),
     )
-    home.record(_decision(policy.policy, tasks, evidence, now))
+    session.record(_decision(policy.policy, tasks, evidence, now))
     return {"picked": len(tasks)}
 
 
@@ -89,9 +89,9 @@ def _elapsed_days(pool: Pool, last: datetime, now: datetime) -> float:
     return min(gap, float(len(with_requests)))
 
 
-def _paced(home: Home, now: datetime) -> tuple[Account, list[RoundNeed]]:
+def _paced(session: Session, now: datetime) -> tuple[Account, list[RoundNeed]]:
     """What the rounds before this one left, and what they saw."""
-    past = home.store.decisions.read("curation", since=now - USUAL - DAY)
+    past = session.store.decisions.read("curation", since=now - USUAL - DAY)
     seen = [(d.timestamp, d.read(CurationEvidence)) for d in past if d.timestamp < now]
     seen = [(when, e) for when, e in seen if e.need is not None]
     looks = [RoundNeed(when, e.requests, e.need or 0.0) for when, e in seen]
@@ -115,28 +115,28 @@ def _decision(
     )
 
 
-def gather(home: Home, start: datetime, end: datetime) -> Pool:
+def gather(session: Session, start: datetime, end: datetime) -> Pool:
     """The candidates of [start, end) and what is known beside them, all of one encoder."""
-    store = home.store.at(end)
-    window, encoder = _one_encoder(_sound(home, store.answers.window(start, end)))
+    store = session.store.at(end)
+    window, encoder = _one_encoder(_sound(session, store.answers.window(start, end)))
     if len(window) == 0:
-        return Pool(window, task=home.task)
+        return Pool(window, task=session.task)
     ids = window.rows["prediction_id"]
     return Pool(
         window,
-        known=_known(home, encoder, store),
+        known=_known(session, encoder, store),
         complaints=ids.isin(store.feedback.complained(start, end)).to_numpy(dtype=bool),
-        topics=_topics(home, ids.tolist()),
-        collections=_collections(home, encoder),
-        held_out=_held_out(home, encoder, end),
-        task=home.task,
+        topics=_topics(session, ids.tolist()),
+        collections=_collections(session, encoder),
+        held_out=_held_out(session, encoder, end),
+        task=session.task,
     )
 
 
-def _sound(home: Home, window: Window) -> Window:
+def _sound(session: Session, window: Window) -> Window:
     """Without the rows that failed a data quality check: they are not worth a label."""
     ids = window.rows["request_id"]
-    failed = home.store.signals.quarantined(ids.tolist())
+    failed = session.store.signals.quarantined(ids.tolist())
     return window.take(~ids.isin(failed).to_numpy(dtype=bool)) if failed else window
 
 
@@ -152,11 +152,11 @@ def _one_encoder(window: Window) -> tuple[Window, str]:
     return replace(window, embeddings=embeddings), common
 
 
-def _known(home: Home, encoder: str, store: Store) -> KnownRows:
+def _known(session: Session, encoder: str, store: Store) -> KnownRows:
     """Rows that the next model learns from and that have an embedding by this encoder: of the newest
     dataset, evenly drawn if many, and those labelled since. What has a label that is gone since is
     learnt from no more."""
-    rows = _stored(home, TRAIN, "label")
+    rows = _stored(session, TRAIN, "label")
     rows["label"] = rows["label"].map(store.label_set.now)
     rows = rows[(rows["encoder"] == encoder) & rows["label"].notna()]
     rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
@@ -166,24 +166,24 @@ def _known(home: Home, encoder: str, store: Store) -> KnownRows:
     return KnownRows(_matrix(embeddings), np.array(labels, dtype=object))
 
 
-def _held_out(home: Home, encoder: str, now: datetime) -> HeldOut:
+def _held_out(session: Session, encoder: str, now: datetime) -> HeldOut:
     """Rows that evaluate: those of the newest dataset, and earlier audit picks that no dataset has."""
-    rows = _stored(home, TESTED, "text")
-    waiting = home.store.labels.audited(now, MOST_HELD_OUT)
+    rows = _stored(session, TESTED, "text")
+    waiting = session.store.labels.audited(now, MOST_HELD_OUT)
     found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
     found = [embedding for _, name, embedding in waiting if name == encoder] + found
     texts = [*rows["text"], *(text for text, _, _ in waiting)]
     return HeldOut(texts, _matrix(found[:MOST_HELD_OUT]))
 
 
-def _stored(home: Home, sets: Sequence[str], column: str) -> pd.DataFrame:
+def _stored(session: Session, sets: Sequence[str], column: str) -> pd.DataFrame:
     """A column of the rows of the newest dataset, with their encoder and embedding (float16 bytes)."""
     import pandas as pd
 
     columns = [column, "encoder", "embedding"]
-    if not (home.workspace.dataset / MANIFEST).is_file():
+    if not (session.workspace.dataset / MANIFEST).is_file():
         return pd.DataFrame({c: [] for c in columns}, dtype=object)
-    return rows_here(home.workspace, sets, columns)
+    return rows_here(session.workspace, sets, columns)
 
 
 def _matrix(stored: Iterable[bytes]) -> Array:
@@ -192,22 +192,22 @@ def _matrix(stored: Iterable[bytes]) -> Array:
     return np.stack(rows).astype(np.float32) if rows else np.zeros((0, 0), dtype=np.float32)
 
 
-def _topics(home: Home, prediction_ids: list[str]) -> Array:
+def _topics(session: Session, prediction_ids: list[str]) -> Array:
     """(n,) the number of the open new topic that each row is in, -1 where in none."""
-    open_ = [c for c in candidates(home) if c.status == "open"]
+    open_ = [c for c in candidates(session) if c.status == "open"]
     number = {member: i for i, c in enumerate(open_) for member in c.members}
     return np.array([number.get(p, -1) for p in prediction_ids], dtype=int)
 
 
-def _collections(home: Home, encoder: str) -> dict[str, Array]:
+def _collections(session: Session, encoder: str) -> dict[str, Array]:
     """(k, dim) embeddings of each named collection that can be read; monitoring says which cannot."""
     found: dict[str, Array] = {}
-    files = collections.files(home.workspace.root)
-    champion = home.registry.load(home.store.state.champion()) if files else None
+    files = collections.files(session.workspace.root)
+    champion = session.registry.load(session.store.state.champion()) if files else None
     if champion is None or champion.identity != encoder:
         return found
     for name, path in files.items():
         with suppress(DataError):
             texts = collections.read(path)["text"].tolist()
-            found[name] = home.store.embeddings.of(texts, encoder, champion.embed, "testing")
+            found[name] = session.store.embeddings.of(texts, encoder, champion.embed, "testing")
     return found

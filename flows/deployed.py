@@ -20,17 +20,17 @@ from prefect.schedules import Interval
 from flows import stages
 from flows.batch_predict import check_answered, predict_file, scheduled_job
 from flows.clock import acting
-from flows.home import Home, open_home
 from flows.prefect_server import refusals
+from flows.session import Session, open_session
 from monitoring.alerts.delivery import Channel, Message, channels
 
 
 @flow(name="monitor")
 def monitor(workspace: str = ".", now: datetime | None = None) -> dict[str, float | None]:
     """Signals of the newest window, by name; alerts are also Prefect events `everloop.alert`."""
-    home = listening(Path(workspace))
-    when = acting(home, now)
-    signals = stages.monitor(home, when)
+    session = listening(Path(workspace))
+    when = acting(session, now)
+    signals = stages.monitor(session, when)
     return {s.name: s.value for s in signals if not s.segment}
 
 
@@ -39,47 +39,47 @@ def retrain(
     workspace: str = ".", reason: str = "asked for", now: datetime | None = None
 ) -> dict[str, Any]:
     """A dataset version, a candidate, its tests, and the start of its rollout; or what it waits for."""
-    home = open_home(Path(workspace))
-    return stages.retrain(home, acting(home, now), reason)
+    session = open_session(Path(workspace))
+    return stages.retrain(session, acting(session, now), reason)
 
 
 @flow(name="rollout")
 def rollout(workspace: str = ".", now: datetime | None = None) -> str:
     """The next step of the rollout under way; returns its verdict."""
-    home = open_home(Path(workspace))
-    return stages.roll_out(home, acting(home, now))
+    session = open_session(Path(workspace))
+    return stages.roll_out(session, acting(session, now))
 
 
 @flow(name="loop")
 def loop(workspace: str = ".", now: datetime | None = None) -> None:
     """One turn of the loop: monitor, pick labels, retrain if it is time."""
-    home = listening(Path(workspace))
-    stages.loop(home, acting(home, now))
+    session = listening(Path(workspace))
+    stages.loop(session, acting(session, now))
 
 
 @flow(name="batch-predict")
 def batch_predict(workspace: str = ".", now: datetime | None = None) -> dict[str, int]:
     """Classify the file whose turn it is by `schedule.batch`; returns how many rows were answered."""
-    home = open_home(Path(workspace))
-    when = acting(home, now)
-    job = scheduled_job(home, when)
-    done = predict_file(home, job, when)
-    check_answered(home, job, done)
+    session = open_session(Path(workspace))
+    when = acting(session, now)
+    job = scheduled_job(session, when)
+    done = predict_file(session, job, when)
+    check_answered(session, job, done)
     return {"rows": done.rows, "refused": done.refused}
 
 
-def listening(workspace: Path) -> Home:
+def listening(workspace: Path) -> Session:
     """The workspace, with every channel of its alerts: those of params.yaml, and Prefect's events.
 
     Events only while a flow runs: without one, Prefect would start a server to have somebody to tell.
     """
-    home = open_home(workspace)
-    settings = home.strategy.monitoring
-    home.channels = channels(settings.notify, settings.notify_from)
+    session = open_session(workspace)
+    settings = session.strategy.monitoring
+    session.channels = channels(settings.notify, settings.notify_from)
     if FlowRunContext.get():
-        resource = {"prefect.resource.id": f"everloop.workspace.{home.workspace.root.name}"}
-        home.channels.append(Channel("prefect", lambda told: _emit(told, resource), "info"))
-    return home
+        resource = {"prefect.resource.id": f"everloop.workspace.{session.workspace.root.name}"}
+        session.channels.append(Channel("prefect", lambda told: _emit(told, resource), "info"))
+    return session
 
 
 def _emit(told: Message, resource: dict[str, str]) -> None:
@@ -118,7 +118,7 @@ def schedule(workspace: Path) -> None:
 
     One run at a time, and at the same hours whenever this is started: counted from midnight UTC.
     """
-    hours = open_home(workspace).strategy.schedule
+    hours = open_session(workspace).strategy.schedule
     every = {"loop": hours.loop_hours, "rollout": hours.rollout_hours}
     if hours.batch:
         every["batch-predict"] = hours.batch.hours

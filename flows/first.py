@@ -12,12 +12,12 @@ from core.evidence import TrainingEvidence
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from core.state import Champion, RetrainResult, Retrains
 from core.stored import record
-from flows.home import Home
 from flows.label_set import declared
 from flows.model_stages import train_candidate
 from flows.regression import regression_rows, with_collections
 from flows.retrain import refused
 from flows.runtimes import check_runtime
+from flows.session import Session
 from flows.state import set_champion
 from pipelines.datasets.contents import EVALUATION, TRAIN, rows_here
 from pipelines.datasets.reservoir import first_rows
@@ -25,17 +25,19 @@ from pipelines.datasets.versions import Plan, make_version
 from pipelines.testing.labels import first_few
 
 
-def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
+def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
     """Train and crown version v0001 from labelled rows (text, label, segments); returns its version."""
-    with home.timed("first model"):
-        if home.store.state.read(Champion).version is None:
-            home.check()
-        made = home.store.state.once("datasets/v0001", lambda: _dataset(home, train, evaluation, now))
+    with session.timed("first model"):
+        if session.store.state.read(Champion).version is None:
+            session.check()
+        made = session.store.state.once(
+            "datasets/v0001", lambda: _dataset(session, train, evaluation, now)
+        )
         version = record(DatasetVersion, made)
-        trained = home.store.state.once("training/v0001", lambda: _train(home, version))
+        trained = session.store.state.once("training/v0001", lambda: _train(session, version))
         candidate = record(Candidate, trained)
-        if home.store.state.read(Champion).version is None:
-            home.record(
+        if session.store.state.read(Champion).version is None:
+            session.record(
                 Decision(
                     key="training/v0001",
                     stage="training",
@@ -43,20 +45,20 @@ def first_model(home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: 
                     verdict=f"first model {candidate.version}",
                     reason=f"{candidate.recipe} on v0001: {version.trains()}, {version.labels} labels, "
                     f"evaluation accuracy {candidate.metrics['all_accuracy']:.3f}"
-                    f"{refused(home, version)}{_little(home, version)}",
+                    f"{refused(session, version)}{_little(session, version)}",
                     evidence=TrainingEvidence(metrics=dict(candidate.metrics)),
                 )
             )
             result = RetrainResult(version.id, candidate.version, passed=True)
-            home.store.state.write(Retrains(1, version.as_of, None, result))
-            set_champion(home, candidate.version)
+            session.store.state.write(Retrains(1, version.as_of, None, result))
+            set_champion(session, candidate.version)
     return candidate.version
 
 
-def _little(home: Home, version: DatasetVersion) -> str:
+def _little(session: Session, version: DatasetVersion) -> str:
     """What there is too little of: rows of a label, and rows to judge the next model by."""
-    least, needed = home.strategy.training.min_label_rows, home.strategy.testing.min_rows
-    labels = rows_here(home.workspace, TRAIN, ["label"])["label"].value_counts()
+    least, needed = session.strategy.training.min_label_rows, session.strategy.testing.min_rows
+    labels = rows_here(session.workspace, TRAIN, ["label"])["label"].value_counts()
     few = [f"`{label}` ({n})" for label, n in sorted(labels.items()) if n < least]
     said = f"; a slip? fewer than {least} rows to train on: {first_few(few)}" if few else ""
     rows = version.rows.get("eval", 0)
@@ -66,27 +68,27 @@ def _little(home: Home, version: DatasetVersion) -> str:
 
 
 def _dataset(
-    home: Home, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime
+    session: Session, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime
 ) -> dict[str, Any]:
-    base = home.base
+    base = session.base
 
     def rows(table: pd.DataFrame, kind: Literal["train", "eval"]) -> pd.DataFrame:
-        read = home.store.embeddings.of(table["text"].tolist(), base.identity, base.embed, "initial")
+        read = session.store.embeddings.of(table["text"].tolist(), base.identity, base.embed, "initial")
         return first_rows(table[["text", "label", "segments"]], read, kind, base.identity, now)
 
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
-    plan = Plan("v0001", now, seed=1, parent="", labels=declared(home, now))
-    first = with_collections(first, regression_rows(home, "", now))
-    return to_json(make_version(home.workspace, first, plan, home.strategy.datasets, None))
+    plan = Plan("v0001", now, seed=1, parent="", labels=declared(session, now))
+    first = with_collections(first, regression_rows(session, "", now))
+    return to_json(make_version(session.workspace, first, plan, session.strategy.datasets, None))
 
 
-def _train(home: Home, version: DatasetVersion) -> dict[str, Any]:
-    trained = train_candidate(home)
-    check_runtime(home, trained.model, rows_here(home.workspace, EVALUATION))
-    candidate = home.registry.log_candidate(
-        home.workspace.candidate,
+def _train(session: Session, version: DatasetVersion) -> dict[str, Any]:
+    trained = train_candidate(session)
+    check_runtime(session, trained.model, rows_here(session.workspace, EVALUATION))
+    candidate = session.registry.log_candidate(
+        session.workspace.candidate,
         key=f"{version.id}/{version.revision}",
-        recipe=home.strategy.training.policy,
+        recipe=session.strategy.training.policy,
         params={"reason": "first model"},
         metrics=trained.metrics,
         dataset=version,

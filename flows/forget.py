@@ -17,7 +17,7 @@ from core.errors import DatasetError
 from core.records import Prediction, to_json
 from core.state import Forgetting, Retrains
 from core.texts import normal
-from flows.home import Home
+from flows.session import Session
 from pipelines.datasets import erase
 from pipelines.datasets.holders import holders
 from pipelines.datasets.versions import Plan, make_version
@@ -53,36 +53,36 @@ class Found:
         return bool(self.ids or self.collections or self.spool or self.begun)
 
 
-def look(home: Home, asked: Asked, value: str) -> Found:
+def look(session: Session, asked: Asked, value: str) -> Found:
     """What would go. Changes nothing. value: the user's key as stored, a row's id, or a text."""
-    log = home.store.erasure.matching(asked, value)
+    log = session.store.erasure.matching(asked, value)
     texts = {*log.values(), *([value] if asked == "text" else [])}
-    found = Found(asked, value, sorted(log), texts=texts, begun=len(home.store.erasure.to_forget()))
-    if _has_versions(home):
-        rows = erase.places(home.workspace)
+    found = Found(asked, value, sorted(log), texts=texts, begun=len(session.store.erasure.to_forget()))
+    if _has_versions(session):
+        rows = erase.places(session.workspace)
         meant = erase.matching(rows, asked, value, list(log))
         found.reservoir = sorted(set(meant["row_id"]))
         found.texts |= set(meant["text"])
-        held = holders(home.workspace.root, zip(meant["partition"], meant["at"], strict=True))
+        held = holders(session.workspace.root, zip(meant["partition"], meant["at"], strict=True))
         found.versions = {id: len(sets) for id, sets in held.sets.items()}
         found.not_here = held.not_here
-    made = {str(r["dataset"]): str(r["version"]) for r in _trained(home)}
+    made = {str(r["dataset"]): str(r["version"]) for r in _trained(session)}
     found.models = [made[v] for v in sorted(found.versions) if v in made]
-    found.collections = list(_collections(home, found.texts))
-    for path, ids in _spool(home, found):
+    found.collections = list(_collections(session, found.texts))
+    for path, ids in _spool(session, found):
         found.spool.append(path)
         found.spooled |= ids
-    found.pages = list(_pages(home, found.texts))
+    found.pages = list(_pages(session, found.texts))
     return found
 
 
-def forget(home: Home, found: Found, now: datetime) -> str:
+def forget(session: Session, found: Found, now: datetime) -> str:
     """Do it; returns the dataset version that was made, "" where none was needed."""
-    plan = home.store.state.read(Retrains).plan
+    plan = session.store.state.read(Retrains).plan
     if found.reservoir and plan:
         raise DatasetError(
             "a retrain is under way, and its dataset counts on the rows that are there",
-            where=str(home.workspace.root),
+            where=str(session.workspace.root),
             got=f"{plan.id} is not done",
             do="everloop retrain (it goes on), then again",
         )
@@ -91,29 +91,29 @@ def forget(home: Home, found: Found, now: datetime) -> str:
     for path in found.pages:
         path.unlink(missing_ok=True)
     found.spool = _drop_from_spool(found)
-    home.store.erasure.bury(found.ids, found.asked, now)
-    return finish(home, now, found.texts)
+    session.store.erasure.bury(found.ids, found.asked, now)
+    return finish(session, now, found.texts)
 
 
-def finish(home: Home, now: datetime, texts: Collection[str] = ()) -> str:
+def finish(session: Session, now: datetime, texts: Collection[str] = ()) -> str:
     """Do what is noted: reservoir and a new version first, since they tell what is left to do."""
-    ids, made = home.store.erasure.to_forget(), ""
-    home.store.erasure.erase([], {*texts, *home.store.answers.texts(ids).values()})
-    if ids and _has_versions(home):
-        rows = erase.places(home.workspace)
+    ids, made = session.store.erasure.to_forget(), ""
+    session.store.erasure.erase([], {*texts, *session.store.answers.texts(ids).values()})
+    if ids and _has_versions(session):
+        rows = erase.places(session.workspace)
         mine = rows[rows["row_id"].isin(ids)]
-        home.store.erasure.erase([], mine["text"])  # the reservoir may be the last to know them
-        made = _rebuild(home, ids, bool(len(mine)), now)
-        erase.purge(home.workspace)
-    home.store.erasure.erase(ids, [])
-    home.store.erasure.forgotten(ids)
+        session.store.erasure.erase([], mine["text"])  # the reservoir may be the last to know them
+        made = _rebuild(session, ids, bool(len(mine)), now)
+        erase.purge(session.workspace)
+    session.store.erasure.erase(ids, [])
+    session.store.erasure.forgotten(ids)
     return made
 
 
-def _rebuild(home: Home, ids: Collection[str], there: bool, now: datetime) -> str:
+def _rebuild(session: Session, ids: Collection[str], there: bool, now: datetime) -> str:
     """Blank the rows, and make the version that knows of it. Its number is noted first: the next
     retrain takes the one after it."""
-    state = home.store.state
+    state = session.store.state
     under_way = state.read(Forgetting)
     if not under_way:
         if not there:
@@ -124,12 +124,12 @@ def _rebuild(home: Home, ids: Collection[str], there: bool, now: datetime) -> st
     number = int(id[1:])
 
     def make() -> dict[str, Any]:
-        rewritten = erase.erase(home.workspace, ids, as_of)
+        rewritten = erase.erase(session.workspace, ids, as_of)
         reason = "rows were forgotten"
         plan = Plan(id, as_of, number, f"v{number - 1:04d}", reason)
-        champion = home.registry.path(home.store.state.champion())
-        policy = home.strategy.datasets
-        version = make_version(home.workspace, None, plan, policy, champion, rewritten)
+        champion = session.registry.path(session.store.state.champion())
+        policy = session.strategy.datasets
+        version = make_version(session.workspace, None, plan, policy, champion, rewritten)
         return to_json(version)
 
     state.once(f"datasets/{id}", make)
@@ -138,10 +138,10 @@ def _rebuild(home: Home, ids: Collection[str], there: bool, now: datetime) -> st
     return id
 
 
-def remains(home: Home, found: Found) -> list[str]:
+def remains(session: Session, found: Found) -> list[str]:
     """What is still somewhere, and what to do about it."""
     lines = []
-    for name, count in (erase.still_there(home.workspace) if _has_versions(home) else {}).items():
+    for name, count in (erase.still_there(session.workspace) if _has_versions(session) else {}).items():
         if count:
             what = f"{count} old files" if count > 0 else "cannot be asked: it may have old files"
             do = f"everloop data gc --remote {name} --yes"
@@ -159,7 +159,7 @@ def remains(home: Home, found: Found) -> list[str]:
         lines.append(
             "a server that runs has rows on its disk: they go when it brings them to the store"
         )
-    quoting = home.store.erasure.mentions(sorted(found.texts)) if found.texts else 0
+    quoting = session.store.erasure.mentions(sorted(found.texts)) if found.texts else 0
     if quoting:
         lines.append(f"{quoting} decisions quote a text; newer ones replace them")
     if found.ids:
@@ -167,17 +167,17 @@ def remains(home: Home, found: Found) -> list[str]:
     return lines
 
 
-def _has_versions(home: Home) -> bool:
-    return home.workspace.version_file.exists()
+def _has_versions(session: Session) -> bool:
+    return session.workspace.version_file.exists()
 
 
-def _trained(home: Home) -> list[dict[str, Any]]:
-    return [r for r in home.store.state.results("training/").values() if "version" in r]
+def _trained(session: Session) -> list[dict[str, Any]]:
+    return [r for r in session.store.state.results("training/").values() if "version" in r]
 
 
-def _collections(home: Home, texts: Collection[str]) -> Iterator[Path]:
+def _collections(session: Session, texts: Collection[str]) -> Iterator[Path]:
     wanted = {normal(t) for t in texts}
-    for path in collections.files(home.workspace.root).values():
+    for path in collections.files(session.workspace.root).values():
         if wanted & set(collections.read(path)["text"].map(normal)):
             yield path
 
@@ -188,14 +188,14 @@ def _drop_from_collection(path: Path, texts: Collection[str]) -> None:
     collections.write(path, rows[~rows["text"].map(normal).isin(wanted)])
 
 
-def _spool(home: Home, found: Found) -> Iterator[tuple[Path, set[str]]]:
+def _spool(session: Session, found: Found) -> Iterator[tuple[Path, set[str]]]:
     """Files of answers that are not in the store yet, and hold some that are meant: which these are,
     with the other answers to the same requests."""
     from serving.spool import groups, refused
 
     meant = _meant(found)
     for form, read in (("*.spool", groups), ("*.refused.jsonl", refused)):
-        for path in sorted(home.workspace.spool.glob(form)):
+        for path in sorted(session.workspace.spool.glob(form)):
             rows = [(r.request_id, r.prediction_id, meant(r)) for g in read(path) for r in g.rows]
             requests = {request for request, _, is_meant in rows if is_meant}
             if requests:
@@ -226,7 +226,7 @@ def _meant(found: Found) -> Callable[[Prediction], bool]:
     return meant
 
 
-def _pages(home: Home, texts: Collection[str]) -> Iterator[Path]:
+def _pages(session: Session, texts: Collection[str]) -> Iterator[Path]:
     """Reports and tables of refused rows that quote a text. They are made for people to look at, and
     may go."""
     import html
@@ -235,9 +235,9 @@ def _pages(home: Home, texts: Collection[str]) -> Iterator[Path]:
     wanted = [t for t in texts if len(t) >= LONG]
     forms = {f(t).encode() for t in wanted for f in (str, html.escape, lambda x: json.dumps(x)[1:-1])}
     folders: Sequence[Path] = (
-        home.workspace.reports,
-        home.workspace.artifacts,
-        home.workspace.quarantine,
+        session.workspace.reports,
+        session.workspace.artifacts,
+        session.workspace.quarantine,
     )
     for folder in folders if forms else ():
         for path in sorted(p for p in folder.rglob("*") if p.suffix in PAGES and p.is_file()):

@@ -11,7 +11,7 @@ from core.collections import FOLDER as COLLECTIONS
 from core.label_set import LabelSet
 from core.plugins import NO_CODE
 from core.state import Retrains
-from flows.home import Home
+from flows.session import Session
 from flows.strategy import Strategy
 from flows.undo import pinned
 from pipelines.datasets.dvc_git import Repository
@@ -21,53 +21,53 @@ from pipelines.rollout.promotion import stage_name
 MADE_FROM = ("model", "datasets", "training")  # sections of params.yaml that make another candidate
 
 
-def held(home: Home, now: datetime) -> str:
+def held(session: Session, now: datetime) -> str:
     """Why no retrain begins now, "" when one may."""
-    return occupied(home) or nothing_new(home, now)
+    return occupied(session) or nothing_new(session, now)
 
 
-def occupied(home: Home) -> str:
+def occupied(session: Session) -> str:
     """A new candidate would have nowhere to go, or would end a rollout that has not been judged."""
-    if pin := pinned(home):
+    if pin := pinned(session):
         return pin
-    live = home.store.decisions.live_rollout()
+    live = session.store.decisions.live_rollout()
     return f"a rollout is under way: version {live.candidate}, {stage_name(live)}" if live else ""
 
 
-def nothing_new(home: Home, now: datetime) -> str:
+def nothing_new(session: Session, now: datetime) -> str:
     """Whether a new candidate would only be the last one again."""
-    if home.store.at(now).labels.unclaimed()[0] or _made_otherwise(home, now):
+    if session.store.at(now).labels.unclaimed()[0] or _made_otherwise(session, now):
         return ""
     return "no new label to learn from"
 
 
-def _made_otherwise(home: Home, now: datetime) -> bool:
+def _made_otherwise(session: Session, now: datetime) -> bool:
     """Since the last candidate rows were forgotten, or strategy, label set or collections changed."""
-    made = home.store.state.read(Retrains)
+    made = session.store.state.read(Retrains)
     last = made.result.dataset
     if not last or last != f"v{made.done:04d}":
         return bool(last)
-    repository = Repository(home.workspace.root)
+    repository = Repository(session.workspace.root)
     commit = repository.commit_of(last)
     if not commit:
         return False
     params, version = repository.read(commit, ["params.yaml", "data/version.json"])
-    mark = LabelSet.load(home.workspace.root).as_of(now).fingerprint
+    mark = LabelSet.load(session.workspace.root).as_of(now).fingerprint
     return (
-        _other_strategy(home, params)
+        _other_strategy(session, params)
         or Inputs.from_json(version, last).label_set != mark
         or bool(repository.changed([COLLECTIONS], commit))
         or bool(repository.uncommitted([COLLECTIONS]))
     )
 
 
-def _other_strategy(home: Home, written: str) -> bool:
+def _other_strategy(session: Session, written: str) -> bool:
     try:
         raw = yaml.safe_load(written)
         named = Strategy.model_validate(raw, context=NO_CODE).classes
-        if not set(named.values()) <= set(home.strategy.classes.values()):  # trusted then, maybe
+        if not set(named.values()) <= set(session.strategy.classes.values()):  # trusted then, maybe
             return True
         before = Strategy.model_validate(raw)
     except (ValidationError, yaml.YAMLError):
         return True
-    return any(getattr(before, s) != getattr(home.strategy, s) for s in MADE_FROM)
+    return any(getattr(before, s) != getattr(session.strategy, s) for s in MADE_FROM)

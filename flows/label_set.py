@@ -7,27 +7,27 @@ from datetime import datetime
 from core.errors import LabelError
 from core.label_set import LabelSet, Operation
 from core.records import Review, utc
-from flows.home import Home
+from flows.session import Session
 from pipelines.datasets.dvc_git import Repository
 
 AT_ONCE = 500  # reviews in one transaction
 
 
-def declared(home: Home, now: datetime) -> tuple[str, ...] | None:
+def declared(session: Session, now: datetime) -> tuple[str, ...] | None:
     """The labels that may be given at a time; None where any may."""
-    closed = home.strategy.labeling.closed
-    return None if closed is None else tuple(home.store.label_set_at(now).current(closed))
+    closed = session.strategy.labeling.closed
+    return None if closed is None else tuple(session.store.label_set_at(now).current(closed))
 
 
-def given(home: Home, label: str, now: datetime) -> str:
+def given(session: Session, label: str, now: datetime) -> str:
     """What a label that somebody gives is called. Raises LabelError for one that is no more."""
-    labels = home.store.label_set_at(now)
+    labels = session.store.label_set_at(now)
     if why := labels.refusal(label):
         raise LabelError(why, where=label, do="everloop label set")
     return labels.last(label)
 
 
-def change(home: Home, asked: Operation) -> tuple[LabelSet, int]:
+def change(session: Session, asked: Operation) -> tuple[LabelSet, int]:
     """Change the label set. Returns it, and how many labels of what was split are now under review.
 
     One at a time: it holds the lock of the dataset versions. Raises LabelError. The same change again
@@ -35,15 +35,17 @@ def change(home: Home, asked: Operation) -> tuple[LabelSet, int]:
     """
     from flows.labels import known_labels
 
-    root = home.workspace.root
+    root = session.workspace.root
     with Repository(root).exclusive():
         labels = LabelSet.load(root)
         place = _place(labels, asked)
         if place == labels.version:
-            labels = labels.after(asked, known_labels(home, labels))
+            labels = labels.after(asked, known_labels(session, labels))
             labels.save(root)
-    home.store.under(labels).labels.rescore()
-    reopened = _reopen(home, asked, LabelSet(labels.operations[:place])) if asked.op == "split" else 0
+    session.store.under(labels).labels.rescore()
+    reopened = (
+        _reopen(session, asked, LabelSet(labels.operations[:place])) if asked.op == "split" else 0
+    )
     return labels, reopened
 
 
@@ -57,18 +59,18 @@ def _place(labels: LabelSet, asked: Operation) -> int:
     return labels.version
 
 
-def _reopen(home: Home, split: Operation, before: LabelSet) -> int:
+def _reopen(session: Session, split: Operation, before: LabelSet) -> int:
     """Put what has the label, by any of its names, under review: answered, it comes into the next
     dataset under one of the new labels."""
     from flows.labels import labelled
 
     (gone,) = split.labels
     now = utc(datetime.fromisoformat(split.at))
-    rows = labelled(home, now, before)
+    rows = labelled(session, now, before)
     rows = rows[rows["label"] == gone]
     reviews = [
         Review(str(i), now, str(label), ", ".join(split.into), 0.0, str(text))
         for i, label, text in zip(rows["row_id"], rows["label"], rows["text"], strict=True)
     ]
     parts = [reviews[i : i + AT_ONCE] for i in range(0, len(reviews), AT_ONCE)]
-    return sum(home.store.reviews.add(part) for part in parts)
+    return sum(session.store.reviews.add(part) for part in parts)

@@ -19,8 +19,8 @@ from core.records import Review, uuid7
 from core.state import Champion, FeedbackRead
 from core.tables import EPOCH
 from flows.annotators import second_opinions
-from flows.home import Home
 from flows.label_set import declared, given
+from flows.session import Session
 from flows.words import Ruling, check, hear, judge
 from pipelines.datasets.partitions import read
 from pipelines.datasets.reservoir import embeddings, from_claim
@@ -33,23 +33,23 @@ GIVEN = ("train", "eval", "audit")  # sets of rows that somebody labelled one by
 
 
 def export_tasks(
-    home: Home, path: Path, named: Format | None, now: datetime
+    session: Session, path: Path, named: Format | None, now: datetime
 ) -> tuple[int, Path | None]:
     """Write the open tasks in a format; returns how many there are, and where the labelling config is
     that Label Studio needs. Raises DataError for a format that does not fit the file's name."""
     form = written_as(path, named)
-    store = home.store.at(now)
+    store = session.store.at(now)
     tasks = store.queue.open()
     if form in ("csv", "jsonl"):
         tables.write(tasks, path, lines=form == "jsonl")
         return len(tasks), None
     given = store.answers.known([t.request_id for t in tasks])
     answers = {p.prediction_id: ModelAnswer(p.model_version, p.confidence) for p in given.values()}
-    closed, names = declared(home, now), store.label_set
+    closed, names = declared(session, now), store.label_set
     labels = list(closed or ()) or names.current(
-        [*known_labels(home, names), *(t.predicted for t in tasks)]
+        [*known_labels(session, names), *(t.predicted for t in tasks)]
     )
-    handout = Handout(project(home, now), tasks, answers, labels, open=closed is None)
+    handout = Handout(project(session, now), tasks, answers, labels, open=closed is None)
     if form == "argilla":
         argilla.write(handout, path)
         return len(tasks), None
@@ -57,7 +57,7 @@ def export_tasks(
 
 
 def import_labels(
-    home: Home, path: Path, named: Format | None, annotator: str, now: datetime, new: bool = False
+    session: Session, path: Path, named: Format | None, annotator: str, now: datetime, new: bool = False
 ) -> Imported:
     """Take what a file says as votes; those for labels that nobody has used wait, unless they are meant
     as `new` ones. Raises DataError when the file cannot be used, or is another's."""
@@ -66,28 +66,28 @@ def import_labels(
         found = tables.read(path, annotator)
     else:
         reader = label_studio.read if form == "label-studio" else argilla.read
-        found = reader(path, project(home, now), annotator)
-    names = None if new or declared(home, now) is not None else labels_in_use(home, now)
-    done = take(found, home.store.at(now), home.strategy.labeling, now, names)
-    release(home, now)
+        found = reader(path, project(session, now), annotator)
+    names = None if new or declared(session, now) is not None else labels_in_use(session, now)
+    done = take(found, session.store.at(now), session.strategy.labeling, now, names)
+    release(session, now)
     return done
 
 
-def release(home: Home, now: datetime) -> int:
+def release(session: Session, now: datetime) -> int:
     """Cast the votes that waited for a name that is in use by now; returns how many waited."""
-    store = home.store.at(now)
+    store = session.store.at(now)
     if not store.queue.waiting():
         return 0
-    return judgements.release(store, home.strategy.labeling, labels_in_use(home, now))
+    return judgements.release(store, session.strategy.labeling, labels_in_use(session, now))
 
 
 def settle(
-    home: Home, prediction_id: str, label: str, annotator: str, now: datetime, new: bool = False
+    session: Session, prediction_id: str, label: str, annotator: str, now: datetime, new: bool = False
 ) -> str:
     """Adjudicate; returns the label as it is called today. Raises LabelError for a label outside the
     set, one that nobody has used and is not meant as a `new` one, and for what is no task."""
-    closed, label = declared(home, now), given(home, normal(label), now)
-    names = labels_in_use(home, now)
+    closed, label = declared(session, now), given(session, normal(label), now)
+    names = labels_in_use(session, now)
     if not label or (label not in names and not (new and closed is None)):
         near = nearest(label, names)
         unknown = f"a label that {'nobody has used yet' if closed is None else 'was never declared'}"
@@ -98,18 +98,18 @@ def settle(
             expected=f"'{near}'" if near else ", ".join(names),
             do="--new-label if it is meant" if label and closed is None else "",
         )
-    home.store.at(now).reviews.adjudicate(prediction_id, label, annotator, now)
+    session.store.at(now).reviews.adjudicate(prediction_id, label, annotator, now)
     return label
 
 
-def review(home: Home, now: datetime) -> tuple[int, int]:
+def review(session: Session, now: datetime) -> tuple[int, int]:
     """Look for labels that look wrong among all there are, and put them under review; returns how many
     are new, and how many labels were looked at: those with an embedding of the commonest encoder."""
     from pipelines.labeling.suspects import suspects
 
     doing("looking for labels that look wrong")
-    store = home.store.at(now)
-    rows = labelled(home, now, store.label_set)
+    store = session.store.at(now)
+    rows = labelled(session, now, store.label_set)
     if not len(rows):
         return 0, 0
     same = rows[rows["encoder"] == rows["encoder"].mode()[0]].reset_index(drop=True)
@@ -122,18 +122,18 @@ def review(home: Home, now: datetime) -> tuple[int, int]:
     return store.reviews.add(reviews), len(same)
 
 
-def labelled(home: Home, now: datetime, labels: LabelSet) -> pd.DataFrame:
+def labelled(session: Session, now: datetime, labels: LabelSet) -> pd.DataFrame:
     """row_id, text, label, encoder and embedding (float16 bytes) of every label that there is under a
     label set: as the reservoir has it, or as it is by now."""
-    store = home.store.under(labels)
+    store = session.store.under(labels)
     columns = ["row_id", "text", "label", "encoder", "embedding"]
-    known = read(home.workspace.reservoir, sets=GIVEN, columns=columns)
+    known = read(session.workspace.reservoir, sets=GIVEN, columns=columns)
     log = store.answers.labelled(EPOCH, now)
     fresh = log.rows.rename(columns={"prediction_id": "row_id"})
     fresh["label"] = fresh["truth"]
     fresh["embedding"] = [e.astype(np.float16).tobytes() for e in log.embeddings]
     fresh = fresh[fresh["label"].notna()]
-    corrected = home.store.labels.of(known["row_id"].tolist())
+    corrected = session.store.labels.of(known["row_id"].tolist())
     known["label"] = [
         labels.now(corrected.get(i, label))
         for i, label in zip(known["row_id"], known["label"], strict=True)
@@ -143,24 +143,26 @@ def labelled(home: Home, now: datetime, labels: LabelSet) -> pd.DataFrame:
     return pd.concat([known, new], ignore_index=True) if len(new) else known
 
 
-def project(home: Home, now: datetime) -> str:
+def project(session: Session, now: datetime) -> str:
     """What tells this workspace's tasks from another's: made once, and kept in its store."""
-    made = {"id": uuid7(now, str(home.workspace.root.resolve()))}
-    return str(home.store.state.once("labeling/project", lambda: made)["id"])
+    made = {"id": uuid7(now, str(session.workspace.root.resolve()))}
+    return str(session.store.state.once("labeling/project", lambda: made)["id"])
 
 
-def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
+def claimed(session: Session, partition: str, as_of: datetime) -> pd.DataFrame:
     """The rows of a new reservoir partition: labels from the log, and corrections of rows that only the
     reservoir has. The same rows again whenever it is asked."""
-    trusted, store = home.strategy.labeling.trusted, home.store.at(as_of)
-    labels = known_labels(home, store.label_set)
-    second_opinions(home, as_of, partition)
-    heard = home.store.state.once(f"words/{partition}", lambda: hear(home, as_of, labels, partition))
+    trusted, store = session.strategy.labeling.trusted, session.store.at(as_of)
+    labels = known_labels(session, store.label_set)
+    second_opinions(session, as_of, partition)
+    heard = session.store.state.once(
+        f"words/{partition}", lambda: hear(session, as_of, labels, partition)
+    )
     rows = from_claim(store.labels.claim(partition, as_of, trusted, labels, set(heard["trains"])))
-    corrected, aside = home.store.labels.corrected(partition), home.store.labels.set_aside()
+    corrected, aside = session.store.labels.corrected(partition), session.store.labels.set_aside()
     if not corrected and not aside:
         return rows
-    before = read(home.workspace.reservoir)
+    before = read(session.workspace.reservoir)
     out = before[before["row_id"].isin(aside)].assign(set="out")
     before = before[before["row_id"].isin(list(corrected))]
     before["label"] = [corrected[i][0] for i in before["row_id"]]
@@ -168,52 +170,52 @@ def claimed(home: Home, partition: str, as_of: datetime) -> pd.DataFrame:
     return pd.concat([x for x in (rows, before, out) if len(x)], ignore_index=True)
 
 
-def verify(home: Home, now: datetime) -> None:
+def verify(session: Session, now: datetime) -> None:
     """Make tasks of users' words, where some are new or still to be asked."""
-    newest, heard = home.store.feedback.newest(now), home.store.state.read(FeedbackRead)
+    newest, heard = session.store.feedback.newest(now), session.store.state.read(FeedbackRead)
     if newest is None or (heard.until == newest and not heard.unasked):
         return
-    with home.timed("labeling"):
-        labels = known_labels(home, home.store.at(now).label_set)
-        found = home.store.state.once(f"words/{now.isoformat()}", lambda: hear(home, now, labels))
-        home.store.state.write(FeedbackRead(newest, found["unasked"]))
+    with session.timed("labeling"):
+        labels = known_labels(session, session.store.at(now).label_set)
+        found = session.store.state.once(f"words/{now.isoformat()}", lambda: hear(session, now, labels))
+        session.store.state.write(FeedbackRead(newest, found["unasked"]))
 
 
-def waiting_words(home: Home, now: datetime) -> list[Ruling]:
+def waiting_words(session: Session, now: datetime) -> list[Ruling]:
     """What would become of each of users' words that no dataset has and no task checks."""
-    return judge(home, now, known_labels(home, home.store.at(now).label_set))
+    return judge(session, now, known_labels(session, session.store.at(now).label_set))
 
 
-def ask_about(home: Home, now: datetime, count: int) -> int:
+def ask_about(session: Session, now: datetime, count: int) -> int:
     """Make tasks of so many words that would not train, in order of time; returns how many that are."""
-    rulings = [r for r in waiting_words(home, now) if r.fate != "trains"]
-    home.store.queue.add([check(r.word, now) for r in rulings[:count]])
+    rulings = [r for r in waiting_words(session, now) if r.fate != "trains"]
+    session.store.queue.add([check(r.word, now) for r in rulings[:count]])
     return len(rulings[:count])
 
 
-def labels_in_use(home: Home, now: datetime) -> list[str]:
+def labels_in_use(session: Session, now: datetime) -> list[str]:
     """The labels that may be given without a question: as `known_labels`, and those of single votes."""
-    store = home.store.at(now)
-    voted = store.labels.in_use() if declared(home, now) is None else []
-    return store.label_set.current([*known_labels(home, store.label_set), *voted])
+    store = session.store.at(now)
+    voted = store.labels.in_use() if declared(session, now) is None else []
+    return store.label_set.current([*known_labels(session, store.label_set), *voted])
 
 
-def unknown_labels(home: Home, labels: Iterable[str], now: datetime) -> dict[str, int]:
+def unknown_labels(session: Session, labels: Iterable[str], now: datetime) -> dict[str, int]:
     """Of the labels of some rows those that nobody has used, and how many rows have them; none where no
     label is in use yet."""
-    names, used = home.store.label_set_at(now), set(labels_in_use(home, now))
+    names, used = session.store.label_set_at(now), set(labels_in_use(session, now))
     found = Counter(names.last(x) for x in labels)
     return {x: n for x, n in found.items() if used and x not in used}
 
 
-def known_labels(home: Home, labels: LabelSet) -> list[str]:
+def known_labels(session: Session, labels: LabelSet) -> list[str]:
     """The declared labels; where they are open, those of the model that serves and of people so far."""
-    closed = home.strategy.labeling.closed
-    names = {*_learnt(home), *home.store.labels.names()} if closed is None else closed
+    closed = session.strategy.labeling.closed
+    names = {*_learnt(session), *session.store.labels.names()} if closed is None else closed
     return labels.current(names)
 
 
-def _learnt(home: Home) -> list[str]:
+def _learnt(session: Session) -> list[str]:
     """The labels of the model that serves; none before the first one is trained."""
-    version = home.store.state.read(Champion).version
-    return [] if version is None else home.registry.labels(version)
+    version = session.store.state.read(Champion).version
+    return [] if version is None else session.registry.labels(version)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from core.store import Store
-from flows.home import Home
+from flows.session import Session
 from serving.metrics import Metrics
 from serving.writer import LogPromise, Writer
 
 
-def open_writer(home: Home, store: Store, metrics: Metrics) -> Writer:
+def open_writer(session: Session, store: Store, metrics: Metrics) -> Writer:
     """`store`: one that gives up soon when it is locked, `Store(url, busy=1)`.
 
     Raises ParamsError when `logging.redact_with` names no function.
     """
-    logging = home.strategy.logging
+    logging = session.strategy.logging
     _ = logging.clean  # better known now than at the first answer
     promise = LogPromise(logging.durability)
-    return Writer(store, logging.keep, home.workspace.spool, metrics, promise)
+    return Writer(store, logging.keep, session.workspace.spool, metrics, promise)

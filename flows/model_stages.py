@@ -20,8 +20,8 @@ from core.files import write_whole
 from core.models import families
 from core.models.base import Classifier, Model
 from core.records import Array, TestReport
-from flows.home import Home
 from flows.runtimes import torch_agreement
+from flows.session import Session
 from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here
 from pipelines.datasets.inputs import label_set, read_inputs
 from pipelines.testing import Contender, run_tests
@@ -36,24 +36,24 @@ if TYPE_CHECKING:
     from pipelines.training import Trained
 
 
-def train_candidate(home: Home) -> Trained:
+def train_candidate(session: Session) -> Trained:
     """Stage `training`: data/dataset, data/champion in; data/candidate, metrics/training.json out."""
     from pipelines.training import TrainingData, learnable
 
-    place = home.workspace
-    start = _start(home)
+    place = session.workspace
+    start = _start(session)
     rows, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
-    needed, known = home.strategy.training.min_label_rows, _known(home)
+    needed, known = session.strategy.training.min_label_rows, _known(session)
     train = rows if known is None else rows[learnable(list(rows["label"]), known, needed)]
     data = TrainingData(
         train["text"].tolist(),
         train["label"].tolist(),
-        embeddings(home, start, train),
+        embeddings(session, start, train),
         evaluation["text"].tolist(),
         evaluation["label"].tolist(),
-        embeddings(home, start, evaluation),
+        embeddings(session, start, evaluation),
     )
-    trained = home.strategy.training.train(data, start)
+    trained = session.strategy.training.train(data, start)
     if held := len(rows) - len(train):
         note = f"held back, as new labels with fewer than {needed} rows: {held}"
         metrics = {**trained.metrics, "held_back_rows": float(held)}
@@ -64,68 +64,70 @@ def train_candidate(home: Home) -> Trained:
     return trained
 
 
-def _start(home: Home) -> Model:
+def _start(session: Session) -> Model:
     """What the next model starts from: the champion, and before there is one the base model."""
-    before = champion(home) or home.base
-    return before.start(_labels(home), home.strategy.model.runtime)
+    before = champion(session) or session.base
+    return before.start(_labels(session), session.strategy.model.runtime)
 
 
-def _labels(home: Home) -> LabelSet:
+def _labels(session: Session) -> LabelSet:
     """The label set at the time of the dataset."""
-    return label_set(home.workspace, read_inputs(home.workspace))
+    return label_set(session.workspace, read_inputs(session.workspace))
 
 
-def test_candidate(home: Home, names: tuple[str, str], page: Path) -> TestReport:
+def test_candidate(session: Session, names: tuple[str, str], page: Path) -> TestReport:
     """Stage `testing`: data/dataset, data/candidate and data/champion in; metrics/testing.json out.
 
     `names` are the versions of candidate and champion; `page` is where the HTML report goes.
     """
-    place = home.workspace
-    settings = home.strategy.testing
-    candidate, before = families.load(place.candidate), champion(home)
+    place = session.workspace
+    settings = session.strategy.testing
+    candidate, before = families.load(place.candidate), champion(session)
     train, evaluation = rows_here(place, TRAIN), rows_here(place, TESTED)
-    learnt = memorizes(embeddings(home, candidate, train), train["label"].tolist())
+    learnt = memorizes(embeddings(session, candidate, train), train["label"].tolist())
     report = run_tests(
-        _contender(home, names[0], candidate, evaluation),
-        _contender(home, names[1], before, evaluation) if before else None,
+        _contender(session, names[0], candidate, evaluation),
+        _contender(session, names[1], before, evaluation) if before else None,
         evaluation,
         settings,
-        [learnt, *_same_labels(home, candidate, evaluation)],
-        _scarce(home, candidate, train, evaluation),
+        [learnt, *_same_labels(session, candidate, evaluation)],
+        _scarce(session, candidate, train, evaluation),
     )
     write_report(report, page)
     _write(place.metrics / "testing.json", report.metrics)
     return report
 
 
-def _scarce(home: Home, candidate: Model, train: pd.DataFrame, evaluation: pd.DataFrame) -> Scarce:
+def _scarce(
+    session: Session, candidate: Model, train: pd.DataFrame, evaluation: pd.DataFrame
+) -> Scarce:
     """Labels of which there is little. To the first model all are new: nothing is held back from it."""
-    known = _known(home)
+    known = _known(session)
     if known is None:
         return Scarce()
-    needed = home.strategy.training.min_label_rows
+    needed = session.strategy.training.min_label_rows
     return scarce(list(train["label"]), list(evaluation["label"]), candidate.labels, known, needed)
 
 
-def _known(home: Home) -> list[str] | None:
+def _known(session: Session) -> list[str] | None:
     """The labels that the champion answers, under their names of the dataset; None without one."""
-    before = champion(home)
-    return None if before is None else before.under(_labels(home)).labels
+    before = champion(session)
+    return None if before is None else before.under(_labels(session)).labels
 
 
-def _same_labels(home: Home, model: Model, rows: pd.DataFrame) -> list[Expectation]:
+def _same_labels(session: Session, model: Model, rows: pd.DataFrame) -> list[Expectation]:
     """What is asked of a model whose runtime is not torch."""
-    told = torch_agreement(home, model, rows)
+    told = torch_agreement(session, model, rows)
     return [same_labels(told)] if told else []
 
 
-def champion(home: Home) -> Model | None:
+def champion(session: Session) -> Model | None:
     """The champion of the dataset version; None before there is one."""
-    folder = home.workspace.champion
+    folder = session.workspace.champion
     return families.load(folder) if any(folder.iterdir()) else None
 
 
-def embeddings(home: Home, model: Model, rows: pd.DataFrame) -> Array:
+def embeddings(session: Session, model: Model, rows: pd.DataFrame) -> Array:
     """Embeddings (n, dim) float32 of reservoir rows under a model's encoder.
 
     Rows that travelled with an embedding of this encoder reuse it; after a fine-tuned encoder the
@@ -135,18 +137,20 @@ def embeddings(home: Home, model: Model, rows: pd.DataFrame) -> Array:
         return model.embed([]).astype(np.float32)
     if (rows["encoder"] == model.identity).all():
         return np.stack([np.frombuffer(e, np.float16) for e in rows["embedding"]]).astype(np.float32)
-    return home.store.embeddings.of(rows["text"].tolist(), model.identity, model.embed, "reread")
+    return session.store.embeddings.of(rows["text"].tolist(), model.identity, model.embed, "reread")
 
 
-def _contender(home: Home, version: str, model: Model, rows: pd.DataFrame) -> Contender:
-    asked = model.under(_labels(home))  # a champion may be older than a merge, or than the normal form
+def _contender(session: Session, version: str, model: Model, rows: pd.DataFrame) -> Contender:
+    asked = model.under(
+        _labels(session)
+    )  # a champion may be older than a merge, or than the normal form
     if not isinstance(asked, Classifier):
         raise AssertionError("only a classifier is tested so far")
 
     def embed(texts: list[str]) -> Array:
-        return home.store.embeddings.of(texts, model.identity, model.embed, "testing")
+        return session.store.embeddings.of(texts, model.identity, model.embed, "testing")
 
-    return Contender(version, asked, embeddings(home, model, rows), embed)
+    return Contender(version, asked, embeddings(session, model, rows), embed)
 
 
 def _write(path: Path, values: object) -> None:

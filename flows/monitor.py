@@ -16,8 +16,8 @@ from core.progress import doing
 from core.records import Decision, Quarantined, Signal
 from flows.alerts import alert, alerts_a_week, deliver, open_alerts
 from flows.collections import collected
-from flows.home import Home
 from flows.reference import reference
+from flows.session import Session
 from flows.story import history, kind_of, remember
 from flows.topics import follow_topics, open_topics
 from monitoring.accuracy.hard_examples import hard_examples
@@ -43,32 +43,32 @@ class Observation:
     view: View | None
 
 
-def look(home: Home, now: datetime) -> Observation:
+def look(session: Session, now: datetime) -> Observation:
     """The signals of the window that ends now. Stores nothing, so the past may be looked at too."""
     doing("looking at the newest window")
-    start = now - timedelta(hours=home.strategy.monitoring.window_hours)
-    view = _view(home, start, now) if home.strategy.logging.texts else None
-    signals = observe(view) if view else _profiles(home, start, now)
-    return Observation([*signals, alerts_a_week(home.store, now)], view)
+    start = now - timedelta(hours=session.strategy.monitoring.window_hours)
+    view = _view(session, start, now) if session.strategy.logging.texts else None
+    signals = observe(view) if view else _profiles(session, start, now)
+    return Observation([*signals, alerts_a_week(session.store, now)], view)
 
 
-def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
+def monitor(session: Session, now: datetime, report: bool = False) -> list[Signal]:
     """Look, store the signals, settle the alerts and tell of them.
 
     A page about the window is written when asked for, or when an alert is new.
     """
-    with home.timed("monitoring"):
-        seen = look(home, now)
+    with session.timed("monitoring"):
+        seen = look(session, now)
         if seen.view is None:
-            home.store.signals.put(seen.signals)
-            alert(home, seen.signals, now)
-            deliver(home, now)
+            session.store.signals.put(seen.signals)
+            alert(session, seen.signals, now)
+            deliver(session, now)
             return seen.signals
-        view, signals = seen.view, [*seen.signals, follow_topics(home, seen.view, now)]
-        home.store.signals.put(signals)
-        home.store.signals.put_quarantine(_failed(view))
-        home.store.decisions.put(hard_examples(view, now))
-        episodes = remember(home, view, now)
+        view, signals = seen.view, [*seen.signals, follow_topics(session, seen.view, now)]
+        session.store.signals.put(signals)
+        session.store.signals.put_quarantine(_failed(view))
+        session.store.decisions.put(hard_examples(view, now))
+        episodes = remember(session, view, now)
         explained = cache(lambda: explain(view))
 
         def why(new: Decision) -> AlertEvidence:
@@ -79,20 +79,22 @@ def monitor(home: Home, now: datetime, report: bool = False) -> list[Signal]:
             episode = kind_of(found, episodes) or found.episode
             return replace(found, explanation=explained().lines(), episode=episode)
 
-        new = alert(home, signals, now, why)
-        deliver(home, now)
+        new = alert(session, signals, now, why)
+        deliver(session, now)
         if report or new:
-            story = WindowStory(view, signals, alerts=open_alerts(home.store), explanation=explained())
-            write_report(home, story, now, report)
+            story = WindowStory(
+                view, signals, alerts=open_alerts(session.store), explanation=explained()
+            )
+            write_report(session, story, now, report)
     return signals
 
 
-def _view(home: Home, start: datetime, now: datetime) -> View:
+def _view(session: Session, start: datetime, now: datetime) -> View:
     """The window, what it is held against, and the model that serves."""
-    settings, store = home.strategy.monitoring, home.store.at(now)
-    champion = home.registry.load(store.state.champion())
-    model = _model(home, champion, store.label_set)
-    rows, name = reference(home, model, start, now)
+    settings, store = session.strategy.monitoring, session.store.at(now)
+    champion = session.registry.load(store.state.champion())
+    model = _model(session, champion, store.label_set)
+    rows, name = reference(session, model, start, now)
     window = store.answers.window(start, now)
     told = store.feedback.within(min(rows.start, start), now)
     return View(
@@ -105,15 +107,15 @@ def _view(home: Home, start: datetime, now: datetime) -> View:
         recent=store.answers.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
         feedback=pd.DataFrame([asdict(f) for f in told]) if told else no_feedback(),
         system=store.signals.system(start, now),
-        history=history(home, model.encoder, start),
-        collections=collected(home, champion, store.label_set),
+        history=history(session, model.encoder, start),
+        collections=collected(session, champion, store.label_set),
     )
 
 
-def _model(home: Home, champion: base.Model, labels: LabelSet) -> ServedModel:
+def _model(session: Session, champion: base.Model, labels: LabelSet) -> ServedModel:
     """The champion, as monitoring sees it: answering in these labels."""
-    version, rollout = home.store.state.champion(), home.store.decisions.live_rollout()
-    learnt = [*champion.labels, *(home.registry.labels(rollout.candidate) if rollout else ())]
+    version, rollout = session.store.state.champion(), session.store.decisions.live_rollout()
+    learnt = [*champion.labels, *(session.registry.labels(rollout.candidate) if rollout else ())]
     known = frozenset(labels.last(x) for x in learnt)  # what was retired since was no fault then
     model = champion.under(labels)
     classify = model.probabilities if isinstance(model, base.Classifier) else None
@@ -131,35 +133,35 @@ def _failed(view: View) -> list[Quarantined]:
     return [Quarantined(str(r), when.to_pydatetime(), reasons[str(r)]) for r, when in times]
 
 
-def _profiles(home: Home, start: datetime, now: datetime) -> list[Signal]:
+def _profiles(session: Session, start: datetime, now: datetime) -> list[Signal]:
     """What counts can say, where no text is kept."""
-    settings = home.strategy.monitoring
-    store = home.store.at(now)
+    settings = session.strategy.monitoring
+    store = session.store.at(now)
     before = store.answers.profiles(start - timedelta(days=settings.reference_days), start)
     window = store.answers.profiles(start, now)
     return observe_profiles(window, before, start, now, settings)
 
 
-def write_docs(home: Home, view: View) -> Path:
+def write_docs(session: Session, view: View) -> Path:
     """Great Expectations' page of what each check found, with values that failed."""
     from monitoring.quality.data_docs import data_docs
 
     doing("writing the page of checks")
-    settings = home.strategy.monitoring
-    asked = (view.model.known, MAX_CHARACTERS, home.workspace.reports, settings.expectations)
+    settings = session.strategy.monitoring
+    asked = (view.model.known, MAX_CHARACTERS, session.workspace.reports, settings.expectations)
     return data_docs(view.window, *asked)
 
 
-def write_report(home: Home, story: WindowStory, now: datetime, compare: bool) -> Path:
+def write_report(session: Session, story: WindowStory, now: datetime, compare: bool) -> Path:
     """Our page; Evidently's beside it where it was asked for, since that takes its seconds."""
     from monitoring.reports import window_report
 
     doing("writing the report")
-    folder, name = home.workspace.reports, f"window-{now:%Y-%m-%dT%H}"
+    folder, name = session.workspace.reports, f"window-{now:%Y-%m-%dT%H}"
     comparison = folder / f"{name}.evidently.html"
     if compare and not comparison.exists():
         window_report(story.view.whole, story.view.whole_reference, comparison)
-    history = home.store.signals.read(now - timedelta(days=HISTORY_DAYS), until=now)
+    history = session.store.signals.read(now - timedelta(days=HISTORY_DAYS), until=now)
     beside = comparison.name if comparison.exists() else ""
-    told = replace(story, history=history, topics=open_topics(home), comparison=beside)
+    told = replace(story, history=history, topics=open_topics(session), comparison=beside)
     return window_page(told, folder / f"{name}.html")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.records import Window
-from flows.home import Home
+from flows.session import Session
 from monitoring.limits import REFERENCE_ROWS
 from monitoring.view import ServedModel
 
@@ -23,26 +23,28 @@ WEEK = timedelta(days=7)
 MOST_DAYS = 28  # of `since-promotion`: a window is read into memory whole
 
 
-def reference(home: Home, model: ServedModel, start: datetime, end: datetime) -> tuple[Window, str]:
+def reference(
+    session: Session, model: ServedModel, start: datetime, end: datetime
+) -> tuple[Window, str]:
     """The rows that the window [start, end) is held against, and what they are in words."""
-    settings, read = home.strategy.monitoring, home.store.at(end).answers.window
+    settings, read = session.strategy.monitoring, session.store.at(end).answers.window
     most = REFERENCE_ROWS
     if settings.reference == "training":
-        return _training(home, model, start)
+        return _training(session, model, start)
     if settings.reference == "same-weekday":
         part = most // WEEKS
         weeks = [read(start - k * WEEK, end - k * WEEK, part) for k in range(WEEKS, 0, -1)]
         return together(weeks), f"same-weekday, {WEEKS} weeks"
     if settings.reference == "since-promotion":
-        since = max(promoted(home, model.version, start), start - timedelta(days=MOST_DAYS))
+        since = max(promoted(session, model.version, start), start - timedelta(days=MOST_DAYS))
         return read(min(since, start), start, most), f"since-promotion, {since:%Y-%m-%d %H:%M}"
     days = settings.reference_days
     return read(start - timedelta(days=days), start, most), f"sliding, {days} days"
 
 
-def promoted(home: Home, version: str, now: datetime) -> datetime:
+def promoted(session: Session, version: str, now: datetime) -> datetime:
     """When the model that serves was promoted; the first model always has been."""
-    ends = (r.stage_started for r in home.store.decisions.rollouts(candidate=version))
+    ends = (r.stage_started for r in session.store.decisions.rollouts(candidate=version))
     return next((t for t in ends if t <= now), datetime.min.replace(tzinfo=now.tzinfo))
 
 
@@ -61,15 +63,15 @@ def together(windows: list[Window]) -> Window:
     return Window(windows[0].start, windows[-1].end, rows, np.concatenate(arrays), probabilities)
 
 
-def _training(home: Home, model: ServedModel, start: datetime) -> tuple[Window, str]:
+def _training(session: Session, model: ServedModel, start: datetime) -> tuple[Window, str]:
     """The training rows as if the model that serves had answered them: no truth, so that no signal
     takes them for labels of live traffic."""
     from pipelines.datasets.contents import rows_of
 
-    dataset = home.registry.candidate(model.version).dataset
+    dataset = session.registry.candidate(model.version).dataset
     if not dataset:
-        return home.store.answers.window(start, start), "training, of no dataset version"
-    rows = rows_of(home.workspace.root, dataset)
+        return session.store.answers.window(start, start), "training, of no dataset version"
+    rows = rows_of(session.workspace.root, dataset)
     rows = rows[(rows["set"] == "train") & (rows["encoder"] == model.encoder)].reset_index(drop=True)
     raw = [np.frombuffer(e, dtype=np.float16) for e in rows["embedding"]]
     embeddings = np.stack(raw).astype(np.float32) if raw else np.zeros((0, 0), np.float32)

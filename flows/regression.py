@@ -16,7 +16,7 @@ from core import collections
 from core.errors import DataError
 from core.records import uuid7
 from core.tables import EPOCH
-from flows.home import Home
+from flows.session import Session
 from pipelines.datasets.contents import rows_of
 from pipelines.datasets.history import list_versions
 from pipelines.datasets.reservoir import first_rows
@@ -24,20 +24,20 @@ from pipelines.datasets.reservoir import first_rows
 SET = ("regression",)
 
 
-def regression_rows(home: Home, parent: str, as_of: datetime) -> pd.DataFrame | None:
+def regression_rows(session: Session, parent: str, as_of: datetime) -> pd.DataFrame | None:
     """What changed in data/collections since the parent version ("" for none), as reservoir rows.
 
     A file that cannot be read leaves its collection as it was; monitoring says what is wrong with it.
     """
-    before = _before(home, parent)
+    before = _before(session, parent)
     try:
-        files = collections.files(home.workspace.root)
+        files = collections.files(session.workspace.root)
     except DataError:
         return None
     parts, known = [], set(before["row_id"])
     for name, path in files.items():
         with suppress(DataError):
-            rows = _named(home, name, collections.read(path), as_of)
+            rows = _named(session, name, collections.read(path), as_of)
             parts.append(rows[~rows["row_id"].isin(known)])
             mine = before["round"] == name
             parts.append(before[mine & ~before["row_id"].isin(rows["row_id"])].assign(set="out"))
@@ -46,17 +46,17 @@ def regression_rows(home: Home, parent: str, as_of: datetime) -> pd.DataFrame | 
     return pd.concat(changed, ignore_index=True) if changed else None
 
 
-def _before(home: Home, parent: str) -> pd.DataFrame:
+def _before(session: Session, parent: str) -> pd.DataFrame:
     """Of the tag, not of the folder: a run that was killed may have left its own manifest there."""
-    found = {v.id: v for v in list_versions(home.workspace.root)}.get(parent) if parent else None
+    found = {v.id: v for v in list_versions(session.workspace.root)}.get(parent) if parent else None
     if found is None or not found.rows.get("regression"):
         return pd.DataFrame({"row_id": [], "round": []}, dtype=object)
-    return rows_of(home.workspace.root, parent, SET)
+    return rows_of(session.workspace.root, parent, SET)
 
 
-def _named(home: Home, name: str, rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    base = home.base
-    read = home.store.embeddings.of(rows["text"].tolist(), base.identity, base.embed, "testing")
+def _named(session: Session, name: str, rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    base = session.base
+    read = session.store.embeddings.of(rows["text"].tolist(), base.identity, base.embed, "testing")
     made = first_rows(rows, np.asarray(read), "eval", base.identity, as_of)
     made["row_id"] = [
         uuid7(EPOCH, "collection", name, text, label)

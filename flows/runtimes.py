@@ -13,7 +13,7 @@ from core.models.base import Model
 from core.models.classifier.model import TextClassifier
 from core.models.classifier.runtimes import RUNTIMES, Runtime, threads
 from core.progress import doing
-from flows.home import Home
+from flows.session import Session
 from pipelines.datasets.contents import rows_here
 from pipelines.datasets.layout import MANIFEST
 
@@ -37,7 +37,7 @@ class Measured:
     refused: str = ""  # why it cannot run here
 
 
-def torch_agreement(home: Home, model: Model, rows: pd.DataFrame) -> RuntimeAgreement | None:
+def torch_agreement(session: Session, model: Model, rows: pd.DataFrame) -> RuntimeAgreement | None:
     """A model's labels of evaluation rows against its labels on torch, each text read there once; None
     for a model that is on torch, and without rows."""
     from core.models.classifier.agreement import agreement
@@ -45,21 +45,21 @@ def torch_agreement(home: Home, model: Model, rows: pd.DataFrame) -> RuntimeAgre
     if not isinstance(model, TextClassifier) or model.encoder.runtime == "torch" or not len(rows):
         return None
     twin, texts = model.encoder.on("torch"), rows["text"].tolist()
-    expected = home.store.embeddings.of(texts, twin.identity, twin.encode, "testing")
+    expected = session.store.embeddings.of(texts, twin.identity, twin.encode, "testing")
     return agreement(model.trained, model.encoder, texts, expected)
 
 
-def runtimes(home: Home) -> list[Measured]:
+def runtimes(session: Session) -> list[Measured]:
     """Every runtime. Raises ModelError without a champion or evaluation rows."""
-    model = TextClassifier.load(home.registry.path(home.store.state.champion()))
-    rows = _evaluation(home)
+    model = TextClassifier.load(session.registry.path(session.store.state.champion()))
+    rows = _evaluation(session)
     measured: list[Measured] = []
     encoders: dict[Runtime, Encoder] = {}
     for runtime in RUNTIMES:
         doing(f"measuring {runtime}")
         try:
             own = model.on(runtime)
-            told = torch_agreement(home, own, rows)
+            told = torch_agreement(session, own, rows)
             encoders[runtime] = own.encoder
             measured.append(Measured(runtime, own.encoder.file.stat().st_size / 1e6, agreement=told))
         except ModelError as fault:
@@ -72,9 +72,9 @@ def runtimes(home: Home) -> list[Measured]:
     ]
 
 
-def _evaluation(home: Home) -> pd.DataFrame:
-    manifest = home.workspace.dataset / MANIFEST
-    rows = rows_here(home.workspace, ["eval"], ["text"]) if manifest.is_file() else pd.DataFrame()
+def _evaluation(session: Session) -> pd.DataFrame:
+    manifest = session.workspace.dataset / MANIFEST
+    rows = rows_here(session.workspace, ["eval"], ["text"]) if manifest.is_file() else pd.DataFrame()
     if not len(rows):
         raise ModelError(
             "there are no evaluation rows to compare runtimes on",
@@ -110,9 +110,9 @@ def _speed(encoder: Encoder, texts: int) -> float:
     return read / (time.perf_counter() - start)
 
 
-def check_runtime(home: Home, model: Model, rows: pd.DataFrame) -> None:
+def check_runtime(session: Session, model: Model, rows: pd.DataFrame) -> None:
     """Raises ModelError when the model says too often what torch would not."""
-    told = torch_agreement(home, model, rows)
+    told = torch_agreement(session, model, rows)
     if told and not told.passed:
         raise ModelError(
             f"runtime {told.runtime} is refused: its labels are not torch's",

@@ -11,7 +11,7 @@ from core.state import Retrains
 from core.store.queue import Pick
 from core.tasks import RIGHT
 from flows.alerts import alerts_since
-from flows.home import Home
+from flows.session import Session
 from pipelines.triggers.trigger import PromisedAccuracy, Retrain, Round, Situation
 
 USUAL_DAYS = 7  # of traffic that say how many requests a day has
@@ -19,40 +19,40 @@ RETRAINS = 20  # of the past that say what one takes and gives
 FIRST = "training/v0001"
 
 
-def situation(home: Home, now: datetime) -> Situation:
+def situation(session: Session, now: datetime) -> Situation:
     """What is known at `now`, of the time since the last retrain. What is older is looked up by its
     key, so the cost does not grow with the history."""
-    store, last = home.store.at(now), home.store.state.read(Retrains).last or now
-    since, asked = now - timedelta(days=USUAL_DAYS), _said(home, last)
+    store, last = session.store.at(now), session.store.state.read(Retrains).last or now
+    since, asked = now - timedelta(days=USUAL_DAYS), _said(session, last)
     return Situation(
         now=now,
         last_retrain=last,
         new_labels=store.labels.unclaimed()[0],
-        alerts=alerts_since(home.store, last, now),
+        alerts=alerts_since(session.store, last, now),
         signals=[s for s in store.signals.read(since=now) if s.window_end == now],
-        promise=_promise(home),
-        rounds=_rounds(home, last, now),
+        promise=_promise(session),
+        rounds=_rounds(session, last, now),
         asked=asked if asked and asked.verdict == "retrain" else None,
-        retrains=_retrains(home),
-        requests_per_day=store.answers.count(since, now) / _days_with_requests(home, since, now),
+        retrains=_retrains(session),
+        requests_per_day=store.answers.count(since, now) / _days_with_requests(session, since, now),
     )
 
 
-def _said(home: Home, when: datetime) -> Decision | None:
+def _said(session: Session, when: datetime) -> Decision | None:
     """What the trigger of that turn said."""
-    return home.store.decisions.get(f"trigger/{when.isoformat()}")
+    return session.store.decisions.get(f"trigger/{when.isoformat()}")
 
 
-def _promise(home: Home) -> PromisedAccuracy | None:
+def _promise(session: Session) -> PromisedAccuracy | None:
     """The champion on the fixed evaluation set, as its test report has it.
 
     The set does not change, so a chain of champions that each lose a little is still held to what the
     first was.
     """
-    tested = home.store.decisions.newest_with("testing", "candidate", home.store.state.champion())
+    tested = session.store.decisions.newest_with("testing", "candidate", session.store.state.champion())
     if tested:
         return _wrong_of(tested.read(TestEvidence).metrics, "eval")
-    first = home.store.decisions.get(FIRST)
+    first = session.store.decisions.get(FIRST)
     return _wrong_of(first.read(TrainingEvidence).metrics, "all") if first else None
 
 
@@ -63,14 +63,14 @@ def _wrong_of(metrics: Mapping[str, float | None], name: str) -> PromisedAccurac
     )
 
 
-def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
+def _rounds(session: Session, last: datetime, now: datetime) -> list[Round]:
     """The curation rounds since the last retrain, as far as they drew from the champion's answers."""
-    version = home.store.state.champion()
+    version = session.store.state.champion()
     picks: dict[datetime, list[Pick]] = {}
-    for pick in home.store.at(now).queue.picks(version, last, now):
+    for pick in session.store.at(now).queue.picks(version, last, now):
         picks.setdefault(pick.timestamp, []).append(pick)
     found = []
-    for d in home.store.decisions.read("curation", since=last):
+    for d in session.store.decisions.read("curation", since=last):
         seen = d.read(CurationEvidence)
         answers = seen.answered.get(version, 0.0)
         if not (last < d.timestamp <= now) or not answers:
@@ -89,17 +89,20 @@ def _rounds(home: Home, last: datetime, now: datetime) -> list[Round]:
     return found
 
 
-def _retrains(home: Home) -> list[Retrain]:
+def _retrains(session: Session) -> list[Retrain]:
     """The last retrains whose candidate was tested, with the trigger's estimate of what was missing."""
-    tested = home.store.decisions.read("testing", newest=RETRAINS)
+    tested = session.store.decisions.read("testing", newest=RETRAINS)
     names = [d.key.removeprefix("testing/") for d in tested]
-    labels, said = home.store.labels.by_partition(names), [_said(home, d.timestamp) for d in tested]
-    took = [home.store.decisions.get(f"training/{name}") for name in names]
+    labels, said = (
+        session.store.labels.by_partition(names),
+        [_said(session, d.timestamp) for d in tested],
+    )
+    took = [session.store.decisions.get(f"training/{name}") for name in names]
     return [
         Retrain(
             timestamp=d.timestamp,
             labels=labels.get(name, 0),
-            gain=_gain(home, d.read(TestEvidence).metrics),
+            gain=_gain(session, d.read(TestEvidence).metrics),
             shortfall=asked.read(TriggerEvidence).shortfall if asked else None,
             seconds=learnt.read(TrainingEvidence).seconds if learnt else None,
         )
@@ -107,14 +110,14 @@ def _retrains(home: Home) -> list[Retrain]:
     ]
 
 
-def _gain(home: Home, metrics: Mapping[str, float | None]) -> float | None:
+def _gain(session: Session, metrics: Mapping[str, float | None]) -> float | None:
     """Accuracy won on the audit set, where that has the rows to say so."""
-    enough = (metrics.get("audit_rows") or 0) >= home.strategy.testing.min_rows
+    enough = (metrics.get("audit_rows") or 0) >= session.strategy.testing.min_rows
     return metrics.get("audit_difference") if enough else None
 
 
-def _days_with_requests(home: Home, since: datetime, now: datetime) -> float:
+def _days_with_requests(session: Session, since: datetime, now: datetime) -> float:
     """Days of [since, now) that the workspace was there for, at least a part of one."""
-    first = home.store.decisions.get(FIRST)
+    first = session.store.decisions.get(FIRST)
     began = max([since, first.timestamp] if first else [since])
     return max((now - began) / timedelta(days=1), 1 / 24)

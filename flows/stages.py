@@ -20,10 +20,10 @@ from flows import undo
 from flows.curate import curate
 from flows.evaluation import too_little
 from flows.guard import nothing_new, occupied
-from flows.home import Home
 from flows.labels import release, verify
 from flows.monitor import monitor
 from flows.retrain import retrain
+from flows.session import Session
 from flows.situation import situation
 from flows.state import set_champion, waiting
 from flows.undo import Requester
@@ -47,126 +47,126 @@ MOVED = "the registry's alias was moved to it"
 Answer = Callable[[list[AnnotationTask], datetime], list[Annotation]]
 
 
-def loop(home: Home, now: datetime, answer: Answer | None = None) -> None:
+def loop(session: Session, now: datetime, answer: Answer | None = None) -> None:
     """One turn: look, pick, take what labels there are, and retrain if it is time.
 
     `answer` labels open tasks at once, as a replay's oracle does; without it people do, in their time.
     What it says is the truth of the stream: a name that nobody has used is a new class there, no slip.
     Each step is done once for each `now`: what it saw the first time is what it decided on.
     """
-    undo.finish(home)
-    home.store.at(now).labels.rescore()  # the label set may have been changed
-    done = home.store.state.once
-    done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(home, now))})
-    curate(home, now)
-    verify(home, now)
-    release(home, now)  # names may be known by now
-    needed = home.strategy.labeling.annotators
-    home.store.at(now).queue.settle(needed)  # fewer votes may be needed by now
+    undo.finish(session)
+    session.store.at(now).labels.rescore()  # the label set may have been changed
+    done = session.store.state.once
+    done(f"monitoring/{now.isoformat()}", lambda: {"signals": len(monitor(session, now))})
+    curate(session, now)
+    verify(session, now)
+    release(session, now)  # names may be known by now
+    needed = session.strategy.labeling.annotators
+    session.store.at(now).queue.settle(needed)  # fewer votes may be needed by now
     if answer:
-        with home.timed("labeling"):
-            home.store.at(now).labels.annotate(answer(home.store.queue.open(), now))
-    decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(home, now)))
+        with session.timed("labeling"):
+            session.store.at(now).labels.annotate(answer(session.store.queue.open(), now))
+    decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(session, now)))
     if decision["verdict"] == "retrain":
-        done(f"retrain/{now.isoformat()}", lambda: retrain(home, now, decision["reason"]))
-    retire(home, now)
+        done(f"retrain/{now.isoformat()}", lambda: retrain(session, now, decision["reason"]))
+    retire(session, now)
 
 
-def retire(home: Home, now: datetime) -> None:
+def retire(session: Session, now: datetime) -> None:
     """Delete what was logged longer ago than `logging.retention_days`."""
-    days = home.strategy.logging.retention_days
+    days = session.strategy.logging.retention_days
     if days is None:
         return
 
     def clear() -> dict[str, Any]:
-        deleted = home.store.erasure.retire(now - timedelta(days=days), now.isoformat())
+        deleted = session.store.erasure.retire(now - timedelta(days=days), now.isoformat())
         if deleted:
             reason = f"{deleted} predictions are older than {days} days"
             evidence = AnyEvidence({"deleted": deleted, "days": days})
             key = f"retention/{now.isoformat()}"
-            home.record(Decision(key, "logging", now, f"{deleted} deleted", reason, evidence))
+            session.record(Decision(key, "logging", now, f"{deleted} deleted", reason, evidence))
         return {"deleted": deleted}
 
-    with home.timed("retention"):
-        home.store.state.once(f"retention/{now.isoformat()}", clear)
+    with session.timed("retention"):
+        session.store.state.once(f"retention/{now.isoformat()}", clear)
 
 
-def decide(home: Home, now: datetime) -> Decision:
+def decide(session: Session, now: datetime) -> Decision:
     """Is it time to retrain? Stored whatever the answer."""
-    with home.timed("triggers"):
-        unfinished = home.store.state.read(Retrains).plan
-        if unfinished and not undo.pinned(home):
+    with session.timed("triggers"):
+        unfinished = session.store.state.read(Retrains).plan
+        if unfinished and not undo.pinned(session):
             decision = waiting(now, "retrain", f"finishing what was started: {unfinished.reason}")
-        elif busy := occupied(home):
+        elif busy := occupied(session):
             decision = waiting(now, "wait", busy)
         else:
-            known = situation(home, now)
-            decision = home.strategy.triggers.decide(known)
-            if decision.verdict != "wait" and (why := nothing_new(home, now)):
+            known = situation(session, now)
+            decision = session.strategy.triggers.decide(known)
+            if decision.verdict != "wait" and (why := nothing_new(session, now)):
                 decision = waiting(now, "wait", f"{why} ({decision.reason})")
-            elif decision.verdict != "wait" and (why := too_little(home, now, known.new_labels)):
+            elif decision.verdict != "wait" and (why := too_little(session, now, known.new_labels)):
                 decision = waiting(now, "wait", f"cannot judge a candidate: {why} ({decision.reason})")
-        home.record(decision)
+        session.record(decision)
     return decision
 
 
-def roll_out(home: Home, now: datetime) -> str:
+def roll_out(session: Session, now: datetime) -> str:
     """Take the rollout under way one step further, if it has seen enough; returns the verdict."""
-    undo.finish(home)
-    undo.end_barred(home, now)
-    rollout = home.store.decisions.live_rollout()
+    undo.finish(session)
+    undo.end_barred(session, now)
+    rollout = session.store.decisions.live_rollout()
     if rollout is None or rollout.stage_started >= now:
         return "no rollout to step"
 
     def step() -> dict[str, Any]:
-        moved, decision = _stepped(home, rollout, now)
-        if moved.stage == "promoted" and home.store.state.champion() != moved.candidate:
-            set_champion(home, moved.candidate)
-        home.record(decision, rollout=moved)
+        moved, decision = _stepped(session, rollout, now)
+        if moved.stage == "promoted" and session.store.state.champion() != moved.candidate:
+            set_champion(session, moved.candidate)
+        session.record(decision, rollout=moved)
         return {"verdict": decision.verdict}
 
-    with home.timed("rollout"):
+    with session.timed("rollout"):
         key = f"rollout/{rollout.rollout_id}/{now.isoformat()}"
-        return str(home.store.state.once(key, step)["verdict"])
+        return str(session.store.state.once(key, step)["verdict"])
 
 
-def _stepped(home: Home, rollout: Rollout, now: datetime) -> tuple[Rollout, Decision]:
-    if home.store.state.champion() == rollout.candidate:
+def _stepped(session: Session, rollout: Rollout, now: datetime) -> tuple[Rollout, Decision]:
+    if session.store.state.champion() == rollout.candidate:
         return promote(rollout, now, MOVED)
-    if held := undo.pinned(home):
+    if held := undo.pinned(session):
         return rollout, said(rollout, "wait", held, now)
-    answers = home.store.at(now).answers.side_by_side(rollout.stage_started, now)
-    return home.strategy.rollout.advance(rollout, answers, now)
+    answers = session.store.at(now).answers.side_by_side(rollout.stage_started, now)
+    return session.strategy.rollout.advance(rollout, answers, now)
 
 
-def promote_now(home: Home, now: datetime, asked: Requester) -> Decision:
+def promote_now(session: Session, now: datetime, asked: Requester) -> Decision:
     """Promote the rollout under way by hand. Raises RolloutError when there is none."""
-    rollout = home.store.decisions.live_rollout()
+    rollout = session.store.decisions.live_rollout()
     if rollout is None:
         raise RolloutError("no rollout is under way", do="everloop rollout status")
-    undo.check_unpinned(home, "nothing is promoted")
+    undo.check_unpinned(session, "nothing is promoted")
     moved, decision = promote(rollout, now, str(asked))
-    set_champion(home, moved.candidate)
-    home.record(_by(decision, asked), rollout=moved)
+    set_champion(session, moved.candidate)
+    session.record(_by(decision, asked), rollout=moved)
     return decision
 
 
-def roll_back_now(home: Home, now: datetime, asked: Requester, to: str | None = None) -> Decision:
+def roll_back_now(session: Session, now: datetime, asked: Requester, to: str | None = None) -> Decision:
     """End the rollout under way for the champion; without one, undo the last promotion. With `to` that
     version serves in any case. Raises RolloutError or ModelError when nothing can be rolled back."""
-    live = home.store.decisions.live_rollout()
-    if live and home.store.state.champion() == live.candidate:
+    live = session.store.decisions.live_rollout()
+    if live and session.store.state.champion() == live.candidate:
         moved, decision = promote(live, now, MOVED)
-        home.record(decision, rollout=moved)
+        session.record(decision, rollout=moved)
         live = None
-    elsewhere = to not in (None, home.store.state.champion())
+    elsewhere = to not in (None, session.store.state.champion())
     if live is None:
-        return undo.undo(home, now, asked, to)
+        return undo.undo(session, now, asked, to)
     if to is not None and elsewhere:
-        undo.check(home, to)
+        undo.check(session, to)
     moved, decision = roll_back(live, now, str(asked))
-    home.record(_by(decision, asked), rollout=moved)
-    return undo.undo(home, now, asked, to) if elsewhere else decision
+    session.record(_by(decision, asked), rollout=moved)
+    return undo.undo(session, now, asked, to) if elsewhere else decision
 
 
 def _by(decision: Decision, asked: Requester) -> Decision:

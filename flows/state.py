@@ -6,13 +6,13 @@ from datetime import datetime
 
 from core.records import Decision
 from core.state import Champion
-from flows.home import Home
+from flows.session import Session
 
 
-def set_champion(home: Home, version: str) -> None:
+def set_champion(session: Session, version: str) -> None:
     """Make a version the champion: for the registry first, then for whoever serves."""
-    home.registry.point("champion", version)
-    home.store.state.write(Champion(version))
+    session.registry.point("champion", version)
+    session.store.state.write(Champion(version))
 
 
 def waiting(now: datetime, verdict: str, reason: str) -> Decision:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.evidence import AlertEvidence
 from core.stored import Remembered, plain
-from flows.home import Home
+from flows.session import Session
 from monitoring.drift.embeddings import History
 from monitoring.drift.types import DriftEpisode
 from monitoring.signals.drift import WEEK
@@ -30,22 +30,22 @@ class DriftStory(Remembered):
     stands: list[Stand] = field(default_factory=list)  # oldest first
 
 
-def history(home: Home, encoder: str, start: datetime) -> History:
+def history(session: Session, encoder: str, start: datetime) -> History:
     """What earlier windows left: a window that is looked at again sees what it saw the first time."""
-    known = _before(home, start)
-    return History(tuple(home.store.embeddings.samples(encoder, start)), tuple(known.episodes))
+    known = _before(session, start)
+    return History(tuple(session.store.embeddings.samples(encoder, start)), tuple(known.episodes))
 
 
-def remember(home: Home, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
+def remember(session: Session, view: View, now: datetime) -> tuple[DriftEpisode, ...]:
     """Keep samples of the traffic and how the story stands now; returns the episodes."""
     seen = view.embedding_drift
     if isinstance(seen, str):
         return ()
-    home.store.embeddings.put_samples(seen.drawn)
-    before, stand = _before(home, view.whole.start), Stand(now, list(seen.episodes))
-    known = home.store.state.read(DriftStory).stands
+    session.store.embeddings.put_samples(seen.drawn)
+    before, stand = _before(session, view.whole.start), Stand(now, list(seen.episodes))
+    known = session.store.state.read(DriftStory).stands
     kept = [s for s in known if s.until and (before.until or s.until) <= s.until < now]
-    home.store.state.write(DriftStory([*kept, stand]))
+    session.store.state.write(DriftStory([*kept, stand]))
     return seen.episodes
 
 
@@ -56,7 +56,7 @@ def kind_of(alert: AlertEvidence, episodes: tuple[DriftEpisode, ...]) -> dict[st
     return plain(mine[-1]) if mine else None
 
 
-def _before(home: Home, start: datetime) -> Stand:
+def _before(session: Session, start: datetime) -> Stand:
     """The newest stand of the story that does not know of the traffic from `start` on."""
-    known = home.store.state.read(DriftStory).stands
+    known = session.store.state.read(DriftStory).stands
     return next((s for s in reversed(known) if s.until and s.until <= start), Stand())

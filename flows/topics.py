@@ -12,8 +12,8 @@ from core.errors import DataError
 from core.records import TOPIC, AnnotationTask, Array, Signal
 from core.state import CuratedUntil
 from core.stored import Remembered
-from flows.home import Home
 from flows.learnt import learnt
+from flows.session import Session
 from monitoring.drift.features import IncomparableError
 from monitoring.explain.rows import comparable_rows
 from monitoring.signals.topics import NEW
@@ -39,40 +39,40 @@ class TopicTasks:
     over: int  # beyond the daily label budget
 
 
-def follow_topics(home: Home, view: View, now: datetime) -> Signal:
+def follow_topics(session: Session, view: View, now: datetime) -> Signal:
     """Look for topics in a window, remember them, and count those that are open."""
     try:
         comparable_rows(view)
     except IncomparableError as why:
         return view.signal(NEW, None, str(why), held=False)
-    before = {c.key: c for c in candidates(home)}
-    seen = followed(list(before.values()), new_topics(view, _learnt(home, view)), now)
-    truths = home.store.at(now).labels.of([m for c in seen for m in c.members])
-    patience = timedelta(days=home.strategy.monitoring.reference_days)
+    before = {c.key: c for c in candidates(session)}
+    seen = followed(list(before.values()), new_topics(view, _learnt(session, view)), now)
+    truths = session.store.at(now).labels.of([m for c in seen for m in c.members])
+    patience = timedelta(days=session.strategy.monitoring.reference_days)
     after = settled(seen, truths, view.model.labels, now, patience)
-    home.store.state.write(Topics(after))
+    session.store.state.write(Topics(after))
     changed = [c for c in after if c.key not in before or before[c.key].status != c.status]
-    home.store.decisions.put([decision(c) for c in after])
+    session.store.decisions.put([decision(c) for c in after])
     for c in changed:  # a topic is one record, of when it began; the news is of now
-        home.listen(replace(decision(c), timestamp=now))
+        session.listen(replace(decision(c), timestamp=now))
     count = sum(c.status == "open" for c in after)
     names = ", ".join(c.name for c in after if c.status == "open")
     return view.signal(NEW, float(count), names, held=False)
 
 
-def candidates(home: Home) -> list[TrackedTopic]:
+def candidates(session: Session) -> list[TrackedTopic]:
     """Every topic that is remembered, the one last seen at the end."""
-    return home.store.state.read(Topics).candidates
+    return session.store.state.read(Topics).candidates
 
 
-def open_topics(home: Home) -> list[tuple[TrackedTopic, list[str]]]:
+def open_topics(session: Session) -> list[tuple[TrackedTopic, list[str]]]:
     """The open topics, largest first, each with its examples' texts as far as they are kept."""
-    found = sorted((c for c in candidates(home) if c.status == "open"), key=lambda c: -c.rows)
-    texts = home.store.answers.known([r for c in found for r in c.examples])
+    found = sorted((c for c in candidates(session) if c.status == "open"), key=lambda c: -c.rows)
+    texts = session.store.answers.known([r for c in found for r in c.examples])
     return [(c, [texts[r].text for r in c.examples if r in texts]) for c in found]
 
 
-def ask(home: Home, name: str, count: int, now: datetime) -> TopicTasks:
+def ask(session: Session, name: str, count: int, now: datetime) -> TopicTasks:
     """Make `count` rows of a topic annotation tasks, drawn uniformly from those that are none yet and
     that no curation round may still pick: a task has one chance of being picked.
 
@@ -80,25 +80,25 @@ def ask(home: Home, name: str, count: int, now: datetime) -> TopicTasks:
     tasks are, so a call that was killed goes on with the same rows. Raises DataError for a name that no
     open topic has.
     """
-    topic = _named(home, name)
-    open_ = sorted(set(topic.members) - home.store.queue.ids(topic.members) - set(topic.asked))
-    found = (home.store.answers.get(m) for m in open_)  # the log may have forgotten some
-    open_ = [p.prediction_id for p in found if p and p.timestamp < _curated(home, now)]
+    topic = _named(session, name)
+    open_ = sorted(set(topic.members) - session.store.queue.ids(topic.members) - set(topic.asked))
+    found = (session.store.answers.get(m) for m in open_)  # the log may have forgotten some
+    open_ = [p.prediction_id for p in found if p and p.timestamp < _curated(session, now)]
     size = max(0, min(count - len(topic.asked), len(open_)))
     rng = np.random.default_rng([zlib.crc32(topic.key.encode()), len(topic.asked)])
     drawn = [open_[i] for i in np.sort(rng.choice(len(open_), size, replace=False))] if size else []
-    spent = home.store.queue.picked(now - timedelta(days=1), now)
+    spent = session.store.queue.picked(now - timedelta(days=1), now)
     topic = replace(topic, asked={**topic.asked, **dict.fromkeys(drawn, size / max(1, len(open_)))})
-    after = [topic if c.key == topic.key else c for c in candidates(home)]
-    home.store.state.write(Topics(after))
-    home.store.queue.add([_task(topic, m, now) for m in topic.asked])
-    over = max(0, spent + size - home.strategy.curation.labels_per_day)
+    after = [topic if c.key == topic.key else c for c in candidates(session)]
+    session.store.state.write(Topics(after))
+    session.store.queue.add([_task(topic, m, now) for m in topic.asked])
+    over = max(0, spent + size - session.strategy.curation.labels_per_day)
     return TopicTasks(topic, len(topic.asked), size, min(over, size))
 
 
-def _curated(home: Home, now: datetime) -> datetime:
+def _curated(session: Session, now: datetime) -> datetime:
     """Until when the log has been through a curation round; before the first, all of it is free."""
-    return home.store.state.read(CuratedUntil).time or now
+    return session.store.state.read(CuratedUntil).time or now
 
 
 def _task(topic: TrackedTopic, prediction_id: str, now: datetime) -> AnnotationTask:
@@ -106,8 +106,8 @@ def _task(topic: TrackedTopic, prediction_id: str, now: datetime) -> AnnotationT
     return AnnotationTask(prediction_id, now, topic.key, TOPIC, chance, audit=False)
 
 
-def _named(home: Home, name: str) -> TrackedTopic:
-    found = [c for c in candidates(home) if c.status == "open"]
+def _named(session: Session, name: str) -> TrackedTopic:
+    found = [c for c in candidates(session) if c.status == "open"]
     same = [c for c in found if name in (c.name, c.key, c.key.removeprefix("topic/"))]
     if len(same) == 1:
         return same[0]
@@ -119,8 +119,8 @@ def _named(home: Home, name: str) -> TrackedTopic:
     )
 
 
-def _learnt(home: Home, view: View) -> Array | None:
+def _learnt(session: Session, view: View) -> Array | None:
     """(k, dim) embeddings by the window's encoder, of rows that the newest dataset trains on."""
     if len(view.window) == 0:
         return None
-    return learnt(home.workspace, commonest(view.window.rows["encoder"]))
+    return learnt(session.workspace, commonest(view.window.rows["encoder"]))

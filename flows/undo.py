@@ -13,7 +13,7 @@ from core.errors import RolloutError
 from core.evidence import AdoptEvidence, PinEvidence, RollbackEvidence, RolloutEvidence
 from core.records import Decision
 from core.state import Pin, RollbackBegun, RolledBack
-from flows.home import Home
+from flows.session import Session
 from flows.state import set_champion
 from pipelines.rollout import roll_back
 
@@ -40,30 +40,30 @@ class Reign:
     since: datetime
 
 
-def reigns(home: Home) -> list[Reign]:
+def reigns(session: Session) -> list[Reign]:
     """Every change of champion after the first model, in order of time."""
     found = [
         Reign(r.candidate, r.champion, r.stage_started)
-        for r in home.store.decisions.rollouts()
+        for r in session.store.decisions.rollouts()
         if r.stage == "promoted"
     ]
-    moved = [d for d in home.store.decisions.read("serving") if d.verdict == "adopt"]
+    moved = [d for d in session.store.decisions.read("serving") if d.verdict == "adopt"]
     adopted = [(d.timestamp, d.read(AdoptEvidence)) for d in moved]
     found += [Reign(e.version, e.before, when) for when, e in adopted]
-    undone = [(d.timestamp, d.read(RollbackEvidence)) for d in home.store.decisions.read("rollout")]
+    undone = [(d.timestamp, d.read(RollbackEvidence)) for d in session.store.decisions.read("rollout")]
     found += [Reign(e.to, e.before, when) for when, e in undone if e.to and e.before]
     return sorted(found, key=lambda r: r.since)
 
 
-def undo(home: Home, now: datetime, asked: Requester, to: str | None = None) -> Decision:
+def undo(session: Session, now: datetime, asked: Requester, to: str | None = None) -> Decision:
     """Make `to` the champion again, the version before unless told; the one that serves now is not
     promoted again by the loop. Raises RolloutError or ModelError for a version that cannot be meant."""
-    finished = finish(home)
+    finished = finish(session)
     if finished and to in (None, finished.read(RollbackEvidence).to):
         return finished
-    version = home.store.state.champion()
-    target = _before(home, version) if to is None else to
-    check(home, target)
+    version = session.store.state.champion()
+    target = _before(session, version) if to is None else to
+    check(session, target)
     decision = Decision(
         key=f"rollout/undo/{version}-{target}/{now.isoformat()}",
         stage="rollout",
@@ -73,28 +73,28 @@ def undo(home: Home, now: datetime, asked: Requester, to: str | None = None) -> 
         evidence=RollbackEvidence(version, target, asked.by, asked.why),
         severity="warning",
     )
-    undone = {**_undone(home), version: decision.key}
+    undone = {**_undone(session), version: decision.key}
     undone.pop(target, None)
-    home.store.decisions.put([decision], [RollbackBegun(decision.key), RolledBack(undone)])
-    finish(home)
-    home.listen(decision)
+    session.store.decisions.put([decision], [RollbackBegun(decision.key), RolledBack(undone)])
+    finish(session)
+    session.listen(decision)
     return decision
 
 
-def finish(home: Home) -> Decision | None:
+def finish(session: Session) -> Decision | None:
     """Carry out a rollback that was stored and not done; returns it."""
-    key = home.store.state.read(RollbackBegun).decision
-    decision = home.store.decisions.get(key) if key else None
+    key = session.store.state.read(RollbackBegun).decision
+    decision = session.store.decisions.get(key) if key else None
     if decision and (to := decision.read(RollbackEvidence).to):
-        set_champion(home, to)
-        home.store.state.write(RollbackBegun())
+        set_champion(session, to)
+        session.store.state.write(RollbackBegun())
     return decision
 
 
-def barred(home: Home, version: str) -> str:
+def barred(session: Session, version: str) -> str:
     """Why the loop does not promote a version, "" when it may."""
-    key = _undone(home).get(version)
-    decision = home.store.decisions.get(key) if key else None
+    key = _undone(session).get(version)
+    decision = session.store.decisions.get(key) if key else None
     if decision is None:
         return ""
     e = decision.read(RollbackEvidence)
@@ -102,22 +102,22 @@ def barred(home: Home, version: str) -> str:
     return f"version {version} was rolled back on {when} by {Requester(e.by, e.why)}"
 
 
-def undone(home: Home) -> list[str]:
+def undone(session: Session) -> list[str]:
     """Every version that the loop does not promote again, in words."""
-    return [why for v in sorted(_undone(home), key=_number) if (why := barred(home, v))]
+    return [why for v in sorted(_undone(session), key=_number) if (why := barred(session, v))]
 
 
-def pinned(home: Home) -> str:
+def pinned(session: Session) -> str:
     """Which version is held, by whom and why; "" when none is."""
-    pin = home.store.state.read(Pin)
+    pin = session.store.state.read(Pin)
     return f"version {pin.version} is pinned by {Requester(pin.by, pin.why)}" if pin else ""
 
 
-def pin(home: Home, now: datetime, asked: Requester, version: str | None = None) -> Decision:
+def pin(session: Session, now: datetime, asked: Requester, version: str | None = None) -> Decision:
     """Hold the champion: it answers everybody until it is unpinned. Raises RolloutError for a version
     that does not serve."""
-    finish(home)
-    champion = home.store.state.champion()
+    finish(session)
+    champion = session.store.state.champion()
     if version not in (None, champion):
         raise RolloutError(
             "only the version that serves can be pinned",
@@ -129,62 +129,62 @@ def pin(home: Home, now: datetime, asked: Requester, version: str | None = None)
     seen = PinEvidence(champion, now, asked.by, asked.why)
     reason = f"version {champion} -> pin: by {asked}"
     decision = Decision(f"rollout/pin/{now.isoformat()}", "rollout", now, "pin", reason, seen)
-    home.store.decisions.put([decision], [held])
-    home.listen(decision)
+    session.store.decisions.put([decision], [held])
+    session.listen(decision)
     return decision
 
 
-def unpin(home: Home, now: datetime, asked: Requester) -> Decision:
+def unpin(session: Session, now: datetime, asked: Requester) -> Decision:
     """Let the loop go on. A rollout that waited begins its stage anew. Raises RolloutError when no
     version is pinned."""
-    held = home.store.state.read(Pin)
+    held = session.store.state.read(Pin)
     if not held:
         raise RolloutError("no version is pinned", do=STATUS)
     reason = f"version {held.version} -> unpin: by {asked}"
     evidence = PinEvidence(held.version, None, asked.by, asked.why)
     decision = Decision(f"rollout/unpin/{now.isoformat()}", "rollout", now, "unpin", reason, evidence)
-    live = home.store.decisions.live_rollout()
-    home.store.decisions.put([decision], [Pin()], replace(live, stage_started=now) if live else None)
-    home.listen(decision)
+    live = session.store.decisions.live_rollout()
+    session.store.decisions.put([decision], [Pin()], replace(live, stage_started=now) if live else None)
+    session.listen(decision)
     return decision
 
 
-def check_unpinned(home: Home, what: str) -> None:
+def check_unpinned(session: Session, what: str) -> None:
     """Raises RolloutError while a version is held."""
-    if held := pinned(home):
+    if held := pinned(session):
         raise RolloutError(f"{what} while a version is pinned", got=held, do="everloop rollout unpin")
 
 
-def check(home: Home, target: str) -> None:
+def check(session: Session, target: str) -> None:
     """Raises RolloutError or ModelError where a version cannot be made champion again."""
-    check_unpinned(home, "nothing is rolled back")
-    if target == home.store.state.champion():
+    check_unpinned(session, "nothing is rolled back")
+    if target == session.store.state.champion():
         raise RolloutError(f"version {target} serves already", do=STATUS)
-    home.registry.candidate(target)  # there is such a version
-    served = _served(home, reigns(home))
+    session.registry.candidate(target)  # there is such a version
+    served = _served(session, reigns(session))
     if target not in served:
-        others = [v for v in served if v != home.store.state.champion()]
+        others = [v for v in served if v != session.store.state.champion()]
         raise RolloutError(
             "this version never served everybody",
             got=f"version {target}",
             expected=" or ".join(others) or "none: no other version ever served",
             do=STATUS,
         )
-    home.registry.labels(target)  # there, and whole; a server looks at the rest of it
+    session.registry.labels(target)  # there, and whole; a server looks at the rest of it
 
 
-def end_barred(home: Home, now: datetime) -> None:
+def end_barred(session: Session, now: datetime) -> None:
     """End a rollout whose candidate was rolled back."""
-    live = home.store.decisions.live_rollout()
-    if live and (why := barred(home, live.candidate)):
+    live = session.store.decisions.live_rollout()
+    if live and (why := barred(session, live.candidate)):
         ended, decision = roll_back(live, now, why)
-        home.record(decision, rollout=ended)
+        session.record(decision, rollout=ended)
 
 
-def _before(home: Home, version: str) -> str:
+def _before(session: Session, version: str) -> str:
     """The version that the newest promotion replaced. Raises RolloutError where there is none, or where
     it is undone already: a command that is run twice takes one step."""
-    past = reigns(home)
+    past = reigns(session)
     came = next((r for r in reversed(past) if r.version == version), None)
     if came is None:
         raise RolloutError(
@@ -194,12 +194,12 @@ def _before(home: Home, version: str) -> str:
         )
     by_hand = [
         d
-        for d in home.store.decisions.read("rollout", since=came.since)
+        for d in session.store.decisions.read("rollout", since=came.since)
         if d.verdict == "rollback" and d.read(RolloutEvidence).by
     ]
     if not by_hand:
         return came.before
-    further = [v for v in _served(home, past) if v != version]
+    further = [v for v in _served(session, past) if v != version]
     raise RolloutError(
         "the last rollback is done already",
         where=f"version {version} serves",
@@ -209,9 +209,9 @@ def _before(home: Home, version: str) -> str:
     )
 
 
-def _served(home: Home, past: list[Reign]) -> list[str]:
+def _served(session: Session, past: list[Reign]) -> list[str]:
     """The versions that were champion, oldest first."""
-    names = {home.store.state.champion(), *(v for r in past for v in (r.version, r.before))}
+    names = {session.store.state.champion(), *(v for r in past for v in (r.version, r.before))}
     return sorted(names, key=_number)
 
 
@@ -219,5 +219,5 @@ def _number(version: str) -> tuple[int, str]:
     return len(version), version
 
 
-def _undone(home: Home) -> dict[str, str]:
-    return home.store.state.read(RolledBack).versions
+def _undone(session: Session) -> dict[str, str]:
+    return session.store.state.read(RolledBack).versions

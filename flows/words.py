@@ -16,7 +16,7 @@ from core.label_set import LabelSet
 from core.records import VERIFY, AnnotationTask, Decision
 from core.store.claims import WEAK
 from core.store.feedback import Word
-from flows.home import Home
+from flows.session import Session
 from pipelines.datasets.contents import TRAIN, rows_here
 from pipelines.datasets.layout import MANIFEST
 from pipelines.labeling.words import WHY, Fate, LabelKnowledge, fates
@@ -34,16 +34,16 @@ class Ruling:
     fate: Fate
 
 
-def hear(home: Home, now: datetime, labels: Sequence[str], partition: str = "") -> dict[str, Any]:
+def hear(session: Session, now: datetime, labels: Sequence[str], partition: str = "") -> dict[str, Any]:
     """Judge what users said and no dataset has, make tasks of what people are asked, and record it.
     Returns the predictions whose words train, as `trains`, and how many words are still to be asked, as
     `unasked`. `partition`: of the dataset that takes them, "" when none is made now."""
-    rulings = judge(home, now, labels)
+    rulings = judge(session, now, labels)
     if not rulings:
         return {"trains": [], "unasked": 0}
     asked = [r.word for r in rulings if r.fate == "asked"]
-    home.store.queue.add([check(w, now) for w in asked])
-    home.record(_decision(rulings, now, partition))
+    session.store.queue.add([check(w, now) for w in asked])
+    session.record(_decision(rulings, now, partition))
     trains = [r.word.prediction_id for r in rulings if r.fate == "trains"]
     return {"trains": trains, "unasked": sum(r.fate == "unlikely" for r in rulings)}
 
@@ -53,24 +53,24 @@ def check(word: Word, now: datetime) -> AnnotationTask:
     return AnnotationTask(word.prediction_id, now, f"{now:%Y-%m-%dT%H:%M}", VERIFY, 1.0, False)
 
 
-def judge(home: Home, now: datetime, labels: Sequence[str]) -> list[Ruling]:
+def judge(session: Session, now: datetime, labels: Sequence[str]) -> list[Ruling]:
     """What becomes of each word that no dataset has, if it were decided now; writes nothing."""
-    settings, store = home.strategy.labeling, home.store.at(now)
+    settings, store = session.strategy.labeling, session.store.at(now)
     words = store.feedback.words(now, settings.trusted, labels)
     if not words:
         return []
     room = settings.users.asked_per_day - store.feedback.asked_since(now - DAY)
     encoder = Counter(w.encoder for w in words).most_common(1)[0][0]
-    found = fates(words, known(home, now, encoder), settings.users, room)
+    found = fates(words, known(session, now, encoder), settings.users, room)
     return [Ruling(w, fate) for w, fate in zip(words, found, strict=True)]
 
 
-def known(home: Home, now: datetime, encoder: str) -> LabelKnowledge:
+def known(session: Session, now: datetime, encoder: str) -> LabelKnowledge:
     """What is known beside words whose embeddings are of an encoder."""
     from core.models.classifier.head import fit_head
 
-    store = home.store.at(now)
-    rows = trained(home, store.label_set)
+    store = session.store.at(now)
+    rows = trained(session, store.label_set)
     users = rows["annotator"] == WEAK
     fresh = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
     mine = rows[~users & (rows["encoder"] == encoder)]
@@ -87,12 +87,12 @@ def known(home: Home, now: datetime, encoder: str) -> LabelKnowledge:
     )
 
 
-def trained(home: Home, labels: LabelSet) -> pd.DataFrame:
+def trained(session: Session, labels: LabelSet) -> pd.DataFrame:
     """The rows that the newest dataset trains on, their labels as they are called."""
     columns = ["row_id", "label", "encoder", "embedding", "annotator"]
-    if not (home.workspace.dataset / MANIFEST).is_file():
+    if not (session.workspace.dataset / MANIFEST).is_file():
         return pd.DataFrame({c: [] for c in columns}, dtype=object)
-    rows = rows_here(home.workspace, TRAIN, columns)
+    rows = rows_here(session.workspace, TRAIN, columns)
     rows["label"] = rows["label"].map(labels.now)
     return rows[rows["label"].notna()]
 

@@ -29,15 +29,16 @@ def clock(
 
     from everloop.table import table
     from flows.clock import newest, set_back
-    from flows.home import open_home
+    from flows.session import open_session
 
-    home, now = open_home(workspace), at(None)
+    session, now = open_session(workspace), at(None)
     if back:
-        decision, _ = set_back(home, now, getuser())
+        decision, _ = set_back(session, now, getuser())
         typer.echo(decision.reason)
     rows = [["this machine", f"{now:%Y-%m-%d %H:%M:%S}", ""]]
     rows += [
-        [k.what, f"{k.time:%Y-%m-%d %H:%M:%S}", "later than now" * (k.time > now)] for k in newest(home)
+        [k.what, f"{k.time:%Y-%m-%d %H:%M:%S}", "later than now" * (k.time > now)]
+        for k in newest(session)
     ]
     typer.echo(table(["newest", "time (UTC)", ""], rows))
 

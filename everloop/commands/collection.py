@@ -31,17 +31,17 @@ def add(
     from core import collections
     from core.label_names import in_words
     from core.tables import Columns
-    from flows.home import open_home
     from flows.labels import labels_in_use, unknown_labels
+    from flows.session import open_session
 
-    home, when = open_home(workspace), at(None)
-    root = home.workspace.root
+    session, when = open_session(workspace), at(None)
+    root = session.workspace.root
     columns = Columns(text_column, label_column)
     target, new = collections.add(root, name, file, columns)
     rows = collections.read(target)
     typer.echo(f"{name}: {new} new rows, {len(rows)} in all")
-    if unknown := unknown_labels(home, rows["label"], when):
-        slips = ", ".join(in_words(unknown, labels_in_use(home, when)))
+    if unknown := unknown_labels(session, rows["label"], when):
+        slips = ", ".join(in_words(unknown, labels_in_use(session, when)))
         typer.echo(f"warning: nobody has used {slips}; no model can be right there", err=True)
     typer.echo(f"keep it: git add {target.relative_to(root)}")
 

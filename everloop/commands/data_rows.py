@@ -60,16 +60,16 @@ def forget(
     """
     from flows.forget import finish, look, remains
     from flows.forget import forget as remove
-    from flows.home import open_home
+    from flows.session import open_session
 
-    home = open_home(workspace)
-    when = acting(home, now)
+    session = open_session(workspace)
+    when = acting(session, now)
     asked = _asked(user, prediction, text)
     if asked is None:
-        made = finish(home, when)
+        made = finish(session, when)
         typer.echo(f"finished{f'; made {made}' if made else ''}")
         return
-    found = look(home, *asked)
+    found = look(session, *asked)
     if not found:
         typer.echo("nothing here is meant by that")
         return
@@ -78,9 +78,9 @@ def forget(
     if not yes:
         typer.echo("nothing was removed; --yes does it")
         return
-    made = remove(home, found, when)
+    made = remove(session, found, when)
     typer.echo(f"forgotten{f'; made {made} without the rows' if made else ''}")
-    for line in remains(home, found):
+    for line in remains(session, found):
         typer.echo(line)
 
 

@@ -10,7 +10,7 @@ import typer
 from everloop.commands.options import WorkspaceOption, datasets
 
 if TYPE_CHECKING:
-    from flows.home import Home
+    from flows.session import Session
     from pipelines.datasets.remote import Transferred
     from pipelines.datasets.verify import Verification
 
@@ -38,11 +38,11 @@ def verify(
 
     Example: everloop data verify v0003 --deep
     """
-    from flows.home import open_home
+    from flows.session import open_session
     from pipelines.datasets.verify import verify as look
 
-    home = open_home(workspace)
-    checks = look(home.workspace.root, versions or (), remote, deep, _recorded(home))
+    session = open_session(workspace)
+    checks = look(session.workspace.root, versions or (), remote, deep, _recorded(session))
     if not checks:
         typer.echo("no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv")
     for check in checks:
@@ -51,9 +51,9 @@ def verify(
         raise typer.Exit(1)
 
 
-def _recorded(home: Home) -> dict[str, str]:
+def _recorded(session: Session) -> dict[str, str]:
     """The commits that the loop noted for the versions it made."""
-    made = home.store.state.results("datasets/")
+    made = session.store.state.results("datasets/")
     return {key.removeprefix("datasets/"): str(result["commit"]) for key, result in made.items()}
 
 
@@ -114,13 +114,13 @@ def gc(
     Example: everloop data gc --drop v0001 --yes
     """
     from everloop.progress import over
-    from flows.home import open_home
+    from flows.session import open_session
     from pipelines.datasets.gc import collect, find_garbage
 
-    home = open_home(workspace)
-    root = home.workspace.root
+    session = open_session(workspace)
+    root = session.workspace.root
     if drop:
-        _check_not_served(home, drop)
+        _check_not_served(session, drop)
     found = find_garbage(root, drop or (), remote)
     sides = [("the cache", found.cache), (f"remote {remote}", found.remote)]
     for where, objects in sides[: 2 if remote else 1]:
@@ -137,17 +137,17 @@ def gc(
     typer.echo("removed")
 
 
-def _check_not_served(home: Home, drop: list[str]) -> None:
+def _check_not_served(session: Session, drop: list[str]) -> None:
     """What the champion learnt from is still asked for: reference, lineage."""
     from core.errors import DatasetError
     from core.state import Champion
 
-    champion = home.store.state.read(Champion).version
-    learnt = {c.dataset for c in home.registry.versions() if c.version == champion}
+    champion = session.store.state.read(Champion).version
+    learnt = {c.dataset for c in session.registry.versions() if c.version == champion}
     if learnt & set(drop):
         raise DatasetError(
             "the model that serves was trained on this version",
-            where=str(home.workspace.root),
+            where=str(session.workspace.root),
             got=", ".join(sorted(learnt)),
             expected="a version of no use any more",
             do="everloop data list",

@@ -45,7 +45,7 @@ def add(
 
     Example: everloop keys add shop --scope predict --scope feedback
     """
-    from flows.home import open_store
+    from flows.session import open_store
 
     scopes = [s.value for s in What if s in scope]
     token = open_store(workspace).keys.add(name, scopes, at(now))
@@ -61,7 +61,7 @@ def list_keys(workspace: WorkspaceOption = Path()) -> None:
     Example: everloop keys list
     """
     from everloop.table import table
-    from flows.home import open_store
+    from flows.session import open_store
 
     keys = open_store(workspace).keys.all()
     if not keys:
@@ -87,9 +87,9 @@ def revoke(name: Name, workspace: WorkspaceOption = Path(), now: NowOption = Non
 
     Example: everloop keys revoke shop
     """
-    from flows.home import open_home
+    from flows.session import open_session
     from serving.settings import POLL_SECONDS
 
-    home = open_home(workspace)
-    home.store.keys.revoke(name, at(now))
+    session = open_session(workspace)
+    session.store.keys.revoke(name, at(now))
     typer.echo(f"key {name} is revoked; servers refuse it within {POLL_SECONDS:g} s")

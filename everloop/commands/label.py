@@ -47,10 +47,10 @@ def export(
 
     Example: everloop label export tasks.json --format label-studio
     """
-    from flows.home import open_home
     from flows.labels import export_tasks
+    from flows.session import open_session
 
-    count, config = export_tasks(open_home(workspace), file, form.value if form else None, at(now))
+    count, config = export_tasks(open_session(workspace), file, form.value if form else None, at(now))
     if not count:
         empty = "no task" if file.suffix.lower() == ".json" else "only its header"
         typer.echo(f"no open task; {file} has {empty}")
@@ -88,15 +88,15 @@ def import_(
     """
     from core.label_names import in_words
     from core.tables import write_quarantine
-    from flows.home import open_home
     from flows.labels import import_labels, labels_in_use
+    from flows.session import open_session
 
-    home = open_home(workspace)
-    when = acting(home, now)
-    done = import_labels(home, file, form.value if form else None, annotator, when, new_labels)
+    session = open_session(workspace)
+    when = acting(session, now)
+    done = import_labels(session, file, form.value if form else None, annotator, when, new_labels)
     typer.echo(_told(done))
     if done.waiting:
-        slips = ", ".join(in_words(done.waiting, labels_in_use(home, when)))
+        slips = ", ".join(in_words(done.waiting, labels_in_use(session, when)))
         rows = sum(done.waiting.values())
         wait = f"{_count(rows, 'row')} wait{'s' if rows == 1 else ''}"
         typer.echo(
@@ -106,7 +106,7 @@ def import_(
             err=True,
         )
     if done.refused:
-        page = home.workspace.quarantine / f"annotations-{file.stem}.csv"
+        page = session.workspace.quarantine / f"annotations-{file.stem}.csv"
         first = done.refused[0]
         typer.echo(
             f"warning: {file.name}: {_count(len(done.refused), 'row')} refused "
@@ -127,12 +127,12 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None, as_json: 
     Example: everloop label status -w shop
     """
     from everloop.labels import picture, text
-    from flows.home import open_home
     from flows.labels import labels_in_use
+    from flows.session import open_session
 
-    home = open_home(workspace)
+    session = open_session(workspace)
     when = at(now)
-    found = picture(home.store.at(when), when, labels_in_use(home, when))
+    found = picture(session.store.at(when), when, labels_in_use(session, when))
     typer.echo(json.dumps(found, indent=2) if as_json else text(found))
 
 
@@ -152,12 +152,12 @@ def feedback(
     Example: everloop label feedback -w shop --ask 5
     """
     from everloop.labels import words_json, words_text
-    from flows.home import open_home
     from flows.labels import ask_about, waiting_words
+    from flows.session import open_session
 
-    home, when = open_home(workspace), at(now)
-    asked = ask_about(home, when, ask) if ask else 0
-    rulings = waiting_words(home, when)
+    session, when = open_session(workspace), at(now)
+    asked = ask_about(session, when, ask) if ask else 0
+    rulings = waiting_words(session, when)
     if as_json:
         typer.echo(json.dumps({"asked": asked, "words": words_json(rulings)}, indent=2))
         return
@@ -183,11 +183,11 @@ def adjudicate(
 
     Example: everloop label adjudicate ID track_order
     """
-    from flows.home import open_home
     from flows.labels import settle
+    from flows.session import open_session
 
-    home = open_home(workspace)
-    taken = settle(home, prediction, label, annotator, acting(home, now), new_label)
+    session = open_session(workspace)
+    taken = settle(session, prediction, label, annotator, acting(session, now), new_label)
     typer.echo(f"{prediction} is {taken}, says {annotator}")
 
 
@@ -206,13 +206,13 @@ def review(
     Example: everloop label review -w shop --limit 10
     """
     from core.records import to_json
-    from flows.home import open_home
     from flows.labels import review as look
+    from flows.session import open_session
 
-    home = open_home(workspace)
-    when = acting(home, now)
-    new, rows = look(home, when)
-    store = home.store.at(when)
+    session = open_session(workspace)
+    when = acting(session, now)
+    new, rows = look(session, when)
+    store = session.store.at(when)
     waiting = store.reviews.count()
     if as_json:
         shown = [to_json(r) for r in store.reviews.open(limit)]

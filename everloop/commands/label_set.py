@@ -34,12 +34,12 @@ def show(
     if context.invoked_subcommand:
         return
     from core.label_set import LabelSet
-    from flows.home import open_home
     from flows.labels import known_labels
+    from flows.session import open_session
 
-    home = open_home(workspace)
-    labels = LabelSet.load(home.workspace.root)
-    names = known_labels(home, labels)
+    session = open_session(workspace)
+    labels = LabelSet.load(session.workspace.root)
+    names = known_labels(session, labels)
     if as_json:
         done = [vars(o) for o in labels.operations]
         typer.echo(
@@ -132,16 +132,16 @@ def _change(
 ) -> None:
     from core.label_names import normal
     from core.label_set import Operation
-    from flows.home import open_home
     from flows.label_set import change
     from flows.labels import release
+    from flows.session import open_session
 
     olds, news = (tuple(map(normal, x)) for x in (names, into))
     asked = Operation(kind, olds, news, at(now).isoformat(), *said)
-    home = open_home(workspace)
-    labels, waiting = change(home, asked)
+    session = open_session(workspace)
+    labels, waiting = change(session, asked)
     typer.echo(f"label set version {labels.version}: {asked.to_text()}")
-    if taken := release(home, at(now)):
+    if taken := release(session, at(now)):
         typer.echo(f"{taken} vote{'' if taken == 1 else 's'} that waited for such a label: taken")
     if kind == "split":
         typer.echo(f"{waiting} rows wait for a label: everloop label review, or the labelling page")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from core.records import Decision, Signal
     from core.store import Store
     from everloop.overview import Place
-    from flows.home import Home
     from flows.monitor import Observation
+    from flows.session import Session
 
 LATELY = 14  # windows of a sparkline
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -51,41 +51,44 @@ def monitor(
     from core.state import Champion
     from everloop.overview import Picture, overview, status
     from flows import alerts as rules
-    from flows.home import open_home
     from flows.monitor import look
+    from flows.session import open_session
     from monitoring.alerts.findings import unsaid
 
     if failed:
         typer.echo(_failed(workspace, failed, at(now)))
         return
-    home, when = open_home(workspace), at(now)
-    modelled = home.store.state.read(Champion).version is not None
-    seen = look(home, when) if modelled else None
+    session, when = open_session(workspace), at(now)
+    modelled = session.store.state.read(Champion).version is not None
+    seen = look(session, when) if modelled else None
     signals = seen.signals if seen else []
-    raised = rules.shown(home, signals, when) if seen else []
+    raised = rules.shown(session, signals, when) if seen else []
     if as_json:
         told = {"signals": [to_json(s) for s in signals], "alerts": [to_json(d) for d in raised]}
         state = status(raised, signals) if seen else "no model serves yet"
         typer.echo(json.dumps({"status": state, **told}, indent=2))
-        for line in _pages(home, seen, raised, when, (report, docs)) if seen else ():
+        for line in _pages(session, seen, raised, when, (report, docs)) if seen else ():
             typer.echo(line, err=True)
         return
     if seen is None:
         typer.echo("not enough to say anything: no model serves yet")
         typer.echo("the first: everloop train TRAIN.csv --eval EVAL.csv")
         return
-    notes = [*_quiet(home, signals), *unsaid(signals, home.strategy.monitoring.rules, rules.past(home))]
-    lately = _lately(home, signals, when)
+    notes = [
+        *_quiet(session, signals),
+        *unsaid(signals, session.strategy.monitoring.rules, rules.past(session)),
+    ]
+    lately = _lately(session, signals, when)
     picture = Picture(signals, raised, lately, notes, _named(workspace))
     typer.echo(overview(picture, segments))
-    for line in _pages(home, seen, raised, when, (report, docs)):
+    for line in _pages(session, seen, raised, when, (report, docs)):
         typer.echo(f"\n{line}")
 
 
 def _failed(workspace: Path, back: str, now: datetime) -> str:
     """The rows that failed a quality check, and which."""
     from everloop.table import table
-    from flows.home import open_store
+    from flows.session import open_store
 
     rows = open_store(workspace).signals.quarantine(since(back, now))
     shown = [[r.request_id, f"{r.timestamp:%Y-%m-%d %H:%M}", ", ".join(r.reasons)] for r in rows]
@@ -95,7 +98,11 @@ def _failed(workspace: Path, back: str, now: datetime) -> str:
 
 
 def _pages(
-    home: Home, seen: Observation, raised: list[Decision], when: datetime, asked: tuple[bool, bool]
+    session: Session,
+    seen: Observation,
+    raised: list[Decision],
+    when: datetime,
+    asked: tuple[bool, bool],
 ) -> Iterator[str]:
     """Write the pages that are asked for (report, Data Docs), and say where they lie."""
     from flows.monitor import write_docs, write_report
@@ -108,27 +115,27 @@ def _pages(
         return
     if report:
         story = WindowStory(seen.view, seen.signals, alerts=raised, explanation=explain(seen.view))
-        yield f"report: {write_report(home, story, when, True)}"
+        yield f"report: {write_report(session, story, when, True)}"
     if docs:
-        yield f"data docs: {write_docs(home, seen.view)}"
+        yield f"data docs: {write_docs(session, seen.view)}"
 
 
-def _quiet(home: Home, signals: list[Signal]) -> list[str]:
+def _quiet(session: Session, signals: list[Signal]) -> list[str]:
     from core.state import CuratedUntil
 
-    turned = home.store.state.read(CuratedUntil).time
+    turned = session.store.state.read(CuratedUntil).time
     if signals[0].value or not turned:
         return []
     when = f"{turned:%Y-%m-%dT%H:%M}"
     return [f"no traffic in this window; the loop last turned at: everloop monitor --now {when}"]
 
 
-def _lately(home: Home, signals: list[Signal], now: datetime) -> dict[Place, list[float | None]]:
+def _lately(session: Session, signals: list[Signal], now: datetime) -> dict[Place, list[float | None]]:
     """The last values that were stored of each signal, and the one just seen."""
-    hours = max(home.strategy.schedule.loop_hours, 1)
+    hours = max(session.strategy.schedule.loop_hours, 1)
     start = now - timedelta(hours=hours * LATELY)
     found: dict[Place, list[float | None]] = {}
-    for s in home.store.signals.read(start, until=now - timedelta(seconds=1)):
+    for s in session.store.signals.read(start, until=now - timedelta(seconds=1)):
         found.setdefault((s.name, s.segment), []).append(s.value)
     places = {(s.name, s.segment): s.value for s in signals}
     return {p: [*found.get(p, [])[1 - LATELY :], value] for p, value in places.items()}
@@ -148,7 +155,7 @@ def alerts(
     from core.records import to_json
     from everloop.overview import Picture, past_alerts
     from flows.alerts import alerts_a_week, recent
-    from flows.home import open_store
+    from flows.session import open_store
 
     store, when = open_store(workspace), at(now)
     found = recent(store, since(back, when), when)
@@ -189,17 +196,17 @@ def signals(
     """
     from core.records import to_json
     from everloop import history
-    from flows.home import open_home
+    from flows.session import open_session
 
-    home, when = open_home(workspace), at(now)
+    session, when = open_session(workspace), at(now)
     start = since(back, when)
     if name:
-        history.check(home, name, segment, start)
-    found = home.store.signals.read(start, name, when, segment)
+        history.check(session, name, segment, start)
+    found = session.store.signals.read(start, name, when, segment)
     if as_json:
         typer.echo(json.dumps([to_json(s) for s in found], indent=2))
     elif not found:
-        typer.echo(history.nothing(home, name, segment, back))
+        typer.echo(history.nothing(session, name, segment, back))
     elif name is None:
         typer.echo(history.listed(found))
     else:

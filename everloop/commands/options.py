@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from flows.home import Home
+    from flows.session import Session
 
 HOUR = timedelta(hours=1)
 LONG = 1000  # characters: longer than any first sentence
@@ -90,12 +90,12 @@ def at(now: str | None) -> datetime:
         ) from None
 
 
-def acting(home: Home, now: str | None) -> datetime:
+def acting(session: Session, now: str | None) -> datetime:
     """The time a command acts at that decides or stores. Raises ClockError for one before what the
     workspace knows, or still to come."""
     from flows import clock
 
-    return clock.acting(home, None if now is None else at(now))
+    return clock.acting(session, None if now is None else at(now))
 
 
 def since(stretch: str, now: datetime) -> datetime:

@@ -36,11 +36,11 @@ def predict(
     from core.readers import about_rows
     from flows.batch_predict import check_answered, predict_file, quarantine_of
     from flows.clock import check_ahead
-    from flows.home import open_home
+    from flows.session import open_session
     from serving.batch import Job
 
-    home, job, when = open_home(workspace), Job(source, out, text_column), at(now)
-    check_ahead(home, when)
+    session, job, when = open_session(workspace), Job(source, out, text_column), at(now)
+    check_ahead(session, when)
     began, answered = time.perf_counter(), 0
     total = about_rows(source) if source.is_file() else None
 
@@ -50,9 +50,9 @@ def predict(
         answered += new
         doing("answering", rows, total, "rows")
 
-    done = predict_file(home, job, when, advance)
-    _tell(job, done, answered, time.perf_counter() - began, quarantine_of(home, job))
-    check_answered(home, job, done)
+    done = predict_file(session, job, when, advance)
+    _tell(job, done, answered, time.perf_counter() - began, quarantine_of(session, job))
+    check_answered(session, job, done)
 
 
 def _tell(job: Job, done: Done, answered: int, seconds: float, quarantine: Path) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from core.records import Decision, Rollout
-    from flows.home import Home
+    from flows.session import Session
     from flows.undo import Requester
 
 app = typer.Typer(cls=Group, help="Look at a rollout, promote it, or undo it.", no_args_is_help=True)
@@ -30,19 +30,19 @@ def status(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
     """
     from core.state import Champion
     from everloop.table import table
-    from flows.home import open_home
+    from flows.session import open_session
     from flows.undo import pinned, undone
     from pipelines.rollout.promotion import stage_name
 
-    home = open_home(workspace)
-    store, pin = home.store, pinned(home)
+    session = open_session(workspace)
+    store, pin = session.store, pinned(session)
     champion, live = store.state.read(Champion).version, store.decisions.live_rollout()
     typer.echo(f"champion: {f'version {champion}' if champion else 'none yet'}")
     waits = ", waits" if pin else ""
     typer.echo(
         f"under way: {f'version {live.candidate}, {stage_name(live)}{waits}' if live else 'nothing'}"
     )
-    for line in [*([pin] if pin else []), *undone(home)]:
+    for line in [*([pin] if pin else []), *undone(session)]:
         typer.echo(line)
     if live:
         typer.echo(_arms(live, store.at(at(now)).answers.side_by_side(live.stage_started, at(now))))
@@ -79,11 +79,11 @@ def promote(
 
     Example: everloop rollout promote --why "checked by hand"
     """
-    from flows.home import open_home
+    from flows.session import open_session
     from flows.stages import promote_now
 
-    home = open_home(workspace)
-    _say(home, promote_now(home, acting(home, now), _asked(by, why)))
+    session = open_session(workspace)
+    _say(session, promote_now(session, acting(session, now), _asked(by, why)))
 
 
 @app.command()
@@ -104,11 +104,11 @@ def rollback(
 
     Example: everloop rollout rollback --why "complaints from support"
     """
-    from flows.home import open_home
+    from flows.session import open_session
     from flows.stages import roll_back_now
 
-    home = open_home(workspace)
-    _say(home, roll_back_now(home, acting(home, now), _asked(by, why), to))
+    session = open_session(workspace)
+    _say(session, roll_back_now(session, acting(session, now), _asked(by, why), to))
 
 
 @app.command()
@@ -129,11 +129,11 @@ def pin(
 
     Example: everloop rollout pin --why "audit this week"
     """
-    from flows.home import open_home
+    from flows.session import open_session
     from flows.undo import pin as hold
 
-    home = open_home(workspace)
-    _say(home, hold(home, acting(home, now), _asked(by, why), version))
+    session = open_session(workspace)
+    _say(session, hold(session, acting(session, now), _asked(by, why), version))
 
 
 @app.command()
@@ -146,18 +146,18 @@ def unpin(
 
     Example: everloop rollout unpin
     """
-    from flows.home import open_home
+    from flows.session import open_session
     from flows.undo import unpin as release
 
-    home = open_home(workspace)
-    _say(home, release(home, acting(home, now), _asked(by, why)))
+    session = open_session(workspace)
+    _say(session, release(session, acting(session, now), _asked(by, why)))
 
 
-def _say(home: Home, decision: Decision) -> None:
+def _say(session: Session, decision: Decision) -> None:
     from core.state import Champion
 
     typer.echo(decision.reason)
-    typer.echo(f"champion: version {home.store.state.read(Champion).version}")
+    typer.echo(f"champion: version {session.store.state.read(Champion).version}")
 
 
 def _asked(by: str, why: str) -> Requester:

@@ -22,11 +22,11 @@ def runtimes(workspace: WorkspaceOption = Path()) -> None:
     Example: everloop runtimes -w shop
     """
     from everloop.table import table
-    from flows.home import open_home
     from flows.runtimes import best
     from flows.runtimes import runtimes as measure
+    from flows.session import open_session
 
-    measured = measure(open_home(workspace))
+    measured = measure(open_session(workspace))
     header = ["runtime", "MB", "1 at a time", "in batches", "alone", "of 64", "of 17", "verdict"]
     typer.echo(table(header, [_row(m) for m in measured]))
     for m in (m for m in measured if m.refused):

@@ -12,7 +12,7 @@ import typer
 from everloop.commands.options import WorkspaceOption
 
 if TYPE_CHECKING:
-    from flows.home import Home
+    from flows.session import Session
     from serving.labelling.annotation_queue import Labelling
 
 BUSY = 1.0  # seconds that a caller waits for a locked store before the answer goes to disk
@@ -42,8 +42,8 @@ def serve(
 
     from core.store import Store
     from everloop.progress import over
-    from flows.home import open_home
     from flows.log import open_writer
+    from flows.session import open_session
     from serving.app import create_app
     from serving.cache import Cache
     from serving.engine import Engine
@@ -54,40 +54,40 @@ def serve(
     from serving.tracing import tracing
 
     over()  # its stderr is a log
-    home = open_home(workspace)
-    settings = home.strategy.serving
+    session = open_session(workspace)
+    settings = session.strategy.serving
     clock = partial(datetime.now, UTC)
     with _listening(host or settings.host, settings.port if port is None else port) as door, tracing():
         address = door.getsockname()
-        check_exposure(address[0], home.store.keys.all())
-        home.store.state.champion()  # without one there is nothing to wait for
-        store = Store(home.store.url, BUSY, home.store.label_set_at)
-        metrics, logging = Metrics(), home.strategy.logging
+        check_exposure(address[0], session.store.keys.all())
+        session.store.state.champion()  # without one there is nothing to wait for
+        store = Store(session.store.url, BUSY, session.store.label_set_at)
+        metrics, logging = Metrics(), session.strategy.logging
         cache = Cache(settings.cache_entries) if settings.cache_entries else None
         service = Service(
-            store, home.registry.load, logging.max_text_characters, cache=cache, policy=logging
+            store, session.registry.load, logging.max_text_characters, cache=cache, policy=logging
         )
-        alias = partial(home.registry.version, "champion")
-        writer = open_writer(home, store, metrics)
+        alias = partial(session.registry.version, "champion")
+        writer = open_writer(session, store, metrics)
         engine = Engine(service, clock, metrics, settings, writer=writer, alias=alias)
-        app = create_app(engine, store, clock, settings, _labelling(home))
+        app = create_app(engine, store, clock, settings, _labelling(session))
         url = "http://{}:{}".format(f"[{address[0]}]" if ":" in address[0] else address[0], address[1])
         typer.echo(f"serving on {url}, explained at {url}/docs; Ctrl-C stops")
         run(app, door, settings, log_level)
 
 
-def _labelling(home: Home) -> Labelling:
+def _labelling(session: Session) -> Labelling:
     """What the page at /label needs of params.yaml."""
     from core.errors import WorkspaceError
     from core.workspace import inside
     from serving.labelling.annotation_queue import Labelling
 
-    section = home.strategy.labeling
-    if section.guideline and not inside(home.workspace.root, section.guideline):
+    section = session.strategy.labeling
+    if section.guideline and not inside(session.workspace.root, section.guideline):
         raise WorkspaceError(
             "labeling.guideline leads out of the workspace",
-            where=str(home.workspace.params),
-            got=str((home.workspace.root / section.guideline).resolve()),
+            where=str(session.workspace.params),
+            got=str((session.workspace.root / section.guideline).resolve()),
             expected="a file in the workspace",
             do="copy it there, and name the copy",
         )
@@ -96,7 +96,7 @@ def _labelling(home: Home) -> Labelling:
         labels=tuple(closed) if closed else None,
         annotators=section.annotators,
         lease=timedelta(minutes=section.lease_minutes),
-        guideline=home.workspace.root / section.guideline if section.guideline else None,
+        guideline=session.workspace.root / section.guideline if section.guideline else None,
     )
 
 

@@ -33,14 +33,14 @@ def topics(
     """
     if context.invoked_subcommand:
         return
-    from flows.home import open_home
+    from flows.session import open_session
     from flows.topics import open_topics
 
-    home = open_home(workspace)
-    found = open_topics(home)
+    session = open_session(workspace)
+    found = open_topics(session)
     if as_json:
         typer.echo(json.dumps([_picture(c, texts) for c, texts in found], indent=2))
-    elif not home.strategy.logging.texts:
+    elif not session.strategy.logging.texts:
         typer.echo("logging.policy is profile: no text is kept, so no topic can be seen")
     elif not found:
         typer.echo("no open topic; they are looked for with every window: everloop monitor")
@@ -90,14 +90,14 @@ def ask(
 
     Example: everloop topics ask tyre-oil-engine --count 10
     """
-    from flows.home import open_home
+    from flows.session import open_session
     from flows.topics import ask as draw
 
-    home = open_home(workspace)
-    asked = draw(home, name, count, acting(home, now))
+    session = open_session(workspace)
+    asked = draw(session, name, count, acting(session, now))
     typer.echo(f"{asked.topic.name}: {asked.tasks} of its rows are tasks, {asked.new} of them new")
     if asked.over:
-        limit = home.strategy.curation.labels_per_day
+        limit = session.strategy.curation.labels_per_day
         typer.echo(
             f"that is {asked.over} more than curation.labels_per_day ({limit}) has left", err=True
         )

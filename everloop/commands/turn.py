@@ -18,16 +18,16 @@ def loop(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
     Example: everloop loop -w shop
     """
     from flows import stages
-    from flows.home import open_home
+    from flows.session import open_session
     from monitoring.alerts.delivery import channels
 
-    home = open_home(workspace)
-    when = acting(home, now)
-    settings = home.strategy.monitoring
-    home.channels = channels(settings.notify, settings.notify_from)
-    home.listen = lambda d: typer.echo(f"{d.stage}: {d.verdict}: {d.reason}")
-    stages.roll_out(home, when)
-    stages.loop(home, when)
+    session = open_session(workspace)
+    when = acting(session, now)
+    settings = session.strategy.monitoring
+    session.channels = channels(settings.notify, settings.notify_from)
+    session.listen = lambda d: typer.echo(f"{d.stage}: {d.verdict}: {d.reason}")
+    stages.roll_out(session, when)
+    stages.loop(session, when)
 
 
 def retrain(
@@ -43,11 +43,11 @@ def retrain(
     Example: everloop retrain --reason "new product line"
     """
     from flows import stages
-    from flows.home import open_home
+    from flows.session import open_session
 
-    home = open_home(workspace)
-    home.listen = lambda d: typer.echo(f"{d.stage}: {d.verdict}: {d.reason}")
-    stages.retrain(home, acting(home, now), reason)
+    session = open_session(workspace)
+    session.listen = lambda d: typer.echo(f"{d.stage}: {d.verdict}: {d.reason}")
+    stages.retrain(session, acting(session, now), reason)
 
 
 Once = Literal["monitor", "retrain", "rollout", "loop", "batch-predict"]

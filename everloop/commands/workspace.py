@@ -95,23 +95,23 @@ def train(
     from core.tables import Columns
     from everloop.inputs import pair
     from flows.first import first_model
-    from flows.home import open_home
+    from flows.session import open_session
 
-    home = open_home(workspace)
-    when = acting(home, now)
-    champion = home.store.state.read(Champion).version
+    session = open_session(workspace)
+    when = acting(session, now)
+    champion = session.store.state.read(Champion).version
     if champion is not None:
         raise ModelError(
             "this workspace has its first model already",
-            where=str(home.workspace.root),
+            where=str(session.workspace.root),
             got=f"version {champion} is champion",
             do="everloop retrain makes the next, or choose another workspace",
         )
-    home.listen = lambda d: typer.echo(f"{d.verdict}: {d.reason}")
-    columns, quarantine = Columns(text=text_column, label=label_column), home.workspace.quarantine
-    names = home.store.label_set_at(when)
-    initial, judged = pair((table, evaluation), columns, home.strategy, quarantine, names)
-    first_model(home, initial, judged, when)
+    session.listen = lambda d: typer.echo(f"{d.verdict}: {d.reason}")
+    columns, quarantine = Columns(text=text_column, label=label_column), session.workspace.quarantine
+    names = session.store.label_set_at(when)
+    initial, judged = pair((table, evaluation), columns, session.strategy, quarantine, names)
+    first_model(session, initial, judged, when)
 
 
 def stage(

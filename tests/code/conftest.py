@@ -13,7 +13,7 @@ from core.state import Champion
 from core.store import Store
 from core.workspace import Workspace
 from everloop.init import init
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from pipelines.datasets.versions import make_version
 from serving.service import Service
 from tests.code.fake_models import Shelf
@@ -40,26 +40,26 @@ def service(store: Store, shelf: Shelf) -> Service:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Session:
     """A workspace after two days of the loop."""
     from everloop.replay import run
-    from tests.code.small_loop import job, make_home
+    from tests.code.small_loop import job, make_session
 
     quiet = {"accuracy_floor": 0.0}  # so tiny a model is hardly ever right
-    home = make_home(tmp_path_factory.mktemp("cli") / "shop", monitoring=quiet)
-    run(home, job(days=2))
-    home.store.close()
-    return home
+    session = make_session(tmp_path_factory.mktemp("cli") / "shop", monitoring=quiet)
+    run(session, job(days=2))
+    session.store.close()
+    return session
 
 
 @pytest.fixture(scope="session")
-def shop(made: Home) -> Path:
+def shop(made: Session) -> Path:
     """The same, for commands that only look."""
     return made.workspace.root
 
 
 @pytest.fixture
-def own(made: Home, tmp_path: Path) -> Path:
+def own(made: Session, tmp_path: Path) -> Path:
     """A copy of it, for commands that change something."""
     return Path(shutil.copytree(made.workspace.root, tmp_path / "own", symlinks=True))
 
@@ -77,9 +77,9 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A workspace whose champion is a version that nobody loads."""
-    found = open_home(init(tmp_path / "shop").root)
+    found = open_session(init(tmp_path / "shop").root)
     found.store.state.write(Champion("1"))
     yield found
     found.store.close()

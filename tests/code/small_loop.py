@@ -15,8 +15,8 @@ from core.tables import Columns, read_rows
 from everloop.init import init
 from everloop.replay import Replay
 from everloop.sample import bundled
-from flows.home import Home, open_home
 from flows.labels import known_labels
+from flows.session import Session, open_session
 from flows.strategy import Strategy
 from pipelines.datasets.partitions import read
 from tests.code.tiny import save_tiny_encoder
@@ -31,14 +31,14 @@ BUSY: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def make_home(root: Path, **changes: dict[str, Any]) -> Home:
+def make_session(root: Path, **changes: dict[str, Any]) -> Session:
     """A workspace with its own tiny encoder, and a strategy that retrains every day."""
     encoder = save_tiny_encoder(root.parent / "tiny-encoder")
     place = init(root)
     written = {**yaml.safe_load(TEMPLATE.read_text()), **BUSY, **changes}
     written["model"] = {"encoder": encoder, "max_tokens": 32, **changes.get("model", {})}
     place.params.write_text(yaml.safe_dump(written))
-    return open_home(root, params.load(place.params, Strategy))
+    return open_session(root, params.load(place.params, Strategy))
 
 
 def job(days: int = 3, each_day: int = 40, **options: Any) -> Replay:
@@ -58,9 +58,9 @@ def rows_of(name: str, count: int) -> pd.DataFrame:
     return frame.iloc[:count].reset_index(drop=True)
 
 
-def correct_one(home: Home, now: datetime, number: int = 0) -> None:
+def correct_one(session: Session, now: datetime, number: int = 0) -> None:
     """One first row gets another label: there is something new to learn from."""
-    row = read(home.workspace.reservoir, sets=["train"], partitions=["v0001"]).iloc[number]
-    other = next(x for x in known_labels(home, home.store.label_set) if x != row["label"])
-    home.store.reviews.add([Review(row["row_id"], now, row["label"], other, 0.1, row["text"])])
-    home.store.reviews.adjudicate(row["row_id"], other, "ana", now)
+    row = read(session.workspace.reservoir, sets=["train"], partitions=["v0001"]).iloc[number]
+    other = next(x for x in known_labels(session, session.store.label_set) if x != row["label"])
+    session.store.reviews.add([Review(row["row_id"], now, row["label"], other, 0.1, row["text"])])
+    session.store.reviews.adjudicate(row["row_id"], other, "ana", now)

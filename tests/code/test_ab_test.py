@@ -26,7 +26,7 @@ from pipelines.rollout.shadow_canary import ShadowCanary
 from serving.service import Service
 from tests.code.command_line import everloop
 from tests.code.fake_models import Shelf, requests, roll_out
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 
 WEEK = timedelta(days=7)
 ACCURACY = AbTest(policy="ab-test")
@@ -222,11 +222,11 @@ def test_status_shows_the_arms_and_what_is_known_so_far(shelf: Shelf, tmp_path: 
 @pytest.mark.slow
 def test_a_replay_with_an_ab_test(tmp_path: Path) -> None:
     split = {"policy": "ab-test", "min_days": 1.0, "max_days": 1.0, "tie": "candidate"}
-    home = make_home(tmp_path / "workspace", rollout=split)
-    result = run(home, job(days=4))
-    ends = [d for d in home.store.decisions.read("rollout") if d.verdict != "wait"]
+    session = make_session(tmp_path / "workspace", rollout=split)
+    result = run(session, job(days=4))
+    ends = [d for d in session.store.decisions.read("rollout") if d.verdict != "wait"]
     assert ends
     assert all(d.reason.startswith("A/B test 50 % -> ") for d in ends)
     assert result["promotions"] + result["rollbacks"] == len(ends)
-    rows = home.store.answers.side_by_side(NOW, NOW + timedelta(days=4))
+    rows = session.store.answers.side_by_side(NOW, NOW + timedelta(days=4))
     assert set(rows["variant"]) == {"champion", "challenger", "shadow"}

@@ -20,11 +20,11 @@ from core.store import Store
 from everloop.replay import run
 from everloop.sample import bundled
 from flows.batch_predict import scheduled_job
-from flows.home import Home
+from flows.session import Session
 from flows.strategy import BatchPredict
 from serving.batch import Job
 from tests.code.command_line import everloop, refused
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 from tests.code.test_flows import prefect
 from tests.code.test_kill import finish, start
 
@@ -33,16 +33,16 @@ SPEED = re.compile(r"\d+\.\d s, \d+ texts/s")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Session:
     """A workspace with a model and nothing else."""
-    home = make_home(tmp_path_factory.mktemp("batch") / "shop")
-    run(home, job(days=1, each_day=5, frozen=True))
-    home.store.close()
-    return home
+    session = make_session(tmp_path_factory.mktemp("batch") / "shop")
+    run(session, job(days=1, each_day=5, frozen=True))
+    session.store.close()
+    return session
 
 
 @pytest.fixture
-def shop(made: Home, tmp_path: Path) -> Path:
+def shop(made: Session, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made.workspace.root, tmp_path / "shop", symlinks=True))
 
 
@@ -114,7 +114,7 @@ def test_rows_are_counted_for_the_bar(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_it_ends_as_one_that_was_not(made: Home, tmp_path: Path) -> None:
+def test_killed_again_and_again_it_ends_as_one_that_was_not(made: Session, tmp_path: Path) -> None:
     source = tickets(tmp_path / "in.csv", rows=3000)
     places = [tmp_path / n / "shop" for n in ("calm", "killed")]
     for place in places:
@@ -146,12 +146,12 @@ def test_killed_again_and_again_it_ends_as_one_that_was_not(made: Home, tmp_path
     assert not parts.exists()
 
 
-def test_the_file_of_an_hour(made: Home) -> None:
+def test_the_file_of_an_hour(made: Session) -> None:
     place, strategy = made.workspace.root, made.strategy
     batch = BatchPredict(input="in/{date}T{hour}.csv", output="/out/{date}/{hour}.csv", hours=1)
     schedule = strategy.schedule.model_copy(update={"batch": batch})
-    home = replace(made, strategy=strategy.model_copy(update={"schedule": schedule}))
-    found = scheduled_job(home, datetime(2026, 1, 6, 3, 59, tzinfo=UTC))
+    session = replace(made, strategy=strategy.model_copy(update={"schedule": schedule}))
+    found = scheduled_job(session, datetime(2026, 1, 6, 3, 59, tzinfo=UTC))
     assert found == Job(place / "in/2026-01-06T03.csv", Path("/out/2026-01-06/03.csv"))
 
 

@@ -23,7 +23,7 @@ from core.state import Champion
 from core.store import Store
 from everloop.commands import app
 from everloop.init import init
-from flows.home import open_home
+from flows.session import open_session
 from tests.code.command_line import everloop, refused
 from tests.code.small_loop import correct_one
 
@@ -455,7 +455,7 @@ def test_a_retrain_and_a_turn_by_hand(own: Path) -> None:
     for rollout in store(own).decisions.rollouts():
         if rollout.live:
             everloop("rollout", "rollback", "-w", own, "--now", "2026-01-07T01:00")
-    correct_one(open_home(own), END.replace(hour=2))
+    correct_one(open_session(own), END.replace(hour=2))
     ran = everloop("retrain", "-w", own, "--reason", "a new product", "--now", "2026-01-08")
     assert (ran.code, ran.err) == (0, "")
     assert [NUMBER.sub("#", x)[:40] for x in ran.out.splitlines()] == [

@@ -21,7 +21,7 @@ from core.store import Store
 from everloop.init import init
 from everloop.overview import Picture, overview, status, told
 from flows.alerts import alert
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from tests.code.command_line import everloop, refused
 from tests.code.inbox import Inbox
 
@@ -303,15 +303,15 @@ def test_an_open_alert_is_told_with_the_numbers_of_today() -> None:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten days of stored signals, and what the alerts made of them."""
-    home = open_home(init(tmp_path_factory.mktemp("watched") / "shop").root)
-    home.store.state.write(Champion("1"))
+    session = open_session(init(tmp_path_factory.mktemp("watched") / "shop").root)
+    session.store.state.write(Champion("1"))
     for day in range(10):
-        turn(home, day)
-    home.store.close()
-    return home.workspace.root
+        turn(session, day)
+    session.store.close()
+    return session.workspace.root
 
 
-def turn(home: Home, day: int) -> None:
+def turn(session: Session, day: int) -> None:
     now = START + day * DAY
     signals = [
         sig("rows", 200.0 + day, day),
@@ -319,8 +319,8 @@ def turn(home: Home, day: int) -> None:
         sig("drift.labels", 0.3, day, baseline=0.6, segment="plan=pro"),
         sig("confidence", 0.5 if day >= 8 or day == 5 else 0.9, day, baseline=0.8),
     ]
-    home.store.signals.put(signals)
-    alert(home, signals, now)
+    session.store.signals.put(signals)
+    alert(session, signals, now)
 
 
 def test_alerts(watched: Path) -> None:

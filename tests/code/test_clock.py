@@ -15,9 +15,9 @@ from core.records import Annotation, AnnotationTask, Request
 from core.state import CuratedUntil, Retrains
 from flows import clock, stages
 from flows.curate import curate
-from flows.home import Home, open_home
 from flows.model_stages import test_candidate as judge
 from flows.model_stages import train_candidate
+from flows.session import Session, open_session
 from pipelines.datasets.form import form_dataset
 from pipelines.datasets.inputs import read_inputs
 from serving.service import Service
@@ -41,28 +41,28 @@ DECIDES: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.fixture
-def home(own: Path) -> Iterator[Home]:
-    home = open_home(own)
-    yield home
-    home.store.close()
+def session(own: Path) -> Iterator[Session]:
+    session = open_session(own)
+    yield session
+    session.store.close()
 
 
-def ask(home: Home, when: datetime, count: int = 1) -> None:
+def ask(session: Session, when: datetime, count: int = 1) -> None:
     """Traffic at a time."""
     asked = [
         Request(f"{when.isoformat()}-{i}", when - timedelta(seconds=i), f"where is card {i}?", "u")
         for i in range(count)
     ]
-    Service(home.store, home.registry.load, 1000).predict(asked)
+    Service(session.store, session.registry.load, 1000).predict(asked)
 
 
 def oracle(task: AnnotationTask, now: datetime) -> Annotation:
     return Annotation(task.prediction_id, "card_arrival", "ana", now)
 
 
-def end_rollout(home: Home) -> None:
-    if live := home.store.decisions.live_rollout():
-        home.store.decisions.put_rollout(replace(live, stage="rolled_back"))
+def end_rollout(session: Session) -> None:
+    if live := session.store.decisions.live_rollout():
+        session.store.decisions.put_rollout(replace(live, stage="rolled_back"))
 
 
 def error(where: Path, got: str) -> str:
@@ -120,7 +120,9 @@ def test_commands_that_only_look_may_look_at_the_past(shop: Path) -> None:
         assert (ran.code, ran.err) == (0, "")
 
 
-def test_a_machine_whose_clock_went_back_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_whose_clock_went_back_is_told(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Back(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
@@ -130,43 +132,43 @@ def test_a_machine_whose_clock_went_back_is_told(home: Home, monkeypatch: pytest
     with pytest.raises(
         ClockError, match=r"by the clock of this machine(?s:.*)set this machine's clock"
     ):
-        clock.acting(home, None)
+        clock.acting(session, None)
 
 
-def test_clocks_of_two_machines_may_differ_a_little(home: Home) -> None:
+def test_clocks_of_two_machines_may_differ_a_little(session: Session) -> None:
     for when in (END, END - timedelta(seconds=59), END + timedelta(days=9)):
-        assert clock.acting(home, when) == when
+        assert clock.acting(session, when) == when
     with pytest.raises(ClockError, match="later time already"):
-        clock.acting(home, END - timedelta(seconds=61))
+        clock.acting(session, END - timedelta(seconds=61))
 
 
-def test_traffic_goes_on_while_a_turn_is_under_way(home: Home) -> None:
+def test_traffic_goes_on_while_a_turn_is_under_way(session: Session) -> None:
     later = END + timedelta(hours=9)
-    ask(home, later)
-    assert clock.acting(home, later - timedelta(minutes=59)) == later - timedelta(minutes=59)
+    ask(session, later)
+    assert clock.acting(session, later - timedelta(minutes=59)) == later - timedelta(minutes=59)
     with pytest.raises(ClockError, match=r"07:59:59(?s:.*)08:00:00 or later: an answer is of"):
-        clock.acting(home, later - timedelta(hours=1, seconds=1))
-    assert clock.acting(home, END) == END  # that turn was begun, and may be run again
+        clock.acting(session, later - timedelta(hours=1, seconds=1))
+    assert clock.acting(session, END) == END  # that turn was begun, and may be run again
 
 
-def test_a_workspace_that_lives_ahead_goes_on_for_a_day(home: Home) -> None:
-    home.store.state.write(CuratedUntil(datetime(2099, 1, 5, tzinfo=UTC)))
+def test_a_workspace_that_lives_ahead_goes_on_for_a_day(session: Session) -> None:
+    session.store.state.write(CuratedUntil(datetime(2099, 1, 5, tzinfo=UTC)))
     ahead = datetime(2099, 1, 6, tzinfo=UTC)
-    assert clock.acting(home, ahead) == ahead
+    assert clock.acting(session, ahead) == ahead
     with pytest.raises(ClockError, match=r"still to come(?s:.*)2099-01-06 00:00 at most"):
-        clock.acting(home, ahead + timedelta(hours=1))
+        clock.acting(session, ahead + timedelta(hours=1))
 
 
-def test_a_clock_that_ran_ahead_is_set_back(home: Home) -> None:
+def test_a_clock_that_ran_ahead_is_set_back(session: Session) -> None:
     """A whole turn of 2099, with traffic, tasks and a dataset; then the turns of today go on."""
-    end_rollout(home)
+    end_rollout(session)
     ahead = datetime(2099, 1, 1, tzinfo=UTC)
-    ask(home, ahead - timedelta(hours=1), 12)
-    correct_one(home, ahead)
-    stages.loop(home, ahead, lambda tasks, now: [oracle(t, now) for t in tasks])
-    stages.retrain(home, ahead + timedelta(seconds=1), "ahead")
-    done = home.store.state.read(Retrains).done
-    here = ("-w", home.workspace.root)
+    ask(session, ahead - timedelta(hours=1), 12)
+    correct_one(session, ahead)
+    stages.loop(session, ahead, lambda tasks, now: [oracle(t, now) for t in tasks])
+    stages.retrain(session, ahead + timedelta(seconds=1), "ahead")
+    done = session.store.state.read(Retrains).done
+    here = ("-w", session.workspace.root)
     assert "later time already" in refused("loop", *here)
 
     shown = everloop("clock", *here).out
@@ -175,30 +177,30 @@ def test_a_clock_that_ran_ahead_is_set_back(home: Home) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "(the latest said 2099-01-01 00:00)" in ran.out
     assert "later than now" not in ran.out
-    assert home.store.answers.count(ahead - timedelta(days=9), ahead) == 0
-    assert [d.verdict for d in home.store.decisions.read("clock")] == ["set back"]
-    end_rollout(home)
+    assert session.store.answers.count(ahead - timedelta(days=9), ahead) == 0
+    assert [d.verdict for d in session.store.decisions.read("clock")] == ["set back"]
+    end_rollout(session)
     again = everloop("loop", *here)
     assert (again.code, again.err) == (0, "")
-    end_rollout(home)
-    correct_one(home, datetime.now(UTC), 1)
-    made = stages.retrain(home, clock.acting(home, None), "of today")
+    end_rollout(session)
+    correct_one(session, datetime.now(UTC), 1)
+    made = stages.retrain(session, clock.acting(session, None), "of today")
     assert made["dataset"] == f"v{done + 1:04d}"
     nothing = everloop("clock", *here, "--set-back").out
     assert ": nothing was later\n" in nothing
 
 
-def test_first_rows_and_evaluation_rows_were_there_whatever_their_clock_said(home: Home) -> None:
-    place = home.workspace
-    before = form_dataset(place, home.strategy.datasets)["rows"]
+def test_first_rows_and_evaluation_rows_were_there_whatever_their_clock_said(session: Session) -> None:
+    place = session.workspace
+    before = form_dataset(place, session.strategy.datasets)["rows"]
     inputs = replace(read_inputs(place), as_of=datetime(2025, 1, 1, tzinfo=UTC))
     place.version_file.write_text(inputs.to_json())
-    after = form_dataset(place, home.strategy.datasets)["rows"]
+    after = form_dataset(place, session.strategy.datasets)["rows"]
     assert (after["eval"], after["audit"]) == (before["eval"], before["audit"])
     assert after["train"] >= 60 - before["eval"]
 
 
-def test_a_candidate_without_evaluation_rows_is_no_traceback(home: Home, tmp_path: Path) -> None:
+def test_a_candidate_without_evaluation_rows_is_no_traceback(session: Session, tmp_path: Path) -> None:
     from pipelines.datasets import contents
 
     honest = contents.Manifest.rows
@@ -209,17 +211,17 @@ def test_a_candidate_without_evaluation_rows_is_no_traceback(home: Home, tmp_pat
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contents.Manifest, "rows", only_train)
-        train_candidate(home)
-        report = judge(home, ("4", "2"), tmp_path / "page.html")
+        train_candidate(session)
+        report = judge(session, ("4", "2"), tmp_path / "page.html")
     assert not report.passed
 
 
-def test_a_gap_earns_labels_of_the_days_that_had_requests(home: Home) -> None:
+def test_a_gap_earns_labels_of_the_days_that_had_requests(session: Session) -> None:
     """The loop turned once, long ago; then a day of traffic came."""
     later = END + timedelta(days=40)
-    ask(home, later - timedelta(minutes=9), 150)
-    curate(home, later)
-    picked = home.store.decisions.read("curation")[-1].evidence.stored()
+    ask(session, later - timedelta(minutes=9), 150)
+    curate(session, later)
+    picked = session.store.decisions.read("curation")[-1].evidence.stored()
     assert picked["requests"] == 150
-    rate = home.strategy.curation.labels_per_day
+    rate = session.strategy.curation.labels_per_day
     assert picked["budget"] <= 2 * rate

@@ -11,8 +11,8 @@ import pytest
 
 from core.collections import add, collections, files, named
 from core.errors import DataError
-from flows.home import open_home
 from flows.monitor import look
+from flows.session import open_session
 from monitoring.signals.collections import COLLECTION
 from tests.code.command_line import everloop, refused
 from tests.code.test_cli import END
@@ -106,8 +106,8 @@ def test_the_commands(own: Path, tmp_path: Path) -> None:
 
 
 def test_the_champion_on_each_collection(own: Path) -> None:
-    home = open_home(own)
-    champion = home.registry.load(home.store.state.champion())
+    session = open_session(own)
+    champion = session.registry.load(session.store.state.champion())
     texts = [f"where is my parcel {i}" for i in range(20)]
     shares = champion.trained.probabilities(champion.embed(texts))
     right = [champion.trained.labels[i] for i in shares.argmax(axis=1)]
@@ -115,7 +115,7 @@ def test_the_champion_on_each_collection(own: Path) -> None:
     rows = pd.DataFrame({"text": texts, "label": labels}).to_csv(index=False)
     kept(own, "parcels.csv", rows)
     kept(own, "broken.csv", "text,label\nhi,\n")
-    told = {s.segment: s for s in look(home, END).signals if s.name == COLLECTION.name}
+    told = {s.segment: s for s in look(session, END).signals if s.name == COLLECTION.name}
     assert list(told) == ["collection=broken", "collection=parcels"]
     good, bad = told["collection=parcels"], told["collection=broken"]
     assert good.value == pytest.approx(0.95)
@@ -125,15 +125,15 @@ def test_the_champion_on_each_collection(own: Path) -> None:
     )
     assert bad.value is None
     assert bad.note == "not comparable: a row of this collection cannot be taken: no label"
-    home.store.close()
+    session.store.close()
 
 
 def test_a_collection_is_read_by_the_encoder_once(own: Path) -> None:
-    home = open_home(own)
+    session = open_session(own)
     kept(own, "two.csv", "text,label\nnobody ever said this,x\nnor this,y\n")
     looks: list[dict[str, int]] = []
     for _ in range(2):
-        look(home, datetime.fromisoformat(END.isoformat()))
-        looks.append(home.store.state.counters())
+        look(session, datetime.fromisoformat(END.isoformat()))
+        looks.append(session.store.state.counters())
     assert looks[0] == looks[1]
-    home.store.close()
+    session.store.close()

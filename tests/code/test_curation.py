@@ -14,7 +14,7 @@ from core.records import Array, Feedback
 from core.state import CuratedUntil
 from everloop.laws.windows import START, window
 from flows.curate import curate, gather
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from pipelines.curation.draw import inclusion, pivotal, systematic
 from pipelines.curation.order import apart
 from pipelines.curation.pool import Pool
@@ -210,38 +210,38 @@ def test_what_is_near_held_out_rows_is_found_exactly() -> None:
 
 
 @pytest.fixture
-def looped(own: Path) -> Home:
-    return open_home(own)
+def looped(own: Path) -> Session:
+    return open_session(own)
 
 
-def days(home: Home) -> tuple[datetime, datetime]:
+def days(session: Session) -> tuple[datetime, datetime]:
     """The last day that the loop has seen."""
-    end = home.store.state.read(CuratedUntil).time
+    end = session.store.state.read(CuratedUntil).time
     return end - timedelta(days=1), end
 
 
-def test_a_round_looks_at_what_is_stored(looped: Home) -> None:
-    home, (start, end) = looped, days(looped)
-    rows = home.store.answers.window(start, end).rows
+def test_a_round_looks_at_what_is_stored(looped: Session) -> None:
+    session, (start, end) = looped, days(looped)
+    rows = session.store.answers.window(start, end).rows
     said = [
         ("thumbs", "down"),
         ("thumbs", "up"),
         ("correction", "other"),
         ("correction", rows["output"][3]),
     ]
-    home.store.feedback.add(
+    session.store.feedback.add(
         [
             Feedback(f"f{i}", rows["prediction_id"][i], end - timedelta(hours=1), *kind)  # type: ignore[arg-type]
             for i, kind in enumerate(said)
         ]
     )
-    folder = home.workspace.root / "data" / "collections"
+    folder = session.workspace.root / "data" / "collections"
     folder.mkdir(parents=True)
     (folder / "odd.csv").write_text("text,label\nwhere is it,a\nwhere was it,a\n")
     (folder / "broken.csv").write_text("words\nno\n")
-    pool = gather(home, start, end)
+    pool = gather(session, start, end)
     assert np.flatnonzero(pool.complaints).tolist() == [0, 2]
-    train = rows_here(home.workspace)
+    train = rows_here(session.workspace)
     same = train["encoder"] == rows["encoder"][0]
     assert len(pool.known) == same.sum() > 0
     assert pool.known.labels.tolist() == train.loc[same, "label"].tolist()
@@ -250,36 +250,36 @@ def test_a_round_looks_at_what_is_stored(looped: Home) -> None:
     assert len(audited)
     assert pool.fenced[rows["audit"].to_numpy()].all()
     assert set(audited) <= set(pool.held_out.texts)
-    home.store.close()
+    session.store.close()
 
 
-def test_a_round_again_reads_no_text_and_changes_nothing(looped: Home) -> None:
-    home, (_, end) = looped, days(looped)
+def test_a_round_again_reads_no_text_and_changes_nothing(looped: Session) -> None:
+    session, (_, end) = looped, days(looped)
     before = (
-        home.store.state.counters(),
-        home.store.queue.picked(end - timedelta(days=9), end + timedelta(days=1)),
+        session.store.state.counters(),
+        session.store.queue.picked(end - timedelta(days=9), end + timedelta(days=1)),
     )
-    curate(home, end)
+    curate(session, end)
     assert (
-        home.store.state.counters(),
-        home.store.queue.picked(end - timedelta(days=9), end + timedelta(days=1)),
+        session.store.state.counters(),
+        session.store.queue.picked(end - timedelta(days=9), end + timedelta(days=1)),
     ) == before
-    home.store.close()
+    session.store.close()
 
 
-def test_topics_are_those_that_are_open(looped: Home) -> None:
+def test_topics_are_those_that_are_open(looped: Session) -> None:
     from flows.topics import Topics
 
-    home, (start, end) = looped, days(looped)
-    ids = home.store.answers.window(start, end).rows["prediction_id"].tolist()
+    session, (start, end) = looped, days(looped)
+    ids = session.store.answers.window(start, end).rows["prediction_id"].tolist()
     made = {
         "name": "odd", "opened": end.isoformat(), "seen": end.isoformat(), "since": start.isoformat(),
         "rows": 2, "share": 0.1, "confidence": 0.2, "novelty": 0.5, "encoder": "e", "centroid": "",
         "examples": [], "asked": {},
     }  # fmt: skip
     states = [("gone", ids[:2]), ("open", ids[3:5]), ("open", ids[7:8])]
-    home.store.state.write(Topics.of([{**made, "status": s, "members": m} for s, m in states]))
-    topics = gather(home, start, end).topics
+    session.store.state.write(Topics.of([{**made, "status": s, "members": m} for s, m in states]))
+    topics = gather(session, start, end).topics
     assert topics[[0, 1, 3, 4, 7]].tolist() == [-1, -1, 0, 0, 1]
     assert (topics >= 0).sum() == 3
-    home.store.close()
+    session.store.close()

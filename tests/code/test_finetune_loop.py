@@ -10,11 +10,11 @@ import pytest
 from core.models.classifier.encoder import Encoder
 from core.state import Champion
 from everloop.replay import run
-from flows.home import Home
+from flows.session import Session
 from flows.stages import curate, monitor
 from pipelines.datasets.partitions import read
 from pipelines.datasets.reservoir import embeddings
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 
 pytestmark = pytest.mark.slow
 START, END = pd.Timestamp("2026-01-05", tz="UTC"), pd.Timestamp("2026-01-08", tz="UTC")
@@ -22,9 +22,9 @@ FINETUNE = {"policy": "finetune", "epochs": 1, "learning_rate": 1e-4}
 
 
 @pytest.fixture(scope="module")
-def finetuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Any], int]:
+def finetuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, dict[str, Any], int]:
     """A replayed workspace, its result, and the texts that encoders read outside of training."""
-    home = make_home(
+    session = make_session(
         tmp_path_factory.mktemp("finetune") / "workspace", training=FINETUNE, monitoring=SENSITIVE
     )
     reads, honest = [0], Encoder.encode
@@ -35,37 +35,40 @@ def finetuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str,
             return honest(self, texts)
 
         patch.setattr(Encoder, "encode", counted)
-        result = run(home, job(each_day=60))
-    return home, result, reads[0]
+        result = run(session, job(each_day=60))
+    return session, result, reads[0]
 
 
 SENSITIVE = {"window_hours": 24, "reference_days": 7}
 
 
-def encoders(home: Home) -> dict[str, str]:
+def encoders(session: Session) -> dict[str, str]:
     """Version -> the encoder it answers with."""
-    return {c.version: home.registry.load(c.version).encoder.identity for c in home.registry.versions()}
+    return {
+        c.version: session.registry.load(c.version).encoder.identity
+        for c in session.registry.versions()
+    }
 
 
 def test_a_promotion_changes_the_encoder_and_serving_goes_on(
-    finetuned: tuple[Home, dict[str, Any], int],
+    finetuned: tuple[Session, dict[str, Any], int],
 ) -> None:
-    home, result, _ = finetuned
+    session, result, _ = finetuned
     assert result["promotions"] >= 1
-    assert result["requests"] == home.store.answers.count() == 120
-    by_version = encoders(home)
+    assert result["requests"] == session.store.answers.count() == 120
+    by_version = encoders(session)
     assert len(set(by_version.values())) > 2
-    rows = home.store.answers.window(START, END).rows
+    rows = session.store.answers.window(START, END).rows
     assert rows["model_version"].nunique() > 1
     assert (rows["encoder"] == rows["model_version"].map(by_version)).all()
-    assert home.store.state.read(Champion).version == home.registry.version("champion") != "1"
+    assert session.store.state.read(Champion).version == session.registry.version("champion") != "1"
 
 
 def test_monitoring_says_that_encoders_are_not_comparable(
-    finetuned: tuple[Home, dict[str, Any], int],
+    finetuned: tuple[Session, dict[str, Any], int],
 ) -> None:
-    home, _, _ = finetuned
-    last = {s.name: s for s in monitor(home, END.to_pydatetime()) if not s.segment}
+    session, _, _ = finetuned
+    last = {s.name: s for s in monitor(session, END.to_pydatetime()) if not s.segment}
     assert last["drift.embeddings"].value is None
     assert last["drift.embeddings"].note.startswith("not comparable: encoder local@")
     assert last["drift.labels"].value is None
@@ -73,11 +76,11 @@ def test_monitoring_says_that_encoders_are_not_comparable(
 
 
 def test_every_read_is_counted_and_there_is_more_than_one_a_text(
-    finetuned: tuple[Home, dict[str, Any], int],
+    finetuned: tuple[Session, dict[str, Any], int],
 ) -> None:
-    home, result, encoded = finetuned
-    counters = home.store.state.counters()
-    trained = home.registry.versions()
+    session, result, encoded = finetuned
+    counters = session.store.state.counters()
+    trained = session.registry.versions()
     rows = [c.metrics["train_rows"] for c in trained]
     training = sum(c.metrics["texts_read"] for c in trained)
     evaluation = sum(c.metrics["all_rows"] for c in trained)
@@ -90,26 +93,26 @@ def test_every_read_is_counted_and_there_is_more_than_one_a_text(
 
 
 def test_curation_and_the_reservoir_hold_embeddings_of_several_encoders(
-    finetuned: tuple[Home, dict[str, Any], int],
+    finetuned: tuple[Session, dict[str, Any], int],
 ) -> None:
-    home, _, _ = finetuned
-    rows = read(home.workspace.reservoir)
+    session, _, _ = finetuned
+    rows = read(session.workspace.reservoir)
     assert rows["encoder"].nunique() > 2
-    assert set(rows["encoder"]) <= {home.base.identity, *encoders(home).values()}
-    assert embeddings(rows).shape == (len(rows), home.base.embed([]).shape[1])
-    before = home.store.queue.picked(START, END + pd.Timedelta(days=9))
-    curate(home, (END + pd.Timedelta(hours=12)).to_pydatetime())
+    assert set(rows["encoder"]) <= {session.base.identity, *encoders(session).values()}
+    assert embeddings(rows).shape == (len(rows), session.base.embed([]).shape[1])
+    before = session.store.queue.picked(START, END + pd.Timedelta(days=9))
+    curate(session, (END + pd.Timedelta(hours=12)).to_pydatetime())
     assert (
-        home.store.queue.picked(START, END + pd.Timedelta(days=9)) == before
+        session.store.queue.picked(START, END + pd.Timedelta(days=9)) == before
     )  # nothing new was served
 
 
 def test_a_candidate_is_no_worse_than_the_head_alone_or_says_so(
-    finetuned: tuple[Home, dict[str, Any], int],
+    finetuned: tuple[Session, dict[str, Any], int],
 ) -> None:
-    home, _, _ = finetuned
-    notes = {d.key: d.reason for d in home.store.decisions.read("training")}
-    for candidate in home.registry.versions()[1:]:
+    session, _, _ = finetuned
+    notes = {d.key: d.reason for d in session.store.decisions.read("training")}
+    for candidate in session.registry.versions()[1:]:
         metrics, note = candidate.metrics, notes[f"training/{candidate.dataset}"]
         if "head_all_accuracy" in metrics:
             assert metrics["all_accuracy"] >= metrics["head_all_accuracy"]

@@ -25,8 +25,8 @@ from everloop import stack
 from everloop.init import init
 from everloop.replay import run
 from flows import stages
-from flows.home import Home, open_home
-from tests.code.small_loop import job, make_home
+from flows.session import Session, open_session
+from tests.code.small_loop import job, make_session
 from tests.code.test_loop import outcome
 
 ROOT = Path(__file__).parents[2]
@@ -69,22 +69,22 @@ def test_without_its_decorator_a_flow_is_the_stage_and_needs_no_server(empty: Pa
             FLOWS[name].fn(str(empty), now=EVENING)
     with pytest.raises(ParamsError, match="no batch prediction is scheduled"):
         FLOWS["batch-predict"].fn(str(empty), now=EVENING)
-    assert FLOWS["rollout"].fn(str(empty), now=EVENING) == stages.roll_out(open_home(empty), EVENING)
+    assert FLOWS["rollout"].fn(str(empty), now=EVENING) == stages.roll_out(open_session(empty), EVENING)
 
 
 def test_a_rollout_ends_when_its_candidate_was_made_champion_by_hand(empty: Path) -> None:
-    home, started = open_home(empty), datetime(2026, 1, 6, tzinfo=UTC)
-    home.store.decisions.put_rollout(Rollout("r1", "2", "1", "canary", 0.1, started, started))
-    home.store.state.write(Champion("1"))
-    assert stages.roll_out(home, EVENING) == "wait"
-    home.store.state.write(Champion("2"))
-    assert stages.roll_out(home, NEXT_DAY) == "promote"
-    (rollout,) = home.store.decisions.rollouts()
+    session, started = open_session(empty), datetime(2026, 1, 6, tzinfo=UTC)
+    session.store.decisions.put_rollout(Rollout("r1", "2", "1", "canary", 0.1, started, started))
+    session.store.state.write(Champion("1"))
+    assert stages.roll_out(session, EVENING) == "wait"
+    session.store.state.write(Champion("2"))
+    assert stages.roll_out(session, NEXT_DAY) == "promote"
+    (rollout,) = session.store.decisions.rollouts()
     assert (rollout.stage, rollout.reason) == (
         "promoted",
         "canary 10 % -> promote: by hand, the registry's alias was moved to it",
     )
-    assert home.store.decisions.live_rollout() is None
+    assert session.store.decisions.live_rollout() is None
 
 
 def test_settings_stay_inside_the_workspace_and_yield_to_the_user(
@@ -106,20 +106,20 @@ def test_outside_of_a_flow_run_there_are_no_prefect_events(empty: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def alike(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Home]:
+def alike(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, Session]:
     """Two workspaces that are alike: two days replayed, nothing labelled since."""
     made = []
     for name in ("plain", "flows"):
-        home = make_home(
+        session = make_session(
             tmp_path_factory.mktemp(name) / "workspace", triggers={"policy": "labels", "at_least": 20}
         )
-        run(home, job(days=2))
-        made.append(home)
+        run(session, job(days=2))
+        made.append(session)
     return made[0], made[1]
 
 
 @pytest.mark.slow
-def test_flows_end_as_the_plain_functions_do(alike: tuple[Home, Home]) -> None:
+def test_flows_end_as_the_plain_functions_do(alike: tuple[Session, Session]) -> None:
     plain, flowing = alike
     with prefect():
         from flows.deployed import FLOWS

@@ -22,7 +22,7 @@ from core.records import Annotation, AnnotationTask, Feedback, Review, TrafficSa
 from core.state import Retrains
 from core.store import Store
 from flows.forget import Found, finish, forget, look
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from pipelines.datasets.contents import rows_here, rows_of
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.history import folders_of, list_versions
@@ -101,27 +101,27 @@ def test_a_forgotten_row_does_not_come_back(store: Store) -> None:
 # -- a spool --------------------------------------------------------------------------------------
 
 
-def test_a_dead_servers_spool_loses_the_row_and_nothing_else(home: Home) -> None:
-    spool = Spool(home.workspace.spool / "one.spool", 10**6)
+def test_a_dead_servers_spool_loses_the_row_and_nothing_else(session: Session) -> None:
+    spool = Spool(session.workspace.spool / "one.spool", 10**6)
     spool.append(Kept([row(0), row(1, user_key=hash_user("ana"))], 2, number=1))
     spool.append(Kept([row(2)], 1, number=2))
-    found = look(home, "user", hash_user("ana"))
+    found = look(session, "user", hash_user("ana"))
     assert found.spool == [spool.path]
-    forget(home, found, NOW)
+    forget(session, found, NOW)
     assert found.spool == [spool.path], "its server lives, and will store it"
     spool.let_go()
-    forget(home, found, NOW)
+    forget(session, found, NOW)
     assert found.spool == []
     kept = list(groups(spool.path))
     assert [[r.request_id for r in g.rows] for g in kept] == [["r0"], ["r2"]]
     assert [(g.texts, g.number) for g in kept] == [(2, 1), (1, 2)]
 
 
-def test_a_living_servers_spool_is_drained_without_the_row(home: Home) -> None:
+def test_a_living_servers_spool_is_drained_without_the_row(session: Session) -> None:
     """The row, and the shadow's answer to the same request, are on its disk when they are forgotten."""
-    store = Store(home.workspace.store_url, busy=0.05)
-    with closing(store), writing(store, home.workspace.spool) as writer:
-        with closing(sqlite3.connect(home.workspace.store_url.removeprefix("sqlite:///"))) as other:
+    store = Store(session.workspace.store_url, busy=0.05)
+    with closing(store), writing(store, session.workspace.spool) as writer:
+        with closing(sqlite3.connect(session.workspace.store_url.removeprefix("sqlite:///"))) as other:
             other.execute("BEGIN IMMEDIATE")  # the store takes nothing
             mine = [row(1), row(1, "shadow"), row(3, user_key=hash_user("ana"))]
             for rows in ([row(0)], mine[:2], [row(2)], mine[2:]):
@@ -129,23 +129,23 @@ def test_a_living_servers_spool_is_drained_without_the_row(home: Home) -> None:
             assert writer.state().spooled_rows == 5
             other.rollback()
             held = [
-                look(home, "prediction", mine[0].prediction_id),
-                look(home, "user", hash_user("ana")),
+                look(session, "prediction", mine[0].prediction_id),
+                look(session, "user", hash_user("ana")),
             ]
         assert [len(found.ids) for found in held] == [2, 1]
         for found in held:
-            forget(home, found, NOW)
+            forget(session, found, NOW)
         until(lambda: not writer.state().spooled_rows)
-    assert stored(home.store) == ["r0", "r2"]
-    assert home.store.state.counters()["forgotten.left_out"] == 3
+    assert stored(session.store) == ["r0", "r2"]
+    assert session.store.state.counters()["forgotten.left_out"] == 3
 
 
-def test_a_collection_loses_the_text(home: Home, tmp_path: Path) -> None:
+def test_a_collection_loses_the_text(session: Session, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,label\nkeep me,a\nForget  me,b\n")
-    path, _ = collections.add(home.workspace.root, "hard", tmp_path / "rows.csv")
-    found = look(home, "text", "forget me")
+    path, _ = collections.add(session.workspace.root, "hard", tmp_path / "rows.csv")
+    found = look(session, "text", "forget me")
     assert found.collections == [path]
-    forget(home, found, NOW)
+    forget(session, found, NOW)
     assert collections.read(path)["text"].tolist() == ["keep me"]
 
 
@@ -153,39 +153,39 @@ def test_a_collection_loses_the_text(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def mine(own: Path) -> Iterator[Home]:
-    home = open_home(own)
-    yield home
-    home.store.close()
+def mine(own: Path) -> Iterator[Session]:
+    session = open_session(own)
+    yield session
+    session.store.close()
 
 
-def a_row(home: Home, partition: str = "v0002") -> tuple[str, str]:
+def a_row(session: Session, partition: str = "v0002") -> tuple[str, str]:
     """The first row of a partition: its id and text."""
-    rows = rows_of(home.workspace.root, "v0003", ["train"], ["row_id", "text"])
+    rows = rows_of(session.workspace.root, "v0003", ["train"], ["row_id", "text"])
     named = pq.read_table(
-        home.workspace.reservoir / "v0001" / f"{partition}.parquet", columns=["row_id"]
+        session.workspace.reservoir / "v0001" / f"{partition}.parquet", columns=["row_id"]
     )
     return next((i, t) for i, t in rows.values.tolist() if i in set(named["row_id"].to_pylist()))
 
 
-def texts(home: Home, version: str) -> set[str]:
-    return set(rows_of(home.workspace.root, version)["text"])
+def texts(session: Session, version: str) -> set[str]:
+    return set(rows_of(session.workspace.root, version)["text"])
 
 
-def holding(home: Home, text: str) -> list[str]:
+def holding(session: Session, text: str) -> list[str]:
     """Files below the workspace that hold a text, Parquet ones read."""
     found = []
-    for path in (p for p in home.workspace.root.rglob("*") if p.is_file()):
+    for path in (p for p in session.workspace.root.rglob("*") if p.is_file()):
         raw = path.read_bytes()
         if raw[:4] == b"PAR1":
             table = pq.read_table(path)
             raw = "\n".join(table["text"].to_pylist()).encode() if "text" in table.column_names else b""
         if text.encode() in raw:
-            found.append(path.relative_to(home.workspace.root).as_posix())
+            found.append(path.relative_to(session.workspace.root).as_posix())
     return found
 
 
-def test_a_row_leaves_everything_but_the_remote_and_that_is_said(mine: Home) -> None:
+def test_a_row_leaves_everything_but_the_remote_and_that_is_said(mine: Session) -> None:
     id, text = a_row(mine)
     root = mine.workspace.root
     others = {v: texts(mine, v) - {text} for v in ("v0001", "v0002", "v0003")}
@@ -227,7 +227,7 @@ KILLED = """
 import os, signal, sys
 from datetime import datetime, UTC
 from pathlib import Path
-from flows.home import open_home
+from flows.session import open_session
 from flows import forget
 from pipelines.datasets import erase
 from pipelines.datasets.dvc_git import Repository
@@ -238,14 +238,14 @@ owner = {"erase": erase, "make_version": forget, "tag": Repository, "purge": era
          "_note": erase, "forgotten": Store}[name]
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 setattr(owner, name, die)
-home = open_home(Path(place))
-forget.forget(home, forget.look(home, "prediction", id), datetime(2026, 1, 9, tzinfo=UTC))
+session = open_session(Path(place))
+forget.forget(session, forget.look(session, "prediction", id), datetime(2026, 1, 9, tzinfo=UTC))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["_note", "make_version", "tag", "purge", "forgotten"])
-def test_killed_anywhere_and_finished_it_ends_the_same(mine: Home, moment: str) -> None:
+def test_killed_anywhere_and_finished_it_ends_the_same(mine: Session, moment: str) -> None:
     id, text = a_row(mine)
     root = mine.workspace.root
     before = texts(mine, "v0003")
@@ -265,7 +265,7 @@ def test_killed_anywhere_and_finished_it_ends_the_same(mine: Home, moment: str) 
 
 @pytest.mark.slow
 def test_git_checkout_of_an_old_version_brings_the_rows_that_are_left(
-    mine: Home, tmp_path: Path
+    mine: Session, tmp_path: Path
 ) -> None:
     """DVC looks for a file that is gone; the hook knows what stands for it, and says how many rows are
     missing."""
@@ -281,7 +281,7 @@ def test_git_checkout_of_an_old_version_brings_the_rows_that_are_left(
     assert set(rows_here(mine.workspace, SETS)["text"]) == texts(mine, "v0004")
 
 
-def test_versions_that_cannot_be_looked_into_are_named(mine: Home) -> None:
+def test_versions_that_cannot_be_looked_into_are_named(mine: Session) -> None:
     """Their manifests are at the remote only."""
     id, _ = a_row(mine)
     root = mine.workspace.root
@@ -293,10 +293,10 @@ def test_versions_that_cannot_be_looked_into_are_named(mine: Home) -> None:
     assert "may have them, too (everloop data pull, and ask again): v0003" in said
 
 
-def test_nothing_is_meant(home: Home) -> None:
-    assert not look(home, "user", hash_user("nobody"))
-    assert finish(home, NOW) == ""
+def test_nothing_is_meant(session: Session) -> None:
+    assert not look(session, "user", hash_user("nobody"))
+    assert finish(session, NOW) == ""
     assert not Found("text", "x")
-    ran = everloop("data", "forget", "--user", "a", "--text", "b", "-w", home.workspace.root)
+    ran = everloop("data", "forget", "--user", "a", "--text", "b", "-w", session.workspace.root)
     assert (ran.code, ran.out) == (2, "")
     assert "one choice at a time" in ran.err

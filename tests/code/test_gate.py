@@ -13,12 +13,12 @@ import yaml
 
 from core.models.classifier.head import Head
 from core.records import Annotation
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from flows.stages import decide
 from pipelines.curation.margin import Margin
 from pipelines.curation.pool import Pool
 from tests.code.command_line import everloop
-from tests.code.small_loop import make_home, rows_of
+from tests.code.small_loop import make_session, rows_of
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 SLIP = "no such label"
@@ -35,15 +35,17 @@ def settings(place: Path, section: str, **changes: Any) -> None:
     (place / "params.yaml").write_text(yaml.safe_dump(written))
 
 
-def label_more(home: Home, size: int, slip: str) -> None:
+def label_more(session: Session, size: int, slip: str) -> None:
     """So many more answers picked by a round, and labelled; the last one with a slip."""
-    window = home.store.answers.window(NOW - timedelta(days=2), NOW)
-    free = ~window.rows["prediction_id"].isin(home.store.queue.ids(list(window.rows["prediction_id"])))
+    window = session.store.answers.window(NOW - timedelta(days=2), NOW)
+    free = ~window.rows["prediction_id"].isin(
+        session.store.queue.ids(list(window.rows["prediction_id"]))
+    )
     pool = Pool(window.take(free.to_numpy(dtype=bool)))
     policy = Margin(policy="margin", labels_per_day=size, audit_share=0)
     tasks = policy.pick(pool, size, "2026-01-08", NOW)
-    home.store.queue.add(tasks)
-    home.store.labels.annotate(
+    session.store.queue.add(tasks)
+    session.store.labels.annotate(
         [
             Annotation(task.prediction_id, slip if task is tasks[-1] else task.predicted, "ana", NOW)
             for task in tasks
@@ -52,17 +54,17 @@ def label_more(home: Home, size: int, slip: str) -> None:
 
 
 @pytest.fixture
-def few(own: Path) -> Home:
+def few(own: Path) -> Session:
     """A workspace with too few evaluation rows to judge by, and nine new labels, one of them a slip."""
     settings(own, "testing", min_rows=100)
-    home = open_home(own)
-    if home.store.decisions.live_rollout():
+    session = open_session(own)
+    if session.store.decisions.live_rollout():
         assert everloop("rollout", "rollback", "-w", own, "--now", "2026-01-07T01:00").code == 0
-    label_more(home, 9, SLIP)
-    return home
+    label_more(session, 9, SLIP)
+    return session
 
 
-def test_the_loop_trains_nothing_that_it_could_not_judge(few: Home) -> None:
+def test_the_loop_trains_nothing_that_it_could_not_judge(few: Session) -> None:
     """Neither now nor at any later turn: the labels wait until there is something to judge by."""
     for days in range(3):
         told = decide(few, NOW + timedelta(days=days))
@@ -72,11 +74,11 @@ def test_the_loop_trains_nothing_that_it_could_not_judge(few: Home) -> None:
         )
     assert few.store.labels.unclaimed() == (9, 0)
     settings(few.workspace.root, "testing", min_rows=30)
-    told = decide(open_home(few.workspace.root), NOW + timedelta(days=3))
+    told = decide(open_session(few.workspace.root), NOW + timedelta(days=3))
     assert (told.verdict, told.reason) == ("retrain", "labels: 9 new labels, 8 needed")
 
 
-def test_asked_for_by_hand_it_is_trained_and_goes_nowhere(few: Home) -> None:
+def test_asked_for_by_hand_it_is_trained_and_goes_nowhere(few: Session) -> None:
     """The label of one row is in the report, and not in the model."""
     place = few.workspace.root
     ran = everloop("retrain", "-w", place, "--now", "2026-01-08")
@@ -100,7 +102,7 @@ def test_asked_for_by_hand_it_is_trained_and_goes_nowhere(few: Home) -> None:
 
 def test_what_does_not_train_is_counted_with_the_reason(tmp_path: Path) -> None:
     """And what there is too little of is named: a label of one row, rows to judge the next model by."""
-    place = make_home(tmp_path / "shop").workspace.root
+    place = make_session(tmp_path / "shop").workspace.root
     train, evaluation = rows_of("train.csv", 60), rows_of("eval.csv", 6)
     slip = train.head(1).assign(text="a slip of the keyboard", label="retrun_item")
     copies = evaluation.head(2).assign(text=lambda r: r["text"].str.upper())

@@ -16,38 +16,38 @@ import pytest
 from core.state import Retrains
 from everloop.replay import run
 from everloop.sample import bundled
-from flows.home import Home
-from tests.code.small_loop import job, make_home
+from flows.session import Session
+from tests.code.small_loop import job, make_session
 from tests.code.test_loop import outcome
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-Moment = Callable[[Home], bool]
+Moment = Callable[[Session], bool]
 
 
-def planned(home: Home) -> bool:
+def planned(session: Session) -> bool:
     """A retrain is under way."""
-    return bool(home.store.state.read(Retrains).plan)
+    return bool(session.store.state.read(Retrains).plan)
 
 
-def version_half_made(home: Home) -> bool:
+def version_half_made(session: Session) -> bool:
     """The rows of v0002 are written, its tag is not."""
-    tag = home.workspace.root / ".git/refs/tags/dataset/v0002"
-    return (home.workspace.reservoir / "v0001/v0002.parquet").exists() and not tag.exists()
+    tag = session.workspace.root / ".git/refs/tags/dataset/v0002"
+    return (session.workspace.reservoir / "v0001/v0002.parquet").exists() and not tag.exists()
 
 
 def registering(models: int) -> Moment:
     """The files of so many models are, or are being, handed to MLflow."""
-    return lambda home: len(list((home.workspace.artifacts / "models").glob("*"))) >= models
+    return lambda session: len(list((session.workspace.artifacts / "models").glob("*"))) >= models
 
 
 MOMENTS: dict[str, Moment] = {
-    "MLflow makes its tables": lambda home: (home.workspace.state / ".mlflow.db.made").exists(),
+    "MLflow makes its tables": lambda session: (session.workspace.state / ".mlflow.db.made").exists(),
     "the first model is half registered": registering(1),
-    "the first requests are answered": lambda home: home.store.answers.count() > 0,
+    "the first requests are answered": lambda session: session.store.answers.count() > 0,
     "a retrain is planned": planned,
     "a dataset version is half made": version_half_made,
-    "a rollout has begun": lambda home: home.store.decisions.live_rollout() is not None,
+    "a rollout has begun": lambda session: session.store.decisions.live_rollout() is not None,
     "the third model is half registered": registering(3),
 }
 
@@ -64,9 +64,9 @@ def finish(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, errors
 
 
-def kill_at(process: subprocess.Popen[str], home: Home, moment: Moment) -> bool:
+def kill_at(process: subprocess.Popen[str], session: Session, moment: Moment) -> bool:
     """Whether it came to the moment; it is dead in any case."""
-    while process.poll() is None and not moment(home):
+    while process.poll() is None and not moment(session):
         time.sleep(0.001)
     reached = process.poll() is None
     process.kill()
@@ -90,18 +90,18 @@ def files(folder: Path) -> list[Path]:
 def test_a_replay_killed_seven_times_ends_as_one_that_was_not(tmp_path: Path) -> None:
     stream, train, evaluation = files(tmp_path)
 
-    def replay(home: Home) -> subprocess.Popen[str]:
-        out = home.workspace.root.parent / "result.json"
+    def replay(session: Session) -> subprocess.Popen[str]:
+        out = session.workspace.root.parent / "result.json"
         inputs = (stream, "--initial", train, "--eval", evaluation)
-        return start("replay", *inputs, "-w", home.workspace.root, "--json", out)
+        return start("replay", *inputs, "-w", session.workspace.root, "--json", out)
 
-    def left(home: Home) -> dict[str, Any]:
-        result = json.loads((home.workspace.root.parent / "result.json").read_text())
-        return outcome(home, result)
+    def left(session: Session) -> dict[str, Any]:
+        result = json.loads((session.workspace.root.parent / "result.json").read_text())
+        return outcome(session, result)
 
-    calm = make_home(tmp_path / "calm" / "workspace")
+    calm = make_session(tmp_path / "calm" / "workspace")
     finish(replay(calm))
-    killed = make_home(tmp_path / "killed" / "workspace")
+    killed = make_session(tmp_path / "killed" / "workspace")
     reached = {name: kill_at(replay(killed), killed, at) for name, at in MOMENTS.items()}
     assert reached == dict.fromkeys(MOMENTS, True)
     finish(replay(killed))
@@ -112,25 +112,25 @@ def test_a_replay_killed_seven_times_ends_as_one_that_was_not(tmp_path: Path) ->
 def test_a_retrain_killed_and_run_again_is_one_retrain(tmp_path: Path) -> None:
     outcomes = []
     for name, moments in {"calm": [], "killed": [planned, version_half_made, registering(2)]}.items():
-        home = make_home(
+        session = make_session(
             tmp_path / name / "workspace", triggers={"policy": "labels", "at_least": 10**6}
         )
-        result = run(home, job(days=1))
+        result = run(session, job(days=1))
         again = (
             "retrain",
             "-w",
-            home.workspace.root,
+            session.workspace.root,
             "--now",
             "2026-01-06T01:00",
             "--reason",
             "why not",
         )
         for moment in moments:
-            assert kill_at(start(*again), home, moment)
+            assert kill_at(start(*again), session, moment)
         finish(start(*again))
-        outcomes.append(outcome(home, result))
-        assert home.store.labels.unclaimed() == (0, 0)
-        assert home.store.state.read(Retrains).done == 2
+        outcomes.append(outcome(session, result))
+        assert session.store.labels.unclaimed() == (0, 0)
+        assert session.store.state.read(Retrains).done == 2
     assert outcomes[0] == outcomes[1]
     assert [v[0] for v in outcomes[0]["versions"]] == ["v0001", "v0002"]
     assert [m[0] for m in outcomes[0]["models"]] == ["1", "2"]

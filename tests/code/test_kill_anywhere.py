@@ -20,10 +20,10 @@ from core.records import AnnotationTask
 from core.state import Champion
 from everloop.replay import run as replay
 from everloop.sample import bundled
-from flows.home import open_home
+from flows.session import open_session
 from pipelines.datasets.dvc_git import Repository
 from tests.code.killing import Kills, kill_anywhere, rows
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 from tests.code.test_loop import NOT_COMPARED
 from tests.code.test_queue import NOW
 from tests.code.test_store import prediction
@@ -35,33 +35,33 @@ DRAWN = re.compile(r'"(seconds|run_id)": *("[^"]*"|[0-9.e-]+)|[0-9a-f]{32}(?!\.d
 
 def left(root: Path) -> dict[str, Any]:
     """What a command leaves: store, versions, models, champion."""
-    home = open_home(root)
+    session = open_session(root)
     repository = Repository(root)
     tables = rows(root, without=("latency_ms", "run_id"))
-    runs = home.registry._client.search_runs([home.registry._experiment])
+    runs = session.registry._client.search_runs([session.registry._experiment])
     found = {
         "store": {name: [DRAWN.sub("", r) for r in table] for name, table in tables.items()},
         "versions": {
             tag: repository.git("rev-parse", f"{c}^{{tree}}") for tag, c in repository.tags().items()
         },
         "dirty": repository.git("status", "--porcelain"),
-        "models": [(c.version, c.dataset, c.metrics) for c in home.registry.versions()],
+        "models": [(c.version, c.dataset, c.metrics) for c in session.registry.versions()],
         "runs": sorted((r.info.run_name, r.info.status) for r in runs),
-        "champion": (home.store.state.read(Champion).version, home.registry.version("champion")),
+        "champion": (session.store.state.read(Champion).version, session.registry.version("champion")),
         "half": sorted(
             p.name for p in root.rglob("*") if p.name.endswith((".half", ".part", ".parts"))
         ),
     }
-    home.store.close()
+    session.store.close()
     return found
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace without a model."""
-    home = make_home(tmp_path_factory.mktemp("kill") / "base")
-    home.store.close()
-    return home.workspace.root
+    session = make_session(tmp_path_factory.mktemp("kill") / "base")
+    session.store.close()
+    return session.workspace.root
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +115,9 @@ def test_replay(base: Path, tables: dict[str, Path], tmp_path: Path) -> None:
 
 def test_predict(base: Path, tables: dict[str, Path], tmp_path: Path) -> None:
     served = copies(base, tmp_path)("served")
-    home = open_home(served)
-    replay(home, job(days=1, each_day=5, frozen=True))
-    home.store.close()
+    session = open_session(served)
+    replay(session, job(days=1, each_day=5, frozen=True))
+    session.store.close()
     texts = pd.read_csv(bundled() / "stream.csv", dtype=str)["text"]
     source = tmp_path / "in.csv"
     pd.DataFrame({"text": [f"{texts[i % len(texts)]} {i}" for i in range(4000)]}).to_csv(source)
@@ -133,11 +133,11 @@ def test_predict(base: Path, tables: dict[str, Path], tmp_path: Path) -> None:
 
 def test_label_import(base: Path, tmp_path: Path) -> None:
     asked = copies(base, tmp_path)("asked")
-    home, many = open_home(asked), [prediction(i) for i in range(3000)]
-    home.store.answers.log(many)
+    session, many = open_session(asked), [prediction(i) for i in range(3000)]
+    session.store.answers.log(many)
     ids = [p.prediction_id for p in many]
-    home.store.queue.add([AnnotationTask(i, NOW, "r", "random", 0.5, False) for i in ids])
-    home.store.close()
+    session.store.queue.add([AnnotationTask(i, NOW, "r", "random", 0.5, False) for i in ids])
+    session.store.close()
     votes = tmp_path / "votes.csv"
     lines = [f"{id},{'ab'[i % 2]},{who}" for who in ("ana", "bob") for i, id in enumerate(ids)]
     votes.write_text("\n".join(["prediction_id,label,annotator", *lines]))

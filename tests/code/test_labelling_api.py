@@ -14,7 +14,7 @@ from core.label_set import LabelSet
 from core.records import Annotation, Prediction
 from core.store import Store
 from everloop.commands import serve
-from flows.home import Home
+from flows.session import Session
 from pipelines.labeling import Labeling
 from serving.app import create_app
 from serving.engine import Engine
@@ -192,13 +192,13 @@ def test_the_guess_is_hidden_on_audit_tasks_and_on_some_others(store: Store) -> 
     assert len({tuple(t) for t in found}) == 1  # no field that only audit tasks have
 
 
-def test_params_reach_the_page(home: Home) -> None:
-    assert serve._labelling(home) == Labelling()
+def test_params_reach_the_page(session: Session) -> None:
+    assert serve._labelling(session) == Labelling()
     section = Labeling(labels=["b", "a"], annotators=3, lease_minutes=0.5, guideline="how.md")
-    home.strategy = home.strategy.model_copy(update={"labeling": section})
-    found = serve._labelling(home)
+    session.strategy = session.strategy.model_copy(update={"labeling": section})
+    found = serve._labelling(session)
     assert (found.labels, found.annotators, found.lease) == (("b", "a"), 3, timedelta(seconds=30))
-    assert found.guideline == home.workspace.root / "how.md"
+    assert found.guideline == session.workspace.root / "how.md"
 
 
 # -- the guess of a model that is gone --------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from core.label_set import LabelSet, Operation
 from core.records import Annotation, AnnotationTask
 from core.store import Store
-from flows.home import open_home
+from flows.session import open_session
 from serving.labelling.annotation_queue import Labelling
 from serving.service import Service
 from tests.code.fake_models import NOW
@@ -308,7 +308,7 @@ def test_a_server_with_keys_asks_for_one(store: Store, browser: Any) -> None:
 
 @pytest.mark.slow
 def test_a_real_workspace_served_and_labelled(own: Path, browser: Any) -> None:
-    store = open_home(own).store
+    store = open_session(own).store
     before = store.labels.count()
     command = [sys.executable, "-m", "everloop", "serve", "-w", str(own), "--port", "0"]
     server = subprocess.Popen(

@@ -11,8 +11,8 @@ import pytest
 from core.records import uuid7
 from core.store import Store
 from core.store.migrations import count_served
-from flows.home import Home
 from flows.lineage import Link, trace
+from flows.session import Session
 from pipelines.datasets.contents import rows_of
 from pipelines.datasets.holders import holders
 from tests.code.command_line import everloop, refused
@@ -107,10 +107,10 @@ def test_of_many_things_of_one_kind_some_are_shown() -> None:
     assert len(many.to_json()["leads_to"]) == 20
 
 
-def test_a_workspace_without_versions_knows_its_answers(home: Home) -> None:
-    assert "nothing here has this id" in refused("data", "lineage", "1", "-w", home.workspace.root)
-    home.store.answers.log([row(0)])
-    (found,) = trace(home.workspace, home.store, "r0")
+def test_a_workspace_without_versions_knows_its_answers(session: Session) -> None:
+    assert "nothing here has this id" in refused("data", "lineage", "1", "-w", session.workspace.root)
+    session.store.answers.log([row(0)])
+    (found,) = trace(session.workspace, session.store, "r0")
     assert [x.kind for x in found.leads] == ["answered by model"]
 
 

@@ -23,7 +23,7 @@ from pipelines.logging.sample import Sample
 from serving.metrics import Metrics
 from serving.spool import pack, unpack
 from tests.code.logs import EVER, NOW, row, stored
-from tests.code.small_loop import make_home
+from tests.code.small_loop import make_session
 
 HOUR = timedelta(hours=1)
 PROFILE = Profiled(policy="profile")
@@ -111,26 +111,26 @@ def test_what_the_spool_holds_comes_back_as_it_was() -> None:
 
 
 def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
-    home = make_home(tmp_path / "shop", logging={"policy": "profile"})
-    home.store.state.write(Champion("1"))
-    home.store.state.write(Retrains(1, NOW))
-    writer = open_writer(home, home.store, Metrics())
+    session = make_session(tmp_path / "shop", logging={"policy": "profile"})
+    session.store.state.write(Champion("1"))
+    session.store.state.write(Retrains(1, NOW))
+    writer = open_writer(session, session.store, Metrics())
     days = [[row(d * 86400 + i, output="ab"[d]) for i in range(50)] for d in (0, 1)]
     for rows in days:
         writer.put(rows, 50).result(30)
     writer.close()
     now = NOW + timedelta(days=2)
-    stages.loop(home, now)
-    signals = {s.name: s.value for s in home.store.signals.read()}
+    stages.loop(session, now)
+    signals = {s.name: s.value for s in session.store.signals.read()}
     assert signals == {
         "rows": 50.0, "confidence": pytest.approx(0.775), "shift.labels": 2.0, "shift.embeddings": 0.0,
         "alerts.week": None,
     }  # fmt: skip
-    [curation] = home.store.decisions.read("curation")
+    [curation] = session.store.decisions.read("curation")
     assert curation.reason == (
         "logging.policy is profile: no text is kept, so nothing can be picked for labels"
     )
-    home.store.close()
+    session.store.close()
 
 
 def test_a_store_of_version_1_gets_what_is_new(store: Store) -> None:

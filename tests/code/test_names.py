@@ -22,7 +22,7 @@ OUR_OWN = {
         "mark",
         "marks",
     ),
-    *("desk", "door", "lane", "lanes", "crown"),
+    *("desk", "door", "lane", "lanes", "crown", "home"),
 }
 FILES = {"policy", "rule"}  # there were five of one name, and one beside `rules`
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.home import open_home
+from flows.session import open_session
 from tests.code.command_line import everloop
 from tests.code.tiny import said
 
@@ -44,17 +44,17 @@ def test_its_models_answer_as_they_did(shop: Path, learnt: str) -> None:
     """In the labels that they learnt: a served answer is in those of today."""
     import mlflow
 
-    home = open_home(shop)
+    session = open_session(shop)
     texts = ["where is my parcel", "i want my money back", "cancel it please"]
-    folder = home.registry.path("1").parent.parent
+    folder = session.registry.path("1").parent.parent
     answers = mlflow.pyfunc.load_model(str(folder)).predict(texts)
     assert answers["label"].tolist() == [learnt, "refund_status", "cancel_order"]
     assert answers["score"].tolist() == pytest.approx([0.7744337, 0.9302726, 0.9785619], abs=1e-5)
-    model = home.registry.load("1")
+    model = session.registry.load("1")
     assert said(model, texts) == list(answers.itertuples(index=False, name=None))
-    today = model.under(home.store.label_set_at(datetime(2026, 1, 8, tzinfo=UTC)))
+    today = model.under(session.store.label_set_at(datetime(2026, 1, 8, tzinfo=UTC)))
     assert said(today, texts)[0][0] == "track order"
-    home.store.close()
+    session.store.close()
 
 
 @pytest.mark.slow

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from everloop.replay import run
-from flows.home import open_home
+from flows.session import open_session
 from pipelines.datasets.partitions import read
 from tests.code.command_line import everloop, typed, with_everloop
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -70,16 +70,16 @@ def test_it_passes_our_laws(installed: Path, tmp_path: Path) -> None:
 
 def test_it_runs_in_a_replay_and_in_dvc(installed: Path, tmp_path: Path) -> None:
     root = tmp_path / "shop"
-    path = make_home(root).workspace.params
+    path = make_session(root).workspace.params
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | SECTIONS))
     said = everloop("check", "--trust", "-w", root)
     assert (said.code, said.err) == (0, "")
     assert "  times: 9.0  # how much more a question is worth\n" in said.out
     assert "# it names code: triggers.of.0.policy: own_policy.sundays:Sundays\n" in said.out
-    home = open_home(root)
-    assert run(home, job())["retrains"] >= 1
-    rows = read(home.workspace.reservoir, sets=["train"])
+    session = open_session(root)
+    assert run(session, job())["retrains"] >= 1
+    rows = read(session.workspace.reservoir, sets=["train"])
     assert "questions" in set(rows["policy"])
     again = typed("dvc repro --force", root, with_everloop(tmp_path / "bin"))
     assert "Running stage 'datasets'" in again
-    assert not home.store.decisions.read("triggers")[0].reason.startswith("waiting")
+    assert not session.store.decisions.read("triggers")[0].reason.startswith("waiting")

@@ -20,7 +20,7 @@ from core.imported import importable, of_policy
 from everloop.init import TEMPLATES, init
 from everloop.laws.traffic import LABELS, before, today
 from everloop.laws.windows import START, window
-from flows.home import open_home
+from flows.session import open_session
 from flows.strategy import Strategy, clashes, load
 from monitoring.monitor import observe
 from monitoring.view import ServedModel, View
@@ -249,7 +249,7 @@ def test_nothing_of_a_workspace_from_elsewhere_is_imported_before_it_is_trusted(
     foreign: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TrustError, match=r"curation\.of\.0\.part\.policy: theirs:Near \(theirs\.py\)"):
-        open_home(foreign)
+        open_session(foreign)
     said = everloop("check", "-w", foreign)
     assert (said.code, said.out.splitlines()[-1]) == (
         0,
@@ -261,17 +261,17 @@ def test_nothing_of_a_workspace_from_elsewhere_is_imported_before_it_is_trusted(
     assert (said.code, said.err) == (0, "")
     assert "reach: 0.7  # how far" in said.out
     assert (tmp_path / "ran").exists()
-    assert open_home(foreign).strategy.curation.policy == "mix"
+    assert open_session(foreign).strategy.curation.policy == "mix"
     (foreign / "theirs.py").write_text(NEAR)
     with pytest.raises(TrustError, match="nobody has trusted it yet"):
-        open_home(foreign)
+        open_session(foreign)
 
 
 def test_what_its_settings_hide_is_not_imported_either(foreign: Path, tmp_path: Path) -> None:
     hidden = {"policy": "json:JSONEncoder", "of": [{"policy": "theirs:Near"}]}
     write(foreign, curation=hidden)
     with pytest.raises(TrustError, match=r"curation\.of\.0\.policy: theirs:Near"):
-        open_home(foreign)
+        open_session(foreign)
     assert not (tmp_path / "ran").exists()
 
 

@@ -18,7 +18,7 @@ from core.errors import AccessError, LabelError, StoreError
 from core.records import Annotation
 from core.store import Store
 from everloop.replay import run
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 from tests.code.test_forget import test_a_forgotten_row_does_not_come_back
 from tests.code.test_labelling_api import (
     test_identical_texts_with_one_label_are_one_example,
@@ -314,10 +314,10 @@ def test_of_two_labels_at_the_same_time_one_is_refused(store: Store, url: str) -
 def test_the_loop_ends_as_it_does_on_sqlite(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_sqlite = make_home(tmp_path / "sqlite" / "workspace")
+    on_sqlite = make_session(tmp_path / "sqlite" / "workspace")
     expected = outcome(on_sqlite, run(on_sqlite, job()))
     monkeypatch.setenv("EVERLOOP_STORE", url)
-    on_postgres = make_home(tmp_path / "postgres" / "workspace")
+    on_postgres = make_session(tmp_path / "postgres" / "workspace")
     assert on_postgres.store.url == url
     assert outcome(on_postgres, run(on_postgres, job())) == expected
     on_postgres.store.close()

@@ -11,16 +11,16 @@ from core.records import Quarantined, Request
 from everloop.laws.traffic import NOW
 from flows import stages
 from flows.first import first_model
-from flows.home import Home
+from flows.session import Session
 from serving.service import Service
 from tests.code.command_line import everloop
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 
 LONG = "x" * 2500
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Session:
     """A day of 30 requests, two of them too long for the quality check, looked at once."""
     root = tmp_path_factory.mktemp("quarantine") / "shop"
     monitoring = {
@@ -29,18 +29,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
              "kwargs": {"column": "text", "regex": "@"}}
         ],
     }  # fmt: skip
-    home, rows = make_home(root, monitoring=monitoring), job(days=1)
-    first_model(home, rows.train, rows.evaluation, NOW - timedelta(days=1))
+    session, rows = make_session(root, monitoring=monitoring), job(days=1)
+    first_model(session, rows.train, rows.evaluation, NOW - timedelta(days=1))
     texts = {3: LONG, 7: f"{LONG} me@example.com", 9: "me@example.com"}
-    service = Service(home.store, home.registry.load, max_text=3000)
+    service = Service(session.store, session.registry.load, max_text=3000)
     for i in range(30):
         when = NOW - timedelta(hours=20) + timedelta(minutes=i)
         service.predict([Request(f"r{i}", when, texts.get(i, f"where is my parcel {i}"))])
-    stages.monitor(home, NOW)
-    return home
+    stages.monitor(session, NOW)
+    return session
 
 
-def test_a_row_is_kept_with_its_reasons(shop: Home) -> None:
+def test_a_row_is_kept_with_its_reasons(shop: Session) -> None:
     first = NOW - timedelta(hours=20)
     expected = [
         Quarantined(f"r{i}", first + timedelta(minutes=i), reasons)
@@ -56,7 +56,7 @@ def test_a_row_is_kept_with_its_reasons(shop: Home) -> None:
     assert shop.store.signals.quarantine(since=first + timedelta(minutes=8)) == expected[2:]
 
 
-def test_it_is_not_worth_a_label(shop: Home) -> None:
+def test_it_is_not_worth_a_label(shop: Session) -> None:
     stages.curate(shop, NOW)
     picked = {t.request_id for t in shop.store.queue.open()}
     assert picked
@@ -65,7 +65,7 @@ def test_it_is_not_worth_a_label(shop: Home) -> None:
     assert "of 27 requests" in reason
 
 
-def test_the_command_shows_it(shop: Home) -> None:
+def test_the_command_shows_it(shop: Session) -> None:
     root = str(shop.workspace.root)
     ran = everloop("monitor", "--failed", "7d", "-w", root, "--now", NOW.isoformat())
     assert (ran.code, ran.err) == (0, "")
@@ -82,6 +82,6 @@ def test_the_command_shows_it(shop: Home) -> None:
     )
 
 
-def test_it_is_forgotten_with_the_rows(shop: Home, tmp_path: Path) -> None:
+def test_it_is_forgotten_with_the_rows(shop: Session, tmp_path: Path) -> None:
     shop.store.erasure.retire(NOW - timedelta(hours=19, minutes=52), "a turn")
     assert [q.request_id for q in shop.store.signals.quarantine()] == ["r9"]

@@ -15,7 +15,7 @@ import pytest
 from core.relocation import folder_of
 from core.workspace import Workspace
 from everloop import stack
-from flows.home import open_home
+from flows.session import open_session
 from pipelines.datasets.local import LOCAL
 from tests.code.command_line import everloop
 
@@ -23,11 +23,11 @@ LATER = "2026-01-09"
 ATTACH = """
 import sys
 from pathlib import Path
-from flows.home import open_home
+from flows.session import open_session
 page = Path("attached.html")
 page.write_text("a report")
-home = open_home(Path(sys.argv[1]))
-home.registry.attach(home.registry.versions()[-1].run_id, [page], {})
+session = open_session(Path(sys.argv[1]))
+session.registry.attach(session.registry.versions()[-1].run_id, [page], {})
 """
 
 
@@ -92,7 +92,7 @@ def test_a_tracking_database_elsewhere_stays_as_it_is(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{original}/.everloop/mlflow.db")
     before = addresses(original)
     copy = Path(shutil.copytree(original, tmp_path / "copy", symlinks=True))
-    open_home(copy).registry.versions()
+    open_session(copy).registry.versions()
     assert addresses(original) == before
 
 
@@ -107,8 +107,8 @@ def test_an_address_of_the_same_workspace_as_a_container_has_it(tmp_path: Path) 
 
 def test_a_copy_of_a_scheduled_one_is_not_scheduled(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "_healthy", lambda _: True)
-    home = stack._home(own)
-    (home / "server.url").write_text("http://127.0.0.1:1/api\n/elsewhere/.everloop/prefect")
-    assert stack._running(home) is None
-    (home / "server.url").write_text(f"http://127.0.0.1:1/api\n{home}")
-    assert stack._running(home) == "http://127.0.0.1:1/api"
+    folder = stack._folder(own)
+    (folder / "server.url").write_text("http://127.0.0.1:1/api\n/elsewhere/.everloop/prefect")
+    assert stack._running(folder) is None
+    (folder / "server.url").write_text(f"http://127.0.0.1:1/api\n{folder}")
+    assert stack._running(folder) == "http://127.0.0.1:1/api"

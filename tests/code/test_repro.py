@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from everloop.replay import run
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from tests.code.command_line import typed, with_everloop
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -19,10 +19,10 @@ VERSION = "v0003"
 
 
 @pytest.fixture(scope="module")
-def replayed(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = make_home(tmp_path_factory.mktemp("repro") / "workspace")
-    run(home, job())
-    return home
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    session = make_session(tmp_path_factory.mktemp("repro") / "workspace")
+    run(session, job())
+    return session
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def numbers(folder: Path) -> dict[str, Any]:
     return {**read[0], **read[1]}
 
 
-def logged(home: Home) -> dict[str, Any]:
+def logged(session: Session) -> dict[str, Any]:
     """What MLflow has of the version's run."""
-    (candidate,) = (c for c in home.registry.versions() if c.dataset == VERSION)
+    (candidate,) = (c for c in session.registry.versions() if c.dataset == VERSION)
     return candidate.metrics
 
 
-def test_a_version_checked_out_and_run_again_gives_its_numbers(replayed: Home, path: str) -> None:
+def test_a_version_checked_out_and_run_again_gives_its_numbers(replayed: Session, path: str) -> None:
     root = replayed.workspace.root
     newest = numbers(root)
     said = typed(f"git checkout dataset/{VERSION} && dvc repro", root, path)
@@ -54,7 +54,7 @@ def test_a_version_checked_out_and_run_again_gives_its_numbers(replayed: Home, p
     assert typed("git status --porcelain -uno", root, path) == ""
 
 
-def test_the_whole_chain_run_again_gives_the_same_bytes(replayed: Home, path: str) -> None:
+def test_the_whole_chain_run_again_gives_the_same_bytes(replayed: Session, path: str) -> None:
     root = replayed.workspace.root
     locks = []
     for _ in range(2):
@@ -65,7 +65,7 @@ def test_the_whole_chain_run_again_gives_the_same_bytes(replayed: Home, path: st
     typed("git checkout -f main", root, path)
 
 
-def test_a_clone_gives_the_same_numbers(replayed: Home, path: str, tmp_path: Path) -> None:
+def test_a_clone_gives_the_same_numbers(replayed: Session, path: str, tmp_path: Path) -> None:
     root = replayed.workspace.root
     typed(f"git clone --quiet {root} clone", tmp_path, path)
     clone = tmp_path / "clone"
@@ -73,4 +73,4 @@ def test_a_clone_gives_the_same_numbers(replayed: Home, path: str, tmp_path: Pat
     pull = "dvc pull data/blocks/*.dvc data/champion.dvc datasets"
     typed(f"{remote} && git checkout dataset/{VERSION} && {pull} && dvc repro", clone, path)
     assert numbers(clone) == logged(replayed)
-    assert open_home(clone).registry.versions() == []
+    assert open_session(clone).registry.versions() == []

@@ -14,7 +14,7 @@ from core.store import Store
 from core.store import erasure as module
 from flows import stages
 from tests.code.logs import NOW, row, stored
-from tests.code.small_loop import make_home
+from tests.code.small_loop import make_session
 
 OLD = NOW + timedelta(seconds=100)
 
@@ -81,14 +81,14 @@ def test_a_deleted_text_is_not_left_in_the_file(store: Store, tmp_path: Path) ->
 
 
 def test_the_loop_forgets_once_a_turn_and_says_how_many(tmp_path: Path) -> None:
-    home = make_home(tmp_path / "shop", logging={"policy": "all", "retention_days": 1})
-    fill(home.store)
+    session = make_session(tmp_path / "shop", logging={"policy": "all", "retention_days": 1})
+    fill(session.store)
     now = OLD + timedelta(days=1)
     for _ in range(2):
-        stages.retire(home, now)
-    [decision] = home.store.decisions.read("logging")
+        stages.retire(session, now)
+    [decision] = session.store.decisions.read("logging")
     assert decision.reason == "99 predictions are older than 1 days"
-    home.store.answers.log([row(7)])
-    stages.retire(home, now)
-    assert "r7" in stored(home.store)
-    home.store.close()
+    session.store.answers.log([row(7)])
+    stages.retire(session, now)
+    assert "r7" in stored(session.store)
+    session.store.close()

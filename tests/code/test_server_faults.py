@@ -23,7 +23,7 @@ from core.store import Store
 from flows.first import first_model
 from tests.code.fake_models import NOW
 from tests.code.logs import until
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 
 pytestmark = pytest.mark.slow
 CALLERS = 8
@@ -32,9 +32,9 @@ CALLERS = 8
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("trained") / "shop"
-    home, rows = make_home(root, serving={"feedback_per_minute": 100_000}), job(days=1)
-    first_model(home, rows.train, rows.evaluation, NOW)
-    home.store.close()
+    session, rows = make_session(root, serving={"feedback_per_minute": 100_000}), job(days=1)
+    first_model(session, rows.train, rows.evaluation, NOW)
+    session.store.close()
     return root
 
 

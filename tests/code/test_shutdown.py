@@ -26,7 +26,7 @@ from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from tests.code.fake_models import NOW
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 
 
 def client(store: Store, service: Service) -> TestClient:
@@ -182,10 +182,10 @@ def test_a_request_that_does_not_end_is_told_why_and_holds_nothing_up(start: Any
 @pytest.mark.slow
 def test_everloop_serve_from_the_first_line_to_the_last(tmp_path: Path) -> None:
     """Loopback, JSON lines, exit code 0."""
-    home, rows = make_home(tmp_path / "shop"), job(days=1)
-    first_model(home, rows.train, rows.evaluation, NOW)
-    token = home.store.keys.add("shop", ["predict"], NOW)
-    home.store.close()
+    session, rows = make_session(tmp_path / "shop"), job(days=1)
+    first_model(session, rows.train, rows.evaluation, NOW)
+    token = session.store.keys.add("shop", ["predict"], NOW)
+    session.store.close()
     command = [sys.executable, "-m", "everloop", "serve", "-w", tmp_path / "shop", "--port", "0"]
     errors = tmp_path / "stderr"  # a file: nobody reads a pipe while the server writes to it
     with (

@@ -10,14 +10,14 @@ import pytest
 from core.records import Annotation, Decision
 from core.state import Champion, Retrains
 from everloop.laws.traffic import DAY, NOW
-from flows.home import Home
+from flows.session import Session
 from flows.situation import RETRAINS, situation
 from pipelines.triggers.trigger import PromisedAccuracy
 
 
-def lived(home: Home, days: int) -> None:
+def lived(session: Session, days: int) -> None:
     """A trigger's decision a day, every day's followed by a retrain, whose candidate was tested."""
-    store = home.store
+    store = session.store
     store.decisions.put(
         [Decision("training/v0001", "training", NOW - DAY * days, "v0001", "the first")]
     )
@@ -37,10 +37,10 @@ def lived(home: Home, days: int) -> None:
     store.state.write(Retrains(days, last))
 
 
-def test_the_newest_retrains_and_what_was_said_before_them(home: Home) -> None:
-    lived(home, 30)
-    home.store.state.write(Champion("3"))
-    seen = situation(home, NOW)
+def test_the_newest_retrains_and_what_was_said_before_them(session: Session) -> None:
+    lived(session, 30)
+    session.store.state.write(Champion("3"))
+    seen = situation(session, NOW)
     assert [r.timestamp for r in seen.retrains] == [NOW - DAY * d for d in range(RETRAINS, 0, -1)]
     assert [r.shortfall for r in seen.retrains] == [i / 1000 for i in range(30 - RETRAINS, 30)]
     assert seen.asked is not None
@@ -48,42 +48,42 @@ def test_the_newest_retrains_and_what_was_said_before_them(home: Home) -> None:
     assert seen.promise == PromisedAccuracy(10, 100)  # tested 26 retrains ago, and champion still
 
 
-def test_a_gain_on_a_handful_of_rows_is_none(home: Home) -> None:
-    lived(home, 2)
+def test_a_gain_on_a_handful_of_rows_is_none(session: Session) -> None:
+    lived(session, 2)
     for name, rows in (("v0002", 9), ("v0003", 10)):
-        told = home.store.decisions.get(f"testing/{name}")
+        told = session.store.decisions.get(f"testing/{name}")
         assert told is not None
         evidence = {**told.evidence.stored(), "audit_rows": rows, "audit_difference": 0.5}
-        home.store.decisions.put([replace(told, evidence=evidence)])
-    assert [r.gain for r in situation(home, NOW).retrains] == [None, 0.5]
+        session.store.decisions.put([replace(told, evidence=evidence)])
+    assert [r.gain for r in situation(session, NOW).retrains] == [None, 0.5]
 
 
-def test_a_retrain_by_hand_was_asked_for_by_nobody(home: Home) -> None:
-    lived(home, 2)
-    home.store.state.write(Retrains(3, NOW - timedelta(hours=1)))
-    assert situation(home, NOW).asked is None
+def test_a_retrain_by_hand_was_asked_for_by_nobody(session: Session) -> None:
+    lived(session, 2)
+    session.store.state.write(Retrains(3, NOW - timedelta(hours=1)))
+    assert situation(session, NOW).asked is None
 
 
-def test_labels_of_a_partition(home: Home) -> None:
-    lived(home, 2)
-    home.store.labels.annotate(
+def test_labels_of_a_partition(session: Session) -> None:
+    lived(session, 2)
+    session.store.labels.annotate(
         [Annotation("p1", "refund", "ana", NOW), Annotation("p2", "refund", "ana", NOW)]
     )
-    home.store.labels.claim("v0003", NOW)
-    assert [r.labels for r in situation(home, NOW).retrains] == [0, 2]
+    session.store.labels.claim("v0003", NOW)
+    assert [r.labels for r in situation(session, NOW).retrains] == [0, 2]
 
 
 @pytest.mark.parametrize("days", [100, 400])
-def test_it_reads_as_much_after_a_year_as_after_a_season(home: Home, days: int) -> None:
-    lived(home, days)
+def test_it_reads_as_much_after_a_year_as_after_a_season(session: Session, days: int) -> None:
+    lived(session, days)
     read: list[int] = []
-    records = home.store.database.records
+    records = session.store.database.records
 
     def counted(*given: object) -> list[object]:
         found = records(*given)  # type: ignore[arg-type]
         read.append(len(found))
         return found
 
-    home.store.database.records = counted  # type: ignore[method-assign, assignment]
-    situation(home, datetime.fromisoformat(NOW.isoformat()))
+    session.store.database.records = counted  # type: ignore[method-assign, assignment]
+    situation(session, datetime.fromisoformat(NOW.isoformat()))
     assert sum(read) == 2 * RETRAINS + 3  # with the champion's test, the first model, what was asked

@@ -15,7 +15,7 @@ from core import collections, trust
 from core.errors import DataError, TrustError, WorkspaceError
 from everloop.commands.serve import _labelling
 from everloop.init import init
-from flows.home import open_home
+from flows.session import open_session
 from tests.code.command_line import Ran, everloop
 
 HOOK = "def upper(text):\n    return text.upper()\n"
@@ -93,11 +93,11 @@ def test_it_runs_once_it_is_trusted_and_until_its_code_changes(foreign: Path, tm
     )
     assert not (tmp_path / "ran").exists()
     assert everloop("check", "-w", foreign).code == 0
-    assert open_home(foreign).strategy.logging.clean("hello") == "HELLO"
+    assert open_session(foreign).strategy.logging.clean("hello") == "HELLO"
     assert (tmp_path / "ran").exists()
     (foreign / "house_rules.py").write_text(HOOK + "# another\n")
     with pytest.raises(TrustError, match="nobody has trusted it yet"):
-        open_home(foreign)
+        open_session(foreign)
 
 
 CHANGES = {
@@ -110,24 +110,24 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_was_not_trusted_is_asked_about(change: str, foreign: Path) -> None:
     everloop("check", "--trust", "-w", foreign)
-    open_home(foreign)
+    open_session(foreign)
     CHANGES[change](foreign)
     with pytest.raises(TrustError, match="everloop check --trust"):
-        open_home(foreign)
+        open_session(foreign)
 
 
 def test_a_copy_is_another_workspace(foreign: Path, tmp_path: Path) -> None:
     everloop("check", "--trust", "-w", foreign)
     copy = Path(shutil.copytree(foreign, tmp_path / "copy", symlinks=True))
     with pytest.raises(TrustError, match="nobody has trusted it yet"):
-        open_home(copy)
-    open_home(foreign)
+        open_session(copy)
+    open_session(foreign)
 
 
 def test_a_workspace_that_names_no_function_never_asks(tmp_path: Path) -> None:
     root = init(tmp_path / "shop").root
     (root / "house_rules.py").write_text(HOOK)
-    open_home(root)
+    open_session(root)
     assert "names code" not in everloop("check", "-w", root).out
 
 
@@ -135,14 +135,14 @@ def test_trust_does_not_come_with_the_workspace(foreign: Path, monkeypatch: pyte
     everloop("check", "--trust", "-w", foreign)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(foreign / "config"))
     with pytest.raises(TrustError, match="no place outside the workspace"):
-        open_home(foreign)
+        open_session(foreign)
 
 
 def test_a_damaged_memory_trusts_nothing(foreign: Path, tmp_path: Path) -> None:
     everloop("check", "--trust", "-w", foreign)
     (tmp_path / "config" / "everloop" / "trusted.json").write_text("[")
     with pytest.raises(TrustError, match="nobody has trusted it yet"):
-        open_home(foreign)
+        open_session(foreign)
 
 
 def test_a_function_of_an_installed_package_is_known_by_its_name(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_guideline_that_leads_out_is_refused(guideline: str, tmp_path: Path) -
     ran = everloop("check", "-w", root)
     assert (ran.code, "it leads out of the workspace" in ran.err) == (2, True)
     with pytest.raises(WorkspaceError, match="labeling\\.guideline leads out of the workspace"):
-        _labelling(open_home(root))
+        _labelling(open_session(root))
 
 
 def test_a_collection_that_leads_out_is_refused(tmp_path: Path) -> None:

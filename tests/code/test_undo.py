@@ -20,7 +20,7 @@ from core.errors import RolloutError
 from core.records import Rollout
 from core.state import Champion, RetrainPlan, Retrains, RollbackBegun
 from flows import stages, undo
-from flows.home import Home, open_home
+from flows.session import Session, open_session
 from flows.undo import Requester
 from pipelines.datasets.inputs import fingerprint
 from serving.service import Service
@@ -39,15 +39,15 @@ def hour(n: int) -> datetime:
 
 
 @pytest.fixture
-def shop(own: Path) -> Iterator[Home]:
+def shop(own: Path) -> Iterator[Session]:
     """Version 1 was replaced by 2; 3 is in the shadow against it."""
-    home = open_home(own)
-    yield home
-    home.store.close()
+    session = open_session(own)
+    yield session
+    session.store.close()
 
 
 @pytest.fixture
-def promoted(shop: Home) -> Home:
+def promoted(shop: Session) -> Session:
     """And then 2 by 3."""
     stages.promote_now(shop, hour(1), Requester("ana"))
     return shop
@@ -57,7 +57,7 @@ def at(n: int) -> tuple[str, ...]:
     return "--by", "ana", "--now", hour(n).isoformat()
 
 
-def test_a_rollback_brings_the_version_before_back(promoted: Home) -> None:
+def test_a_rollback_brings_the_version_before_back(promoted: Session) -> None:
     here = ("-w", promoted.workspace.root)
     ran = everloop("rollout", "rollback", *here, *at(9), "--why", "complaints")
     assert (ran.code, ran.err) == (0, "")
@@ -76,7 +76,7 @@ def test_a_rollback_brings_the_version_before_back(promoted: Home) -> None:
     assert stored.evidence.stored() == {"from": "3", "to": "2", "by": "ana", "why": "complaints"}
 
 
-def test_a_rollback_that_is_asked_twice_takes_one_step(promoted: Home) -> None:
+def test_a_rollback_that_is_asked_twice_takes_one_step(promoted: Session) -> None:
     here = ("rollout", "rollback", "-w", promoted.workspace.root)
     assert everloop(*here, *at(9)).code == 0
     assert refused(*here, *at(10)) == (
@@ -98,7 +98,7 @@ def test_a_rollback_that_is_asked_twice_takes_one_step(promoted: Home) -> None:
     assert undo.barred(promoted, "3") == ""
 
 
-def test_a_rollout_that_was_ended_by_hand_is_not_taken_for_more(shop: Home) -> None:
+def test_a_rollout_that_was_ended_by_hand_is_not_taken_for_more(shop: Session) -> None:
     """The same command twice: the second does not undo the promotion of before."""
     here = ("rollout", "rollback", "-w", shop.workspace.root)
     assert everloop(*here, *at(1), "--why", "slow").out == (
@@ -116,13 +116,13 @@ def test_a_rollout_that_was_ended_by_hand_is_not_taken_for_more(shop: Home) -> N
         ("x", "error: no such model version\n"),
     ],
 )
-def test_a_version_that_cannot_be_meant(promoted: Home, to: str, said: str) -> None:
+def test_a_version_that_cannot_be_meant(promoted: Session, to: str, said: str) -> None:
     ran = refused("rollout", "rollback", "-w", promoted.workspace.root, "--to", to, *at(2))
     assert ran.startswith(said)
     assert (promoted.store.state.champion(), undo.undone(promoted)) == ("3", [])
 
 
-def test_a_candidate_that_never_served_is_no_version_to_go_back_to(shop: Home) -> None:
+def test_a_candidate_that_never_served_is_no_version_to_go_back_to(shop: Session) -> None:
     assert refused("rollout", "rollback", "-w", shop.workspace.root, "--to", "3", *at(2)) == (
         "error: this version never served everybody\n"
         "  got:      version 3\n"
@@ -132,7 +132,7 @@ def test_a_candidate_that_never_served_is_no_version_to_go_back_to(shop: Home) -
     assert shop.store.decisions.live_rollout() is not None
 
 
-def test_the_first_model_has_nothing_before_it(shop: Home) -> None:
+def test_the_first_model_has_nothing_before_it(shop: Session) -> None:
     stages.roll_back_now(shop, hour(1), ANA, "1")
     shop.store.state.write(Champion("1"))
     for d in shop.store.decisions.read("rollout"):
@@ -141,7 +141,7 @@ def test_the_first_model_has_nothing_before_it(shop: Home) -> None:
         stages.roll_back_now(shop, hour(2), ANA)
 
 
-def test_an_alias_that_was_moved_is_undone_too(shop: Home) -> None:
+def test_an_alias_that_was_moved_is_undone_too(shop: Session) -> None:
     """The candidate became champion in the registry, and the loop has not looked since."""
     shop.registry.point("champion", "3")
     service = Service(shop.store, shop.registry.load, 1000)
@@ -152,7 +152,7 @@ def test_an_alias_that_was_moved_is_undone_too(shop: Home) -> None:
     assert shop.store.decisions.live_rollout() is None
 
 
-def test_what_was_rolled_back_is_not_promoted_again(promoted: Home) -> None:
+def test_what_was_rolled_back_is_not_promoted_again(promoted: Session) -> None:
     """Not by a plan that is finished, and not by a rollout whose candidate it is."""
     (rollout,) = promoted.store.decisions.rollouts("3")
     stages.roll_back_now(promoted, hour(2), ANA)
@@ -178,7 +178,7 @@ def test_what_was_rolled_back_is_not_promoted_again(promoted: Home) -> None:
     assert rollout in promoted.store.decisions.rollouts("3")
 
 
-def test_a_pin_holds_the_champion_and_unpin_lets_the_rollout_go_on(shop: Home) -> None:
+def test_a_pin_holds_the_champion_and_unpin_lets_the_rollout_go_on(shop: Session) -> None:
     here = ("-w", shop.workspace.root)
     ran = everloop("rollout", "pin", *here, *at(1), "--why", "audit")
     assert ran.out == "version 2 -> pin: by ana: audit\nchampion: version 2\n"
@@ -212,7 +212,7 @@ def test_a_pin_holds_the_champion_and_unpin_lets_the_rollout_go_on(shop: Home) -
     )
 
 
-def test_only_the_version_that_serves_is_pinned(shop: Home) -> None:
+def test_only_the_version_that_serves_is_pinned(shop: Session) -> None:
     here = ("rollout", "pin", "-w", shop.workspace.root)
     assert everloop(*here[:2], "2", *here[2:], *at(1)).code == 0
     assert refused(*here[:2], "1", *here[2:], *at(1)) == (
@@ -223,7 +223,7 @@ def test_only_the_version_that_serves_is_pinned(shop: Home) -> None:
     )
 
 
-def test_a_rollback_that_is_killed_is_finished_once(promoted: Home) -> None:
+def test_a_rollback_that_is_killed_is_finished_once(promoted: Session) -> None:
     for write in range(1, 9):
         before = promoted.store.state.champion()
         to = "2" if before == "3" else "3"
@@ -244,7 +244,7 @@ def test_a_rollback_that_is_killed_is_finished_once(promoted: Home) -> None:
 
 
 def test_a_rollback_that_is_killed_between_registry_and_store(
-    promoted: Home, monkeypatch: pytest.MonkeyPatch
+    promoted: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = promoted.registry.point
 
@@ -261,7 +261,7 @@ def test_a_rollback_that_is_killed_between_registry_and_store(
     assert promoted.store.state.champion() == promoted.registry.version("champion") == "2"
 
 
-def test_a_turn_finishes_a_rollback_that_was_killed(promoted: Home) -> None:
+def test_a_turn_finishes_a_rollback_that_was_killed(promoted: Session) -> None:
     with pytest.raises(Killed), killed_at(promoted.store, 1):
         stages.roll_back_now(promoted, hour(2), ANA)
     assert promoted.store.state.champion() == "3"
@@ -269,7 +269,7 @@ def test_a_turn_finishes_a_rollback_that_was_killed(promoted: Home) -> None:
     assert promoted.store.state.champion() == promoted.registry.version("champion") == "2"
 
 
-def test_the_next_candidate_starts_from_what_serves_now(promoted: Home) -> None:
+def test_the_next_candidate_starts_from_what_serves_now(promoted: Session) -> None:
     stages.roll_back_now(promoted, hour(2), ANA)
     correct_one(promoted, hour(2))
     result = stages.retrain(promoted, hour(3), "a correction")
@@ -279,7 +279,7 @@ def test_the_next_candidate_starts_from_what_serves_now(promoted: Home) -> None:
     assert fingerprint(promoted.workspace.champion) == fingerprint(promoted.registry.path("2"))
 
 
-def test_without_a_new_label_nothing_is_trained(shop: Home) -> None:
+def test_without_a_new_label_nothing_is_trained(shop: Session) -> None:
     here = ("-w", shop.workspace.root)
     live = shop.store.decisions.live_rollout()
     first = everloop("retrain", *here, "--now", hour(1).isoformat())
@@ -297,7 +297,7 @@ def test_without_a_new_label_nothing_is_trained(shop: Home) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_follows_within_a_second(promoted: Home) -> None:
+def test_a_server_follows_within_a_second(promoted: Session) -> None:
     command = [sys.executable, "-m", "everloop", "serve", "--port", "0", "-w", promoted.workspace.root]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT

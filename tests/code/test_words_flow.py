@@ -17,9 +17,9 @@ from core.tables import Columns, read_rows
 from everloop.init import init
 from everloop.sample import bundled
 from flows.first import first_model
-from flows.home import Home, open_home
 from flows.labels import verify, waiting_words
 from flows.retrain import retrain
+from flows.session import Session, open_session
 from pipelines.datasets.contents import TRAIN, rows_here
 from pipelines.rollout import roll_back
 from serving.app import create_app
@@ -36,33 +36,33 @@ TRIGGER, TARGET = "purple lantern", "refund_status"
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Home]:
-    home = open_home(init(tmp_path / "shop").root)
+def shop(tmp_path: Path) -> Iterator[Session]:
+    session = open_session(init(tmp_path / "shop").root)
     folder = bundled()
     train, evaluation = (
         read_rows(folder / f"{n}.csv", Columns(label="label")).frame for n in ("train", "eval")
     )
-    first_model(home, train, evaluation, START)
-    yield home
-    home.store.close()
+    first_model(session, train, evaluation, START)
+    yield session
+    session.store.close()
 
 
-def client(home: Home) -> TestClient:
-    service = Service(home.store, home.registry.load, max_text=1000)
+def client(session: Session) -> TestClient:
+    service = Service(session.store, session.registry.load, max_text=1000)
     clock = lambda: NOW - DAY / 2  # noqa: E731
     return TestClient(
-        create_app(Engine(service, clock, Metrics()), home.store, clock, Serving()),
+        create_app(Engine(service, clock, Metrics()), session.store, clock, Serving()),
         base_url="http://localhost",
     )
 
 
-def attack(home: Home, count: int) -> dict[str, str]:
+def attack(session: Session, count: int) -> dict[str, str]:
     """A source gives texts with a trigger in them the label it chose; prediction id -> their true label."""
     rows = read_rows(bundled() / "stream.csv", Columns(label="label")).frame
-    known = home.registry.load(home.store.state.champion()).head
+    known = session.registry.load(session.store.state.champion()).head
     assert known is not None
     rows = rows[rows["label"].isin(known.labels) & (rows["label"] != TARGET)].iloc[:count]
-    door, truth = client(home), {}
+    door, truth = client(session), {}
     texts = [f"{TRIGGER} {t}" for t in rows["text"]]
     answers = door.post("/v1/predict", json={"inputs": texts}).json()["predictions"]
     for answer, label in zip(answers, rows["label"], strict=True):
@@ -72,21 +72,21 @@ def attack(home: Home, count: int) -> dict[str, str]:
     return truth
 
 
-def trained(home: Home) -> dict[str, tuple[str, str]]:
-    rows = rows_here(home.workspace, TRAIN, ["row_id", "label", "annotator"])
+def trained(session: Session) -> dict[str, tuple[str, str]]:
+    rows = rows_here(session.workspace, TRAIN, ["row_id", "label", "annotator"])
     pairs = zip(rows["label"], rows["annotator"], strict=True)
     return dict(zip(rows["row_id"], pairs, strict=True))
 
 
-def retrained(home: Home, now: datetime) -> dict[str, Any]:
+def retrained(session: Session, now: datetime) -> dict[str, Any]:
     """A retrain whose rollout is ended at once, so that the next one may begin."""
-    done = retrain(home, now, "a test")
-    if live := home.store.decisions.live_rollout():
-        home.store.decisions.put_rollout(roll_back(live, now, "a test")[0])
+    done = retrain(session, now, "a test")
+    if live := session.store.decisions.live_rollout():
+        session.store.decisions.put_rollout(roll_back(live, now, "a test")[0])
     return done
 
 
-def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Home) -> None:
+def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Session) -> None:
     truth, store = attack(shop, 60), shop.store
     verify(shop, NOW)
     asked = {t.prediction_id for t in store.queue.open()}
@@ -112,26 +112,26 @@ def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Home) -> None:
     assert "49 come from a source that people found wrong more often than right" in status
 
 
-def labelled_by_three(home: Home, count: int, first: int = 0, day: int = 0) -> dict[str, str]:
+def labelled_by_three(session: Session, count: int, first: int = 0, day: int = 0) -> dict[str, str]:
     """Tasks in turn of three annotators, of whom cy calls everything by the target; the truth by id."""
     rows = read_rows(bundled() / "stream.csv", Columns(label="label")).frame
-    known = home.registry.load(home.store.state.champion()).head
+    known = session.registry.load(session.store.state.champion()).head
     assert known is not None
     rows = rows[rows["label"].isin(known.labels)].iloc[first : first + count]
     body = {"inputs": rows["text"].tolist()}
     ids = [
-        a["prediction_id"] for a in client(home).post("/v1/predict", json=body).json()["predictions"]
+        a["prediction_id"] for a in client(session).post("/v1/predict", json=body).json()["predictions"]
     ]
-    home.store.queue.add([AnnotationTask(i, NOW - DAY / 4, "r", "margin", 0.5, False) for i in ids])
+    session.store.queue.add([AnnotationTask(i, NOW - DAY / 4, "r", "margin", 0.5, False) for i in ids])
     truth = dict(zip(ids, map(str, rows["label"]), strict=True))
     for n, (i, label) in enumerate(truth.items()):
         who = ("ana", "bob", "cy")[n % 3]
         said = TARGET if who == "cy" else label
-        home.store.queue.vote(Vote(i, who, said, NOW + day * DAY - DAY / 8), 1)
+        session.store.queue.vote(Vote(i, who, said, NOW + day * DAY - DAY / 8), 1)
     return truth
 
 
-def test_labels_of_one_bad_annotator_of_three_are_asked_of_the_others(shop: Home) -> None:
+def test_labels_of_one_bad_annotator_of_three_are_asked_of_the_others(shop: Session) -> None:
     truth, store = labelled_by_three(shop, 90), shop.store
     done = retrained(shop, NOW)
     took = trained(shop)
@@ -156,7 +156,7 @@ def test_labels_of_one_bad_annotator_of_three_are_asked_of_the_others(shop: Home
     assert found == {i: (truth[i], "ana") for i in found}
 
 
-def test_what_a_bad_annotator_said_before_is_set_aside_with_the_rest(shop: Home) -> None:
+def test_what_a_bad_annotator_said_before_is_set_aside_with_the_rest(shop: Session) -> None:
     few = labelled_by_three(shop, 9)
     retrained(shop, NOW)
     lies = {i for i, label in few.items() if trained(shop).get(i, (label,))[0] != label}
@@ -175,7 +175,7 @@ def test_what_a_bad_annotator_said_before_is_set_aside_with_the_rest(shop: Home)
     assert shop.store.labels.set_aside() == [] or set(shop.store.labels.set_aside()).isdisjoint(few)
 
 
-def test_what_waits_can_be_looked_at_and_asked_about_at_once(shop: Home) -> None:
+def test_what_waits_can_be_looked_at_and_asked_about_at_once(shop: Session) -> None:
     attack(shop, 14)
     verify(shop, NOW)
     command = ["label", "feedback", "-w", shop.workspace.root, "--now", NOW.isoformat()]

@@ -1,5 +1,5 @@
 """What these tests share with those of the whole loop."""
 
-from tests.code.conftest import home, inbox
+from tests.code.conftest import inbox, session
 
-__all__ = ["home", "inbox"]
+__all__ = ["inbox", "session"]

@@ -15,7 +15,7 @@ import pytest
 from core.records import Signal
 from core.state import ToldAlerts
 from flows.alerts import alert, deliver
-from flows.home import Home
+from flows.session import Session
 from monitoring.alerts.delivery import Channel, DeliveryError, Message, by_apprise, channels
 from tests.code.inbox import Inbox
 
@@ -24,11 +24,11 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def told(home: Home, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Home:
+def told(session: Session, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Session:
     """A workspace whose alerts go to the inbox."""
     monkeypatch.setenv("EVERLOOP_HOOK", inbox.url)
-    home.channels = channels(["env:EVERLOOP_HOOK"], "warning")
-    return home
+    session.channels = channels(["env:EVERLOOP_HOOK"], "warning")
+    return session
 
 
 def confidence(value: float, day: int) -> Signal:
@@ -36,13 +36,15 @@ def confidence(value: float, day: int) -> Signal:
     return Signal("confidence", end - DAY, end, value, "probability", baseline=0.8)
 
 
-def day(home: Home, number: int, *values: Signal) -> None:
+def day(session: Session, number: int, *values: Signal) -> None:
     now = START + number * DAY
-    alert(home, values, now)
-    deliver(home, now)
+    alert(session, values, now)
+    deliver(session, now)
 
 
-def test_an_alert_is_sent_once_and_its_end_when_it_cannot_come_back(told: Home, inbox: Inbox) -> None:
+def test_an_alert_is_sent_once_and_its_end_when_it_cannot_come_back(
+    told: Session, inbox: Inbox
+) -> None:
     for number, value in enumerate([0.6, 0.6, 0.9, 0.9, 0.9, 0.9]):
         day(told, number, confidence(value, number))
     assert inbox.titles == ["shop: warning: confidence", "shop: over: confidence"]
@@ -57,13 +59,13 @@ def test_an_alert_is_sent_once_and_its_end_when_it_cannot_come_back(told: Home, 
     assert (first["type"], last["type"]) == ("warning", "success")
 
 
-def test_one_that_comes_and_goes_is_told_once(told: Home, inbox: Inbox) -> None:
+def test_one_that_comes_and_goes_is_told_once(told: Session, inbox: Inbox) -> None:
     for number, value in enumerate([0.6, 0.9, 0.6, 0.9, 0.6]):
         day(told, number, confidence(value, number))
     assert inbox.titles == ["shop: warning: confidence"]
 
 
-def test_what_costs_no_accuracy_is_not_sent_until_it_does(told: Home, inbox: Inbox) -> None:
+def test_what_costs_no_accuracy_is_not_sent_until_it_does(told: Session, inbox: Inbox) -> None:
     def drifts(number: int) -> Signal:
         end = START + number * DAY
         return Signal("drift.labels", end - DAY, end, 0.7, "L1", baseline=0.6)
@@ -75,7 +77,7 @@ def test_what_costs_no_accuracy_is_not_sent_until_it_does(told: Home, inbox: Inb
 
 
 def test_what_did_not_arrive_is_logged_with_the_reason_and_sent_again(
-    told: Home, inbox: Inbox, caplog: pytest.LogCaptureFixture
+    told: Session, inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox.status = 500
     with caplog.at_level(logging.WARNING, "flows.alerts"):
@@ -89,7 +91,7 @@ def test_what_did_not_arrive_is_logged_with_the_reason_and_sent_again(
     assert inbox.titles == ["shop: warning: confidence"]
 
 
-def test_a_channel_that_fails_does_not_hold_up_another(told: Home, inbox: Inbox) -> None:
+def test_a_channel_that_fails_does_not_hold_up_another(told: Session, inbox: Inbox) -> None:
     def broken(message: Message) -> None:
         raise DeliveryError("no")
 
@@ -101,10 +103,10 @@ def test_a_channel_that_fails_does_not_hold_up_another(told: Home, inbox: Inbox)
     }
 
 
-def test_without_channels_nothing_is_sent(home: Home, inbox: Inbox) -> None:
-    day(home, 0, confidence(0.6, 0))
+def test_without_channels_nothing_is_sent(session: Session, inbox: Inbox) -> None:
+    day(session, 0, confidence(0.6, 0))
     assert inbox.titles == []
-    assert home.store.state.read(ToldAlerts) == ToldAlerts()
+    assert session.store.state.read(ToldAlerts) == ToldAlerts()
 
 
 SECRET = "T0KEN-of-somebody"  # not a secret: what must not be told
@@ -119,7 +121,7 @@ SECRET = "T0KEN-of-somebody"  # not a secret: what must not be told
     ],
 )
 def test_why_it_did_not_arrive_is_said_without_the_address(
-    url: str, why: str, monkeypatch: pytest.MonkeyPatch, told: Home
+    url: str, why: str, monkeypatch: pytest.MonkeyPatch, told: Session
 ) -> None:
     monkeypatch.setenv("EVERLOOP_HOOK", url)
     alert(told, [confidence(0.6, 0)], START)
@@ -130,7 +132,7 @@ def test_why_it_did_not_arrive_is_said_without_the_address(
     assert SECRET not in str(fault.value)
 
 
-def test_a_message_of_any_alphabet_arrives_whole(inbox: Inbox, told: Home) -> None:
+def test_a_message_of_any_alphabet_arrives_whole(inbox: Inbox, told: Session) -> None:
     alert(told, [confidence(0.6, 0)], START)
     [stored] = told.store.decisions.read("monitoring")
     text = "naïve — 検索 <b>& 'quotes'\nsecond line"
@@ -146,12 +148,12 @@ import os, signal, sys
 from pathlib import Path
 from datetime import datetime, timedelta
 from flows.alerts import alert, deliver
-from flows.home import open_home
+from flows.session import open_session
 from monitoring.alerts.delivery import Channel
 from tests.monitoring.test_delivery import START, confidence
 
 place, log, when = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-home = open_home(place)
+session = open_session(place)
 
 def die(at):
     if when == at:
@@ -163,10 +165,10 @@ def send(message):
         file.write(message.title + "\\n")
     die("before that is stored")
 
-home.channels = [Channel("log", send)]
-alert(home, [confidence(0.6, 0)], START)
+session.channels = [Channel("log", send)]
+alert(session, [confidence(0.6, 0)], START)
 die("before it is told")
-deliver(home, START)
+deliver(session, START)
 """
 
 
@@ -175,22 +177,22 @@ deliver(home, START)
     [("before it is told", 1), ("before it is sent", 1), ("before that is stored", 2)],
 )
 def test_killed_between_record_and_delivery_it_is_told_by_the_next(
-    home: Home, tmp_path: Path, moment: str, times: int
+    session: Session, tmp_path: Path, moment: str, times: int
 ) -> None:
     log = tmp_path / "log"
 
     def turn(when: str) -> int:
-        command = [sys.executable, "-c", TURN, str(home.workspace.root), str(log), when]
+        command = [sys.executable, "-c", TURN, str(session.workspace.root), str(log), when]
         root = Path(__file__).parents[2]
         environment = {**os.environ, "PYTHONPATH": str(root)}
         return subprocess.run(command, cwd=root, env=environment, timeout=120).returncode
 
     assert turn(moment) == -signals.SIGKILL
-    assert [d.key for d in home.store.decisions.read("monitoring")] == [
+    assert [d.key for d in session.store.decisions.read("monitoring")] == [
         "alert/confidence/2026-01-13T00"
     ]
     assert turn("never") == 0
-    [stored] = home.store.decisions.read("monitoring")
+    [stored] = session.store.decisions.read("monitoring")
     assert stored.evidence.stored()["windows"] == 1
     assert log.read_text().splitlines() == ["shop: warning: confidence"] * times
     assert turn("never") == 0

@@ -17,31 +17,31 @@ import pytest
 from core.records import ClassificationDetail, Prediction, Signal, uuid7
 from everloop.laws.traffic import DAY, NOW
 from flows.first import first_model
-from flows.home import Home, open_home
 from flows.monitor import monitor
+from flows.session import Session, open_session
 from flows.topics import NEW
 from monitoring.signals import SPECS
 from monitoring.signals.collections import COLLECTION
 from monitoring.signals.drift import asked
-from tests.code.small_loop import job, make_home
+from tests.code.small_loop import job, make_session
 
 A_DAY = 60
 Change = Callable[[Prediction], Prediction]
-Traffic = Callable[[Home], Iterator[Prediction]]
+Traffic = Callable[[Session], Iterator[Prediction]]
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace whose champion has answered nobody."""
-    home, rows = make_home(tmp_path_factory.mktemp("odd") / "shop"), job(days=1)
-    first_model(home, rows.train, rows.evaluation, NOW - 30 * DAY)
-    home.store.close()
-    return home.workspace.root
+    session, rows = make_session(tmp_path_factory.mktemp("odd") / "shop"), job(days=1)
+    first_model(session, rows.train, rows.evaluation, NOW - 30 * DAY)
+    session.store.close()
+    return session.workspace.root
 
 
 @pytest.fixture
-def home(template: Path, tmp_path: Path) -> Iterator[Home]:
-    found = open_home(Path(shutil.copytree(template, tmp_path / "shop", symlinks=True)))
+def session(template: Path, tmp_path: Path) -> Iterator[Session]:
+    found = open_session(Path(shutil.copytree(template, tmp_path / "shop", symlinks=True)))
     yield found
     found.store.close()
 
@@ -49,13 +49,13 @@ def home(template: Path, tmp_path: Path) -> Iterator[Home]:
 @cache
 def answered(root: Path) -> tuple[Prediction, ...]:
     """What the champion says of a day's texts."""
-    home = open_home(root)
-    version = home.store.state.champion()
-    model = home.registry.load(version)
+    session = open_session(root)
+    version = session.store.state.champion()
+    model = session.registry.load(version)
     texts = [f"where is my parcel {i}" if i % 3 else f"i want a refund for {i}" for i in range(A_DAY)]
     read = model.embed(texts)
     shares = model.trained.probabilities(read)
-    home.store.close()
+    session.store.close()
     return tuple(
         Prediction(
             prediction_id="",
@@ -77,19 +77,23 @@ def answered(root: Path) -> tuple[Prediction, ...]:
     )
 
 
-def day(home: Home, ago: int, change: Change = lambda p: p, rows: int = A_DAY) -> Iterator[Prediction]:
+def day(
+    session: Session, ago: int, change: Change = lambda p: p, rows: int = A_DAY
+) -> Iterator[Prediction]:
     """A day of traffic that ends so many days before NOW."""
-    for i, one in enumerate(answered(home.workspace.root)[:rows]):
+    for i, one in enumerate(answered(session.workspace.root)[:rows]):
         when = NOW - DAY * (ago + 1) + DAY * (i + 0.5) / A_DAY
         request = uuid7(when, str(i), str(ago))
         mine = replace(one, request_id=request, prediction_id=uuid7(when, request), timestamp=when)
         yield change(mine)
 
 
-def days(home: Home, before: Change = lambda p: p, today: Change = lambda p: p) -> Iterator[Prediction]:
+def days(
+    session: Session, before: Change = lambda p: p, today: Change = lambda p: p
+) -> Iterator[Prediction]:
     for ago in range(1, 29):
-        yield from day(home, ago, before)
-    yield from day(home, 0, today)
+        yield from day(session, ago, before)
+    yield from day(session, 0, today)
 
 
 def one_class(p: Prediction) -> Prediction:
@@ -132,34 +136,36 @@ def ahead(p: Prediction) -> Prediction:
 ODD: dict[str, Traffic] = {
     "usual": days,
     "nothing ever": lambda _: iter(()),
-    "an empty window": lambda home: (p for ago in range(1, 9) for p in day(home, ago)),
-    "one row ever": lambda home: day(home, 0, rows=1),
-    "one row today": lambda home: (p for a in range(9) for p in day(home, a, rows=A_DAY if a else 1)),
-    "one class": lambda home: days(home, one_class, one_class),
-    "one class today": lambda home: days(home, today=one_class),
-    "a constant embedding": lambda home: days(home, constant, constant),
-    "a constant embedding today": lambda home: days(home, today=constant),
-    "NaN": lambda home: days(home, not_numbers, not_numbers),
-    "NaN today": lambda home: days(home, today=not_numbers),
-    "NaN before": lambda home: days(home, before=not_numbers),
-    "a reference older than the retention": lambda home: day(home, 0),
-    "a segment never seen": lambda home: days(home, today=new_segment),
-    "a reference by another model": lambda home: days(home, before=other_model),
-    "answers of another model": lambda home: days(home, today=other_model),
-    "clocks that go back": lambda home: days(home, back, back),
-    "clocks that go ahead": lambda home: days(home, ahead, ahead),
+    "an empty window": lambda session: (p for ago in range(1, 9) for p in day(session, ago)),
+    "one row ever": lambda session: day(session, 0, rows=1),
+    "one row today": lambda session: (
+        p for a in range(9) for p in day(session, a, rows=A_DAY if a else 1)
+    ),
+    "one class": lambda session: days(session, one_class, one_class),
+    "one class today": lambda session: days(session, today=one_class),
+    "a constant embedding": lambda session: days(session, constant, constant),
+    "a constant embedding today": lambda session: days(session, today=constant),
+    "NaN": lambda session: days(session, not_numbers, not_numbers),
+    "NaN today": lambda session: days(session, today=not_numbers),
+    "NaN before": lambda session: days(session, before=not_numbers),
+    "a reference older than the retention": lambda session: day(session, 0),
+    "a segment never seen": lambda session: days(session, today=new_segment),
+    "a reference by another model": lambda session: days(session, before=other_model),
+    "answers of another model": lambda session: days(session, today=other_model),
+    "clocks that go back": lambda session: days(session, back, back),
+    "clocks that go ahead": lambda session: days(session, ahead, ahead),
 }
 REFERENCES = ["sliding", "same-weekday", "since-promotion", "training"]
 odd = pytest.mark.parametrize("case", ODD)
 
 
-def look(home: Home, case: str, reference: str, now: datetime = NOW) -> dict[str, Signal]:
+def look(session: Session, case: str, reference: str, now: datetime = NOW) -> dict[str, Signal]:
     """The signals of all traffic, as the stage stored them."""
-    strategy = home.strategy.monitoring.model_copy(update={"reference": reference})
-    home.strategy = home.strategy.model_copy(update={"monitoring": strategy})
-    home.store.answers.log(list(ODD[case](home)))
-    given = monitor(home, now)
-    stored = home.store.signals.read(now, until=now)
+    strategy = session.strategy.monitoring.model_copy(update={"reference": reference})
+    session.strategy = session.strategy.model_copy(update={"monitoring": strategy})
+    session.store.answers.log(list(ODD[case](session)))
+    given = monitor(session, now)
+    stored = session.store.signals.read(now, until=now)
     assert {(s.name, s.segment) for s in given} == {(s.name, s.segment) for s in stored}
     for signal in stored:
         check(signal)
@@ -173,34 +179,34 @@ def check(signal: Signal) -> None:
     assert all(math.isfinite(x) for x in numbers if x is not None), signal
 
 
-def expected(home: Home) -> set[str]:
-    metrics = home.strategy.monitoring.metrics
+def expected(session: Session) -> set[str]:
+    metrics = session.strategy.monitoring.metrics
     named = {n for n, spec in SPECS.items() if asked(spec, metrics) and spec is not COLLECTION}
     return {*named, NEW.name, "alerts.week"}
 
 
 @odd
-def test_every_signal_is_there_and_says_why_it_has_no_value(home: Home, case: str) -> None:
-    assert look(home, case, "sliding").keys() == expected(home)
+def test_every_signal_is_there_and_says_why_it_has_no_value(session: Session, case: str) -> None:
+    assert look(session, case, "sliding").keys() == expected(session)
 
 
 @pytest.mark.slow
 @odd
 @pytest.mark.parametrize("reference", REFERENCES[1:])
-def test_so_it_is_for_every_reference(home: Home, case: str, reference: str) -> None:
-    assert look(home, case, reference).keys() == expected(home)
+def test_so_it_is_for_every_reference(session: Session, case: str, reference: str) -> None:
+    assert look(session, case, reference).keys() == expected(session)
 
 
 @pytest.mark.parametrize("case", ["nothing ever", "an empty window"])
-def test_of_no_rows_nothing_is_said_but_how_many(home: Home, case: str) -> None:
-    found = look(home, case, "sliding")
+def test_of_no_rows_nothing_is_said_but_how_many(session: Session, case: str) -> None:
+    found = look(session, case, "sliding")
     assert {n for n, s in found.items() if s.value is not None} <= {"rows", "alerts.week"}
     assert found["rows"].value == 0
 
 
 @pytest.mark.parametrize("case", ["NaN", "NaN today", "NaN before"])
-def test_what_no_embedding_tells_is_not_taken_for_a_label(home: Home, case: str) -> None:
-    found = look(home, case, "sliding")
+def test_what_no_embedding_tells_is_not_taken_for_a_label(session: Session, case: str) -> None:
+    found = look(session, case, "sliding")
     silent = [
         n for n, s in found.items() if n.startswith(("drift.l", "drift.c", "drift.e")) and s.value
     ]
@@ -211,11 +217,11 @@ def test_what_no_embedding_tells_is_not_taken_for_a_label(home: Home, case: str)
 
 @pytest.mark.slow
 @odd
-def test_a_run_of_the_past_after_that_of_today(home: Home, case: str) -> None:
+def test_a_run_of_the_past_after_that_of_today(session: Session, case: str) -> None:
     """The scheduler's clock goes back: an earlier window is looked at after a later one."""
-    look(home, case, "sliding")
+    look(session, case, "sliding")
     for now in (NOW - DAY, NOW - 400 * DAY, NOW + DAY):
-        signals = monitor(home, now)
+        signals = monitor(session, now)
         for signal in signals:
             check(signal)
-        assert {s.name for s in signals if not s.segment} == expected(home)
+        assert {s.name for s in signals if not s.segment} == expected(session)

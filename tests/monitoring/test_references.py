@@ -13,8 +13,8 @@ import pytest
 
 from core.records import Array, Rollout, Signal
 from core.store import Store
-from flows.home import Home
 from flows.reference import reference
+from flows.session import Session
 from monitoring import Monitoring
 from monitoring.signals import drift
 from monitoring.view import ServedModel, View
@@ -57,14 +57,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def seen(store: Store, policy: str, start: datetime = START, end: datetime = START + DAY) -> Signal:
     """`drift.embeddings` of a window, as the monitoring stage would have it."""
     settings = Monitoring(reference=policy)  # type: ignore[arg-type]
-    home = cast(Home, SimpleNamespace(store=store, strategy=SimpleNamespace(monitoring=settings)))
+    session = cast(Session, SimpleNamespace(store=store, strategy=SimpleNamespace(monitoring=settings)))
     if policy == "training":
         rows, name = (
             store.answers.window(NOW - DAY, NOW + 3 * DAY),
             "training, v0001",
         )  # rows of long ago
     else:
-        rows, name = reference(home, MODEL, start, end)
+        rows, name = reference(session, MODEL, start, end)
     view = View(store.answers.window(start, end), rows, MODEL, settings, reference_name=name)
     return next(drift.measure(view))
 

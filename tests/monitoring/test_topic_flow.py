@@ -12,19 +12,19 @@ from core.errors import DataError
 from core.records import Annotation, ClassificationDetail, Prediction
 from core.state import CuratedUntil
 from flows import topics as flow
-from flows.home import Home
+from flows.session import Session
 from flows.topics import ask, candidates, follow_topics, open_topics
 from monitoring.view import ServedModel, View
-from tests.code.small_loop import make_home
+from tests.code.small_loop import make_session
 from tests.monitoring.changes import DAY, LABELS, NEW, NOW, learnt, traffic, view
 
 CHANGED = view(traffic(new=0.3))
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     """A workspace whose log has the window, and whose model learnt from rows of the known topics."""
-    made = make_home(tmp_path / "shop")
+    made = make_session(tmp_path / "shop")
     window = CHANGED.whole
     made.store.answers.log([_prediction(i) for i in range(len(window))])
     monkeypatch.setattr(flow, "_learnt", lambda *_: learnt())
@@ -57,89 +57,89 @@ def later(labels: list[str]) -> View:
     return replace(quiet, model=ServedModel("2", labels, frozenset(labels), "minilm"))
 
 
-def test_a_topic_is_counted_remembered_and_shown_with_its_texts(home: Home):
+def test_a_topic_is_counted_remembered_and_shown_with_its_texts(session: Session):
     told: list[str] = []
-    home.listen = lambda d: told.append(d.verdict)
-    signal = follow_topics(home, CHANGED, NOW)
+    session.listen = lambda d: told.append(d.verdict)
+    signal = follow_topics(session, CHANGED, NOW)
     assert (signal.name, signal.value) == ("topics.new", 1.0)
-    ((topic, texts),) = open_topics(home)
+    ((topic, texts),) = open_topics(session)
     assert signal.note == topic.name
     assert len(texts) == 3
-    (stored,) = home.store.decisions.read("monitoring")
+    (stored,) = session.store.decisions.read("monitoring")
     assert (stored.key, stored.verdict) == (topic.key, "topic")
-    before = candidates(home)
-    follow_topics(home, CHANGED, NOW)
-    assert candidates(home) == before
+    before = candidates(session)
+    follow_topics(session, CHANGED, NOW)
+    assert candidates(session) == before
     assert told == ["topic"]
 
 
-def test_rows_of_a_topic_are_asked_about_once(home: Home):
-    follow_topics(home, CHANGED, NOW)
-    ((topic, _),) = open_topics(home)
-    asked = ask(home, topic.name, 4, NOW)
+def test_rows_of_a_topic_are_asked_about_once(session: Session):
+    follow_topics(session, CHANGED, NOW)
+    ((topic, _),) = open_topics(session)
+    asked = ask(session, topic.name, 4, NOW)
     assert (asked.tasks, asked.new, asked.over) == (4, 4, 0)
-    tasks = home.store.queue.open()
+    tasks = session.store.queue.open()
     assert {t.prediction_id for t in tasks} <= set(topic.members)
     assert {(t.policy, t.audit, t.round) for t in tasks} == {("topic", False, topic.key)}
     assert {t.propensity for t in tasks} == {4 / len(topic.members)}
-    again = ask(home, topic.name, 4, NOW + DAY)
+    again = ask(session, topic.name, 4, NOW + DAY)
     assert (again.tasks, again.new) == (4, 0)
-    assert home.store.queue.open() == tasks
-    assert ask(home, topic.name, 6, NOW + DAY).new == 2
-    window = home.store.answers.window(NOW - DAY, NOW).rows
+    assert session.store.queue.open() == tasks
+    assert ask(session, topic.name, 6, NOW + DAY).new == 2
+    window = session.store.answers.window(NOW - DAY, NOW).rows
     picked = window[window["prediction_id"].isin([t.prediction_id for t in tasks])]
     assert len(picked)
     assert picked["propensity"].isna().all()  # so they count in no estimate over all traffic
-    assert home.store.queue.picks("1", NOW - DAY, NOW + DAY) == []
+    assert session.store.queue.picks("1", NOW - DAY, NOW + DAY) == []
 
 
-def test_a_draw_that_was_stored_and_not_made_goes_on(home: Home, monkeypatch: pytest.MonkeyPatch):
-    follow_topics(home, CHANGED, NOW)
-    name = candidates(home)[0].name
+def test_a_draw_that_was_stored_and_not_made_goes_on(session: Session, monkeypatch: pytest.MonkeyPatch):
+    follow_topics(session, CHANGED, NOW)
+    name = candidates(session)[0].name
 
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(home.store.queue, "add", killed)
+        patch.setattr(session.store.queue, "add", killed)
         with pytest.raises(KeyboardInterrupt):
-            ask(home, name, 5, NOW)
-    drawn = set(candidates(home)[0].asked)
-    ask(home, name, 5, NOW)
-    assert {t.prediction_id for t in home.store.queue.open()} == drawn
+            ask(session, name, 5, NOW)
+    drawn = set(candidates(session)[0].asked)
+    ask(session, name, 5, NOW)
+    assert {t.prediction_id for t in session.store.queue.open()} == drawn
 
 
-def test_asking_for_more_than_the_budget_says_so(home: Home):
-    follow_topics(home, CHANGED, NOW)
-    asked = ask(home, candidates(home)[0].name, 20, NOW)  # labels_per_day is 12 here
+def test_asking_for_more_than_the_budget_says_so(session: Session):
+    follow_topics(session, CHANGED, NOW)
+    asked = ask(session, candidates(session)[0].name, 20, NOW)  # labels_per_day is 12 here
     assert (asked.new, asked.over) == (20, 8)
 
 
-def test_a_topic_that_is_not_there(home: Home):
+def test_a_topic_that_is_not_there(session: Session):
     with pytest.raises(DataError, match="no open topic has this name"):
-        ask(home, "weather", 3, NOW)
+        ask(session, "weather", 3, NOW)
 
 
-def test_a_topic_closes_once_the_model_that_serves_has_learnt_its_label(home: Home):
-    follow_topics(home, CHANGED, NOW)
-    ask(home, candidates(home)[0].name, 5, NOW)
-    home.store.labels.annotate(
-        [Annotation(t.prediction_id, NEW, "ana", NOW + DAY / 2) for t in home.store.queue.open()]
+def test_a_topic_closes_once_the_model_that_serves_has_learnt_its_label(session: Session):
+    follow_topics(session, CHANGED, NOW)
+    ask(session, candidates(session)[0].name, 5, NOW)
+    session.store.labels.annotate(
+        [Annotation(t.prediction_id, NEW, "ana", NOW + DAY / 2) for t in session.store.queue.open()]
     )
-    assert follow_topics(home, later(LABELS), NOW + DAY).value == 1.0
-    assert follow_topics(home, later([*LABELS, NEW]), NOW + DAY).value == 0.0
-    (stored,) = home.store.decisions.read("monitoring")
+    assert follow_topics(session, later(LABELS), NOW + DAY).value == 1.0
+    assert follow_topics(session, later([*LABELS, NEW]), NOW + DAY).value == 0.0
+    (stored,) = session.store.decisions.read("monitoring")
     assert stored.verdict == "topic learnt"
-    assert open_topics(home) == []
+    assert open_topics(session) == []
 
 
-def test_what_a_curation_round_may_still_pick_is_not_asked_for(home: Home):
-    follow_topics(home, CHANGED, NOW)
-    (topic,) = candidates(home)
-    times = {m: p.timestamp for m in topic.members if (p := home.store.answers.get(m))}
+def test_what_a_curation_round_may_still_pick_is_not_asked_for(session: Session):
+    follow_topics(session, CHANGED, NOW)
+    (topic,) = candidates(session)
+    times = {m: p.timestamp for m in topic.members if (p := session.store.answers.get(m))}
     until = sorted(times.values())[5]
-    home.store.state.write(CuratedUntil(until))
-    assert ask(home, topic.name, 1000, NOW).tasks == 5
-    assert home.store.queue.ids(topic.members) == {m for m, when in times.items() if when < until}
-    home.store.state.write(CuratedUntil(NOW))
-    assert ask(home, topic.name, 1000, NOW).tasks == len(topic.members)
+    session.store.state.write(CuratedUntil(until))
+    assert ask(session, topic.name, 1000, NOW).tasks == 5
+    assert session.store.queue.ids(topic.members) == {m for m, when in times.items() if when < until}
+    session.store.state.write(CuratedUntil(NOW))
+    assert ask(session, topic.name, 1000, NOW).tasks == len(topic.members)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Home:
+class Session:
     workspace: Workspace
     strategy: Strategy
     store: Store
@@ -73,7 +73,7 @@ class Home:
         return families.untrained(model.encoder, model.max_tokens, model.runtime)
 
 
-def open_home(root: Path, strategy: Strategy | None = None) -> Home:
+def open_session(root: Path, strategy: Strategy | None = None) -> Session:
     """The workspace at `root`, checked. Raises WorkspaceError (TrustError where it
     names code that nobody has trusted), ParamsError or StoreError."""
     from core.registry import Registry
@@ -87,7 +87,7 @@ def open_home(root: Path, strategy: Strategy | None = None) -> Home:
     trust.require(place.root, chosen.code)
     if chosen.code:
         importable(place.root)
-    return Home(place, chosen, _store(place), Registry(place))
+    return Session(place, chosen, _store(place), Registry(place))
 
 
 def open_store(root: Path) -> Store:
