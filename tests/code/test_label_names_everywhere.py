@@ -67,7 +67,7 @@ def test_a_correction_to_the_same_label_is_no_complaint(store: Store, value: str
     [row] = ask(store, texts_of(1), ["pay_card", "pay_card_"])
     client = client_of(store)
     body = {"prediction_id": row.prediction_id, "kind": "correction", "value": value}
-    given = body | {"value": value.replace("pay_card", row.label)}
+    given = body | {"value": value.replace("pay_card", row.output)}
     assert client.post("/v1/feedback", json=given).status_code == 200
     assert store.feedback.complained(row.timestamp - DAY, NOW + DAY) == set()
     other = body | {"value": "another one"}
@@ -93,7 +93,7 @@ def old(store: Store, tmp_path: Path) -> Store:
     """A store as an older version left it: its model's labels are in no normal form."""
     rows = ask(store, texts_of(6), ["bank  balance", "e\u0301"])
     with store.database.write() as db:
-        db.exec_driver_sql("UPDATE predictions SET label = 'bank  balance'")
+        db.exec_driver_sql("UPDATE predictions SET output = 'bank  balance'")
     pick(store, rows)
     store.labels.annotate([Annotation(rows[0].prediction_id, "bank  balance", "ann", NOW)])
     said = Feedback("f0", rows[1].prediction_id, NOW, "correction", "bank balance ", "")
