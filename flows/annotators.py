@@ -13,7 +13,7 @@ import pandas as pd
 from core.evidence import AskedAgainEvidence
 from core.records import Decision
 from core.store.claims import WEAK
-from core.store.labels import Fresh
+from core.store.reviews import Fresh
 from flows.session import Session
 from flows.words import trained
 from pipelines.labeling.annotators import Doubt, doubts
@@ -26,12 +26,12 @@ def second_opinions(session: Session, now: datetime, partition: str) -> None:
     contradicted more often than the others are. What is found is stored before anything is done."""
     found = session.store.state.once(f"annotators/{partition}", lambda: _look(session, now, partition))
     for annotator, why, ids in found["again"]:
-        session.store.labels.ask_again(ids, annotator, now, f"asked again: {why}")
+        session.store.reviews.ask_again(ids, annotator, now, f"asked again: {why}")
 
 
 def _look(session: Session, now: datetime, partition: str) -> dict[str, Any]:
     """What is to be asked again: annotator, reason and prediction ids of each doubt."""
-    found = session.store.at(now).labels.fresh(now)
+    found = session.store.at(now).reviews.fresh(now)
     if len({f.annotator for f in found if not f.seconded}) < 2:
         return {"again": []}
     encoder = Counter(f.encoder for f in found).most_common(1)[0][0]

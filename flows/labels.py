@@ -159,7 +159,7 @@ def claimed(session: Session, partition: str, as_of: datetime) -> pd.DataFrame:
         f"words/{partition}", lambda: hear(session, as_of, labels, partition)
     )
     rows = from_claim(store.labels.claim(partition, as_of, trusted, labels, set(heard["trains"])))
-    corrected, aside = session.store.labels.corrected(partition), session.store.labels.set_aside()
+    corrected, aside = session.store.labels.corrected(partition), session.store.reviews.set_aside()
     if not corrected and not aside:
         return rows
     before = read(session.workspace.reservoir)

@@ -54,7 +54,7 @@ def test_a_correction_scores_again_and_a_vote_taken_back_unscores(store: Store) 
     store.queue.vote(Vote(ID, "ana", "a", LATER), needed=1)
     store.reviews.adjudicate(ID, "b", "bob", LATER)
     assert stored(store) == {"champion": 0.0, "shadow": 1.0}
-    store.labels.ask_again([ID], "bob", LATER, "doubted")
+    store.reviews.ask_again([ID], "bob", LATER, "doubted")
     assert stored(store) == {}
 
 

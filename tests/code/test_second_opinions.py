@@ -78,9 +78,9 @@ def test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is
     asked(store, 2)
     for i in (0, 1):
         store.queue.vote(says(i, "cy", "b"), needed=1)
-    assert store.labels.ask_again(IDS[:1], "ana", NOW, "asked again: why") == 0
-    assert store.labels.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 1
-    assert store.labels.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 0
+    assert store.reviews.ask_again(IDS[:1], "ana", NOW, "asked again: why") == 0
+    assert store.reviews.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 1
+    assert store.reviews.ask_again(IDS[:1], "cy", NOW, "asked again: why") == 0
     assert [v.note for v in store.queue.votes(IDS[:1])] == ["asked again: why"]
     assert store.queue.settle(1) == 0
     assert [t.prediction_id for t in store.queue.open()] == IDS[:1]
@@ -100,13 +100,13 @@ def test_what_a_dataset_has_taken_is_set_aside_until_somebody_answers(store: Sto
     asked(store, 1)
     store.queue.vote(says(0, "cy", "b"), needed=1)
     first = store.labels.claim("v0002", NOW + 3 * DAY)
-    assert store.labels.set_aside() == []
-    assert store.labels.ask_again(IDS[:1], "cy", NOW, "why") == 1
-    assert store.labels.set_aside() == IDS[:1]
+    assert store.reviews.set_aside() == []
+    assert store.reviews.ask_again(IDS[:1], "cy", NOW, "why") == 1
+    assert store.reviews.set_aside() == IDS[:1]
     assert store.labels.claim("v0002", NOW + 3 * DAY).equals(first)  # it is as it was
     assert store.labels.claim("v0003", NOW + 3 * DAY).empty
     store.queue.vote(says(0, "ana", "a"), needed=1)
-    assert store.labels.set_aside() == []
+    assert store.reviews.set_aside() == []
     assert store.labels.claim("v0004", NOW + 3 * DAY)["label"].tolist() == ["a"]
 
 
@@ -117,11 +117,11 @@ def test_what_two_people_looked_at_is_not_judged_again(store: Store) -> None:
         store.queue.vote(says(1, who, "b"), needed=2)
     store.queue.vote(says(2, "cy", "b"), needed=1)
     store.reviews.adjudicate(IDS[2], "a", "eve", NOW + timedelta(hours=1))
-    assert {f.prediction_id: f.seconded for f in store.labels.fresh(NOW + 3 * DAY)} == {
+    assert {f.prediction_id: f.seconded for f in store.reviews.fresh(NOW + 3 * DAY)} == {
         IDS[0]: False, IDS[1]: True, IDS[2]: True,
     }  # fmt: skip
-    store.labels.ask_again(IDS[:1], "cy", NOW, "why")
+    store.reviews.ask_again(IDS[:1], "cy", NOW, "why")
     store.queue.vote(Vote(IDS[0], "cy", "b", NOW), 1)  # the same person once more is no second opinion
-    assert [f.seconded for f in store.labels.fresh(NOW + 3 * DAY) if f.prediction_id == IDS[0]] == [
+    assert [f.seconded for f in store.reviews.fresh(NOW + 3 * DAY) if f.prediction_id == IDS[0]] == [
         False
     ]

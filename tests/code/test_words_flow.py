@@ -164,7 +164,7 @@ def test_what_a_bad_annotator_said_before_is_set_aside_with_the_rest(shop: Sessi
     labelled_by_three(shop, 90, first=9, day=1)
     retrained(shop, NOW + DAY)
     assert set(trained(shop)).isdisjoint(lies)
-    assert set(shop.store.labels.set_aside()) >= lies
+    assert set(shop.store.reviews.set_aside()) >= lies
     for task in shop.store.queue.open():
         if task.prediction_id in few:
             vote = Vote(task.prediction_id, "bob", few[task.prediction_id], NOW + DAY * 1.5)
@@ -172,7 +172,7 @@ def test_what_a_bad_annotator_said_before_is_set_aside_with_the_rest(shop: Sessi
     retrained(shop, NOW + 2 * DAY)
     took = trained(shop)
     assert {i: took[i] for i in lies} == {i: (few[i], "bob") for i in lies}
-    assert shop.store.labels.set_aside() == [] or set(shop.store.labels.set_aside()).isdisjoint(few)
+    assert shop.store.reviews.set_aside() == [] or set(shop.store.reviews.set_aside()).isdisjoint(few)
 
 
 def test_what_waits_can_be_looked_at_and_asked_about_at_once(shop: Session) -> None:
