@@ -216,7 +216,9 @@ def _fault(labels: LabelSet, change: Operation, known: set[str]) -> tuple[str, s
     op, olds, news = change.op, change.labels, change.into
     named = (*olds, *news)
     if bad := [x for x in named if not x or x != normal(x)]:
-        return "a label is a name", ascii(bad[0]), f"its normal form: {normal(bad[0])!a}"
+        plain = normal(bad[0])
+        expected = f"its normal form: {plain!a}" if plain else "at least one visible character"
+        return "a label is a name", ascii(bad[0]), expected
     if twice := [x for group in (olds, news) for x in group if group.count(x) > 1]:
         return "a label twice", twice[0], "different labels"
     if dead := [x for x in named if x in labels._ends]:

@@ -111,10 +111,11 @@ def _named(session: Session, name: str) -> TrackedTopic:
     same = [c for c in found if name in (c.name, c.key, c.key.removeprefix("topic/"))]
     if len(same) == 1:
         return same[0]
+    names = ", ".join(c.key.removeprefix("topic/") for c in same or found)
     raise DataError(
         "several open topics have this name" if same else "no open topic has this name",
         got=ascii(name),
-        expected=f"one of {', '.join(c.key.removeprefix('topic/') for c in same or found)}",
+        expected=f"one of {names}" if names else "a topic, of which none is open now",
         do="everloop topics",
     )
 

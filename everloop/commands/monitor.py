@@ -55,7 +55,7 @@ def monitor(
     from flows.session import open_session
     from monitoring.alerts.findings import unsaid
 
-    if failed:
+    if failed is not None:
         typer.echo(_failed(workspace, failed, at(now)))
         return
     session, when = open_session(workspace), at(now)
@@ -90,7 +90,7 @@ def _failed(workspace: Path, back: str, now: datetime) -> str:
     from everloop.table import table
     from flows.session import open_store
 
-    rows = open_store(workspace).signals.quarantine(since(back, now))
+    rows = open_store(workspace).signals.quarantine(since(back, now, "--failed"))
     shown = [[r.request_id, f"{r.timestamp:%Y-%m-%d %H:%M}", ", ".join(r.reasons)] for r in rows]
     if not shown:
         return f"no row failed a check since {back}"

@@ -98,8 +98,8 @@ def acting(session: Session, now: str | None) -> datetime:
     return clock.acting(session, None if now is None else at(now))
 
 
-def since(stretch: str, now: datetime) -> datetime:
-    """Where `--since` begins. Raises DataError when it is neither a stretch of time nor a time.
+def since(stretch: str, now: datetime, option: str = "--since") -> datetime:
+    """Where a stretch of time begins. Raises DataError when it is neither a stretch of time nor a time.
 
     >>> since("14d", datetime(2026, 1, 15)), since("36h", datetime(2026, 1, 2, 12))
     (datetime.datetime(2026, 1, 1, 0, 0), datetime.datetime(2026, 1, 1, 0, 0))
@@ -114,6 +114,4 @@ def since(stretch: str, now: datetime) -> datetime:
         return utc(datetime.fromisoformat(stretch))
     except (ValueError, OverflowError):
         expected = "36h, 14d, 8w, or a time as 2026-01-05T00:00"
-        raise DataError(
-            "not a stretch of time", where="--since", got=stretch, expected=expected
-        ) from None
+        raise DataError("not a stretch of time", where=option, got=stretch, expected=expected) from None

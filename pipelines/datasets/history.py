@@ -57,13 +57,13 @@ def find(repository: Repository, id: str) -> str:
     commit = repository.commit_of(id)
     if commit:
         return commit
-    tags = repository.tags()
-    near = difflib.get_close_matches(id, tags, n=1)
-    known = f"one of {', '.join(list(tags)[:1])} .. {', '.join(list(tags)[-1:])}" if tags else ""
+    tags = list(repository.tags())
+    near = difflib.get_close_matches(id, tags, n=1) if len(tags) > 1 else []
+    known = f"one of {tags[0]} .. {tags[-1]}" if len(tags) > 1 else "".join(tags)
     raise DatasetError(
         f"there is no dataset version {id}",
         where=str(repository.root),
-        expected=(f"{near[0]}, or " if near else "") + known if tags else "none was made yet",
+        expected="".join(f"{n}, or " for n in near) + known or "none was made yet",
         do="everloop data list",
     )
 

@@ -452,11 +452,13 @@ def test_a_segment_that_is_none_names_those_there_are(watched: Path) -> None:
     assert "expected: plan=pro" in refused("signals", "drift.labels", *asked[1:])
 
 
-@pytest.mark.parametrize("command", ["alerts", "signals"])
+@pytest.mark.parametrize(
+    ("command", "option"), [("alerts", "--since"), ("signals", "--since"), ("monitor", "--failed")]
+)
 @pytest.mark.parametrize("stretch", ["yesterday", "14", "-3d", "9999999999w", "999999w", ""])
-def test_a_stretch_of_time_that_is_none(watched: Path, command: str, stretch: str) -> None:
+def test_a_stretch_of_time_that_is_none(watched: Path, command: str, option: str, stretch: str) -> None:
     got = f"  got:      {stretch}\n" if stretch else ""
-    assert refused(command, "-w", watched, f"--since={stretch}") == (
-        f"error: not a stretch of time\n  where:    --since\n{got}"
+    assert refused(command, "-w", watched, f"{option}={stretch}") == (
+        f"error: not a stretch of time\n  where:    {option}\n{got}"
         "  expected: 36h, 14d, 8w, or a time as 2026-01-05T00:00\n"
     )
