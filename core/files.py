@@ -47,10 +47,10 @@ def whole_file(path: Path, *, durable: bool = True, mode: int | None = None) -> 
 
 
 @contextmanager
-def whole_text(path: Path, *, durable: bool = True) -> Iterator[IO[str]]:
+def whole_text(path: Path) -> Iterator[IO[str]]:
     """The same as an open file of UTF-8 text; line ends are written as they come."""
     with (
-        whole_file(path, durable=durable) as half,
+        whole_file(path) as half,
         half.open("w", encoding="utf-8", newline="") as file,
     ):
         yield file

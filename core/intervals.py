@@ -35,15 +35,6 @@ def share(hits: float, n: float) -> Bounds:
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def exact(hits: int, n: int) -> Bounds:
-    """The same without approximation: never covers less than it says, and is wider.
-
-    >>> [round(x, 3) for x in exact(18, 20)]
-    [0.683, 0.988]
-    """
-    return 1 - at_most(n - hits, n, 0.975), at_most(hits, n, 0.975)
-
-
 def at_most(hits: int, n: int, confidence: float) -> float:
     """Upper confidence limit of a share.
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from core.readers import nearest
+from core.texts import counted
 
 SHOWN = 8  # labels that an error or a warning names
 
@@ -61,7 +62,7 @@ def in_words(labels: Mapping[str, int], known: Iterable[str]) -> list[str]:
     lines = []
     for label, n in ordered[:SHOWN]:
         near = nearest(label, known)
-        rows = f"'{label}' in {n} row{'' if n == 1 else 's'}"
+        rows = f"'{label}' in {counted(n, 'row')}"
         lines.append(rows + (f" (did you mean '{near}'?)" if near else ""))
     return [*lines, *([f"and {len(labels) - SHOWN} more labels"] if len(labels) > SHOWN else [])]
 

@@ -19,6 +19,7 @@ from core.errors import ParamsError
 from core.imported import BadCodeError
 from core.plugins import BAD_CODE, Policies, choices, meant
 from core.removed_settings import gone
+from core.texts import counted
 
 
 class Section(BaseModel):
@@ -57,7 +58,7 @@ def load(path: Path, shape: type[S], context: Mapping[str, Any] | None = None) -
         return shape.model_validate(raw, context=context)
     except ValidationError as fault:
         faults = [text for _, text in _faults(fault, raw, node, shape)]
-        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        count = counted(len(faults), "fault")
         raise ParamsError(
             f"params.yaml has {count}\n" + "\n".join(f"  - {f}" for f in faults),
             where=str(path),

@@ -1,8 +1,9 @@
-"""When two texts are the same one."""
+"""When two texts are the same one, and how a message counts and lists."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 SIGNS = re.compile(r"[\W_]+")
 
@@ -25,3 +26,20 @@ def words(text: str) -> str:
     '?!'
     """
     return SIGNS.sub(" ", text.casefold()).strip() or normal(text)
+
+
+def counted(n: int, thing: str) -> str:
+    """
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1200 rows')
+    """
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """
+    >>> first_few("abcdefg", 5)
+    'a, b, c, d, e and 2 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

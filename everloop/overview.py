@@ -15,6 +15,7 @@ import typer
 from core.episodes import words_now
 from core.evidence import AlertEvidence
 from core.records import Decision, Severity, Signal
+from core.texts import counted
 from everloop.plot import sparkline
 from everloop.table import shortened, table
 from monitoring.alerts.decisions import describe, length
@@ -49,7 +50,7 @@ def status(alerts: Sequence[Decision], signals: Sequence[Signal]) -> str:
     if set(counts) == {"info"} and not nothing:
         return f"healthy: {parts}, nothing that is known to cost accuracy"
     total = counts.total()
-    return f"{total} alert{'s' if total > 1 else ''} open: {parts}"
+    return f"{counted(total, 'alert')} open: {parts}"
 
 
 def overview(picture: Picture, segments: bool = False) -> str:
@@ -72,7 +73,7 @@ def overview(picture: Picture, segments: bool = False) -> str:
     parts = {s.segment for s in picture.signals if s.segment}
     folded = sorted(p for p in parts if not p.startswith(OF_MODEL))
     if folded and not segments:
-        count = f"{len(folded)} segment{'s' if len(folded) > 1 else ''}"
+        count = counted(len(folded), "segment")
         blocks.append(f"\n{count} folded ({', '.join(folded)}): --segments shows them")
     blocks += [f"\n{note}" for note in picture.notes]
     return "\n".join(blocks)
@@ -100,7 +101,7 @@ def told(alert: Decision, now: datetime, workspace: str = "") -> str:
     lines = [alert.reason if over else words_now(alert)]
     if alert.verdict == "alert":
         end = over or now
-        count = f"bad in {windows} window{'s' if windows > 1 else ''}"
+        count = f"bad in {counted(windows, 'window')}"
         begin = f"{alert.timestamp:%Y-%m-%d %H:%M}"
         until = f"{begin} to {end:%Y-%m-%d %H:%M}" if over else f"since {begin}"
         lasted = f" ({length(end - alert.timestamp)})" if end > alert.timestamp else ""

@@ -19,6 +19,7 @@ from monitoring.alerts.episodes import Change, turn
 from monitoring.alerts.findings import Past, findings
 from monitoring.alerts.rules import Rule
 from monitoring.alerts.severity import ORDER
+from pipelines.triggers.trigger import last_seen
 
 if TYPE_CHECKING:
     from flows.session import Session
@@ -148,13 +149,8 @@ def alerts_since(store: Store, since: datetime, now: datetime) -> list[Decision]
     keys = {d.key for d in told if d.verdict == "alert"}
     keys |= {d.read(AlertEndEvidence).alert for d in told if d.verdict == "over"}
     keys |= {e.key for e in store.state.read(Episodes).open}
-    found = [(last_bad(d), d.key, d) for k in keys if (d := store.decisions.get(k))]
+    found = [(last_seen(d), d.key, d) for k in keys if (d := store.decisions.get(k))]
     return [d for when, _, d in sorted(found, key=lambda x: x[:2]) if since < when <= now]
-
-
-def last_bad(alert: Decision) -> datetime:
-    """End of the last window in which an alert was bad."""
-    return alert.read(AlertEvidence).last or alert.timestamp
 
 
 def alerts_a_week(store: Store, now: datetime) -> Signal:

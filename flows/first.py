@@ -12,6 +12,7 @@ from core.evidence import TrainingEvidence
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from core.state import Champion, RetrainResult, Retrains
 from core.stored import record
+from core.texts import first_few
 from flows.label_set import declared
 from flows.model_stages import train_candidate
 from flows.regression import regression_rows, with_collections
@@ -22,7 +23,6 @@ from flows.state import set_champion
 from pipelines.datasets.contents import EVALUATION, TRAIN, rows_here
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
-from pipelines.testing.labels import first_few
 
 
 def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
@@ -60,7 +60,7 @@ def _little(session: Session, version: DatasetVersion) -> str:
     least, needed = session.strategy.training.min_label_rows, session.strategy.testing.min_rows
     labels = rows_here(session.workspace, TRAIN, ["label"])["label"].value_counts()
     few = [f"`{label}` ({n})" for label, n in sorted(labels.items()) if n < least]
-    said = f"; a slip? fewer than {least} rows to train on: {first_few(few)}" if few else ""
+    said = f"; a slip? fewer than {least} rows to train on: {first_few(few, 5)}" if few else ""
     rows = version.rows.get("eval", 0)
     if rows < needed:
         said += f"; {rows} evaluation rows judge no later model, {needed} needed (testing.min_rows)"

@@ -13,6 +13,7 @@ from pathlib import Path
 from core.errors import DataError
 from core.label_names import in_words
 from core.label_set import LabelSet
+from core.texts import first_few
 
 FEW = 8  # labels that an error lists
 
@@ -44,7 +45,7 @@ def check_labels(
             "evaluation labels that no training row has",
             where=str(evaluation[0]),
             got=", ".join(in_words(slips, known)),
-            expected=f"labels of {train[0].name}: {_few(sorted(known))}",
+            expected=f"labels of {train[0].name}: {first_few(sorted(known), FEW)}",
             do="correct them; one that is meant and has no row yet: everloop label set add LABEL",
         )
     if not unknown:
@@ -57,8 +58,3 @@ def check_labels(
 def _counted(names: LabelSet, rows: Iterable[str]) -> Counter[str]:
     """Rows by what their labels are called; those of labels that are gone are in no dataset."""
     return Counter(name for x in rows if (name := names.now(x)) is not None)
-
-
-def _few(labels: list[str]) -> str:
-    more = f" and {len(labels) - FEW} more" if len(labels) > FEW else ""
-    return ", ".join(labels[:FEW]) + more

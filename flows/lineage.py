@@ -232,13 +232,13 @@ def _ended(rollout: Any) -> dict[str, Any]:
     }
 
 
-def _branches(links: Sequence[Link], start: str = "") -> Iterator[str]:
+def _branches(links: Sequence[Link]) -> Iterator[str]:
     shown = list(_few(links))
     for i, link in enumerate(shown):
         last = i == len(shown) - 1
         head, *rest = link.to_text().splitlines()
-        yield f"{start}{'└─' if last else '├─'} {head}"
-        yield from (f"{start}{'   ' if last else '│  '}{line}" for line in rest)
+        yield f"{'└─' if last else '├─'} {head}"
+        yield from (f"{'   ' if last else '│  '}{line}" for line in rest)
 
 
 def _few(links: Iterable[Link]) -> Iterator[Link]:

@@ -17,6 +17,7 @@ from core.evidence import TestEvidence, TrainingEvidence
 from core.records import Candidate, DatasetVersion, Decision, to_json
 from core.state import Forgetting, RetrainPlan, RetrainResult, Retrains
 from core.stored import record
+from core.texts import counted
 from flows import undo
 from flows.forget import finish
 from flows.guard import held
@@ -119,7 +120,7 @@ def refused(session: Session, version: DatasetVersion) -> str:
         return ""
     rows = len(pd.read_csv(page))
     named = page.relative_to(session.workspace.root)
-    return f"; {rows} new row{'' if rows == 1 else 's'} refused, the reasons are in {named}"
+    return f"; {counted(rows, 'new row')} refused, the reasons are in {named}"
 
 
 def _test(session: Session, version: DatasetVersion, candidate: Candidate, plan: RetrainPlan) -> bool:

@@ -80,13 +80,6 @@ class DecisionRepository:
         )
         return found[0] if found else None
 
-    def rollout(self, rollout_id: str) -> Rollout | None:
-        t = schema.rollouts
-        found: list[Rollout] = self.database.records(
-            select(t).where(t.c.rollout_id == rollout_id), Rollout
-        )
-        return found[0] if found else None
-
 
 def _row(decision: Decision) -> dict[str, Any]:
     columns = {f.name: getattr(decision, f.name) for f in fields(decision)}

@@ -53,8 +53,13 @@ def _top(
 ) -> None: ...
 
 
-for module in (workspace, serve, predict, replay, monitor, turn, runtimes, clock):
-    module.add_to(app)
+for command in (
+    *(workspace.init, workspace.check, workspace.train, serve.serve, predict.predict),
+    *(replay.demo, replay.replay, monitor.monitor, monitor.alerts, monitor.signals),
+    *(turn.loop, turn.retrain, turn.schedule, runtimes.runtimes, clock.clock),
+):
+    app.command()(command)
+app.command(hidden=True)(workspace.stage)  # dvc.yaml calls it
 app.add_typer(data.app, name="data")
 app.add_typer(collection.app, name="collection")
 app.add_typer(label.app, name="label")

@@ -41,7 +41,3 @@ def clock(
         for k in newest(session)
     ]
     typer.echo(table(["newest", "time (UTC)", ""], rows))
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(clock)

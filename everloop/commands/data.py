@@ -158,5 +158,8 @@ def export(
     typer.echo(f"wrote {count} rows of {version} to {file}")
 
 
-data_store.add_to(app)
-data_rows.add_to(app)
+for command in (
+    *(data_store.verify, data_store.push, data_store.pull, data_store.gc),
+    *(data_rows.lineage, data_rows.forget),
+):
+    app.command()(command)

@@ -135,8 +135,3 @@ def _few(names: list[str]) -> str:
 
 def _rows(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (lineage, forget):
-        app.command()(command)

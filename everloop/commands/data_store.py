@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.texts import counted
 from everloop.commands.options import WorkspaceOption, datasets
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def pull(versions: Versions = None, remote: Remote = None, workspace: WorkspaceO
 
 def _say(done: str, way: str, moved: Transferred) -> None:
     what = f"{moved.objects} objects" if moved.objects else "nothing: all was there"
-    count = "1 version" if moved.versions == 1 else f"{moved.versions} versions"
+    count = counted(moved.versions, "version")
     typer.echo(f"{count}: {done} {what} {way} {moved.remote} ({moved.url})")
 
 
@@ -163,8 +164,3 @@ def size(count: int) -> str:
         if count >= step:
             return f"{count / step:.1f} {unit}"
     return f"{count} B"
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (verify, push, pull, gc):
-        app.command()(command)

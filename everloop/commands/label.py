@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.texts import counted
 from everloop.commands import label_set
 from everloop.commands.options import Group, NowOption, WorkspaceOption, acting, at
 
@@ -56,12 +57,14 @@ def export(
         typer.echo(f"no open task; {file} has {empty}")
     elif config:
         how = f"{config} is the labelling config of its project"
-        typer.echo(f"{_count(count, 'task')} in {file}; {how}\nits JSON export: {_back('EXPORT.json')}")
+        typer.echo(
+            f"{counted(count, 'task')} in {file}; {how}\nits JSON export: {_back('EXPORT.json')}"
+        )
     elif file.suffix.lower() == ".json":
         how = f"dataset.records.from_json, and its to_json: {_back('EXPORT.json')}"
-        typer.echo(f"{_count(count, 'record')} in {file}; {how}")
+        typer.echo(f"{counted(count, 'record')} in {file}; {how}")
     else:
-        typer.echo(f"{_count(count, 'task')} in {file}; fill in `label`, then: {_back(file)}")
+        typer.echo(f"{counted(count, 'task')} in {file}; fill in `label`, then: {_back(file)}")
 
 
 @app.command("import")
@@ -98,7 +101,7 @@ def import_(
     if done.waiting:
         slips = ", ".join(in_words(done.waiting, labels_in_use(session, when)))
         rows = sum(done.waiting.values())
-        wait = f"{_count(rows, 'row')} wait{'s' if rows == 1 else ''}"
+        wait = f"{counted(rows, 'row')} wait{'s' if rows == 1 else ''}"
         typer.echo(
             f"warning: {file.name}: {wait}, since nobody has used these labels yet: {slips}\n"
             "correct them and import the file again; if they are meant: "
@@ -109,7 +112,7 @@ def import_(
         page = session.workspace.quarantine / f"annotations-{file.stem}.csv"
         first = done.refused[0]
         typer.echo(
-            f"warning: {file.name}: {_count(len(done.refused), 'row')} refused "
+            f"warning: {file.name}: {counted(len(done.refused), 'row')} refused "
             f"(row {first.row}: {first.reason}); the reasons are in "
             f"{write_quarantine(done.refused, page)}",
             err=True,
@@ -162,7 +165,7 @@ def feedback(
         typer.echo(json.dumps({"asked": asked, "words": words_json(rulings)}, indent=2))
         return
     if ask:
-        typer.echo(f"{_count(asked, 'new task')}: everloop label export tasks.csv")
+        typer.echo(f"{counted(asked, 'new task')}: everloop label export tasks.csv")
     typer.echo(words_text(rulings, limit))
 
 
@@ -220,7 +223,7 @@ def review(
             json.dumps({"labels": rows, "new": new, "waiting": waiting, "reviews": shown}, indent=2)
         )
         return
-    typer.echo(f"{_count(rows, 'label')} looked at: {waiting} look wrong, {new} of them new")
+    typer.echo(f"{counted(rows, 'label')} looked at: {waiting} look wrong, {new} of them new")
     for r in store.reviews.open(limit):
         typer.echo(
             f"{r.prediction_id}  {r.label}, or {r.suggested}?  ({r.score:.3f})  {_short(r.text)}"
@@ -231,10 +234,10 @@ def review(
 
 def _told(done: Imported) -> str:
     parts = [
-        _count(done.accepted, "new label"),
+        counted(done.accepted, "new label"),
         f"{done.already} known already",
         f"{done.unlabelled} not filled in",
-        *([f"{_count(done.drafts, 'draft')}, not submitted"] if done.drafts else []),
+        *([f"{counted(done.drafts, 'draft')}, not submitted"] if done.drafts else []),
         *([f"{done.skipped} skipped"] if done.skipped else []),
         *([f"{done.renamed} given under an old name"] if done.renamed else []),
     ]
@@ -249,7 +252,3 @@ def _short(text: str) -> str:
     from everloop.table import shortened
 
     return shortened(" ".join(text.split()), WIDTH)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"

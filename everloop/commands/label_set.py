@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.texts import counted
 from everloop.commands.options import Group, NowOption, WorkspaceOption, at
 
 if TYPE_CHECKING:
@@ -142,6 +143,6 @@ def _change(
     labels, waiting = change(session, asked)
     typer.echo(f"label set version {labels.version}: {asked.to_text()}")
     if taken := release(session, at(now)):
-        typer.echo(f"{taken} vote{'' if taken == 1 else 's'} that waited for such a label: taken")
+        typer.echo(f"{counted(taken, 'vote')} that waited for such a label: taken")
     if kind == "split":
         typer.echo(f"{waiting} rows wait for a label: everloop label review, or the labelling page")

@@ -215,8 +215,3 @@ def signals(
 
 def _named(workspace: Path) -> str:
     return "" if workspace == Path() else str(workspace)
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (monitor, alerts, signals):
-        app.command()(command)

@@ -66,7 +66,3 @@ def _tell(job: Job, done: Done, answered: int, seconds: float, quarantine: Path)
         typer.echo(f"{said}, {seconds:.1f} s, {answered / seconds:.0f} texts/s")
     else:
         typer.echo(f"{said}, done already")
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(predict)

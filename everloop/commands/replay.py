@@ -74,8 +74,3 @@ def demo(
     from everloop.demo import run_demo
 
     run_demo(workspace)
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (demo, replay):
-        app.command()(command)

@@ -49,7 +49,3 @@ def _row(m: Measured) -> list[Any]:
     shares = [f"{share:.2%}" for share in (a.alone, a.batches, a.shuffled)]
     verdict = "passes" if a.passed else f"refused: {a.worst:.2%} is too few"
     return [m.runtime, *speeds, *shares, verdict]
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(runtimes)

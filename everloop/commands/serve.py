@@ -115,7 +115,3 @@ def _listening(host: str, port: int) -> socket.socket:
             expected="a free port on an address of this machine",
             do="everloop serve --port ANOTHER",
         ) from None
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(serve)

@@ -105,8 +105,3 @@ def _serve(workspace: Path) -> None:
         from flows.deployed import schedule as serve_flows
 
         serve_flows(workspace)
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (loop, retrain, schedule):
-        app.command()(command)

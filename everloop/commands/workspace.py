@@ -127,9 +127,3 @@ def stage(
     from everloop.stage import run_stage
 
     typer.echo(run_stage(workspace, name))
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (init, check, train):
-        app.command()(command)
-    app.command(hidden=True)(stage)  # dvc.yaml calls it

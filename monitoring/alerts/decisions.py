@@ -10,6 +10,7 @@ from typing import Any
 from core.episodes import Episode
 from core.evidence import AlertEndEvidence, AlertEvidence
 from core.records import Decision, Signal
+from core.texts import counted
 from monitoring.alerts.findings import FATIGUE, Finding, placed, spec_of
 
 FATIGUE_DAYS = 28
@@ -66,7 +67,7 @@ def over(episode: Episode, now: datetime, why: str) -> Decision:
     """The end of an episode, beside its alert."""
     ended = episode.over or now
     lasted = length(ended - episode.opened)
-    windows = f"{episode.windows} window{'s' if episode.windows > 1 else ''}"
+    windows = counted(episode.windows, "window")
     place = placed(episode.signal, episode.segment)
     return Decision(
         key=f"{episode.key}/over",
@@ -135,4 +136,4 @@ def length(span: timedelta) -> str:
     hours = max(0, round(span / timedelta(hours=1)))
     whole = hours >= 96 or (hours and hours % 24 == 0)
     count, unit = (round(hours / 24), "day") if whole else (hours, "hour")
-    return f"{count} {unit}{'' if count == 1 else 's'}"
+    return counted(count, unit)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.records import Array
+from core.texts import first_few
 from monitoring.drift.features import IncomparableError
 from monitoring.explain.rows import Side, comparable_rows
 from monitoring.explain.shifts import ShareShift, share_shifts
@@ -47,7 +48,7 @@ class Explanation:
             ("words that came", [w.word for w in self.came]),
             ("words that went", [w.word for w in self.went]),
         ]
-        lines = [f"{name}: {_few(found)}" for name, found in parts if found]
+        lines = [f"{name}: {first_few(found, SHOWN)}" for name, found in parts if found]
         if self.texts and not lines:
             return ["the texts are others, though no label, segment or word alone moved beyond luck"]
         return lines or ["no label, segment or word moved by more than luck explains"]
@@ -110,8 +111,3 @@ def _values(column: str, side: Side) -> list[str]:
 def _segments(window: Side, reference: Side) -> list[str]:
     both = set(window.rows) & set(reference.rows)
     return sorted(str(c) for c in both if str(c).startswith("segment."))
-
-
-def _few(found: Sequence[str]) -> str:
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return f"{', '.join(found[:SHOWN])}{more}"

@@ -19,6 +19,7 @@ from uuid import uuid4
 from core.away import while_there, why
 from core.errors import DatasetError
 from core.files import sync_file, sync_folder
+from core.texts import first_few
 from pipelines.datasets.endpoint import check_reachable, endpoint
 
 T = TypeVar("T")
@@ -156,14 +157,14 @@ class Objects:
             raise DatasetError(
                 MISSING,
                 where=f"{self._dvc.root_dir}, {self.url}",
-                got=f"no {_few(nowhere)}",
+                got=f"no object {first_few(sorted(nowhere), 3)}",
                 do="dvc remote modify NAME url URL, where the data was pushed to",
             )
         self._move(self.remote, self.cache, wanted)
         if odd := self.lacking(wanted):
             raise DatasetError(
                 "the remote gave other bytes than were stored",
-                where=f"{self.url}, {_few(odd)}",
+                where=f"{self.url}, object {first_few(sorted(odd), 3)}",
                 do="everloop data verify --remote NAME says what else is wrong there",
             )
         return len(wanted)
@@ -175,7 +176,9 @@ class Objects:
         files = self.lacking_there(files)
         gone = self.lacking(files)
         if gone:
-            raise DatasetError(MISSING, where=self._dvc.root_dir, got=f"no {_few(gone)}")
+            raise DatasetError(
+                MISSING, where=self._dvc.root_dir, got=f"no object {first_few(sorted(gone), 3)}"
+            )
         self._move(self.cache, self.remote, files)
         self._move(self.cache, self.remote, lacking)
         return len(files) + len(lacking)
@@ -256,9 +259,3 @@ def md5(path: Path) -> str:
 
 def _is_listing(oid: str) -> bool:
     return oid.endswith(".dir")
-
-
-def _few(oids: Iterable[str], shown: int = 3) -> str:
-    names = sorted(oids)
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return f"object {', '.join(names[:shown])}{more}"

@@ -20,6 +20,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from core.intervals import Interval, unpaired_difference
 from core.records import Decision, Rollout
+from core.texts import counted
 from pipelines.rollout.compare import arms, compare
 from pipelines.rollout.promotion import Promotion, Verdict, begin, decision, end, must_be_live
 
@@ -45,7 +46,7 @@ class AbEvidence:
     def words(self) -> str:
         low, middle, high = self.gain
         if self.metric == "accuracy":
-            labels = "1 label" if self.seen == 1 else f"{self.seen} labels"
+            labels = counted(self.seen, "label")
             both = f"accuracy on {labels} {self.candidate:.3f} vs {self.champion:.3f}"
         else:
             both = f"users who complained {self.candidate:.3f} vs {self.champion:.3f}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator
 
 from core.records import Decision, Rollout
+from core.texts import counted
 from pipelines.rollout.compare import LiveComparison, compare
 from pipelines.rollout.promotion import Promotion, Verdict, begin, decision, end, must_be_live
 
@@ -125,6 +126,6 @@ def _words(seen: LiveComparison) -> str:
     text += f", confidence {new:.2f} vs {old:.2f}"
     if seen.labels:
         new, old = seen.accuracy
-        labels = "1 label" if seen.labels == 1 else f"{seen.labels} labels"
+        labels = counted(seen.labels, "label")
         text += f", accuracy on {labels} {new:.2f} vs {old:.2f}"
     return text

@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.texts import counted, first_few
+
 SHOWN = 5
 State = Literal["held back", "new", "known"]
 
@@ -51,7 +53,7 @@ class Scarce:
             yield f"new to the model: {_named(new)}"
         if untested := [f"`{x.label}`" for x in new if not x.evaluation]:
             todo = "a collection can test that: everloop collection add"
-            yield f"no evaluation row has {first_few(untested)}; {todo}"
+            yield f"no evaluation row has {first_few(untested, SHOWN)}; {todo}"
         if known:
             yield f"known to the champion, but {floor}: {_named(known)}"
 
@@ -80,15 +82,6 @@ def scarce(
     return Scarce(rows, needed)
 
 
-def first_few(names: Sequence[str]) -> str:
-    """
-    >>> first_few("abcdefg")
-    'a, b, c, d, e and 2 more'
-    """
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}"
-
-
 def _state(label: str, candidate: Collection[str], champion: Collection[str]) -> State:
     if label not in candidate:
         return "held back"
@@ -100,9 +93,7 @@ def _todo(found: Sequence[LabelRows]) -> str:
 
 
 def _named(found: Sequence[LabelRows]) -> str:
-    named = [f"`{x.label}` ({_rows(x.train)} to train on, {x.evaluation} to test)" for x in found]
-    return first_few(named)
-
-
-def _rows(n: int) -> str:
-    return f"{n} row{'' if n == 1 else 's'}"
+    named = [
+        f"`{x.label}` ({counted(x.train, 'row')} to train on, {x.evaluation} to test)" for x in found
+    ]
+    return first_few(named, SHOWN)

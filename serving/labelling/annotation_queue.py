@@ -24,6 +24,7 @@ from core.models.base import Classifier
 from core.readers import nearest
 from core.records import AnnotationTask, Prediction, TaskState, Vote, bucket
 from core.store import Store
+from core.texts import first_few
 from serving.labelling.messages import Choice, Near, ProgressShown, Setup, TaskMessage, VoteBody
 from serving.labelling.similar import Similar
 from serving.protocols.faults import NotFoundError
@@ -231,6 +232,5 @@ class AnnotationQueue:
 
 
 def _gone(label: str, why: str, choices: Sequence[str]) -> DataError:
-    more = f" and {len(choices) - SHOWN} more" if choices[SHOWN:] else ""
-    expected = f"one of {', '.join(choices[:SHOWN])}{more}"
+    expected = f"one of {first_few(choices, SHOWN)}"
     return DataError(why, where="label", got=ascii(label), expected=expected, do=RELOAD)
