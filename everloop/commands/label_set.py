@@ -47,7 +47,8 @@ def show(
             json.dumps({"version": labels.version, "labels": names, "operations": done}, indent=2)
         )
         return
-    typer.echo(f"version {labels.version}: {len(names)} labels: {', '.join(names)}")
+    listed = ", ".join(names) or "those of the first training data: everloop train"
+    typer.echo(f"version {labels.version}: {len(names)} labels: {listed}")
     made = labels.as_of(at(None)).version
     for n, o in enumerate(labels.operations, 1):
         why = f" ({o.why})" if o.why else ""

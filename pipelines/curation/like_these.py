@@ -51,7 +51,7 @@ class LikeThese(Curation):
                 expected=f"one of {', '.join(sorted(known))}"
                 if known
                 else "a name, but there are none",
-                do="everloop collections",
+                do="everloop collection list",
             )
         named = [known[self.collection]] if self.collection else [known[name] for name in sorted(known)]
         return np.concatenate(named) if named else np.zeros((0, 0), dtype=np.float32)
