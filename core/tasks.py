@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from core.records import Array, Kind, Window
+from core.records import Array, Window
 from core.rowwise import rowwise
 
 CLASSIFICATION = "classification"
@@ -25,11 +25,6 @@ RIGHT = 0.5  # from this score on an answer counts as right, where it can only c
 class Task(Protocol):
     @property
     def name(self) -> str: ...
-    @property
-    def truth_kinds(self) -> tuple[Kind, ...]:
-        """What people may give as the truth about an answer."""
-        ...
-
     @property
     def protocols(self) -> tuple[str, ...]:
         """The languages its servers speak: modules of serving/protocols."""
@@ -50,7 +45,6 @@ class Classification:
     """
 
     name = CLASSIFICATION
-    truth_kinds: tuple[Kind, ...] = ("label",)
     protocols = ("own", "mlflow", "inference")
 
     def render(self, input: Any, /) -> str:

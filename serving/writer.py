@@ -56,7 +56,6 @@ class LogState:
     waiting: int  # rows in memory, neither in the store nor on disk
     lag_seconds: float  # age of the oldest row that is not in the store
     spooled_rows: int
-    spooled_bytes: int
     fault: str = ""  # in words; "" when all is well
 
 
@@ -131,11 +130,11 @@ class Writer:
             spools = [self._spool, *self._dead]
             held = [*self._in_hand, *self._queue]
             since = [p.since for p in held[:1]] + ([self._spooled_since] if self._spool.size else [])
-            rows, size = sum(s.rows for s in spools), sum(s.size for s in spools)
+            rows = sum(s.rows for s in spools)
             fault = self._lost or (self._fault.what if self._fault else "")
             if fault and rows:
                 fault += f": {rows} rows wait on disk"
-            return LogState(self._waiting, now - min(since, default=now), rows, size, fault)
+            return LogState(self._waiting, now - min(since, default=now), rows, fault)
 
     def faults(self) -> tuple[str, ...]:
         """What is wrong, in words; () when all is well."""

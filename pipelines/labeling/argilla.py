@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
+from itertools import compress, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from core.files import whole_text
 from core.label_names import normal
 from core.readers import Refused, excerpt
 from core.records import AnnotationTask
-from pipelines.labeling.files import json_objects, not_ours
+from pipelines.labeling.files import json_objects, ours
 from pipelines.labeling.handout import Handout
 from pipelines.labeling.judgements import Judgement
 
@@ -43,14 +43,10 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
     `project`.
     """
     records = json_objects(path)
-    owners = [_metadata(r).get("workspace") for r in records]
-    if project not in owners:
-        other = next((o for o in owners if o), None)
-        got = f"of workspace {excerpt(other)}" if other else "of no workspace"
-        raise not_ours(path, f"{len(records)} records {got}", TOOL)
-    question = _question(r for r, owner in zip(records, owners, strict=True) if owner == project)
-    for row, (record, owner) in enumerate(zip(records, owners, strict=True), 1):
-        if owner == project:
+    mine = ours(path, [_metadata(r).get("workspace") for r in records], project, "records", TOOL)
+    question = _question(compress(records, mine))
+    for row, (record, known) in enumerate(zip(records, mine, strict=True), 1):
+        if known:
             yield from _said(row, record, question, annotator)
         else:
             yield Refused(row, "a record of another project", excerpt(record.get("id")))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import DataError
+from core.readers import excerpt
 
 MOST_BYTES = 2**28  # of JSON, which takes about ten times that in memory
 Format = Literal["csv", "jsonl", "label-studio", "argilla"]
@@ -81,9 +83,15 @@ def json_objects(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def not_ours(path: Path, got: str, tool: str) -> DataError:
-    """A whole file of another project."""
-    return DataError(
+def ours(path: Path, owners: Sequence[Any], project: str, things: str, tool: str) -> list[bool]:
+    """Which things of a file are of this project; `owners` says whose each is. Raises DataError where
+    none is."""
+    if project in owners:
+        return [owner == project for owner in owners]
+    got = f"{len(owners)} {things} of no workspace"
+    if other := next(filter(None, owners), None):
+        got = f"{things} of workspace {excerpt(other)}"
+    raise DataError(
         f"no task of this {tool} file is of this workspace",
         where=str(path),
         got=got,

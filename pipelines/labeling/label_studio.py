@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -19,7 +20,7 @@ from core.files import whole_text
 from core.label_names import normal
 from core.readers import Refused, excerpt
 from core.records import AnnotationTask
-from pipelines.labeling.files import json_objects, not_ours
+from pipelines.labeling.files import json_objects, ours
 from pipelines.labeling.handout import Handout
 from pipelines.labeling.judgements import Judgement
 
@@ -56,7 +57,6 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
     `project`, or this is no such export.
     """
     tasks = json_objects(path)
-    owners = [_data(t).get("workspace") for t in tasks]
     if any("data" not in t for t in tasks):
         raise DataError(
             f"this is not {TOOL}'s JSON",
@@ -64,13 +64,10 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
             got="a task without `data`",
             expected="an export as JSON (not JSON-MIN, CSV or TSV)",
         )
-    if project not in owners:
-        other = next((o for o in owners if o), None)
-        got = f"tasks of workspace {excerpt(other)}" if other else f"{len(tasks)} tasks of no workspace"
-        raise not_ours(path, got, TOOL)
-    control = _control(t for t, owner in zip(tasks, owners, strict=True) if owner == project)
-    for row, (task, owner) in enumerate(zip(tasks, owners, strict=True), 1):
-        if owner == project:
+    mine = ours(path, [_data(t).get("workspace") for t in tasks], project, "tasks", TOOL)
+    control = _control(compress(tasks, mine))
+    for row, (task, known) in enumerate(zip(tasks, mine, strict=True), 1):
+        if known:
             yield from _said(row, task, control, annotator)
         else:
             yield Refused(row, "a task of another project", excerpt(_data(task).get("text")))

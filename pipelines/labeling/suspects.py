@@ -23,7 +23,7 @@ class Suspect:
     score: float  # 0..1: how likely its label is, by a head that did not learn from it
 
 
-def suspects(embeddings: Array, labels: Sequence[str], seed: int = 0) -> list[Suspect]:
+def suspects(embeddings: Array, labels: Sequence[str]) -> list[Suspect]:
     """The rows whose labels look wrong, the least likely first. embeddings: (n, dim) of n labels.
 
     Rows of a label with fewer than two rows are left alone, and so is everything where fewer than two
@@ -36,7 +36,7 @@ def suspects(embeddings: Array, labels: Sequence[str], seed: int = 0) -> list[Su
     from cleanlab.filter import find_label_issues
 
     kept, given = np.unique(codes[judged], return_inverse=True)
-    shares = out_of_sample(embeddings[judged], names[kept][given], seed)
+    shares = out_of_sample(embeddings[judged], names[kept][given], seed=0)
     found = find_label_issues(given, shares, return_indices_ranked_by="self_confidence", n_jobs=1)
     best = names[kept][shares.argmax(axis=1)]
     return [Suspect(int(judged[i]), str(best[i]), float(shares[i, given[i]])) for i in found]

@@ -11,7 +11,7 @@ import pytest
 
 from core import params
 from core.errors import ParamsError
-from core.records import Array, Kind, Window
+from core.records import Array, Window
 from core.tasks import Classification, Task, fits
 from core.workspace import Workspace
 from everloop.init import init
@@ -25,7 +25,6 @@ class Echo:
     """Another task: an answer is right as far as it is as long as the truth."""
 
     name = "echo"
-    kinds: tuple[Kind, ...] = ("label",)
     protocols = ("own",)
 
     def render(self, input: Any, /) -> str:

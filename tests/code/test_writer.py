@@ -57,7 +57,7 @@ def test_a_locked_store_is_waited_for_on_disk_and_all_of_it_lands(store: Store, 
                 writer.put([row(i), row(i, "shadow")], 1).result(SOON)
             state = writer.state()
             assert state.fault == "the store is locked by another process: 38 rows wait on disk"
-            assert state.spooled_bytes
+            assert state.spooled_rows == 38
             assert state.lag_seconds > 0
             assert stored(store) == ["r0"]
         until(lambda: not writer.owes())
