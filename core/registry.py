@@ -24,7 +24,7 @@ from core.models import families
 from core.models.base import Model
 from core.progress import doing
 from core.records import Candidate, DatasetVersion
-from core.relocation import folder_of, follow
+from core.relocation import address_of, folder_of, follow
 from core.tracking import SQLITE, connect, quiet_mlflow, refusal, waiting
 from core.workspace import Workspace
 
@@ -112,9 +112,7 @@ class Registry:
 
     def path(self, version: str) -> Path:
         """A local folder with the files of a version, fetched once where artifacts are remote."""
-        with self._faults():
-            logged = self._client.get_logged_model(self._version(version).tags[MODEL])
-            folder = self._local(logged.artifact_location, logged.model_id)
+        folder = self._beside(version) or self._fetched(version)
         try:
             return next((folder / "data").iterdir())
         except (OSError, StopIteration):
@@ -245,6 +243,17 @@ class Registry:
                 got=version,
                 expected=", ".join(known) or "none is registered yet",
             ) from None
+
+    def _beside(self, version: str) -> Path | None:
+        """Where the model of a version lies in the workspace itself, known without MLflow."""
+        place = self._workspace
+        found = self._owned and address_of(place.tracking, NAME, version, MODEL)
+        return folder_of(found, place.artifacts) if found and found.startswith("file:") else None
+
+    def _fetched(self, version: str) -> Path:
+        with self._faults():
+            logged = self._client.get_logged_model(self._version(version).tags[MODEL])
+            return self._local(logged.artifact_location, logged.model_id)
 
     def _local(self, location: str, model_id: str) -> Path:
         """The folder behind an artifact location; a remote one is downloaded once."""

@@ -228,6 +228,13 @@ def test_files_of_a_version_that_are_gone(
         registry.path(version)
 
 
+def test_a_version_that_was_deleted_is_no_more(registry: Registry, saved: Path) -> None:
+    version = log(registry, saved, "deleted").version
+    registry._client.delete_model_version("everloop", version)
+    with pytest.raises(ModelError, match="no such model version"):
+        registry.path(version)
+
+
 def test_a_head_on_a_public_encoder_is_small(registry: Registry, tmp_path: Path) -> None:
     encoder = load_encoder("sentence-transformers/all-MiniLM-L6-v2")
     embeddings = np.random.default_rng(0).normal(size=(300, 384))
