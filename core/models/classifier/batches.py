@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from core.models.files import Vocabulary
 from core.records import Array
 
 MOST = 32  # rows of a batch: more are no faster, and a larger one leaves the processor's cache
@@ -25,19 +25,13 @@ class PaddedTexts:
 
 
 class Tokens:
-    """A Hugging Face tokenizer, cut to `max_tokens`, that many threads may use at once.
+    """A tokenizer, cut to `max_tokens`, that many threads may use at once."""
 
-    It works on a copy: the tokenizer itself carries the truncation of whoever called it last.
-    """
-
-    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
-        from tokenizers import Tokenizer
-
-        self._raw = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    def __init__(self, vocabulary: Vocabulary, max_tokens: int) -> None:
+        self._raw = vocabulary.raw
         self._raw.no_padding()
         self._raw.enable_truncation(max_tokens)
-        self._pad = tokenizer.pad_token_id or 0
-        self._unknown = tokenizer.unk_token_id
+        self._pad, self._unknown = vocabulary.pad or 0, vocabulary.unknown
 
     def batch(self, texts: Sequence[str]) -> PaddedTexts:
         """All texts in one batch, in their order."""

@@ -40,6 +40,7 @@ from core.models.files import (
     read_model,
     read_size,
     read_tokenizer,
+    read_vocabulary,
 )
 from core.progress import doing
 from core.records import Array
@@ -139,7 +140,7 @@ class Encoder:
     @cached_property
     def tokens(self) -> Tokens:
         """The tokenizer, cut to `max_tokens`, for any number of threads."""
-        return Tokens(self.tokenizer, self.max_tokens)
+        return Tokens(read_vocabulary(self.folder), self.max_tokens)
 
     def load(self) -> None:
         """Read everything now, while the folder holds it."""
