@@ -14,6 +14,7 @@ from core.label_set import LabelSet
 from core.models import base
 from core.progress import doing
 from core.records import Decision, Quarantined, Signal
+from core.rowwise import one_thread
 from flows.alerts import alert, alerts_a_week, deliver, open_alerts
 from flows.collections import collected
 from flows.reference import reference
@@ -43,6 +44,7 @@ class Observation:
     view: View | None
 
 
+@one_thread()
 def look(session: Session, now: datetime) -> Observation:
     """The signals of the window that ends now. Stores nothing, so the past may be looked at too."""
     doing("looking at the newest window")
@@ -52,6 +54,7 @@ def look(session: Session, now: datetime) -> Observation:
     return Observation([*signals, alerts_a_week(session.store, now)], view)
 
 
+@one_thread()
 def monitor(session: Session, now: datetime, report: bool = False) -> list[Signal]:
     """Look, store the signals, settle the alerts and tell of them.
 
