@@ -185,7 +185,7 @@ def test_a_stopped_postgres_is_waited_for_on_disk(url: str, server: str, tmp_pat
         try:
             for i in range(1, 10):
                 writer.put([row(i)], 1).result(SOON)
-            assert writer.state().fault == "the store cannot be used: 9 rows wait on disk"
+            assert writer.state().fault == "the store cannot be reached: 9 rows wait on disk"
         finally:
             call(pg_ctl, "-D", data, "-l", log, "-w", "-o", options, "start")
         until(lambda: not writer.owes())
