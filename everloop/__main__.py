@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 
 QUIET = {
     "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: three times the speed on busy cores
@@ -41,7 +42,7 @@ def main() -> None:
     from everloop.progress import shown
 
     try:
-        with shown():
+        with nullcontext() if sys.argv[1:2] == ["serve"] else shown():  # a server's stderr is a log
             from everloop.commands import app
 
             app(prog_name="everloop")

@@ -41,7 +41,6 @@ def serve(
     from functools import partial
 
     from core.store import Store
-    from everloop.progress import over
     from flows.log import open_writer
     from flows.session import open_session
     from serving.app import create_app
@@ -53,7 +52,6 @@ def serve(
     from serving.shutdown import run
     from serving.tracing import tracing
 
-    over()  # its stderr is a log
     session = open_session(workspace)
     settings = session.strategy.serving
     clock = partial(datetime.now, UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -223,7 +224,10 @@ def test_commands_say_that_prefect_is_away(shop: Path) -> None:
             timeout=300,
         )
         assert (ran.returncode, ran.stdout) == (2, "")
-        assert ran.stderr == (
+        told = re.sub(
+            r"^starting.* \([0-9]+ s\)\n", "", ran.stderr, flags=re.MULTILINE
+        )  # on a busy machine
+        assert told == (
             "error: Prefect's server cannot be reached\n"
             f"  where:    http://{REFUSED}/api\n"
             "  got:      Connection refused\n"

@@ -231,11 +231,11 @@ from flows.session import open_session
 from flows import forget
 from pipelines.datasets import erase
 from pipelines.datasets.dvc_git import Repository
-from core.store import Store
+from core.store.erasure import ErasureRepository
 
 place, name, id = sys.argv[1:]
 owner = {"erase": erase, "make_version": forget, "tag": Repository, "purge": erase,
-         "_note": erase, "forgotten": Store}[name]
+         "_note": erase, "forgotten": ErasureRepository}[name]
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 setattr(owner, name, die)
 session = open_session(Path(place))

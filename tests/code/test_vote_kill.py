@@ -25,7 +25,7 @@ from core.store import Store
 from tests.code.test_queue import says, leased
 store = Store(sys.argv[1])
 while found := leased(store, sys.argv[2]):
-    store.vote(says(found[0], sys.argv[2], "a"), needed=1)
+    store.queue.vote(says(found[0], sys.argv[2], "a"), needed=1)
     print(found[0], flush=True)
 """
 IMPORT = """
@@ -81,7 +81,7 @@ def test_an_import_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.05 + 0.03 * kill)
+        time.sleep(0.05 + 0.1 * kill)
         process.kill()
         process.communicate()
         votes = killed.queue.all_votes()
