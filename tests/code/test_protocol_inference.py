@@ -237,6 +237,7 @@ def test_a_length_that_cannot_be(client: TestClient, length: str) -> None:
         (gzip.compress(b" " * 20_000_000), "gzip", 400, "the gzip body is cut off or too large"),
         (b"{}", "br", 415, "this content encoding is not read here"),
     ],
+    ids=["no gzip", "cut off", "too large", "br"],
 )
 def test_compressed_bodies_that_cannot_be_read(
     client: TestClient, content: bytes, encoding: str, status: int, why: str
