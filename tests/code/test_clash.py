@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ HOME = Path(__file__).parents[2]
 
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "everloop", "--version"], cwd=folder, capture_output=True, text=True
+    """With ours on the path, as an installed package is; an editable one is found after any folder."""
+    command, env = (
+        [sys.executable, "-m", "everloop", "--version"],
+        {**os.environ, "PYTHONPATH": str(HOME)},
     )
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(("file", "name"), [("core.py", "core"), ("flows/__init__.py", "flows")])

@@ -228,10 +228,9 @@ def test_an_unknown_version_is_named_with_its_neighbour(two: Workspace) -> None:
     )
 
 
-def test_where_there_is_one_version_that_one_is_named(workspace: Workspace) -> None:
-    make_version(workspace, rows(["only"]), plan(1), ALL, None)
+def test_where_there_is_one_version_that_one_is_named(one: Workspace) -> None:
     with pytest.raises(DatasetError, match=r"expected: v0001\n"):
-        show(workspace.root, "v0012")
+        show(one.root, "v0012")
 
 
 # -- refusals -----------------------------------------------------------------------------------
