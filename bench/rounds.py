@@ -64,9 +64,9 @@ def serve(stream: Stream, chooser: Chooser, seed: int = 0) -> Outcome:
         day = Day(stream.start + (number + 1) * DAY, window, head, known, held_out, seed)
         picked = chooser.choose(day)
         labels.append(len(picked.train) + len(picked.audit))
-        held_out = _more(held_out, stream, where[picked.audit])
+        held_out = held_out.more(stream, where[picked.audit])
         if len(picked.train):
-            known = _more(known, stream, where[picked.train])
+            known = known.more(stream, where[picked.train])
             head = fit_head(known.embeddings, known.labels.tolist(), start=head)
     return Outcome(right, labels)
 
@@ -86,12 +86,3 @@ def _answered(stream: Stream, head: Head, where: Array, number: int) -> Window:
     shares = np.zeros((len(stream.frame), len(head.labels)), dtype=np.float32)
     shares[where] = head.probabilities(stream.embeddings[where])
     return replace(stream, head=head, probabilities=shares).window(number)
-
-
-def _more(rows: Labelled, stream: Stream, where: Array) -> Labelled:
-    frame = stream.frame.iloc[where]
-    return Labelled(
-        np.append(rows.texts, frame["text"].to_numpy(dtype=str)),
-        np.append(rows.labels, frame["truth"].to_numpy(dtype=str)),
-        np.vstack([rows.embeddings, stream.embeddings[where]]),
-    )

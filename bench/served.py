@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.choosers import Ours
 from bench.rounds import Day
-from bench.streams import DAY, Labelled, Stream
+from bench.streams import DAY, Stream
 from core.models.classifier.head import Head, fit_head
 from core.params import load
 from core.records import AnnotationTask, Array, Window
@@ -60,7 +60,7 @@ def serve(stream: Stream, seed: int, refit: bool) -> Run:
         at, audit = _label(window, chooser.tasks(seen), truth[where])
         days.append(window)
         right.append(window.rows["output"].to_numpy(dtype=str) == truth[where])
-        known, held = _more(known, stream, where[at[~audit]]), _more(held, stream, where[at[audit]])
+        known, held = known.more(stream, where[at[~audit]]), held.more(stream, where[at[audit]])
         fresh += int((~audit).sum())
         if refit and fresh >= RETRAIN_AT:
             head = fit_head(known.embeddings, known.labels.tolist(), start=head)
@@ -88,15 +88,6 @@ def _label(window: Window, tasks: list[AnnotationTask], truth: Array) -> tuple[A
     window.rows.loc[at[audit], "audit"] = True
     window.rows["score"] = scored(window.rows)["score"]
     return at, audit
-
-
-def _more(rows: Labelled, stream: Stream, where: Array) -> Labelled:
-    frame = stream.frame.iloc[where]
-    return Labelled(
-        np.append(rows.texts, frame["text"].to_numpy(dtype=str)),
-        np.append(rows.labels, frame["truth"].to_numpy(dtype=str)),
-        np.vstack([rows.embeddings, stream.embeddings[where]]),
-    )
 
 
 def _answered(window: Window, head: Head, version: int, segment: Array) -> Window:

@@ -42,6 +42,15 @@ class Labelled:
     labels: Array  # (n,) str
     embeddings: Array  # (n, dim) float32
 
+    def more(self, stream: Stream, where: Array) -> Labelled:
+        """These and, with their true labels, some rows of a stream."""
+        frame = stream.frame.iloc[where]
+        return Labelled(
+            np.append(self.texts, frame["text"].to_numpy(dtype=str)),
+            np.append(self.labels, frame["truth"].to_numpy(dtype=str)),
+            np.vstack([self.embeddings, stream.embeddings[where]]),
+        )
+
 
 @dataclass(frozen=True)
 class Stream:
