@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from core.errors import ModelError
-from core.label_set import LabelSet
-from core.models.base import Answer
-from core.models.classifier.migrated import answering
-from core.records import Array, ClassificationDetail, Request, Rollout, hash_user
+from core.models.classifier.encoder import Encoder
+from core.models.classifier.head import Head
+from core.models.classifier.model import TextClassifier
+from core.records import Array, Request, Rollout, hash_user
 from core.store import Store
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -24,6 +24,7 @@ DIM = 16
 @dataclass
 class HashEncoder:
     identity: str = "hash@1"
+    name = "hash"
     reads: int = 0
     calls: int = 0
 
@@ -52,46 +53,8 @@ class BrokenHead(LinearHead):
         return np.full((len(embeddings), len(self.labels)), np.nan, dtype=np.float32)
 
 
-@dataclass
-class Model:
-    """A classifier with real probabilities, as far as a server asks one."""
-
-    encoder: HashEncoder
-    head: LinearHead | None
-    names: LabelSet | None = None
-
-    @property
-    def identity(self) -> str:
-        return self.encoder.identity
-
-    @property
-    def labels(self) -> list[str]:
-        return self._answering.labels
-
-    @property
-    def _answering(self) -> Any:
-        if self.head is None:
-            raise ModelError("this model has no head yet")
-        known: Any = self.head
-        return known if self.names is None else answering(known, self.names)
-
-    def embed(self, texts: Sequence[str]) -> Array:
-        return self.encoder.encode(texts)
-
-    def answer(self, inputs: Sequence[str], embeddings: Array | None = None) -> list[Answer]:
-        read = self.embed(inputs) if embeddings is None else embeddings
-        shares, labels = self.probabilities(read), self.labels
-        return [
-            Answer(labels[p.argmax()], float(p.max()), ClassificationDetail(p.astype(np.float16)), row)
-            for p, row in zip(shares, read, strict=True)
-        ]
-
-    def probabilities(self, embeddings: Array) -> Array:
-        shares: Array = self._answering.probabilities(embeddings)
-        return shares
-
-    def under(self, labels: LabelSet) -> Model:
-        return self if labels == self.names else replace(self, names=labels)
+def model(encoder: HashEncoder, head: LinearHead) -> TextClassifier:
+    return TextClassifier(cast(Encoder, encoder), cast(Head, head))
 
 
 @dataclass
@@ -99,12 +62,12 @@ class Shelf:
     """The registry: versions by name, and how often each was loaded."""
 
     encoder: HashEncoder = field(default_factory=HashEncoder)
-    models: dict[str, Model] = field(default_factory=dict)
+    models: dict[str, TextClassifier] = field(default_factory=dict)
     loads: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.models["1"] = Model(self.encoder, LinearHead(["card", "cash"], seed=1))
-        self.models["2"] = Model(self.encoder, LinearHead(["card", "cash", "loan"], seed=2))
+        self.models["1"] = model(self.encoder, LinearHead(["card", "cash"], seed=1))
+        self.models["2"] = model(self.encoder, LinearHead(["card", "cash", "loan"], seed=2))
 
     def load(self, version: str) -> Any:
         self.loads.append(version)

@@ -25,7 +25,7 @@ from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from serving.shutdown import run
-from tests.code.fake_models import HashEncoder, LinearHead, Model, Shelf
+from tests.code.fake_models import HashEncoder, LinearHead, Shelf, model
 
 MANY = [
     f"{verb}_{thing}"
@@ -37,7 +37,7 @@ ASKED = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 def shelf(labels: Sequence[str] = MANY) -> Shelf:
     found = Shelf()
-    found.models["1"] = Model(HashEncoder(), LinearHead(list(labels), seed=1))
+    found.models["1"] = model(HashEncoder(), LinearHead(list(labels), seed=1))
     return found
 
 

@@ -26,8 +26,8 @@ from tests.code.fake_models import (
     BrokenHead,
     HashEncoder,
     LinearHead,
-    Model,
     Shelf,
+    model,
     requests,
     roll_out,
 )
@@ -165,7 +165,7 @@ def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(store: S
 def test_no_request_fails_and_each_names_its_model_while_versions_swap(
     service: Service, store: Store, shelf: Shelf
 ) -> None:
-    made = {v: Model(HashEncoder(f"e{v}"), LinearHead([f"label of {v}"], seed=v)) for v in range(3, 13)}
+    made = {v: model(HashEncoder(f"e{v}"), LinearHead([f"label of {v}"], seed=v)) for v in range(3, 13)}
     shelf.models |= {str(v): m for v, m in made.items()}
     with running(service) as engine:
         stop = threading.Event()
@@ -194,7 +194,7 @@ def test_no_request_fails_and_each_names_its_model_while_versions_swap(
 def test_a_broken_new_version_is_refused_before_it_serves(
     service: Service, store: Store, shelf: Shelf
 ) -> None:
-    shelf.models["3"] = Model(HashEncoder("e3"), BrokenHead(["a"]))
+    shelf.models["3"] = model(HashEncoder("e3"), BrokenHead(["a"]))
     with running(service) as engine:
         for broken in ("3", "missing"):
             store.state.write(Champion(broken))

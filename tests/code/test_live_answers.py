@@ -23,7 +23,7 @@ from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from serving.watcher import Watcher
-from tests.code.fake_models import NOW, HashEncoder, LinearHead, Model, Shelf, requests, roll_out
+from tests.code.fake_models import NOW, HashEncoder, LinearHead, Shelf, model, requests, roll_out
 from tests.code.label_queue import ask, pick, texts_of
 from tests.code.logs import until
 
@@ -45,8 +45,8 @@ def old(store: Store) -> Store:
 
 def shelf() -> Shelf:
     found = Shelf()
-    found.models["1"] = Model(HashEncoder(), LinearHead(OLD, seed=1))
-    found.models["2"] = Model(HashEncoder(), LinearHead([*OLD, "gone"], seed=2))
+    found.models["1"] = model(HashEncoder(), LinearHead(OLD, seed=1))
+    found.models["2"] = model(HashEncoder(), LinearHead([*OLD, "gone"], seed=2))
     return found
 
 

@@ -22,8 +22,8 @@ from tests.code.fake_models import (
     BrokenHead,
     HashEncoder,
     LinearHead,
-    Model,
     Shelf,
+    model,
     requests,
     roll_out,
 )
@@ -57,7 +57,7 @@ def test_one_encoder_pass_a_request_in_one_call(store: Store, service: Service, 
 def test_another_encoder_reads_for_itself_and_is_counted(
     store: Store, service: Service, shelf: Shelf
 ) -> None:
-    shelf.models["2"] = Model(HashEncoder("tuned@2"), LinearHead(["card", "cash"], seed=2))
+    shelf.models["2"] = model(HashEncoder("tuned@2"), LinearHead(["card", "cash"], seed=2))
     rollout = roll_out(store)
     answers = service.predict(requests(30))
     assert store.state.counters() == {"encoder_passes.serving": 60, "texts.serving": 30}
@@ -191,7 +191,7 @@ def test_a_broken_new_champion_leaves_the_old_one_serving(store: Store, service:
 def test_a_candidate_that_gives_no_probabilities_is_refused(
     store: Store, service: Service, shelf: Shelf, head: LinearHead | None
 ) -> None:
-    shelf.models["9"] = Model(shelf.encoder, head)
+    shelf.models["9"] = model(shelf.encoder, head)
     roll_out(store, candidate="9")
     service.predict(requests(5))
     service.predict(requests(5, start=5))
