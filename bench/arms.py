@@ -9,9 +9,14 @@ import numpy as np
 import pandas as pd
 
 from bench.labelled import Stream
+from core.arrays import Array
 from core.evidence import AlertEvidence
+from core.ids import uuid7
 from core.models.classifier.head import Head, fit_head
-from core.records import AnnotationTask, Array, Decision, Signal, Window, uuid7
+from core.records.decisions import Decision
+from core.records.labels import AnnotationTask
+from core.records.signals import Signal
+from core.records.windows import Window
 from everloop.laws.windows import scored
 from monitoring import Monitoring
 from monitoring.alerts.findings import findings, spec_of

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from bench.streams import DAY, Labelled, Stream, embedded
+from core.arrays import Array
 from core.models.classifier.head import fit_head
-from core.records import Array
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS = 60

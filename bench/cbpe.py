@@ -13,7 +13,7 @@ import numpy as np
 from bench.detectors import run
 from bench.form import Row
 from bench.streams import OUT, Stream, read_stream
-from core.records import Array
+from core.arrays import Array
 
 WEEK = 7
 DETECTOR = "nannyml:cbpe"

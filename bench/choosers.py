@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from bench.rounds import Day, Picked
-from core.records import AnnotationTask, Array
+from core.arrays import Array
+from core.records.labels import AnnotationTask
 from pipelines.curation.cover import wants
 from pipelines.curation.pacing import Account, RoundNeed
 from pipelines.curation.picking import Curation

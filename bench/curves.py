@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.streams import Event
-from core.records import Array
+from core.arrays import Array
 
 PATIENCE = 7
 MISSED = PATIENCE + 1

@@ -22,8 +22,9 @@ import pandas as pd
 from bench.form import Row, report
 from bench.served import FIRST_SEED, SHIPPED, Run, serve
 from bench.streams import DAY, Stream, read_stream, shuffled
+from core.arrays import Array
 from core.intervals import share
-from core.records import Array, Signal
+from core.records.signals import Signal
 from monitoring.signals.accuracy import measure
 from monitoring.view import ServedModel, View, having
 from pipelines.triggers.accuracy import Accuracy

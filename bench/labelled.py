@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.streams import read_stream
-from core.records import Array
+from core.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ import numpy as np
 
 from bench.datasets import fill
 from bench.form import Row, report
-from core.records import uuid7
+from core.ids import uuid7
 from core.store import Store
 from core.store.migrations import count_served
 from core.workspace import Workspace

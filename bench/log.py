@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.form import Row, report
-from core.records import ClassificationDetail, Prediction, uuid7
+from core.ids import uuid7
+from core.records.answers import ClassificationDetail, Prediction
 from core.store import Store
 from pipelines.logging.all import All
 from serving.metrics import Metrics

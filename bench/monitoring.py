@@ -26,7 +26,7 @@ from bench.monitoring_pictures import draw_detection, draw_scale
 from bench.ours import Policy, ours
 from bench.scale import OURS, PEERS, SIZES, costs, scale_rows
 from bench.streams import OUT, Event, Stream, read_events, read_stream, shuffled, weekly
-from core.records import Array
+from core.arrays import Array
 from monitoring import Monitoring
 
 REAL = "clinc"

@@ -23,9 +23,11 @@ import numpy as np
 
 from bench.form import Row, report
 from bench.material import make_workspace
+from core.arrays import Array
+from core.ids import uuid7
 from core.kept import Kept
 from core.models.classifier.model import TextClassifier
-from core.records import Array, ClassificationDetail, Prediction, uuid7
+from core.records.answers import ClassificationDetail, Prediction
 from everloop.sample import bundled
 from flows.monitor import monitor
 from flows.session import Session, open_session

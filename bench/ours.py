@@ -18,7 +18,8 @@ import pandas as pd
 
 from bench.curves import Named, Watch
 from bench.streams import Stream
-from core.records import Array, Window
+from core.arrays import Array
+from core.records.windows import Window
 from monitoring import Monitoring
 from monitoring.drift.embeddings import DriftSettings, History, embedding_drift
 from monitoring.drift.threshold import Threshold

@@ -26,7 +26,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from bench.form import Row, report
-from core.records import Window
+from core.records.windows import Window
 from pipelines.curation import CurationPolicy
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import KnownRows, Pool

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.arrays import Array
 from core.models.classifier.encoder import DEFAULT, load_encoder
-from core.records import Array
 from core.store import Store
 from everloop.sample import bundled
 

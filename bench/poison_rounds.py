@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from bench.poison_material import PHRASES, Material, Reader, Rows
+from core.arrays import Array
 from core.models.classifier.head import Head, fit_head
-from core.records import Array
 from core.store.feedback import Record, Word
 from pipelines.labeling import Users
 from pipelines.labeling.annotators import doubts

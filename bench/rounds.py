@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from bench.streams import DAY, Labelled, Stream
+from core.arrays import Array
 from core.models.classifier.head import Head, fit_head
-from core.records import Array, Window
+from core.records.windows import Window
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,11 @@ import pandas as pd
 from bench.choosers import Ours
 from bench.rounds import Day
 from bench.streams import DAY, Stream
+from core.arrays import Array
 from core.models.classifier.head import Head, fit_head
 from core.params import load
-from core.records import AnnotationTask, Array, Window
+from core.records.labels import AnnotationTask
+from core.records.windows import Window
 from everloop.init import TEMPLATES
 from everloop.laws.windows import scored
 from flows.strategy import Strategy

@@ -22,9 +22,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.arrays import Array
+from core.ids import hash_user, uuid7
 from core.models.classifier.encoder import DEFAULT, load_encoder
 from core.models.classifier.head import Head, fit_head
-from core.records import Array, Window, hash_user, uuid7
+from core.records.windows import Window
 from monitoring import Monitoring
 from monitoring.view import ServedModel, View
 

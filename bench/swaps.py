@@ -20,9 +20,10 @@ import numpy as np
 
 from bench.form import Row
 from bench.systems import Running, everloop, load_command, running
+from core.arrays import Array
 from core.models.classifier.head import fit_head
 from core.models.classifier.model import TextClassifier
-from core.records import Array, DatasetVersion
+from core.records.versions import DatasetVersion
 from core.tables import Columns, read_rows
 from everloop.sample import bundled
 from flows.session import Session, open_session

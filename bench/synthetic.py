@@ -27,8 +27,8 @@ from bench.curves import Named, delay, false_alarms, kind_of
 from bench.form import Row
 from bench.ours import Policy, ours
 from bench.streams import Event, Labelled, Stream
+from core.arrays import Array
 from core.models.classifier.head import fit_head
-from core.records import Array
 from monitoring import Monitoring
 
 KINDS = ("none", "instantaneous", "gradual", "temporary", "periodic")

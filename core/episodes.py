@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from core.evidence import AlertEvidence
-from core.records import Decision, Severity
+from core.records.decisions import Decision, Severity
 from core.stored import Remembered
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import numpy as np
 
-from core.records import Array, Prediction, Variant
+from core.arrays import Array
+from core.records.answers import Prediction, Variant
 
 SCORE_BINS = 20  # equal parts of 0..1
 LENGTH_BINS = 21  # bin b holds texts of 2^(b-1) to 2^b - 1 characters

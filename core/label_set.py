@@ -26,7 +26,7 @@ from typing import Literal, get_args
 from core.errors import LabelError
 from core.files import write_whole
 from core.label_names import normal
-from core.records import utc
+from core.times import utc
 
 FILE = "data/labels.json"
 Names = Callable[[datetime], "LabelSet"]  # the label set at a time

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from core.rowwise import AT_A_TIME, each, one_thread, rowwise
 
 # Squared distance of near-copies, as a share of what two random rows have: a cosine of 0.98 for MiniLM

@@ -23,7 +23,7 @@ from core.files import sync_tree
 from core.models import families
 from core.models.base import Model
 from core.progress import doing
-from core.records import Candidate, DatasetVersion
+from core.records.versions import Candidate, DatasetVersion
 from core.relocation import address_of, folder_of, follow
 from core.tracking import SQLITE, connect, quiet_mlflow, refusal, waiting
 from core.workspace import Workspace

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 
 AT_A_TIME = 4096  # at 384 numbers a row they stay in a cache
 MANY = 40_000  # rows that are worth starting threads for

@@ -23,7 +23,7 @@ from core.errors import DataError
 from core.files import whole_text
 from core.label_names import normal
 from core.readers import Record, Refused, Table, excerpt, nearest, read_table
-from core.records import utc
+from core.times import utc
 
 __all__ = [
     "Columns",

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from core.records import Array, Window
+from core.arrays import Array
+from core.records.windows import Window
 from core.rowwise import rowwise
 
 CLASSIFICATION = "classification"

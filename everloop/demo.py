@@ -13,7 +13,7 @@ import typer
 
 from core.errors import WorkspaceError
 from core.evidence import AlertEvidence
-from core.records import Decision
+from core.records.decisions import Decision
 from core.store import Store
 from everloop.init import init
 from everloop.picture import accuracy_picture

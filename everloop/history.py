@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core.errors import DataError
-from core.records import Signal
+from core.records.signals import Signal
 from core.state import CuratedUntil
 from everloop.overview import fitted, interval, limit, number
 from everloop.plot import plot, sparkline

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.evidence import UsersLabelsEvidence
 from core.label_set import LabelSet
 from core.readers import excerpt, nearest
-from core.records import Dispute
+from core.records.labels import Dispute
 from core.store import Store
 from everloop.table import shortened, table
 

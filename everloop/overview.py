@@ -14,7 +14,8 @@ import typer
 
 from core.episodes import words_now
 from core.evidence import AlertEvidence
-from core.records import Decision, Severity, Signal
+from core.records.decisions import Decision, Severity
+from core.records.signals import Signal
 from core.texts import counted
 from everloop.plot import sparkline
 from everloop.table import shortened, table

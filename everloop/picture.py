@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.arrays import Array
 from core.files import whole_file
-from core.records import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

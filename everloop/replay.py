@@ -19,7 +19,7 @@ import pandas as pd
 
 from core.errors import WorkspaceError
 from core.evidence import AlertEvidence
-from core.records import Request
+from core.records.answers import Request
 from core.state import Champion, ReplayPosition, Retrains
 from everloop.score import accuracies, daily_scores
 from flows.first import first_model

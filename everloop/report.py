@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.page import write_page
-from core.records import Decision
+from core.records.decisions import Decision
 
 TEMPLATE = Path(__file__).with_name("report.html")
 TURN = "serving rollout monitoring curation triggers training testing"  # the order of a turn

@@ -13,7 +13,7 @@ from core.errors import EverloopError
 from core.files import write_whole
 from core.label_set import LabelSet
 from core.progress import doing, whole
-from core.records import Decision
+from core.records.decisions import Decision
 from core.tables import Columns
 from everloop.init import TEMPLATES, init
 from everloop.inputs import pair, rows

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from core.episodes import Episode, Episodes
 from core.evidence import AlertEndEvidence, AlertEvidence
-from core.records import Decision, Signal
+from core.records.decisions import Decision
+from core.records.signals import Signal
 from core.state import ToldAlerts
 from core.store import Store
 from monitoring.alerts.decisions import FATIGUE_DAYS, back, course, fatigue, in_words, opened, over

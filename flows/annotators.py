@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.evidence import AskedAgainEvidence
-from core.records import Decision
+from core.records.decisions import Decision
 from core.store.claims import WEAK
 from core.store.reviews import Fresh
 from flows.session import Session

@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 from core.errors import ClockError
 from core.evidence import AnyEvidence
-from core.records import Decision, utc
+from core.records.decisions import Decision
 from core.state import CuratedUntil, Retrains
 from core.store.clock import ARRIVES
+from core.times import utc
 from flows.session import Session
 
 SKEW = timedelta(minutes=1)  # that the clocks of two machines may differ

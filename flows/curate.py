@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import collections
+from core.arrays import Array
 from core.errors import DataError
 from core.evidence import CurationEvidence
-from core.records import AnnotationTask, Array, Decision, Window
+from core.records.decisions import Decision
+from core.records.labels import AnnotationTask
+from core.records.windows import Window
 from core.state import CuratedUntil
 from core.store import Store
 from flows.session import Session

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from core.evidence import TrainingEvidence
-from core.records import Candidate, DatasetVersion, Decision, to_json
+from core.records.decisions import Decision
+from core.records.versions import Candidate, DatasetVersion
 from core.state import Champion, RetrainResult, Retrains
-from core.stored import record
+from core.stored import plain, record
 from core.texts import first_few
 from flows.label_set import declared
 from flows.model_stages import train_candidate
@@ -79,7 +80,10 @@ def _dataset(
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
     plan = Plan("v0001", now, seed=1, parent="", labels=declared(session, now))
     first = with_collections(first, regression_rows(session, "", now))
-    return to_json(make_version(session.workspace, first, plan, session.strategy.datasets, None))
+    made: dict[str, Any] = plain(
+        make_version(session.workspace, first, plan, session.strategy.datasets, None)
+    )
+    return made
 
 
 def _train(session: Session, version: DatasetVersion) -> dict[str, Any]:

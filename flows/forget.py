@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from core import collections
 from core.errors import DatasetError
-from core.records import Prediction, to_json
+from core.records.answers import Prediction
 from core.state import Forgetting, Retrains
+from core.stored import plain
 from core.texts import normal
 from flows.session import Session
 from pipelines.datasets import erase
@@ -130,7 +131,8 @@ def _rebuild(session: Session, ids: Collection[str], there: bool, now: datetime)
         champion = session.registry.path(session.store.state.champion())
         policy = session.strategy.datasets
         version = make_version(session.workspace, None, plan, policy, champion, rewritten)
-        return to_json(version)
+        found: dict[str, Any] = plain(version)
+        return found
 
     state.once(f"datasets/{id}", make)
     state.write(replace(state.read(Retrains), done=number))

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from core.errors import LabelError
 from core.label_set import LabelSet, Operation
-from core.records import Review, utc
+from core.records.labels import Review
+from core.times import utc
 from flows.session import Session
 from pipelines.datasets.dvc_git import Repository
 

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from core.errors import LabelError
+from core.ids import uuid7
 from core.label_names import normal
 from core.label_set import LabelSet
 from core.progress import doing
 from core.readers import nearest
-from core.records import Review, uuid7
+from core.records.labels import Review
 from core.state import Champion, FeedbackRead
 from core.tables import EPOCH
 from flows.annotators import second_opinions

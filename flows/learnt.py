@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from core.arrays import Array
 from core.files import whole_file
-from core.records import Array
 from core.workspace import Workspace
 from pipelines.datasets.contents import rows_here
 from pipelines.datasets.layout import MANIFEST

@@ -256,7 +256,7 @@ def _few(links: Iterable[Link]) -> Iterator[Link]:
 
 
 def _row_id(id: str) -> bool:
-    from core.records import is_uuid7
+    from core.ids import is_uuid7
 
     return is_uuid7(id)
 

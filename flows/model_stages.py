@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.arrays import Array
 from core.files import write_whole
 from core.models import families
 from core.models.base import Classifier, Model
-from core.records import Array, TestReport
+from core.records.versions import TestReport
 from flows.runtimes import torch_agreement
 from flows.session import Session
 from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here

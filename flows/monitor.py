@@ -13,7 +13,9 @@ from core.evidence import AlertEvidence
 from core.label_set import LabelSet
 from core.models import base
 from core.progress import doing
-from core.records import Decision, Quarantined, Signal
+from core.records.answers import Quarantined
+from core.records.decisions import Decision
+from core.records.signals import Signal
 from core.rowwise import one_thread
 from flows.alerts import alert, alerts_a_week, deliver, open_alerts
 from flows.collections import collected

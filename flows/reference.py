@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from core.records import Window
+from core.records.windows import Window
 from flows.session import Session
 from monitoring.limits import REFERENCE_ROWS
 from monitoring.view import ServedModel

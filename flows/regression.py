@@ -14,7 +14,7 @@ import pandas as pd
 
 from core import collections
 from core.errors import DataError
-from core.records import uuid7
+from core.ids import uuid7
 from core.tables import EPOCH
 from flows.session import Session
 from pipelines.datasets.contents import rows_of

@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 
 from core.evidence import TestEvidence, TrainingEvidence
-from core.records import Candidate, DatasetVersion, Decision, to_json
+from core.records.decisions import Decision
+from core.records.versions import Candidate, DatasetVersion
 from core.state import Forgetting, RetrainPlan, RetrainResult, Retrains
-from core.stored import record
+from core.stored import plain, record
 from core.texts import counted
 from flows import undo
 from flows.forget import finish
@@ -73,9 +74,9 @@ def _dataset(session: Session, plan: RetrainPlan) -> DatasetVersion:
         rows = with_collections(claimed(session, plan.id, as_of), named)
         asked = Plan(plan.id, as_of, number, parent, plan.reason, declared(session, as_of))
         champion = session.registry.path(plan.champion)
-        return to_json(
-            make_version(session.workspace, rows, asked, session.strategy.datasets, champion)
-        )
+        version = make_version(session.workspace, rows, asked, session.strategy.datasets, champion)
+        found: dict[str, Any] = plain(version)
+        return found
 
     with session.timed("datasets"):
         made = session.store.state.once(f"datasets/{plan.id}", make)

@@ -14,7 +14,8 @@ from core import trust, workspace
 from core.imported import importable
 from core.label_set import names_of
 from core.progress import doing
-from core.records import Decision, Rollout
+from core.records.decisions import Decision
+from core.records.rollouts import Rollout
 from core.store import Store
 from core.tasks import Task, chosen_task
 from core.workspace import Workspace

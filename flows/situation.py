@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from core.evidence import CurationEvidence, TestEvidence, TrainingEvidence, TriggerEvidence
-from core.records import Decision
+from core.records.decisions import Decision
 from core.state import Retrains
 from core.store.queue import Pick
 from core.tasks import RIGHT

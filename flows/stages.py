@@ -14,8 +14,11 @@ from typing import Any
 
 from core.errors import RolloutError
 from core.evidence import AnyEvidence, RolloutEvidence
-from core.records import Annotation, AnnotationTask, Decision, Rollout, to_json
+from core.records.decisions import Decision
+from core.records.labels import Annotation, AnnotationTask
+from core.records.rollouts import Rollout
 from core.state import Retrains
+from core.stored import plain
 from flows import undo
 from flows.curate import curate
 from flows.evaluation import too_little
@@ -66,7 +69,7 @@ def loop(session: Session, now: datetime, answer: Answer | None = None) -> None:
     if answer:
         with session.timed("labeling"):
             session.store.at(now).labels.annotate(answer(session.store.queue.open(), now))
-    decision = done(f"triggers/{now.isoformat()}", lambda: to_json(decide(session, now)))
+    decision = done(f"triggers/{now.isoformat()}", lambda: plain(decide(session, now)))
     if decision["verdict"] == "retrain":
         done(f"retrain/{now.isoformat()}", lambda: retrain(session, now, decision["reason"]))
     retire(session, now)

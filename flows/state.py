@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from core.records import Decision
+from core.records.decisions import Decision
 from core.state import Champion
 from flows.session import Session
 

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from core.arrays import Array
 from core.errors import DataError
-from core.records import TOPIC, AnnotationTask, Array, Signal
+from core.records.labels import TOPIC, AnnotationTask
+from core.records.signals import Signal
 from core.state import CuratedUntil
 from core.stored import Remembered
 from flows.learnt import learnt

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from core.errors import RolloutError
 from core.evidence import AdoptEvidence, PinEvidence, RollbackEvidence, RolloutEvidence
-from core.records import Decision
+from core.records.decisions import Decision
 from core.state import Pin, RollbackBegun, RolledBack
 from flows.session import Session
 from flows.state import set_champion

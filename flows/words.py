@@ -13,7 +13,8 @@ import pandas as pd
 
 from core.evidence import UsersLabelsEvidence
 from core.label_set import LabelSet
-from core.records import VERIFY, AnnotationTask, Decision
+from core.records.decisions import Decision
+from core.records.labels import VERIFY, AnnotationTask
 from core.store.claims import WEAK
 from core.store.feedback import Word
 from flows.session import Session

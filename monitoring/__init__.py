@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from core.params import Section
-from core.records import Severity
+from core.records.decisions import Severity
 from monitoring.alerts.rules import AnyRule
 from monitoring.drift.distances import Metric
 from monitoring.hooks import PATTERN, MeasurementPolicy

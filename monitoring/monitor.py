@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from core.records import Signal
+from core.records.signals import Signal
 from monitoring.signals import MEASURES, SPECS, collections
 from monitoring.signals.drift import asked
 from monitoring.view import View

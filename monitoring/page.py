@@ -13,7 +13,8 @@ from pathlib import Path
 from core.episodes import words_now
 from core.evidence import AlertEvidence
 from core.page import write_page
-from core.records import Decision, Signal
+from core.records.decisions import Decision
+from core.records.signals import Signal
 from monitoring.alerts.decisions import length
 from monitoring.alerts.findings import broken, unproven
 from monitoring.explain.explanation import Explanation

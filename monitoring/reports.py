@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.files import whole_file
 from core.page import write_page
-from core.records import Window
+from core.records.windows import Window
 
 COLUMNS = ("predicted label", "confidence", "length")
 MIN_ROWS = 10

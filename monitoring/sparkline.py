@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.records import Signal
+from core.records.signals import Signal
 
 WIDTH, HEIGHT, EDGE = 160, 36, 3
 _Place = Callable[[float], float]

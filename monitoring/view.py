@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from core.records import Array, Signal, SystemSample, Window
+from core.arrays import Array
+from core.records.signals import Signal, SystemSample
+from core.records.windows import Window
 from monitoring import Monitoring
 from monitoring.accuracy.feedback import feedback_by_answer
 from monitoring.drift.embeddings import DriftSettings, EmbeddingDrift, History, embedding_drift

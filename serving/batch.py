@@ -25,8 +25,9 @@ from typing import Any
 from core.cells import decoded, unstorable
 from core.errors import DataError
 from core.files import sync_folder, whole_text
+from core.ids import hash_user
 from core.readers import Record, Refused, excerpt, read_table
-from core.records import Request, hash_user
+from core.records.answers import Request
 from core.store import Store
 from core.stored import Remembered
 from core.tables import Columns, as_string, resolve, text_fault, write_quarantine

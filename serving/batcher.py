@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import BusyError
-from core.records import Request
+from core.records.answers import Request
 
 LOOK_AHEAD = 4  # batches: a worker looks so far for texts of a length
 DECAY = 0.9  # of the load remembered, a batch

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from core.records import Array
+from core.arrays import Array
 
 
 class Cache:

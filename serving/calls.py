@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.errors import EverloopError, LateError
-from core.records import Prediction
+from core.records.answers import Prediction
 from serving.batcher import Text
 from serving.tracing import record
 

@@ -20,7 +20,8 @@ from datetime import datetime
 from typing import Any
 
 from core.errors import EverloopError, ModelError, StoreError
-from core.records import Prediction, Request, is_uuid7
+from core.ids import is_uuid7
+from core.records.answers import Prediction, Request
 from serving.batcher import Batcher
 from serving.calls import Call, Outcome, Waiting, late, trace
 from serving.log import Log

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import BusyError
-from core.records import hash_user
+from core.ids import hash_user
 from serving.refusals import refusal
 
 SOURCES = 10_000

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from core.errors import StoreError
 from core.kept import Kept
-from core.records import Prediction
+from core.records.answers import Prediction
 from core.store import Store
 
 

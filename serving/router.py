@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.records import Rollout, Stage, Variant
+from core.records.answers import Variant
+from core.records.rollouts import Rollout, Stage
 
 SPLITS: dict[Stage, Variant] = {"canary": "canary", "ab_test": "challenger"}  # stages with a share
 

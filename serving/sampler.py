@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from core.errors import StoreError
-from core.records import SystemSample
+from core.records.signals import SystemSample
 from core.store import Store
 from serving.keys import scope_of
 from serving.metrics import Metrics

@@ -9,10 +9,12 @@ from math import isfinite
 
 import numpy as np
 
+from core.arrays import Array
 from core.errors import ModelError
+from core.ids import uuid7
 from core.label_set import LabelSet
 from core.models.base import Answer, Model
-from core.records import Array, Prediction, Request, Variant, uuid7
+from core.records.answers import Prediction, Request, Variant
 from serving.cache import Cache
 
 

@@ -21,7 +21,7 @@ from datetime import datetime
 from core.cells import unstorable
 from core.errors import DataError, ModelError, StoreError
 from core.models.base import Model
-from core.records import Prediction, Request, Variant
+from core.records.answers import Prediction, Request, Variant
 from core.store import Store
 from serving.cache import Cache
 from serving.log import Commits, KeepAll, LogPolicy

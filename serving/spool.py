@@ -26,7 +26,7 @@ import orjson
 from core.errors import StoreError
 from core.files import sync_folder, whole_file, write_whole
 from core.kept import Kept, Profile
-from core.records import ClassificationDetail, Prediction
+from core.records.answers import ClassificationDetail, Prediction
 
 HEAD = struct.Struct("<III")
 SUFFIX = ".spool"

@@ -10,7 +10,8 @@ from datetime import datetime
 from core.errors import ModelError
 from core.evidence import AdoptEvidence, RefusalEvidence
 from core.models.base import Model
-from core.records import Decision, Rollout
+from core.records.decisions import Decision
+from core.records.rollouts import Rollout
 from core.state import Champion, Pin
 from core.store import Store
 from serving.scoring import LoadedModel, score

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from core.errors import RowError, StoreError
 from core.kept import Kept
-from core.records import Prediction
+from core.records.answers import Prediction
 from core.store import Store
 from serving.metrics import Metrics
 from serving.spool import SUFFIX, Spool, free, leftovers

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from core.arrays import Array
 from core.label_set import LabelSet
-from core.records import Array, ClassificationDetail
+from core.records.answers import ClassificationDetail
 
 Input = Any  # a text; to a model that writes, messages and how to draw the next token
 

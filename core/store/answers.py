@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, FromClause, delete, func, select
 from core import schema
 from core.database import Database, parts, plain
 from core.garbage import uncollected
+from core.ids import uuid7_floor
 from core.kept import Kept, Profile
-from core.records import ANSWERED, Prediction, Window, evenly, uuid7_floor
+from core.records.answers import ANSWERED, Prediction
+from core.records.windows import Window, evenly
 from core.store import frames, profiles
 from core.store.feedback import complained
 from core.store.log import as_prediction, insert_answers, last_group, not_forgotten, whole_answers

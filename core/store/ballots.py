@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, select, update
 from core import schema
 from core.database import insert_new, parts, upsert
 from core.errors import LabelError
-from core.records import Annotation, TaskState, Vote
+from core.records.labels import Annotation, TaskState, Vote
 from core.store.naming import Naming, with_label
 from core.store.scores import write_scores
 from core.store.tasks import lock_tasks

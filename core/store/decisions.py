@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from core import schema
 from core.database import Database, upsert
-from core.records import LIVE, Decision, Rollout
+from core.records.decisions import Decision
+from core.records.rollouts import LIVE, Rollout
 from core.store.state import write_state
 from core.stored import Remembered
 

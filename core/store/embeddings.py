@@ -12,8 +12,9 @@ import numpy as np
 from sqlalchemy import delete, select
 
 from core import schema
+from core.arrays import Array
 from core.database import Database, insert_new, parts, upsert
-from core.records import Array, TrafficSample
+from core.records.signals import TrafficSample
 from core.store.state import count
 
 HISTORY_DAYS = 42  # of samples

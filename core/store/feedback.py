@@ -12,10 +12,13 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from core import schema
+from core.arrays import Array
 from core.database import Database, insert_new, parts
-from core.records import VERIFY, Array, Feedback, utc
+from core.records.answers import Feedback
+from core.records.labels import VERIFY
 from core.store.naming import Naming
 from core.store.tasks import same
+from core.times import utc
 
 _A, _P, _K, _W, _F = (
     schema.annotations,

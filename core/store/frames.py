@@ -11,7 +11,9 @@ import orjson
 from sqlalchemy import ColumnElement, Text, case, cast, type_coerce
 
 from core import schema
-from core.records import BY_HAND, Array, Window
+from core.arrays import Array
+from core.records.labels import BY_HAND
+from core.records.windows import Window
 from core.store.naming import Naming
 from core.store.scores import all_scores, score_columns
 from core.tasks import Task

@@ -19,9 +19,10 @@ from sqlalchemy import (
 )
 
 from core import schema
+from core.arrays import Array
 from core.database import Database, insert_new, parts
 from core.errors import LabelError
-from core.records import Annotation, Array
+from core.records.labels import Annotation
 from core.store.claims import partition_rows, take_words, took
 from core.store.feedback import best_words
 from core.store.naming import Naming

@@ -11,8 +11,9 @@ import numpy as np
 from sqlalchemy import Connection, Select, select
 
 from core import schema
+from core.arrays import Array
 from core.database import insert_columns, insert_new, is_postgres, parts, plain
-from core.records import Array, ClassificationDetail, Prediction
+from core.records.answers import ClassificationDetail, Prediction
 from core.store.served import count_served
 from core.store.state import count
 

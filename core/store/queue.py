@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, text
 from core import schema
 from core.database import Database, insert_new, is_postgres, parts, upsert
 from core.errors import LabelError
-from core.records import BY_HAND, AnnotationTask, Progress, TaskState, Vote
+from core.records.labels import BY_HAND, AnnotationTask, Progress, TaskState, Vote
 from core.store.ballots import ballot_of, read_ballots, said, save_ballots, take_back
 from core.store.naming import Naming
 from core.store.scores import score_columns, score_of, with_scores

@@ -11,9 +11,10 @@ import numpy as np
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from core import schema
+from core.arrays import Array
 from core.database import Database, insert_new, parts, upsert
 from core.errors import LabelError
-from core.records import AnnotationTask, Array, Dispute, Review, Vote
+from core.records.labels import AnnotationTask, Dispute, Review, Vote
 from core.store.naming import Naming, with_label
 from core.store.queue import QueueRepository
 from core.store.scores import write_scores

@@ -13,8 +13,8 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, FromClause, Join, and_, delete, select
 
 from core import schema
+from core.arrays import Array
 from core.database import insert_new, parts
-from core.records import Array
 from core.store.naming import Naming
 from core.tasks import Task
 

@@ -10,7 +10,8 @@ from sqlalchemy import delete, select
 
 from core import schema
 from core.database import Database, parts, upsert
-from core.records import Quarantined, Signal, SystemSample
+from core.records.answers import Quarantined
+from core.records.signals import Signal, SystemSample
 
 KEPT = timedelta(days=35)  # of samples: a month to look back at
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, selec
 
 from core import schema
 from core.database import insert_new, parts
-from core.records import AnnotationTask
+from core.records.labels import AnnotationTask
 from core.store.naming import Naming
 
 _K, _P, _A = schema.tasks, schema.predictions, schema.annotations

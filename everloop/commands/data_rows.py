@@ -87,7 +87,7 @@ def forget(
 def _asked(user: str | None, prediction: str | None, text: str | None) -> tuple[Asked, str] | None:
     """Raises DataError for more than one choice, and for an empty one."""
     from core.errors import DataError
-    from core.records import hash_user
+    from core.ids import hash_user
 
     given = [
         (k, v) for k, v in (("user", user), ("prediction", prediction), ("text", text)) if v is not None

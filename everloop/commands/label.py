@@ -208,7 +208,7 @@ def review(
 
     Example: everloop label review -w shop --limit 10
     """
-    from core.records import to_json
+    from core.stored import plain
     from flows.labels import review as look
     from flows.session import open_session
 
@@ -218,7 +218,7 @@ def review(
     store = session.store.at(when)
     waiting = store.reviews.count()
     if as_json:
-        shown = [to_json(r) for r in store.reviews.open(limit)]
+        shown = [plain(r) for r in store.reviews.open(limit)]
         typer.echo(
             json.dumps({"labels": rows, "new": new, "waiting": waiting, "reviews": shown}, indent=2)
         )

@@ -13,7 +13,8 @@ import typer
 from everloop.commands.options import NowOption, WorkspaceOption, at, since
 
 if TYPE_CHECKING:
-    from core.records import Decision, Signal
+    from core.records.decisions import Decision
+    from core.records.signals import Signal
     from core.store import Store
     from everloop.overview import Place
     from flows.monitor import Observation
@@ -47,8 +48,8 @@ def monitor(
 
     Example: everloop monitor --segments --report --docs
     """
-    from core.records import to_json
     from core.state import Champion
+    from core.stored import plain
     from everloop.overview import Picture, overview, status
     from flows import alerts as rules
     from flows.monitor import look
@@ -64,7 +65,7 @@ def monitor(
     signals = seen.signals if seen else []
     raised = rules.shown(session, signals, when) if seen else []
     if as_json:
-        told = {"signals": [to_json(s) for s in signals], "alerts": [to_json(d) for d in raised]}
+        told = {"signals": [plain(s) for s in signals], "alerts": [plain(d) for d in raised]}
         state = status(raised, signals) if seen else "no model serves yet"
         typer.echo(json.dumps({"status": state, **told}, indent=2))
         for line in _pages(session, seen, raised, when, (report, docs)) if seen else ():
@@ -152,7 +153,7 @@ def alerts(
 
     Example: everloop alerts --since 14d
     """
-    from core.records import to_json
+    from core.stored import plain
     from everloop.overview import Picture, past_alerts
     from flows.alerts import alerts_a_week, recent
     from flows.session import open_store
@@ -161,7 +162,7 @@ def alerts(
     found = recent(store, since(back, when), when)
     week = alerts_a_week(store, when)
     if as_json:
-        picture = {"alerts_a_week": week.value, "alerts": [to_json(d) for d in found]}
+        picture = {"alerts_a_week": week.value, "alerts": [plain(d) for d in found]}
         typer.echo(json.dumps(picture, indent=2))
         return
     typer.echo(
@@ -194,7 +195,7 @@ def signals(
 
     Example: everloop signals drift.embeddings --since 14d --plot
     """
-    from core.records import to_json
+    from core.stored import plain
     from everloop import history
     from flows.session import open_session
 
@@ -204,7 +205,7 @@ def signals(
         history.check(session, name, segment, start)
     found = session.store.signals.read(start, name, when, segment)
     if as_json:
-        typer.echo(json.dumps([to_json(s) for s in found], indent=2))
+        typer.echo(json.dumps([plain(s) for s in found], indent=2))
     elif not found:
         typer.echo(history.nothing(session, name, segment, back))
     elif name is None:

@@ -78,7 +78,7 @@ class Group(TyperGroup):
 def at(now: str | None) -> datetime:
     """The time a command acts at. Raises DataError when it is not one."""
     from core.errors import DataError
-    from core.records import utc
+    from core.times import utc
 
     if now is None:
         return datetime.now(UTC)
@@ -105,7 +105,7 @@ def since(stretch: str, now: datetime, option: str = "--since") -> datetime:
     (datetime.datetime(2026, 1, 1, 0, 0), datetime.datetime(2026, 1, 1, 0, 0))
     """
     from core.errors import DataError
-    from core.records import utc
+    from core.times import utc
 
     found = re.fullmatch(r"(\d{1,6})([hdw])", stretch)
     try:

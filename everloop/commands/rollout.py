@@ -12,7 +12,8 @@ from everloop.commands.options import Group, NowOption, WorkspaceOption, acting,
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from core.records import Decision, Rollout
+    from core.records.decisions import Decision
+    from core.records.rollouts import Rollout
     from flows.session import Session
     from flows.undo import Requester
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.records import Window
+from core.records.windows import Window
 from everloop.laws.windows import window
 from pipelines.curation.pool import HeldOut, KnownRows, Pool
 

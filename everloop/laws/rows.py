@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from core.records import ClassificationDetail, Prediction, uuid7
+from core.ids import uuid7
+from core.records.answers import ClassificationDetail, Prediction
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.records import Array, Window
+from core.arrays import Array
+from core.records.windows import Window
 from core.tasks import Classification, fits
 from everloop.laws.members import under_law
 from everloop.laws.pools import ODD, of_copies, rich

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.kept import merged
-from core.records import Prediction
+from core.records.answers import Prediction
 from everloop.laws.members import every
 from everloop.laws.rows import row
 from pipelines.logging import LoggingPolicy

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core.errors import RolloutError
-from core.records import LIVE
+from core.records.rollouts import LIVE
 from everloop.laws.members import every
 from everloop.laws.two_models import NOW, answers
 from pipelines.rollout import RolloutPolicy, promote, roll_back

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.records import Array, Window
+from core.arrays import Array
+from core.records.windows import Window
 from everloop.laws.members import every
 from everloop.laws.traffic import LABELS, before, today
 from monitoring import Monitoring

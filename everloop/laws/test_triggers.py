@@ -12,7 +12,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from core.evidence import AlertEvidence
-from core.records import Decision, Signal
+from core.records.decisions import Decision
+from core.records.signals import Signal
 from everloop.laws.members import every
 from pipelines.triggers.periodic import Periodic
 from pipelines.triggers.trigger import (

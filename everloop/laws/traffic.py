@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.records import Window
+from core.records.windows import Window
 from everloop.laws.windows import scored
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from core.records import hash_user
+from core.ids import hash_user
 from everloop.laws.windows import scored
 from pipelines.rollout.promotion import begin
 from serving.router import route

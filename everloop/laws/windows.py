@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from core.records import Window, uuid7
+from core.ids import uuid7
+from core.records.windows import Window
 from core.tasks import Classification
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.arrays import Array
 from core.near import unit
-from core.records import Array, Window
+from core.records.windows import Window
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from monitoring.accuracy.answers import ScoredAnswers
 
 MEMORY = 1000  # labelled answers that are looked back at, the newest

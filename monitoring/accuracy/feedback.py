@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.records import Array, Window
+from core.arrays import Array
+from core.records.windows import Window
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from datetime import datetime
 import pandas as pd
 
 from core.evidence import AnyEvidence
-from core.records import Decision
+from core.records.decisions import Decision
 from core.tasks import RIGHT
 from monitoring.view import View
 

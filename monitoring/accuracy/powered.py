@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import Array
 from core.intervals import share
-from core.records import Array
 from monitoring.accuracy.calibration import likeliest, odds, sigmoid
 
 SIDE = 0.99  # each end for one look: days overlap, a miss lasts, and 95 % of days are to be covered

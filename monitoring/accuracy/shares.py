@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.arrays import Array
 from core.intervals import share
-from core.records import Array
 
 
 @dataclass(frozen=True)

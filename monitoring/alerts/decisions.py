@@ -9,7 +9,8 @@ from typing import Any
 
 from core.episodes import Episode
 from core.evidence import AlertEndEvidence, AlertEvidence
-from core.records import Decision, Signal
+from core.records.decisions import Decision
+from core.records.signals import Signal
 from core.texts import counted
 from monitoring.alerts.findings import FATIGUE, Finding, placed, spec_of
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from core.episodes import Episode, words_now
 from core.evidence import AlertEvidence
-from core.records import Decision, Severity
+from core.records.decisions import Decision, Severity
 from monitoring.alerts.decisions import describe
 from monitoring.alerts.severity import ORDER
 from monitoring.limits import COOLDOWN

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from core.episodes import Episode, Episodes
-from core.records import Severity, Signal
+from core.records.decisions import Severity
+from core.records.signals import Signal
 from monitoring.alerts.findings import Finding, spec_of
 from monitoring.alerts.severity import ORDER, severity
 from monitoring.limits import COOLDOWN

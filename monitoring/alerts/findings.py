@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from core.records import Severity, Signal
+from core.records.decisions import Severity
+from core.records.signals import Signal
 from monitoring.alerts.rules import RangeRule, Rule, Verdict
 from monitoring.signals import SPECS
 from monitoring.view import Spec

@@ -15,8 +15,10 @@ from typing import Annotated, Literal, Protocol
 import numpy as np
 from pydantic import Field, field_validator
 
+from core.arrays import Array
 from core.params import Section
-from core.records import Array, Severity, Signal
+from core.records.decisions import Severity
+from core.records.signals import Signal
 
 Bad = Literal["above", "below", "whole"]  # see Spec.bad
 Side = Literal["above", "below", "both"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.records import Severity, Signal
+from core.records.decisions import Severity
+from core.records.signals import Signal
 from monitoring.alerts.findings import Finding, spec_of
 from monitoring.limits import CRITICAL
 

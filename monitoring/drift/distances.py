@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 
 Metric = Literal["mmd", "c2st", "l1", "linf", "emd", "psi", "kl", "js", "ks"]
 Distance = Callable[[Array, Array], Array]

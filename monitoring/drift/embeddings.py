@@ -19,7 +19,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from core.records import Array, TrafficSample, Window
+from core.arrays import Array
+from core.records.signals import TrafficSample
+from core.records.windows import Window
 from monitoring.drift.features import (
     DAY_ROWS,
     IncomparableError,

@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from core.rowwise import each
 
 FREQUENCIES = 384

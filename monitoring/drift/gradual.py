@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from core.records import Array, TrafficSample, Window
+from core.arrays import Array
+from core.records.signals import TrafficSample
+from core.records.windows import Window
 from monitoring.drift.features import DAY_ROWS, feature_map, halves, spread_out
 from monitoring.drift.mmd import WEEK, MeanEmbeddings
 from monitoring.drift.threshold import DriftResult, Threshold

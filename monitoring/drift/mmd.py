@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from monitoring.drift.threshold import SURE, DayVariation, day_variation
 
 HEAVY = 1e3  # shares sum to 1 within a millionth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from monitoring.drift.features import IncomparableError, check_finite
 
 COMPONENTS = 8

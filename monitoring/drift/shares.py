@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from monitoring.drift.distances import Distance
 from monitoring.drift.threshold import (
     NOTHING_KNOWN,

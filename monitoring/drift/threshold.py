@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 
 SURE = 2.0  # standard errors from which on days differ by more than sampling noise
 MIN_DAYS = 3  # of which it is known how much ordinary days differ

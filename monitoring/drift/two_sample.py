@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from monitoring.drift.features import SHRINKAGE, check_finite
 from monitoring.drift.threshold import DayVariation, DriftResult, Threshold
 

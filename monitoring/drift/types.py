@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from monitoring.drift.mmd import NEAR, WEEK, MeanEmbeddings
 from monitoring.drift.threshold import NOTHING_KNOWN, DayVariation, DriftResult, Threshold
 

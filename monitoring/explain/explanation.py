@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from core.texts import first_few
 from monitoring.drift.features import IncomparableError
 from monitoring.explain.rows import Side, comparable_rows

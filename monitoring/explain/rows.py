@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from core.records import Array, Window
+from core.arrays import Array
+from core.records.windows import Window
 from monitoring.drift.features import IncomparableError
 from monitoring.limits import MIN_ROWS
 from monitoring.view import View, commonest

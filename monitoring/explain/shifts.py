@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from monitoring.explain.words import fisher_exact
 
 ALPHA = 0.1  # share of the values named that luck explains, at most

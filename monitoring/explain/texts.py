@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import Array
 from core.near import unit
-from core.records import Array
 from monitoring.drift.features import BLOCK_ROWS, IncomparableError, feature_map
 from monitoring.explain.rows import Side
 

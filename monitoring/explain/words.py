@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 
 INSIDE = "'’-"  # part of a word when letters stand on both sides
 PRIOR = 500.0  # words' worth of trust in the usual share of a word

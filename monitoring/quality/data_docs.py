@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.expectations import batches, quietly
 from core.page import write_page
-from core.records import Window
+from core.records.windows import Window
 from monitoring import DataExpectation
 from monitoring.quality.expectations import suite_of
 

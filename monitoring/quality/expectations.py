@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from core.expectations import Check, batches, quietly, suite, validated
-from core.records import Window
+from core.records.windows import Window
 from monitoring import DataExpectation
 from monitoring.columns import as_users_know
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.arrays import Array
 from core.near import unit
-from core.records import Array
 
 BLOCK_ROWS = 4096
 GROUP = 100  # rows that are compared with each other

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.records import Array, Window
+from core.arrays import Array
+from core.records.windows import Window
 from monitoring.quality.neighbours import duplicated, novelty
 from monitoring.quality.texts import describe
 

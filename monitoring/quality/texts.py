@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from core.records import Array, Signal, Window
+from core.arrays import Array
+from core.records.signals import Signal
+from core.records.windows import Window
 from monitoring.accuracy.answers import ScoredAnswers, answers_of, joined
 from monitoring.accuracy.calibration import fit, prequential_chances
 from monitoring.accuracy.powered import DrawnLabels, prediction_powered

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from core.records import Signal
+from core.records.signals import Signal
 from monitoring.accuracy.shares import plain
 from monitoring.view import Collected, Spec, View
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.records import Array, Signal, Window
+from core.arrays import Array
+from core.records.signals import Signal
+from core.records.windows import Window
 from core.tasks import CLASSIFICATION
 from monitoring.drift.shares import MIN_DAY_ROWS
 from monitoring.drift.threshold import DayVariation, DriftResult, Threshold, day_variation

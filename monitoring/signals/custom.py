@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from core.records import Signal
+from core.records.signals import Signal
 from monitoring.hooks import told, values
 from monitoring.view import Spec, View
 

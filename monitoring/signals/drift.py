@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from core.records import Array, Signal, Window
+from core.arrays import Array
+from core.records.signals import Signal
+from core.records.windows import Window
 from core.tasks import CLASSIFICATION
 from monitoring.drift.descriptors import DESCRIPTORS, describe
 from monitoring.drift.distances import ORDERED, SHARES

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.records import Signal
+from core.records.signals import Signal
 from monitoring.accuracy.shares import Estimate, weighted
 from monitoring.limits import COMPLAINT_RISE, MIN_LABELS
 from monitoring.view import Spec, View

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from core.records import Array, Signal
+from core.arrays import Array
+from core.records.signals import Signal
 from monitoring.limits import MIN_ROWS
 from monitoring.view import Spec, View
 

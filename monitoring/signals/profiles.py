@@ -16,8 +16,9 @@ from datetime import datetime
 
 import numpy as np
 
+from core.arrays import Array
 from core.kept import SCORE_BINS, Profile
-from core.records import Array, Signal
+from core.records.signals import Signal
 from monitoring import Monitoring
 from monitoring.limits import TRAFFIC_SHARE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from core.records import Signal
+from core.records.signals import Signal
 from monitoring.limits import FAILED_SHARE
 from monitoring.quality.expectations import Check
 from monitoring.view import Spec, View

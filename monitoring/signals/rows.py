@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.records import Signal
+from core.records.signals import Signal
 from monitoring.limits import TRAFFIC_SHARE
 from monitoring.view import Spec, View, windows_before
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.records import Signal
+from core.records.signals import Signal
 from monitoring.limits import MIN_ROWS
 from monitoring.quality.neighbours import GROUP
 from monitoring.quality.texts import GRAM

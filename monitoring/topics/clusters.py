@@ -17,8 +17,8 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from core.arrays import Array
 from core.near import unit
-from core.records import Array
 from monitoring.drift.features import IncomparableError
 from monitoring.explain.rows import Side, comparable_rows, joined
 from monitoring.explain.texts import nearest_rows

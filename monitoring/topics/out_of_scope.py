@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 
 STRANGE = 0.05
 MIN_DAYS = 2  # of a reference

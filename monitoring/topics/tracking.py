@@ -13,8 +13,9 @@ from typing import Literal
 
 import numpy as np
 
+from core.arrays import Array
 from core.evidence import TopicEvidence
-from core.records import Array, Decision
+from core.records.decisions import Decision
 from monitoring.topics.clusters import OUT_OF_SCOPE, Topic
 
 SAME = 0.75  # cosine of the middles from which two groups are one topic

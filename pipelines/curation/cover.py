@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from core.arrays import Array
 from core.near import unit
-from core.records import Array
 from core.rowwise import rowwise
 from pipelines.curation.draw import inclusion
 from pipelines.curation.picking import Curation

@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.classifier.head import Head, fit_head
-from core.records import Array
 from core.rowwise import one_thread, rowwise
 from core.tasks import CLASSIFICATION
 from pipelines.curation.entropy import entropy

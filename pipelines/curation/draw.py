@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 
 
 def inclusion(weights: Array, size: float) -> Array:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from core.records import Array
+from core.arrays import Array
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 

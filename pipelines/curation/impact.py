@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from core.arrays import Array
 from core.near import PLACES
-from core.records import Array
 from core.rowwise import rowwise
 from core.tasks import CLASSIFICATION
 from pipelines.curation.picking import Curation

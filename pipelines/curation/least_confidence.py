@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from pipelines.curation.picking import SHARPNESS, Curation
 from pipelines.curation.pool import Pool
 

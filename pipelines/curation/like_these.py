@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from core.arrays import Array
 from core.errors import DataError
 from core.near import unit
-from core.records import Array
 from core.rowwise import rowwise
 from pipelines.curation.logistic import odds
 from pipelines.curation.picking import Curation

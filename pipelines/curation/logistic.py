@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.arrays import Array
 from core.near import unit
-from core.records import Array
 from core.rowwise import one_thread, rowwise
 
 MOST = 5000  # rows of either set that are looked at

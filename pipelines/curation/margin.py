@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from core.rowwise import rowwise
 from core.tasks import CLASSIFICATION
 from pipelines.curation.picking import SHARPNESS, Curation

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from core.arrays import Array
 from core.params import Section
 from core.plugins import of
-from core.records import Array
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 

@@ -6,7 +6,7 @@ from math import ceil, log2
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 
 CELL = 0.25  # summed chance of a cell: that two rows of one are both drawn is out of the question
 POINTS = 8  # rows that place the walls of a cell

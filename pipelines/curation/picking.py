@@ -9,9 +9,11 @@ from datetime import datetime
 import numpy as np
 from pydantic import Field
 
+from core.arrays import Array
 from core.errors import DataError
 from core.params import Section
-from core.records import AnnotationTask, Array, Window
+from core.records.labels import AnnotationTask
+from core.records.windows import Window
 from pipelines.curation.draw import inclusion
 from pipelines.curation.pacing import Even, PacingPolicy
 from pipelines.curation.pool import Pool

@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from core.arrays import Array
 from core.near import Map, fence, mapped, near_any, units
-from core.records import Array, Window
+from core.records.windows import Window
 from core.tasks import Classification, Task
 from core.texts import normal, words
 

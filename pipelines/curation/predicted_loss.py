@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.classifier.head import fit_head
 from core.near import unit
-from core.records import Array
 from core.rowwise import one_thread, rowwise
 from core.tasks import CLASSIFICATION, doubtful
 from pipelines.curation.entropy import entropies

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 

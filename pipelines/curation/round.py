@@ -18,7 +18,7 @@ from math import floor
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from pipelines.curation.draw import inclusion, pivotal, systematic
 from pipelines.curation.order import apart
 from pipelines.curation.pool import Pool

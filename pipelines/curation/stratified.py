@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from core.records import Array
+from core.arrays import Array
 from core.rowwise import rowwise
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool

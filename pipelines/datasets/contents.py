@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.files import whole_file
-from core.records import DatasetVersion
+from core.records.versions import DatasetVersion
 from core.workspace import Workspace
 from core.writers import check_writable, write_table
 from pipelines.datasets.dvc_git import Repository

@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.records import Array, DatasetVersion
+from core.arrays import Array
+from core.records.versions import DatasetVersion
 from pipelines.datasets.contents import StoredVersion, opened
 from pipelines.datasets.history import version
 from pipelines.datasets.layout import order

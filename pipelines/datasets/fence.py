@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
+from core.arrays import Array
 from core.errors import DatasetError
 from core.near import fence, unit
 from core.readers import excerpt
-from core.records import Array
 from core.rowwise import AT_A_TIME
 from pipelines.datasets.manifest import TRAIN, Manifest
 from pipelines.datasets.partitions import Locate, among, read_partition

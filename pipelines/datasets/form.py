@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.arrays import Array
 from core.errors import DatasetError
 from core.files import write_whole
 from core.label_set import LabelSet
-from core.records import Array
 from core.workspace import Workspace
 from pipelines.datasets.fence import fenced
 from pipelines.datasets.formation import Formation

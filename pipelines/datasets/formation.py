@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from core.ids import bucket
 from core.params import Section
-from core.records import bucket
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ import yaml
 
 from core.errors import DatasetError
 from core.progress import doing
-from core.records import DatasetVersion
+from core.records.versions import DatasetVersion
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.inputs import Inputs
 from pipelines.datasets.layout import (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.errors import DatasetError
 from core.label_set import LabelSet
-from core.records import utc
+from core.times import utc
 from core.workspace import Workspace
 from pipelines.datasets.layout import from_spans, to_spans
 

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from core.arrays import Array
 from core.errors import DatasetError
 from core.files import whole_file
-from core.records import Array
 from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 
 if TYPE_CHECKING:

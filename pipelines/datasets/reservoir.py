@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from core.records import Array, utc, uuid7
+from core.arrays import Array
+from core.ids import uuid7
+from core.times import utc
 from pipelines.datasets.partitions import SCHEMA
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.records import Array
+from core.arrays import Array
 from core.texts import words
 from pipelines.datasets.partitions import Locate, of_one_width, scan
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from core.arrays import Array
 from core.errors import DatasetError
 from core.progress import doing
-from core.records import Array
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.fence import Fence, in_words
 from pipelines.datasets.forgotten import rows_gone

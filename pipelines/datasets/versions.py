@@ -20,7 +20,8 @@ from core.errors import DatasetError
 from core.files import write_whole
 from core.label_set import FILE, LabelSet
 from core.progress import doing
-from core.records import DatasetVersion, utc
+from core.records.versions import DatasetVersion
+from core.times import utc
 from core.workspace import Workspace
 from pipelines.datasets import Datasets, fence
 from pipelines.datasets.dvc_git import Repository

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from core.records import Vote
+from core.records.labels import Vote
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.classifier.head import Head, fit_head
-from core.records import Array
 
 ODDS = 0.25  # a label is contradicted where another is more than four times as likely
 CHANCE = 0.01  # that honest annotators are flagged in a round, over all tests made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.records import AnnotationTask
+from core.records.labels import AnnotationTask
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from core.cells import unstorable
 from core.errors import LabelError
 from core.label_set import LabelSet
 from core.readers import Refused, excerpt, nearest
-from core.records import Vote
+from core.records.labels import Vote
 from core.store import Store
 from core.writers import groups
 from pipelines.labeling import Labeling

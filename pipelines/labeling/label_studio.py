@@ -19,7 +19,7 @@ from core.errors import DataError
 from core.files import whole_text
 from core.label_names import normal
 from core.readers import Refused, excerpt
-from core.records import AnnotationTask
+from core.records.labels import AnnotationTask
 from pipelines.labeling.files import json_objects, ours
 from pipelines.labeling.handout import Handout
 from pipelines.labeling.judgements import Judgement

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from core.records import Annotation, AnnotationTask
+from core.records.labels import Annotation, AnnotationTask
 
 
 class Oracle:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.classifier.head import fit_head
-from core.records import Array
 
 FOLDS = 5
 FEWEST = 2  # rows of a label: with one, no other row says what it looks like

@@ -18,7 +18,7 @@ from core.cells import decoded
 from core.files import whole_text
 from core.label_names import normal
 from core.readers import Refused, nearest, read_table
-from core.records import AnnotationTask
+from core.records.labels import AnnotationTask
 from core.tables import as_string, bounded, missing_columns
 from pipelines.labeling.judgements import Judgement
 

@@ -24,8 +24,8 @@ from typing import Literal
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.classifier.head import Head
-from core.records import Array
 from core.store.feedback import Record, Word
 from pipelines.labeling import Users
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from core.records import Prediction
+from core.records.answers import Prediction
 from pipelines.logging.log_policy import Logging
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from core.kept import Kept, Profile
 from core.params import Section
-from core.records import Prediction
+from core.records.answers import Prediction
 from pipelines.logging.redaction import PATTERNS, Clean, check_names, check_patterns, cleaner
 
 

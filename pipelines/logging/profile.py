@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from core.arrays import Array
 from core.kept import (
     LENGTH_BINS,
     MOST_SEGMENTS,
@@ -22,7 +23,7 @@ from core.kept import (
     bounded,
     fold,
 )
-from core.records import Array, Prediction
+from core.records.answers import Prediction
 from pipelines.logging.log_policy import Logging
 
 

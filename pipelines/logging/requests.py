@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.records import Request, hash_user
+from core.ids import hash_user
+from core.records.answers import Request
 
 if TYPE_CHECKING:
     import pandas as pd

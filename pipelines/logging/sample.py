@@ -11,7 +11,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from core.records import Prediction, log_place
+from core.ids import log_place
+from core.records.answers import Prediction
 from pipelines.logging.log_policy import Logging
 
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from core.intervals import Interval, unpaired_difference
-from core.records import Decision, Rollout
+from core.records.decisions import Decision
+from core.records.rollouts import Rollout
 from core.texts import counted
 from pipelines.rollout.compare import arms, compare
 from pipelines.rollout.promotion import Promotion, Verdict, begin, decision, end, must_be_live

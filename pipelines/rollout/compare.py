@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.intervals import Interval, paired_difference
-from core.records import Rollout
+from core.records.rollouts import Rollout
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.errors import RolloutError
 from core.evidence import RolloutEvidence
 from core.params import Section
-from core.records import Decision, Rollout, Stage
+from core.records.decisions import Decision
+from core.records.rollouts import Rollout, Stage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from core.params import Section
-from core.records import TestReport
+from core.records.versions import TestReport
 from pipelines.testing.expectations import Contender, ContenderAnswers, Expectation, suite, typical
 from pipelines.testing.labels import Scarce
 from pipelines.testing.own import SuitePolicy

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.arrays import Array
 from core.intervals import Bounds, chance_of, paired_difference
-from core.records import Array
 
 if TYPE_CHECKING:
     import pandas as pd

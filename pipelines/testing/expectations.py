@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.base import Classifier
-from core.records import Array
 from pipelines.testing.compare import compare
 from pipelines.testing.probes import Probe, change_case, changed, joined, politely, slip
 

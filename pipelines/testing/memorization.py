@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.base import Classifier
 from core.models.classifier.head import fit_head
-from core.records import Array
 from pipelines.testing.expectations import Expectation
 
 Train = Callable[[Array, list[str]], Classifier]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.page import write_page
-from core.records import Judgement, TestReport
+from core.records.versions import Judgement, TestReport
 from pipelines.testing.verdict import set_name
 
 TEMPLATE = Path(__file__).with_name("report.html")

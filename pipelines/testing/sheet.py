@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from pipelines.testing.compare import PairedComparison, compare, segments
 from pipelines.testing.expectations import ContenderAnswers
 

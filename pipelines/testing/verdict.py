@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.records import Judgement, TestReport
+from core.records.versions import Judgement, TestReport
 from pipelines.testing.compare import PairedComparison
 from pipelines.testing.expectations import Expectation
 from pipelines.testing.labels import Scarce

@@ -11,10 +11,10 @@ from difflib import get_close_matches
 import numpy as np
 from pydantic import Field
 
+from core.arrays import Array
 from core.errors import ModelError
 from core.models.base import Classifier, Model
 from core.params import Section
-from core.records import Array
 
 ALONE = 2  # new labels with too few rows; more at once are new classes
 ALIKE = 0.85  # of two names, by difflib

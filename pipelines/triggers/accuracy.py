@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.records import Decision
+from core.records.decisions import Decision
 from pipelines.triggers.trigger import Situation, Trigger, in_days
 
 WAIT_DAYS = 3  # after a retrain: its model is on its way, and labels of its answers are still to come

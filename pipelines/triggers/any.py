@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from core.records import Decision
+from core.records.decisions import Decision
 from pipelines.triggers.several import Several
 from pipelines.triggers.trigger import Situation
 

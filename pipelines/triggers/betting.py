@@ -24,7 +24,7 @@ from datetime import datetime
 
 import numpy as np
 
-from core.records import Array
+from core.arrays import Array
 from pipelines.triggers.trigger import Round
 
 STAKES = (

@@ -18,7 +18,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.records import Decision
+from core.records.decisions import Decision
 from pipelines.triggers.trigger import Retrain, Situation, Trigger
 
 SIGNALS = ("accuracy", "accuracy.estimated")  # the first that has a value

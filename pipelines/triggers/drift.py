@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.episodes import words_now
-from core.records import Decision
+from core.records.decisions import Decision
 from pipelines.triggers.trigger import Situation, Trigger, alarms, in_days, last_seen
 
 GOES_ON_DAYS = 3  # between two retrains for one alert: what goes on has brought something new by then

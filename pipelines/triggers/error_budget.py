@@ -25,7 +25,7 @@ from pydantic import Field
 
 from core.evidence import TriggerEvidence
 from core.intervals import at_most
-from core.records import Decision
+from core.records.decisions import Decision
 from pipelines.triggers.betting import evidence
 from pipelines.triggers.trigger import Situation, Trigger, alarms, in_days, last_seen
 

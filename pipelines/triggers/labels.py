@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.records import Decision
+from core.records.decisions import Decision
 from pipelines.triggers.trigger import Situation, Trigger
 
 

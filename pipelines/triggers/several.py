@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from pydantic import Field
 
-from core.records import Decision
+from core.records.decisions import Decision
 from pipelines.triggers.trigger import Situation, Trigger, TriggerPolicy
 
 EXAMPLE = [

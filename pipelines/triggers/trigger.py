@@ -12,7 +12,8 @@ from pydantic import Field
 from core.evidence import AlertEvidence, TriggerEvidence
 from core.params import Section
 from core.plugins import of
-from core.records import Decision, Signal
+from core.records.decisions import Decision
+from core.records.signals import Signal
 
 OF_MODEL = "model_version="  # the segment of what one model answered
 

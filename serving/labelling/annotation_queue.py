@@ -19,10 +19,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from core.errors import DataError
+from core.ids import bucket
 from core.label_set import LabelSet
 from core.models.base import Classifier
 from core.readers import nearest
-from core.records import AnnotationTask, Prediction, TaskState, Vote, bucket
+from core.records.answers import Prediction
+from core.records.labels import AnnotationTask, TaskState, Vote
 from core.store import Store
 from core.texts import first_few
 from serving.labelling.messages import Choice, Near, ProgressShown, Setup, TaskMessage, VoteBody

@@ -24,7 +24,7 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from core.errors import DataError
-from core.records import utc
+from core.times import utc
 from serving.labelling.annotation_queue import AnnotationQueue
 from serving.labelling.callers import annotator_of, key_of
 from serving.labelling.messages import (

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field
 
 from core.params import Section
-from core.records import TaskState
+from core.records.labels import TaskState
 from serving.messages import shown
 from serving.messages.own import Label, Short, storable
 

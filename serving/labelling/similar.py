@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.arrays import Array
 from core.label_set import LabelSet
-from core.records import Array, Prediction
+from core.records.answers import Prediction
 from core.store import Store
 from core.store.labels import Example
 

@@ -20,7 +20,7 @@ from pydantic import (
 from core.cells import unstorable
 from core.label_names import normal
 from core.params import Section
-from core.records import Prediction
+from core.records.answers import Prediction
 from serving.messages import Many, shown
 
 

@@ -23,7 +23,8 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from core.errors import DataError, EverloopError, ModelError
-from core.records import Prediction, Request, hash_user, uuid7
+from core.ids import hash_user, uuid7
+from core.records.answers import Prediction, Request
 from serving.engine import Engine
 from serving.protocols.faults import hidden, too_many
 from serving.settings import Serving

@@ -20,7 +20,7 @@ from fastapi import Request as Call
 from pydantic import TypeAdapter
 
 from core.errors import DataError, EverloopError
-from core.records import Prediction
+from core.records.answers import Prediction
 from serving.messages.inference import (
     MODEL,
     OUTPUTS,

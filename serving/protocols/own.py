@@ -22,7 +22,8 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from core.errors import EverloopError
-from core.records import Feedback, Request, hash_user
+from core.ids import hash_user
+from core.records.answers import Feedback, Request
 from core.store import Store
 from serving.limits import caller_of
 from serving.messages import Fault

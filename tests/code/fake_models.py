@@ -10,11 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 
+from core.arrays import Array
 from core.errors import ModelError
+from core.ids import hash_user
 from core.models.classifier.encoder import Encoder
 from core.models.classifier.head import Head
 from core.models.classifier.model import TextClassifier
-from core.records import Array, Request, Rollout, hash_user
+from core.records.answers import Request
+from core.records.rollouts import Rollout
 from core.store import Store
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)

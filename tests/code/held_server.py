@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from core.records import Array
+from core.arrays import Array
 from core.state import Champion
 from core.store import Store
 from serving.app import create_app

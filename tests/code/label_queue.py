@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from core.records import AnnotationTask, Prediction, Request, bucket
+from core.ids import bucket
+from core.records.answers import Prediction, Request
+from core.records.labels import AnnotationTask
 from core.state import Champion
 from core.store import Store
 from pipelines.curation.margin import Margin

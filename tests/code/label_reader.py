@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from core.records import Prediction
+from core.records.answers import Prediction
 from core.store import Store
 from serving.labelling.annotation_queue import Labelling
 from serving.service import Service

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from core import params
-from core.records import Review
+from core.records.labels import Review
 from core.tables import Columns, read_rows
 from everloop.init import init
 from everloop.replay import Replay

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.records import DatasetVersion
+from core.records.versions import DatasetVersion
 from core.workspace import Workspace
 from pipelines.datasets.all import AllFormation
 from pipelines.datasets.reservoir import first_rows

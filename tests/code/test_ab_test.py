@@ -14,7 +14,9 @@ from pydantic import ValidationError
 
 from core.errors import RolloutError
 from core.intervals import paired_difference, unpaired_difference
-from core.records import Annotation, Feedback, Rollout
+from core.records.answers import Feedback
+from core.records.labels import Annotation
+from core.records.rollouts import Rollout
 from core.state import Champion
 from core.store import Store
 from everloop.init import init

@@ -6,7 +6,7 @@ import krippendorff
 import numpy as np
 import pytest
 
-from core.records import Vote
+from core.records.labels import Vote
 from pipelines.labeling.agreement import AnnotatorAgreement, Pair, agreement, alpha
 from tests.code.test_labeling import NOW
 

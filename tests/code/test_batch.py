@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import DataError, ModelError
-from core.records import hash_user
+from core.ids import hash_user
 from core.state import Champion
 from core.store import Store
 from core.store.state import StateRepository

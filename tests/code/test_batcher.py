@@ -9,7 +9,7 @@ from itertools import chain
 import pytest
 
 from core.errors import BusyError
-from core.records import Request
+from core.records.answers import Request
 from serving.batcher import Batcher, Text
 from tests.code.fake_models import NOW
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.poison_material import Material, Rows
 from bench.poison_rounds import Attack, Round, play
-from core.records import Array
+from core.arrays import Array
 
 LABELS = np.array(["a", "b", "c", "d"], object)
 PLACES = 3 * np.eye(8)

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import typer
 
-from core.records import AnnotationTask, Rollout
+from core.records.labels import AnnotationTask
+from core.records.rollouts import Rollout
 from core.state import Champion
 from core.store import Store
 from everloop.commands import app

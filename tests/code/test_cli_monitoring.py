@@ -15,7 +15,8 @@ import yaml
 
 from core.episodes import Episodes
 from core.evidence import AlertEvidence
-from core.records import Decision, Signal
+from core.records.decisions import Decision
+from core.records.signals import Signal
 from core.state import Champion, ToldAlerts
 from core.store import Store
 from everloop.init import init

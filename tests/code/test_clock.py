@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from core.errors import ClockError
-from core.records import Annotation, AnnotationTask, Request
+from core.records.answers import Request
+from core.records.labels import Annotation, AnnotationTask
 from core.state import CuratedUntil, Retrains
 from flows import clock, stages
 from flows.curate import curate

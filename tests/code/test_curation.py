@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.arrays import Array
 from core.near import mapped, near_any, units
-from core.records import Array, Feedback
+from core.records.answers import Feedback
 from core.state import CuratedUntil
 from everloop.laws.windows import START, window
 from flows.curate import curate, gather

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from core.records import Array
+from core.arrays import Array
 from everloop.laws.pools import rich
 from everloop.laws.windows import START, window
 from pipelines.curation import CurationPolicy

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from core.arrays import Array
 from core.errors import BusyError, DataError, EverloopError, LateError, ModelError, StoreError
-from core.records import Array, Prediction, Request
+from core.records.answers import Prediction, Request
 from core.state import Champion
 from core.store import Store
 from serving.cache import Cache

@@ -10,9 +10,10 @@ from math import prod
 import numpy as np
 import pytest
 
+from core.arrays import Array
 from core.evidence import AlertEvidence, TriggerEvidence
 from core.intervals import at_most
-from core.records import Array, Decision
+from core.records.decisions import Decision
 from pipelines.curation.draw import inclusion, systematic
 from pipelines.triggers.betting import STAKES, evidence
 from pipelines.triggers.error_budget import ErrorBudget

@@ -20,8 +20,9 @@ from core.evidence import (
     TriggerEvidence,
     UsersLabelsEvidence,
 )
-from core.records import Decision, to_json
+from core.records.decisions import Decision
 from core.store import Store
+from core.stored import plain
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 AT = NOW.isoformat()
@@ -112,7 +113,7 @@ def test_what_is_decided_is_what_is_read(store: Store) -> None:
     found = store.decisions.get("trigger/1")
     assert found == decided
     assert found.read(TriggerEvidence).shortfall == 0.02
-    assert to_json(found)["evidence"] == {"shortfall": 0.02, "hours": 1.5}
+    assert plain(found)["evidence"] == {"shortfall": 0.02, "hours": 1.5}
 
 
 def test_another_kind_has_nothing_to_say() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from core.episodes import Episodes
 from core.errors import EverloopError, ModelError, ParamsError
-from core.records import Rollout
+from core.records.rollouts import Rollout
 from core.state import Champion, ToldAlerts
 from everloop import stack
 from everloop.init import init

@@ -17,8 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from core import collections
+from core.ids import hash_user
 from core.kept import Kept
-from core.records import Annotation, AnnotationTask, Feedback, Review, TrafficSample, hash_user
+from core.records.answers import Feedback
+from core.records.labels import Annotation, AnnotationTask, Review
+from core.records.signals import TrafficSample
 from core.state import Retrains
 from core.store import Store
 from flows.forget import Found, finish, forget, look

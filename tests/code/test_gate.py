@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from core.models.classifier.head import Head
-from core.records import Annotation
+from core.records.labels import Annotation
 from flows.session import Session, open_session
 from flows.stages import decide
 from pipelines.curation.margin import Margin

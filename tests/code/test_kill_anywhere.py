@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from core.records import AnnotationTask
+from core.records.labels import AnnotationTask
 from core.state import Champion
 from everloop.replay import run as replay
 from everloop.sample import bundled

@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 from core.label_set import LabelSet, Operation
 from core.models.classifier.head import Head
 from core.models.classifier.migrated import answering
-from core.records import Annotation, Feedback
+from core.records.answers import Feedback
+from core.records.labels import Annotation
 from core.store import Store
 from core.tables import Columns, read_rows
 from serving.labelling.annotation_queue import AnnotationQueue, Labelling

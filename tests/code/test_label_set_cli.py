@@ -12,9 +12,10 @@ import pytest
 
 from core import collections
 from core.label_set import LabelSet, Operation
-from core.records import AnnotationTask, utc
+from core.records.labels import AnnotationTask
 from core.state import Retrains
 from core.store import Store
+from core.times import utc
 from everloop.score import daily_scores
 from flows.curate import gather
 from flows.label_set import change, declared

@@ -13,7 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import DataError
-from core.records import Annotation, AnnotationTask, ClassificationDetail, Prediction
+from core.records.answers import ClassificationDetail, Prediction
+from core.records.labels import Annotation, AnnotationTask
 from core.store import Store
 from core.tables import Refused
 from pipelines.labeling import Labeling

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from core.records import Review, Vote
+from core.records.labels import Review, Vote
 from core.store import Store
 from pipelines.datasets.partitions import read
 from tests.code.command_line import everloop, refused

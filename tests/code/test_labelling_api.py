@@ -11,7 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.label_set import LabelSet
-from core.records import Annotation, Prediction
+from core.records.answers import Prediction
+from core.records.labels import Annotation
 from core.store import Store
 from everloop.commands import serve
 from flows.session import Session

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.records import Annotation
+from core.records.labels import Annotation
 from core.store import Store
 from serving.labelling.annotation_queue import Labelling
 from tests.code.label_queue import Killable, ask, pick, sighted, texts_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.records import Annotation
+from core.records.labels import Annotation
 from core.store import Store
 from tests.code.label_queue import ASKED, ask, pick, sighted, texts_of
 from tests.code.label_reader import PHONE, in_a_browser, reading, said, serving, waiting

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.label_set import LabelSet, Operation
-from core.records import Annotation, AnnotationTask
+from core.records.labels import Annotation, AnnotationTask
 from core.store import Store
 from flows.session import open_session
 from serving.labelling.annotation_queue import Labelling

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from core.records import hash_user
+from core.ids import hash_user
 from core.store import Store
 from serving.app import create_app
 from serving.bodies import Bodies

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.records import uuid7
+from core.ids import uuid7
 from core.store import Store
 from core.store.migrations import count_served
 from flows.lineage import Link, trace

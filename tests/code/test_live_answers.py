@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from core.errors import LabelError
 from core.label_set import FILE, LabelSet, Operation, names_of
-from core.records import Annotation
+from core.records.labels import Annotation
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine

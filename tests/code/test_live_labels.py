@@ -15,7 +15,8 @@ from core.errors import LabelError
 from core.kept import Kept
 from core.label_set import LabelSet, Operation
 from core.readers import Refused
-from core.records import Annotation, AnnotationTask, Feedback, Review, Vote
+from core.records.answers import Feedback
+from core.records.labels import Annotation, AnnotationTask, Review, Vote
 from core.store import Store
 from everloop.labels import picture
 from monitoring.accuracy.feedback import feedback_by_answer

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from core.records import Request, hash_user
+from core.ids import hash_user
+from core.records.answers import Request
 from core.tables import Columns, read_rows
 from pipelines.logging import requests
 from pipelines.logging.all import All

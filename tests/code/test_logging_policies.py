@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from core.kept import OTHER, Kept
-from core.records import Annotation, AnnotationTask
+from core.records.labels import Annotation, AnnotationTask
 from core.schema import VERSION
 from core.state import Champion, Retrains
 from core.store import Store

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection
 
+from core.arrays import Array
 from core.errors import WorkspaceError
 from core.models.classifier.encoder import Encoder
-from core.records import Array
 from core.state import Champion
 from core.store import Store
 from everloop.replay import Replay, run

@@ -19,7 +19,8 @@ from sqlalchemy import create_engine, inspect
 
 from core import schema
 from core.database import Database
-from core.records import Annotation, ClassificationDetail
+from core.records.answers import ClassificationDetail
+from core.records.labels import Annotation
 from core.store import Store, migrations
 from tests.code.logs import EVER, NOW, row
 

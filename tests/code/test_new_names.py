@@ -10,7 +10,8 @@ import pytest
 
 from core.label_set import LabelSet
 from core.readers import Refused
-from core.records import Feedback, Vote
+from core.records.answers import Feedback
+from core.records.labels import Vote
 from core.store import Store
 from everloop.labels import picture, text
 from pipelines.labeling import Labeling

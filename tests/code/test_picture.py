@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.records import Decision
+from core.records.decisions import Decision
 from everloop.picture import accuracy_picture, mean_accuracy, smooth
 from everloop.report import run_report
 

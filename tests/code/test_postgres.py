@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from core.errors import AccessError, LabelError, StoreError
-from core.records import Annotation
+from core.records.labels import Annotation
 from core.store import Store
 from everloop.replay import run
 from tests.code.small_loop import job, make_session

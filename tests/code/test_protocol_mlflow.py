@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from core.records import hash_user
+from core.ids import hash_user
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine

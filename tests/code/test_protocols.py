@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.errors import BusyError, EverloopError, LateError
-from core.records import Prediction, Request
+from core.records.answers import Prediction, Request
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.records import Quarantined, Request
+from core.records.answers import Quarantined, Request
 from everloop.laws.traffic import NOW
 from flows import stages
 from flows.first import first_model

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from core.errors import LabelError
-from core.records import Annotation, AnnotationTask, Dispute, Progress, Review, Vote
+from core.records.labels import Annotation, AnnotationTask, Dispute, Progress, Review, Vote
 from core.store import Store
 from core.store.migrations import SchemaVersion
 from tests.code.test_store import NOW, prediction

@@ -18,7 +18,7 @@ from core.errors import ModelError, StoreError
 from core.models.classifier.encoder import Encoder, load_encoder
 from core.models.classifier.head import fit_head
 from core.models.classifier.model import TextClassifier
-from core.records import Candidate, DatasetVersion
+from core.records.versions import Candidate, DatasetVersion
 from core.registry import Registry
 from core.workspace import Workspace
 from tests.code.tiny import said, save_tiny_encoder

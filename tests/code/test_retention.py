@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.records import Annotation, AnnotationTask, Feedback
+from core.records.answers import Feedback
+from core.records.labels import Annotation, AnnotationTask
 from core.store import Store
 from core.store import erasure as module
 from flows import stages

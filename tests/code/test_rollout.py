@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import RolloutError
-from core.records import Rollout
+from core.records.rollouts import Rollout
 from everloop.laws.windows import scored
 from pipelines.rollout import promote, roll_back
 from pipelines.rollout.compare import compare

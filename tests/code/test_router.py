@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.records import Rollout, hash_user
+from core.ids import hash_user
+from core.records.rollouts import Rollout
 from serving.router import route
 
 ROOT = Path(__file__).parents[2]

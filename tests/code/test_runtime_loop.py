@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from core.errors import ModelError
 from core.models.classifier import agreement
 from core.models.pyfunc import _load_pyfunc
-from core.records import Request
+from core.records.answers import Request
 from core.state import Champion
 from everloop.commands import app
 from everloop.replay import run

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.records import Window
+from core.records.windows import Window
 from everloop.laws.rows import row
 from everloop.laws.windows import START, window
 from monitoring.accuracy.shares import plain, weighted

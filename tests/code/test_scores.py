@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from core.label_set import LabelSet, Operation
-from core.records import Annotation, AnnotationTask, Vote
+from core.records.labels import Annotation, AnnotationTask, Vote
 from core.store import Store
 from tests.code.logs import EVER, NOW, row
 

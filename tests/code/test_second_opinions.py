@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.records import Vote
+from core.records.labels import Vote
 from core.store import Store
 from pipelines.labeling.annotators import doubts
 from tests.code.test_queue import DAY, IDS, NOW, asked, leased, says

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.errors import StoreError
+from core.ids import hash_user
 from core.kept import Kept
-from core.records import hash_user
 from core.state import Champion
 from core.store import Store
 from core.store.answers import AnswerRepository

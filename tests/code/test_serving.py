@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from core.errors import DataError, ModelError, StoreError
+from core.ids import hash_user
 from core.kept import Kept
-from core.records import Prediction, Request, Rollout, hash_user
+from core.records.answers import Prediction, Request
+from core.records.rollouts import Rollout
 from core.state import Champion
 from core.store import Store
 from core.store.answers import AnswerRepository

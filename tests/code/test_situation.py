@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from core.records import Annotation, Decision
+from core.records.decisions import Decision
+from core.records.labels import Annotation
 from core.state import Champion, Retrains
 from everloop.laws.traffic import DAY, NOW
 from flows.session import Session

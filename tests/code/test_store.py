@@ -10,16 +10,12 @@ import numpy as np
 import pytest
 
 from core.errors import LabelError, StoreError
-from core.records import (
-    Annotation,
-    AnnotationTask,
-    ClassificationDetail,
-    Decision,
-    Prediction,
-    Rollout,
-    Signal,
-    uuid7,
-)
+from core.ids import uuid7
+from core.records.answers import ClassificationDetail, Prediction
+from core.records.decisions import Decision
+from core.records.labels import Annotation, AnnotationTask
+from core.records.rollouts import Rollout
+from core.records.signals import Signal
 from core.state import Forgetting, Retrains
 from core.store import Store
 from core.store.migrations import SchemaVersion

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from core import params
+from core.arrays import Array
 from core.errors import ParamsError
-from core.records import Array, Window
+from core.records.windows import Window
 from core.tasks import Classification, Task, fits
 from core.workspace import Workspace
 from everloop.init import init

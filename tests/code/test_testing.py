@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from core.arrays import Array
 from core.intervals import paired_difference
 from core.models.classifier.head import Head, fit_head
-from core.records import Array, TestReport
+from core.records.versions import TestReport
 from pipelines.testing import Contender, Testing, run_tests
 from pipelines.testing.compare import PairedComparison, compare
 from pipelines.testing.expectations import ContenderAnswers, Expectation, Family, suite, typical

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.records import Decision
+from core.records.decisions import Decision
 from core.state import Champion, Retrains
 from everloop.replay import run
 from flows.session import Session

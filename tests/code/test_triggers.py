@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from core.records import Decision, Signal
+from core.records.decisions import Decision
+from core.records.signals import Signal
 from pipelines.triggers import TriggerPolicy
 from pipelines.triggers.trigger import PromisedAccuracy, Retrain, Situation, Trigger
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import RolloutError
-from core.records import Rollout
+from core.records.rollouts import Rollout
 from core.state import Champion, RetrainPlan, Retrains, RollbackBegun
 from flows import stages, undo
 from flows.session import Session, open_session

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.records import AnnotationTask
+from core.records.labels import AnnotationTask
 from core.store import Store
 from pipelines.labeling import Labeling
 from pipelines.labeling.judgements import take

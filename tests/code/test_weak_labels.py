@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.records import Annotation, AnnotationTask, Feedback
+from core.records.answers import Feedback
+from core.records.labels import Annotation, AnnotationTask
 from core.store import Store
 from pipelines.labeling import Labeling
 from tests.code.test_queue import DAY, IDS, NOW

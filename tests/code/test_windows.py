@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.records import Annotation, ClassificationDetail
+from core.records.answers import ClassificationDetail
+from core.records.labels import Annotation
 from core.store import Store
 from tests.code.logs import NOW, row
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from core.models.classifier.head import Head
-from core.records import VERIFY, Annotation, AnnotationTask, Feedback
+from core.records.answers import Feedback
+from core.records.labels import VERIFY, Annotation, AnnotationTask
 from core.store import Store
 from core.store.feedback import Record, Word
 from pipelines.labeling import Labeling, Users

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from core.records import VERIFY, Annotation, AnnotationTask, Vote
+from core.records.labels import VERIFY, Annotation, AnnotationTask, Vote
 from core.tables import Columns, read_rows
 from everloop.init import init
 from everloop.sample import bundled

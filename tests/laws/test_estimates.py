@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core import intervals
-from core.records import Array
+from core.arrays import Array
 from monitoring.accuracy.answers import ScoredAnswers
 from monitoring.accuracy.calibration import fit, prequential_chances
 from monitoring.accuracy.powered import AccuracyEstimate, DrawnLabels, prediction_powered

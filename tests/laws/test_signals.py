@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.records import Array, Signal, SystemSample, Window
+from core.arrays import Array
+from core.records.signals import Signal, SystemSample
+from core.records.windows import Window
 from everloop.laws.traffic import DAY, LABELS, NOW, before, today
 from monitoring import Monitoring
 from monitoring.signals import MEASURES, SPECS

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from core.records import Array, Window
+from core.arrays import Array
+from core.records.windows import Window
 from monitoring import Monitoring
 from monitoring.view import ServedModel, View
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.episodes import Episodes, words_now
 from core.evidence import AlertEvidence, AnyEvidence
-from core.records import Signal
+from core.records.signals import Signal
 from flows.alerts import alert, alerts_since, open_alerts, recent
 from flows.session import Session
 

@@ -11,7 +11,8 @@ import pytest
 
 from core.episodes import Episodes
 from core.evidence import AnyEvidence
-from core.records import Decision, Severity, Signal
+from core.records.decisions import Decision, Severity
+from core.records.signals import Signal
 from monitoring import Monitoring
 from monitoring.alerts.decisions import describe, fatigue, opened, over
 from monitoring.alerts.episodes import Change, turn

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.records import Signal
+from core.records.signals import Signal
 from core.state import ToldAlerts
 from flows.alerts import alert, deliver
 from flows.session import Session

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.records import Array, TrafficSample, Window
+from core.arrays import Array
+from core.records.signals import TrafficSample
+from core.records.windows import Window
 from core.store import Store
 from core.stored import plain, record
 from monitoring.drift.distances import SHARES

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.records import Window
+from core.records.windows import Window
 from monitoring import DataExpectation
 from monitoring.quality.data_docs import data_docs
 from monitoring.quality.expectations import check, failed_rows

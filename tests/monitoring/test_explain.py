@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.near import unit
-from core.records import Window
+from core.records.windows import Window
 from monitoring.explain.explanation import Explanation, explain
 from monitoring.explain.rows import comparable_rows
 from monitoring.explain.shifts import share_shifts

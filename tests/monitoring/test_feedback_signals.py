@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.records import Array, Signal, Window
+from core.arrays import Array
+from core.records.signals import Signal
+from core.records.windows import Window
 from everloop.laws.traffic import LABELS, NOW, before, today
 from monitoring import Monitoring
 from monitoring.accuracy.hard_examples import hard_examples

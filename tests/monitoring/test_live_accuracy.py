@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.arrays import Array
 from core.intervals import share
-from core.records import Array, Signal, Window
+from core.records.signals import Signal
+from core.records.windows import Window
 from everloop.laws.traffic import DAY, LABELS, NOW, before, today, traffic
 from everloop.laws.windows import scored
 from monitoring import Monitoring

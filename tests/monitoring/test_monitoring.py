@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.records import Array, Signal, Window
+from core.arrays import Array
+from core.records.signals import Signal
+from core.records.windows import Window
 from monitoring import Monitoring
 from monitoring.accuracy.shares import plain, weighted
 from monitoring.alerts.findings import findings

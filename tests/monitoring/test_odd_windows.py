@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.records import ClassificationDetail, Prediction, Signal, uuid7
+from core.ids import uuid7
+from core.records.answers import ClassificationDetail, Prediction
+from core.records.signals import Signal
 from everloop.laws.traffic import DAY, NOW
 from flows.first import first_model
 from flows.monitor import monitor

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.records import Decision, Signal
+from core.records.decisions import Decision
+from core.records.signals import Signal
 from monitoring.explain.explanation import Explanation, explain
 from monitoring.monitor import observe
 from monitoring.page import WindowStory, window_page

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.records import Signal, Window
+from core.records.signals import Signal
+from core.records.windows import Window
 from everloop.laws.traffic import LABELS, before, today
 from monitoring import Monitoring
 from monitoring.quality.neighbours import GROUP, duplicated, novelty

@@ -11,7 +11,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from core.records import Array, Rollout, Signal
+from core.arrays import Array
+from core.records.rollouts import Rollout
+from core.records.signals import Signal
 from core.store import Store
 from flows.reference import reference
 from flows.session import Session

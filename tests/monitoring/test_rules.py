@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from core import params
 from core.errors import ParamsError
-from core.records import Signal
+from core.records.signals import Signal
 from flows.strategy import Strategy
 from monitoring import Monitoring
 from monitoring.alerts.rules import AnomalyRule, PredictedRule, RangeRule, Rule

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.records import SystemSample
+from core.records.signals import SystemSample
 from core.state import Champion
 from core.store import Store
 from everloop.laws.traffic import LABELS, before, today

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import DataError
-from core.records import Annotation, ClassificationDetail, Prediction
+from core.records.answers import ClassificationDetail, Prediction
+from core.records.labels import Annotation
 from core.state import CuratedUntil
 from flows import topics as flow
 from flows.session import Session

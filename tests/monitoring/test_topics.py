@@ -10,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from core.records import Window
+from core.records.windows import Window
 from core.stored import plain, record
 from monitoring.topics.clusters import MIN_ROWS, new_topics
 from monitoring.topics.tracking import TrackedTopic, decision, followed, settled

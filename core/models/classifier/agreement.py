@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.classifier.encoder import Encoder
 from core.models.classifier.head import Head
-from core.records import Array
 
 LEAST = 0.995  # share of texts that must have torch's label, each way of asking
 MOST_ROWS = 2000  # more would prove no more

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.files import Vocabulary
-from core.records import Array
 
 MOST = 32  # rows of a batch: more are no faster, and a larger one leaves the processor's cache
 FEW = 8  # rows below which a batch is not split for the sake of padding

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import Array
 from core.errors import ModelError
 from core.files import whole_file
 from core.models.classifier.batches import MOST, PaddedTexts, Tokens
@@ -43,7 +44,6 @@ from core.models.files import (
     read_vocabulary,
 )
 from core.progress import doing
-from core.records import Array
 
 __all__ = ["DEFAULT", "PACKAGE", "Encoder", "load_encoder"]
 log = logging.getLogger(__name__)

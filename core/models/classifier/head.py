@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.arrays import Array
 from core.errors import ModelError
 from core.files import write_whole
-from core.records import Array
 
 WEIGHTS = "head.safetensors"
 LABELS = "labels.json"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.arrays import Array
 from core.label_set import LabelSet
 from core.models.classifier.head import Head
-from core.records import Array
 
 
 class Migrated:

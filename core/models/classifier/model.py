@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.arrays import Array
 from core.errors import ModelError
 from core.files import write_whole
 from core.label_set import LabelSet
@@ -19,7 +20,7 @@ from core.models.classifier.encoder import Encoder, load_encoder
 from core.models.classifier.head import Head
 from core.models.classifier.migrated import Migrated, answering, learning
 from core.models.classifier.runtimes import PACKAGES
-from core.records import Array, ClassificationDetail
+from core.records.answers import ClassificationDetail
 
 CONFIG = "encoder.json"
 FOLDER = "encoder"  # weights that were fine-tuned here and have no name elsewhere

@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import Array
 from core.models.classifier.batches import PaddedTexts
 from core.models.classifier.runtimes import onnx_session
-from core.records import Array
 
 STRENGTH = 0.75  # how much of a channel's range moves into its weights: SmoothQuant's alpha
 SPIKES = {"narrows": 16, "smooth": 48}  # one channel of so many stays in fp32

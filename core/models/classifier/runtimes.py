@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from core.arrays import Array
 from core.errors import ModelError
-from core.records import Array
 
 Runtime = Literal["torch", "torch-bf16", "onnx", "onnx-int8"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)

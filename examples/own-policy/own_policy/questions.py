@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from core.records import Array
+from core.arrays import Array
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 

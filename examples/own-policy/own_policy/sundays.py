@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from core.records import Decision
+from core.records.decisions import Decision
 from pipelines.triggers.trigger import Situation, Trigger
 
 SUNDAY = 6
