@@ -66,9 +66,9 @@ def demo(
     Example: everloop demo
     """
     if data:
-        from everloop.sample import make_sample
+        from everloop.sample import copy_sample
 
-        make_sample(data)
+        copy_sample(data)
         typer.echo(f"train.csv, eval.csv, stream.csv and events.json in {data}")
         return
     from everloop.demo import run_demo

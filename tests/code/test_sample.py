@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.sample import EVENTS, KNOWN, make_sample, shares
 from core.tables import Columns, read_rows
-from everloop.sample import EVENTS, KNOWN, bundled, make_sample, shares
+from everloop.sample import bundled, copy_sample
 
 FILES = ["train.csv", "eval.csv", "stream.csv", "events.json"]
 
@@ -30,6 +31,11 @@ def test_the_bundled_files_are_what_the_generator_writes(tmp_path: Path) -> None
     make_sample(tmp_path)
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (bundled() / name).read_bytes(), name
+
+
+def test_a_copy_is_the_bundled_files(tmp_path: Path) -> None:
+    copy_sample(tmp_path / "shop")
+    assert {p.name for p in (tmp_path / "shop").iterdir()} == set(FILES)
 
 
 def test_another_seed_writes_another_stream_of_the_same_size(tmp_path: Path) -> None:
