@@ -17,7 +17,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest $(TWO)
 
 quick: $(INSTALLED)
-	$(BIN)/python -m pytest $(TWO) tests/laws tests/data core pipelines monitoring serving flows everloop
+	$(BIN)/python -m pytest $(TWO) tests/laws core pipelines monitoring serving flows everloop
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest -m ""
@@ -58,9 +58,9 @@ bench/.venv-monitoring/installed: bench/peers-monitoring.txt
 # Label Studio's and Argilla's own types, which want another numpy; a slow test uses them where they are.
 label-tools: tests/.venv-label-studio/installed
 
-tests/.venv-label-studio/installed: tests/label-tools.txt
+tests/.venv-label-studio/installed: tests/pipelines/labeling/label-tools.txt
 	$(PYTHON) -m venv tests/.venv-label-studio
-	tests/.venv-label-studio/bin/pip install --quiet -r tests/label-tools.txt
+	tests/.venv-label-studio/bin/pip install --quiet -r tests/pipelines/labeling/label-tools.txt
 	touch $@
 
 # Twenty minutes, and 5 GB of disk where temporary files go.

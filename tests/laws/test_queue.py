@@ -15,7 +15,7 @@ import pytest
 
 from core.errors import LabelError
 from core.store import Store
-from tests.code.test_queue import DAY, IDS, NOW, SOON, asked, says
+from tests.core.store.test_queue import DAY, IDS, NOW, SOON, asked, says
 
 PEOPLE, TASKS, LABELS = ("ana", "bob", "cy"), 8, ("a", "b")
 

@@ -17,7 +17,8 @@ from core.state import ToldAlerts
 from flows.alerts import alert, deliver
 from flows.session import Session
 from monitoring.alerts.delivery import Channel, DeliveryError, Message, by_apprise, channels
-from tests.code.inbox import Inbox
+from tests import ROOT
+from tests.inbox import Inbox
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -183,7 +184,7 @@ def test_killed_between_record_and_delivery_it_is_told_by_the_next(
 
     def turn(when: str) -> int:
         command = [sys.executable, "-c", TURN, str(session.workspace.root), str(log), when]
-        root = Path(__file__).parents[2]
+        root = ROOT
         environment = {**os.environ, "PYTHONPATH": str(root)}
         return subprocess.run(command, cwd=root, env=environment, timeout=120).returncode
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -11,8 +10,9 @@ import yaml
 from everloop.reference import signals
 from monitoring import Monitoring
 from monitoring.alerts.findings import SIGNALS
+from tests import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
 
 
 def test_every_signal_stands_in_the_table() -> None:

@@ -25,7 +25,7 @@ from flows.topics import NEW
 from monitoring.signals import SPECS
 from monitoring.signals.collections import COLLECTION
 from monitoring.signals.drift import asked
-from tests.code.small_loop import job, make_session
+from tests.small_loop import job, make_session
 
 A_DAY = 60
 Change = Callable[[Prediction], Prediction]

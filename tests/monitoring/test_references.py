@@ -20,7 +20,7 @@ from flows.session import Session
 from monitoring import Monitoring
 from monitoring.signals import drift
 from monitoring.view import ServedModel, View
-from tests.code.logs import NOW, row
+from tests.logs import NOW, row
 
 DAY, ROWS, DAYS = timedelta(days=1), 60, 30
 START = NOW + DAYS * DAY  # of the window that is judged

@@ -19,6 +19,7 @@ from core.records.signals import Signal
 from flows.strategy import Strategy
 from monitoring import Monitoring
 from monitoring.alerts.rules import AnomalyRule, PredictedRule, RangeRule, Rule
+from tests import ROOT
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday: the window is the Sunday
 DAY = timedelta(days=1)
@@ -27,7 +28,7 @@ RULES: list[Rule] = [
     PredictedRule(policy="predicted", signal="x"),
     AnomalyRule(policy="anomaly", signal="x"),
 ]
-TEMPLATE = Path(__file__).parents[2] / "everloop" / "templates" / "params.yaml"
+TEMPLATE = ROOT / "everloop" / "templates" / "params.yaml"
 
 
 def signal(value: float | None, days_ago: float = 0, **more: Any) -> Signal:

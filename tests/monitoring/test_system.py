@@ -21,8 +21,8 @@ from monitoring.view import ServedModel, View
 from serving.metrics import Metrics
 from serving.sampler import Sampler
 from serving.service import Service
-from tests.code.fake_models import NOW, Shelf
-from tests.code.real_server import now, running, wait_until
+from tests.fake_models import NOW, Shelf
+from tests.serving.real_server import now, running, wait_until
 
 LONG = timedelta(days=365)
 SOON = 0.05  # seconds between samples

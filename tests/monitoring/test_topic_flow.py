@@ -16,8 +16,8 @@ from flows import topics as flow
 from flows.session import Session
 from flows.topics import ask, candidates, follow_topics, open_topics
 from monitoring.view import ServedModel, View
-from tests.code.small_loop import make_session
 from tests.monitoring.changes import DAY, LABELS, NEW, NOW, learnt, traffic, view
+from tests.small_loop import make_session
 
 CHANGED = view(traffic(new=0.3))
 
