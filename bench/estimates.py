@@ -25,6 +25,7 @@ from bench.streams import DAY, Stream, read_stream, shuffled
 from core.arrays import Array
 from core.intervals import share
 from core.records.signals import Signal
+from monitoring.limits import ACCURACY_DAYS
 from monitoring.signals.accuracy import measure
 from monitoring.view import ServedModel, View, having
 from pipelines.triggers.accuracy import Accuracy
@@ -92,7 +93,7 @@ def _fired(name: str, whole: pd.DataFrame, seeds: int) -> Row:
 def _seen(run: Run) -> Iterator[dict[str, Any]]:
     """Each day as monitoring and the trigger see it, beside the truth."""
     for day in range(int(run.day[-1]) + 1):
-        right, view = run.right[run.last(day, SETTINGS.accuracy_days)], _view(run, day)
+        right, view = run.right[run.last(day, ACCURACY_DAYS)], _view(run, day)
         signals = list(measure(view))
         said = {s.name: s.value for s in signals}
         yield {
@@ -113,7 +114,7 @@ def _seen(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _view(run: Run, day: int) -> View:
-    recent, memory = run.until(day, SETTINGS.accuracy_days), run.until(day, MEMORY)
+    recent, memory = run.until(day, ACCURACY_DAYS), run.until(day, MEMORY)
     labelled = memory.take(memory.rows["truth"].notna().to_numpy(dtype=bool))
     end = run.answers.start + (day + 1) * DAY
     today = recent.take((recent.rows["timestamp"] >= end - DAY).to_numpy(dtype=bool))

@@ -37,6 +37,13 @@ GONE = {
     "training.regularization": "the L2 penalty is 1/30, always",
     "training.seed": "it is 0, always",
     "testing.seed": "it is 0, always",
+    "serving.max_batch": "the model reads 32 texts together at most, always",
+    "monitoring.accuracy_days": "14 days' answers and labels say how accurate the model is, always",
+    "curation.new_topics": "it is 0.1 while there are open new topics, always",
+    "labeling.lease_minutes": "a task is one annotator's for 15 minutes, always",
+    "labeling.share": "users give at most 5 % of a label's training rows unasked, always",
+    "testing.max_more_failed": "it is 0.1 (any, where testing.max_failed is 1)",
+    "testing.max_probes": "it is 100, always",
     "testing.max_loss": "it is five times testing.max_drop",
 }
 

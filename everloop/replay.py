@@ -63,9 +63,7 @@ def label_everything(strategy: Strategy) -> Strategy:
             .model_validate({**strategy.model_dump(), "curation": everything})
             .curation,
             "triggers": Periodic(policy="periodic", every_days=1),
-            "testing": strategy.testing.model_copy(
-                update={"max_drop": 1.0, "max_failed": 1.0, "max_more_failed": 1.0}
-            ),
+            "testing": strategy.testing.model_copy(update={"max_drop": 1.0, "max_failed": 1.0}),
             "rollout": ShadowCanary(policy="shadow-canary", shares=[], min_requests=1),
         }
     )

@@ -25,7 +25,7 @@ from flows.story import history, kind_of, remember
 from flows.topics import follow_topics, open_topics
 from monitoring.accuracy.hard_examples import hard_examples
 from monitoring.explain.explanation import explain
-from monitoring.limits import MAX_CHARACTERS
+from monitoring.limits import ACCURACY_DAYS, MAX_CHARACTERS
 from monitoring.monitor import observe
 from monitoring.page import WindowStory, window_page
 from monitoring.quality.expectations import failed_rows
@@ -109,7 +109,7 @@ def _view(session: Session, start: datetime, now: datetime) -> View:
         settings,
         reference_name=name,
         labelled=store.answers.labelled(now - timedelta(days=MEMORY_DAYS), now),
-        recent=store.answers.window(now - timedelta(days=settings.accuracy_days), now, most=MOST),
+        recent=store.answers.window(now - timedelta(days=ACCURACY_DAYS), now, most=MOST),
         feedback=pd.DataFrame([asdict(f) for f in told]) if told else no_feedback(),
         system=store.signals.system(start, now),
         history=history(session, model.encoder, start),

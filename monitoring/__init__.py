@@ -77,9 +77,6 @@ class Monitoring(Section):
     accuracy_floor: float = Field(
         0.8, ge=0, le=1, description="alert when the whole 95 % interval of accuracy lies below this"
     )
-    accuracy_days: int = Field(
-        14, ge=1, description="days whose answers and labels say how accurate the model is"
-    )
     expectations: list[DataExpectation] = Field(
         [],
         description="your own Great Expectations checks of the window's rows, beside our own",

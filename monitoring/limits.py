@@ -9,6 +9,7 @@ from datetime import timedelta
 MIN_ROWS = 50  # of a window and of its reference, to say anything of drift
 MIN_LABELS = 10  # drawn labels, to say anything of accuracy; thumbs, of complaints
 REFERENCE_ROWS = 20_000  # of the reference that are read, drawn evenly: more teach nothing
+ACCURACY_DAYS = 14  # whose answers and labels say how accurate the model is
 MAX_CHARACTERS = 2000  # a longer text is a quality failure
 
 EMBEDDING_SHIFT = 5e-4  # MMD^2, however many rows prove it

@@ -28,7 +28,7 @@ from serving.log import Log
 from serving.metrics import Metrics
 from serving.scoring import LoadedModel
 from serving.service import Service
-from serving.settings import MAX_WAIT, POLL_SECONDS, WAITING_CALLS, Serving
+from serving.settings import MAX_BATCH, MAX_WAIT, POLL_SECONDS, WAITING_CALLS, Serving
 from serving.tracing import here
 from serving.traffic import Traffic
 from serving.watcher import Watcher
@@ -75,7 +75,7 @@ class Engine:
         self._batcher = Batcher(
             self._read,
             workers or os.cpu_count() or 1,
-            made.max_batch,
+            MAX_BATCH,
             MAX_WAIT,
             WAITING_CALLS * made.max_inputs,
         )

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from core.params import Section
 
 POLL_SECONDS = 0.5  # between two looks at who serves and which keys there are
+MAX_BATCH = 32  # texts the model reads together at most
 MAX_WAIT = 0.002  # seconds a text waits at most for others to join its batch
 WAITING_CALLS = 2  # largest calls whose texts may wait for the model; beyond them callers get 503
 
@@ -19,7 +20,6 @@ class Serving(Section):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 opens it to the network")
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes any free one")
     max_inputs: int = Field(1024, ge=1, description="texts in one call at most")
-    max_batch: int = Field(32, ge=1, le=1024, description="texts the model reads together at most")
     timeout_ms: float = Field(
         10_000.0,
         gt=0,

@@ -26,7 +26,7 @@ TEMPLATE = ROOT / "everloop" / "templates" / "params.yaml"
 BUSY: dict[str, dict[str, Any]] = {
     "curation": {"policy": "margin", "labels_per_day": 12, "audit_share": 0.25},
     "triggers": {"policy": "labels", "at_least": 8},
-    "testing": {"max_drop": 1.0, "max_failed": 1.0, "max_more_failed": 1.0},
+    "testing": {"max_drop": 1.0, "max_failed": 1.0},
     "rollout": {"policy": "shadow-canary", "shares": [0.5], "min_requests": 5, "min_agreement": 0.0,
                 "max_confidence_drop": 1.0, "tolerance": 0.99},
 }  # fmt: skip

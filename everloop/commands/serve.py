@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -93,7 +92,6 @@ def _labelling(session: Session) -> Labelling:
     return Labelling(
         labels=tuple(closed) if closed else None,
         annotators=section.annotators,
-        lease=timedelta(minutes=section.lease_minutes),
         guideline=session.workspace.root / section.guideline if section.guideline else None,
     )
 

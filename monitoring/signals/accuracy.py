@@ -1,6 +1,6 @@
 """How right the answers are, most of which nobody has labelled.
 
-`accuracy` is the share of right answers among those of the last `accuracy_days` days, whoever gave
+`accuracy` is the share of right answers among those of the last 14 days, whoever gave
 them: see monitoring/accuracy/powered.py. Days slide along with the windows; labels count from when they
 are there. The same of the answers that the model that serves has given in these days is the segment
 `model_version=N`: a promotion does not make past answers right, and a trigger asks about the present.
@@ -24,7 +24,7 @@ from core.records.windows import Window
 from monitoring.accuracy.answers import ScoredAnswers, answers_of, joined
 from monitoring.accuracy.calibration import fit, prequential_chances
 from monitoring.accuracy.powered import DrawnLabels, prediction_powered
-from monitoring.limits import MIN_LABELS
+from monitoring.limits import ACCURACY_DAYS, MIN_LABELS
 from monitoring.view import Spec, View
 
 MOST = 5000  # answers whose chances are averaged; more say nothing more, labels are the few
@@ -86,14 +86,9 @@ def _signal(view: View, stretch: Stretch) -> Signal:
     if len(labels) < few:
         note = f"not enough labels: {len(labels)} that were drawn, {few} needed"
         return view.signal(ACCURACY, None, note, held=False)
-    days, stand_for = view.settings.accuracy_days, float((1 / picked.chance).sum())
-    about = f"{len(labels)} labels of {days} days"
-    if labels.worth < FEWEST or stand_for < STAND_FOR * stretch.requests:
-        note = (
-            f"not enough labels: {about} stand for {stand_for:,.0f} of {stretch.requests:,.0f} answers"
-        )
-        note += f", worth {labels.worth:.1f} drawn evenly, {FEWEST} needed"
-        return view.signal(ACCURACY, None, note, held=False)
+    about = f"{len(labels)} labels of {ACCURACY_DAYS} days"
+    if lack := _lack(labels.worth, float((1 / picked.chance).sum()), stretch.requests):
+        return view.signal(ACCURACY, None, f"not enough labels: {about} {lack}", held=False)
     found = prediction_powered(labels, stretch.said[1], stretch.requests)
     note = f"{about}, worth {labels.worth:.0f} drawn evenly; {stretch.requests:,.0f} answers"
     return view.signal(
@@ -105,6 +100,16 @@ def _signal(view: View, stretch: Stretch) -> Signal:
         high=found.high,
         held=False,
     )
+
+
+def _lack(worth: float, stand_for: float, answers: float) -> str:
+    """What labels of unequal chances lack to say how right the answers are; "" if nothing."""
+    if worth < FEWEST:
+        return f"say as much as {worth:.1f} that were drawn evenly, {FEWEST} needed"
+    needed = STAND_FOR * answers
+    if stand_for < needed:
+        return f"stand for {stand_for:,.0f} of {answers:,.0f} answers, {needed:,.0f} needed"
+    return ""
 
 
 def _estimated(view: View, known: ScoredAnswers) -> Signal:
@@ -142,7 +147,7 @@ def _between(view: View) -> list[Window]:
 
 
 def _since(view: View) -> datetime:
-    return view.whole.end - timedelta(days=view.settings.accuracy_days)
+    return view.whole.end - timedelta(days=ACCURACY_DAYS)
 
 
 def _some(window: Window) -> ScoredAnswers:

@@ -20,7 +20,7 @@ from pipelines.curation.pool import Pool
 
 SinglePolicy = Annotated[Curation, of(Curation, without=["mix"])]
 DEFAULT = ({"share": 1.0, "part": {"policy": "cover"}},)  # more parts cost accuracy: docs/dev/log.md
-OF_THE_MIX = {"labels_per_day", "pacing", "audit_share", "new_topics"}
+OF_THE_MIX = {"labels_per_day", "pacing", "audit_share"}
 
 
 class Part(Section):

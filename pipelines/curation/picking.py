@@ -21,6 +21,7 @@ from pipelines.curation.round import Sizes, draw
 
 TEST = "test"  # the policy of rows drawn for a trigger's test
 AUDIT = "audit"
+NEW_TOPICS = 0.1  # share of the picks that is drawn from open new topics, while there are any
 SHARPNESS = 4.0  # how hard doubt counts: 0 draws like `random`, larger cuts off harder
 NEW = "new-topics"  # of rows drawn for their topic, where the policy gave them little
 
@@ -38,12 +39,6 @@ class Curation(Section):
     )
     floor: float = Field(
         0.1, gt=0, le=1, description="share of the picks drawn as if every request were worth the same"
-    )
-    new_topics: float = Field(
-        0.1,
-        ge=0,
-        lt=1,
-        description="share of the picks drawn from open new topics, while there are any",
     )
 
     @abstractmethod
@@ -121,7 +116,7 @@ class Curation(Section):
         """(n,) chances with the share of new topics and without what is fenced, summing to `size` or
         the units there are; and (n,) how much of each is the new topics' share."""
         topic = pool.topics
-        share = self.new_topics if (topic >= 0).any() else 0.0
+        share = NEW_TOPICS if (topic >= 0).any() else 0.0
         by_policy = self.chances(pool, size * (1 - share))
         rows_of = np.bincount(topic + 1)[topic + 1]
         by_topic = shared(np.where(topic >= 0, 1 / rows_of, 0.0), pool, size * share)

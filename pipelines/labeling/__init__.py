@@ -21,12 +21,6 @@ class Users(Section):
 
     per_source: int = Field(10, ge=0, description="labels of one source and day that may train unasked")
     per_day: int = Field(50, ge=0, description="labels of one day that may train unasked")
-    share: float = Field(
-        0.05,
-        ge=0,
-        lt=1,
-        description="of a label's training rows, the share that users may give unasked",
-    )
     asked_per_day: int = Field(
         10, ge=0, description="words a day that become tasks, beside those that curation picks"
     )
@@ -41,7 +35,6 @@ class Labeling(Section):
     annotators: int = Field(
         1, ge=1, le=20, description="votes that must agree before a task has its label"
     )
-    lease_minutes: float = Field(15, gt=0, le=1440, description="how long a task is one annotator's")
     guideline: str | None = Field(
         None,
         min_length=1,

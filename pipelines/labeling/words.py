@@ -6,7 +6,7 @@ Anybody who may give feedback may lie. What lies can do is bounded here, whoever
    must find the label at least ODDS as likely as its best. Any other word is asked of a person.
    So is one beyond the caps below, unless it only says what that head says anyway.
 2. One source gives so many labels a day at most, and all sources together so many.
-3. Of a label's training rows only a share may rest on users' words. Rows weigh the same in total for
+3. Of a label's training rows only SHARE may rest on users' words. Rows weigh the same in total for
    every label (see `fit_head`), so this bounds what k sources can move, whatever k is: against poison
    the share matters, not the count (Steinhardt, Koh and Liang, Certified Defenses for Data Poisoning
    Attacks, NeurIPS 2017; Levine and Feizi, Deep Partition Aggregation, ICLR 2021).
@@ -31,6 +31,7 @@ from pipelines.labeling import Users
 
 ODDS = 0.25  # at 1 : 4, somebody right in 4 of 5 cases (a correction) tips the scales
 CAPPED = ("source", "day", "share")  # fates that may be asked about: people's word needs no cap
+SHARE = 0.05  # of a label's training rows, what users may give unasked
 FEWEST_WRONG = 2  # words of a source that people found wrong, before they count against it
 
 Fate = Literal["trains", "asked", "unlikely", "source", "day", "share", "distrusted"]
@@ -75,7 +76,7 @@ def fates(words: Sequence[Word], known: LabelKnowledge, settings: Users, room: i
             found.append("source")
         elif by_day[day] >= settings.per_day:
             found.append("day")
-        elif not _has_room(users[word.label], known.people.get(word.label, 0), settings.share):
+        elif not _has_room(users[word.label], known.people.get(word.label, 0)):
             found.append("share")
         else:
             found.append("trains")
@@ -111,9 +112,9 @@ def distrusted(record: Record | None) -> bool:
     return record is not None and record.wrong >= FEWEST_WRONG and record.wrong > record.right
 
 
-def _has_room(users: int, people: int, share: float) -> bool:
+def _has_room(users: int, people: int) -> bool:
     """Whether one more row that rests on users' words keeps their share of a label's rows."""
-    return users + 1 <= share * (users + 1 + people)
+    return users + 1 <= SHARE * (users + 1 + people)
 
 
 def _fairly(words: Sequence[Word], rows: Sequence[int]) -> list[int]:

@@ -27,6 +27,6 @@ def test_mft_one_word_is_enough_where_one_word_says_it(ask, text, label):  # typ
 def test_mft_the_whole_suite_passes_for_a_sound_model(
     contender: Contender, fixed: pd.DataFrame
 ) -> None:
-    report = run_tests(contender, None, fixed.assign(set="eval", segments=""), Testing(max_probes=25))
+    report = run_tests(contender, None, fixed.assign(set="eval", segments=""), Testing())
     assert report.passed, report.reasons
     assert report.metrics["eval_accuracy"] == 1.0

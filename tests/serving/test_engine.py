@@ -152,7 +152,7 @@ def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(store: S
     slow = HeldEncoder()
     slow.let.set()
     service = Service(store, Shelf(slow).load, max_text=100)
-    few = Serving(max_inputs=4, max_batch=4)
+    few = Serving(max_inputs=4)
     with running(service, settings=few, workers=1) as engine:
         slow.let.clear()
         threading.Timer(0.2, slow.let.set).start()

@@ -25,6 +25,7 @@ WHEN = datetime(2026, 1, 5, 12, tzinfo=UTC)
 # the head says a, b or c of the three unit vectors, each with 0.95
 HEAD = Head(LABELS, 3.65 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
 KNOWN = LabelKnowledge(HEAD, "minilm", {"a": 100, "b": 100, "c": 100}, {}, {}, {})
+MANY = replace(KNOWN, people=dict.fromkeys(LABELS, 1000))  # no share of their rows is in the way
 
 
 def word(i: int, label: str, looks: str = "a", source: str = "ann", day: int = 0) -> Word:
@@ -52,9 +53,9 @@ def test_nothing_trains_unasked_before_people_labelled_anything() -> None:
 
 def test_one_source_is_capped_each_day() -> None:
     words = [word(i, "a", day=i // 30) for i in range(60)]
-    assert counted(words, per_source=10, share=0.3) == {"trains": 20, "source": 40}
+    assert counted(words, MANY, per_source=10) == {"trains": 20, "source": 40}
     taken = {("ann", "2026-01-05"): 8}
-    assert counted(words, replace(KNOWN, taken=taken), per_source=10, share=0.3) == {
+    assert counted(words, replace(MANY, taken=taken), per_source=10) == {
         "trains": 12,
         "source": 48,
     }
@@ -62,14 +63,14 @@ def test_one_source_is_capped_each_day() -> None:
 
 def test_a_day_is_capped_over_all_sources() -> None:
     words = [word(i, LABELS[i % 3], LABELS[i % 3], source=f"s{i}") for i in range(90)]
-    assert counted(words, per_day=20, share=0.3) == {"trains": 20, "day": 70}
+    assert counted(words, MANY, per_day=20) == {"trains": 20, "day": 70}
 
 
 def test_many_sources_together_give_a_share_of_a_labels_rows_at_most() -> None:
     words = [word(i, "a", source=f"s{i % 20}") for i in range(60)]
-    assert counted(words, share=0.2, per_day=100) == {"trains": 25, "share": 35}
-    known = replace(KNOWN, users={"a": 20})
-    assert counted(words, known, share=0.2, per_day=100) == {"trains": 5, "share": 55}
+    assert counted(words, per_day=100) == {"trains": 5, "share": 55}
+    known = replace(KNOWN, users={"a": 3})
+    assert counted(words, known, per_day=100) == {"trains": 2, "share": 58}
 
 
 def test_what_is_beyond_a_cap_is_asked_where_it_says_more_than_the_model_does() -> None:

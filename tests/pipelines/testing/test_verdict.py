@@ -341,30 +341,23 @@ def test_probes_are_few_new_and_stable() -> None:
         return embed(texts)
 
     given = Contender("2", head(), embed(list(evaluation["text"])), counting)
-    run_tests(given, None, evaluation, Testing(max_probes=40))
+    run_tests(given, None, evaluation, Testing())
     first, read[:] = sorted(read), []
-    assert len(first) == len(set(first)) == 40
+    assert len(first) == len(set(first)) == 100
     assert not set(first) & set(evaluation["text"])
     more = pd.concat([evaluation, rows(4, "audit")], ignore_index=True)
-    run_tests(
-        Contender("3", head(), embed(list(more["text"])), counting), None, more, Testing(max_probes=40)
-    )
+    run_tests(Contender("3", head(), embed(list(more["text"])), counting), None, more, Testing())
     assert sorted(read) == first  # an audit set that grows asks for no new text
 
 
-def test_without_probes_the_encoder_reads_nothing() -> None:
+def test_without_a_fixed_set_the_encoder_reads_nothing() -> None:
     def refuse(texts: list[str]) -> Array:
         raise AssertionError(texts)
 
-    evaluation = rows(4)
-    report = run_tests(
-        Contender("2", head(), embed(list(evaluation["text"])), refuse),
-        None,
-        evaluation,
-        Testing(max_probes=0),
-    )
-    assert report.passed
-    assert [e["rows"] for e in report.expectations] == [3, 0, 0, 0, 0, 0]
+    evaluation = rows(4, "audit")  # probes are made of the fixed set
+    candidate = Contender("2", head(), embed(list(evaluation["text"])), refuse)
+    report = run_tests(candidate, None, evaluation, Testing())
+    assert [e["rows"] for e in report.expectations] == [0] * 6
 
 
 def test_the_typical_text_of_a_label_is_the_one_in_its_middle() -> None:

@@ -195,10 +195,10 @@ def test_the_guess_is_hidden_on_audit_tasks_and_on_some_others(store: Store) -> 
 
 def test_params_reach_the_page(session: Session) -> None:
     assert serve._labelling(session) == Labelling()
-    section = Labeling(labels=["b", "a"], annotators=3, lease_minutes=0.5, guideline="how.md")
+    section = Labeling(labels=["b", "a"], annotators=3, guideline="how.md")
     session.strategy = session.strategy.model_copy(update={"labeling": section})
     found = serve._labelling(session)
-    assert (found.labels, found.annotators, found.lease) == (("b", "a"), 3, timedelta(seconds=30))
+    assert (found.labels, found.annotators) == (("b", "a"), 3)
     assert found.guideline == session.workspace.root / "how.md"
 
 
