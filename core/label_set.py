@@ -206,6 +206,18 @@ class LabelSet:
         write_whole(root / FILE, text + "\n")
 
 
+@dataclass(frozen=True)
+class FreeText(LabelSet):
+    """Of outputs that are no names: each is read as it was written, and nobody renames it.
+
+    >>> FreeText().last(" a  text "), FreeText().now("4.0")
+    (' a  text ', '4.0')
+    """
+
+    def last(self, label: str) -> str:
+        return label
+
+
 def names_of(root: Path) -> Names:
     """The label set of a workspace at any time, read anew whenever it is asked for."""
     return lambda now: LabelSet.load(root).as_of(now)

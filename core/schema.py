@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-VERSION = 6
+VERSION = 7
 metadata = MetaData()
 
 
@@ -68,6 +69,30 @@ classification_details = Table(  # new in 6: what only a classifier says of its 
     metadata,
     Column("prediction_id", String(36), primary_key=True),
     Column("probabilities", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+generation_details = Table(  # new in 7: what only a model that writes says of its answer
+    "generation_details",
+    metadata,
+    Column("prediction_id", String(36), primary_key=True),
+    Column("messages", JSON, nullable=False),  # where the input is more than the text
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("mean_logprob", Float),
+    Column("min_logprob", Float),
+    Column("first_token_ms", Float),
+    sqlite_with_rowid=False,
+)
+
+tested_answers = Table(  # new in 7: what a model answered when it was tested; to ask again is dear
+    "tested_answers",
+    metadata,
+    Column("model", String(64), primary_key=True),  # hash of its files
+    Column("input_hash", String(32), primary_key=True),
+    Column("text_hash", String(32), nullable=False, index=True),  # of its text, to forget it by
+    Column("output", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -169,7 +194,10 @@ relabelled = Table(  # new in 4: annotations as they were before they were corre
     metadata,
     Column("prediction_id", String(36), primary_key=True),
     Column("timestamp", Utc, primary_key=True),
-    Column("value", Text, primary_key=True),
+    Column(
+        "value_hash", String(32), primary_key=True
+    ),  # new in 7: a key of Postgres has 2.7 kB at most
+    Column("value", Text, nullable=False),
     Column("partition", Text, primary_key=True, index=True),  # "" where none had taken it
     Column("annotator", Text, nullable=False),
     Column("kind", String(16), nullable=False, server_default="label"),  # new in 6

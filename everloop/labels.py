@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from core.evidence import UsersLabelsEvidence
-from core.label_set import LabelSet
 from core.readers import excerpt, nearest
 from core.records.labels import Dispute
 from core.store import Store
@@ -25,7 +24,7 @@ def picture(store: Store, now: datetime, known: Collection[str]) -> dict[str, An
     """Queue, annotators, agreement, disputes and names that are not `known`, as JSON has them."""
     from pipelines.labeling.agreement import agreement
 
-    said = store.under(LabelSet()).queue.all_votes()  # a label that is gone since was no skip
+    said = store.under(store.task.names).queue.all_votes()  # a label that is gone since was no skip
     labels = Counter(v.annotator for v in said if v.label is not None)
     skips = Counter(v.annotator for v in said if v.label is None)
     found = agreement(store.queue.all_votes())

@@ -47,7 +47,7 @@ def _scored_days(
 
 
 def _sum(task: Task, outputs: Iterable[str], truth: list[str]) -> float:
-    return sum(task.judge(o, t) or 0.0 for o, t in zip(outputs, truth, strict=True))
+    return sum(task.score(o, t) or 0.0 for o, t in zip(outputs, truth, strict=True))
 
 
 def accuracies(days: list[Day]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from core import params
 from core.errors import ParamsError
+from core.plugins import Unread
 from core.tasks import Task, fits
 from core.workspace import Workspace
 from flows.strategy import Strategy
@@ -16,7 +17,7 @@ from monitoring.signals import SPECS
 Key = tuple[int | str, ...]  # a place in params.yaml
 
 
-def check_task(place: Workspace, strategy: Strategy, task: Task) -> None:
+def check_task(place: Workspace, strategy: Strategy, task: Task | Unread) -> None:
     """Raises ParamsError that tells all of it, each with its line."""
     found = [
         f"  - line {params.line_of(place.params, key)}, {'.'.join(map(str, key))}: {words}"
@@ -25,9 +26,9 @@ def check_task(place: Workspace, strategy: Strategy, task: Task) -> None:
     if found:
         things = "1 thing that is" if len(found) == 1 else f"{len(found)} things that are"
         raise ParamsError(
-            "\n".join([f"params.yaml names {things} not for {task.name}", *found]),
+            "\n".join([f"params.yaml names {things} not for {task.policy}", *found]),
             where=str(place.params),
-            expected=f"parts that are for {task.name}",
+            expected=f"parts that are for {task.policy}",
             do="mend the lines above, then: everloop check",
         )
 
@@ -43,13 +44,13 @@ def sections(section: BaseModel, at: Key = ()) -> Iterator[tuple[Key, BaseModel]
                 yield from sections(part, (*at, name) if i is None else (*at, name, i))
 
 
-def _policies(strategy: Strategy, task: Task) -> Iterator[tuple[Key, str]]:
+def _policies(strategy: Strategy, task: Task | Unread) -> Iterator[tuple[Key, str]]:
     for at, section in sections(strategy):
         if not fits(section, task):
             yield (*at, "policy"), f"{getattr(section, 'policy', '')!r} is for {_for(section)}"
 
 
-def _rules(strategy: Strategy, task: Task) -> Iterator[tuple[Key, str]]:
+def _rules(strategy: Strategy, task: Task | Unread) -> Iterator[tuple[Key, str]]:
     for i, rule in enumerate(strategy.monitoring.rules):
         spec = SPECS.get(rule.signal)
         if spec is not None and not fits(spec, task):

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from core import trust, workspace
 from core.imported import importable
-from core.label_set import names_of
 from core.progress import doing
 from core.records.decisions import Decision
 from core.records.rollouts import Rollout
 from core.store import Store
-from core.tasks import Task, chosen_task
+from core.tasks import Classification, Task
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -88,14 +87,14 @@ def open_session(root: Path, strategy: Strategy | None = None) -> Session:
     trust.require(place.root, chosen.code)
     if chosen.code:
         importable(place.root)
-    return Session(place, chosen, _store(place), Registry(place))
+    return Session(place, chosen, _store(place, chosen.task), Registry(place))
 
 
 def open_store(root: Path) -> Store:
-    """The store alone of the workspace at `root`, for a command that asks nothing of params.yaml.
-    Raises WorkspaceError or StoreError."""
-    return _store(workspace.find(root))
+    """The store alone of the workspace at `root`, for a command that asks nothing of params.yaml, and
+    so for no answer and no truth. Raises WorkspaceError or StoreError."""
+    return _store(workspace.find(root), Classification())
 
 
-def _store(place: Workspace) -> Store:
-    return Store(place.store_url, names=names_of(place.root), task=chosen_task())
+def _store(place: Workspace, task: Task) -> Store:
+    return Store(place.store_url, names=task.names_of(place.root), task=task)

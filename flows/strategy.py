@@ -13,6 +13,7 @@ from core.imported import importable
 from core.models.classifier.runtimes import Runtime
 from core.params import Section
 from core.plugins import NO_CODE, Policies, choices
+from core.tasks import Classification, TaskPolicy
 from monitoring import Monitoring
 from pipelines.curation import CurationPolicy
 from pipelines.datasets import Datasets
@@ -61,6 +62,7 @@ class Schedule(Section):
 class Strategy(Section):
     """All of params.yaml."""
 
+    task: TaskPolicy = Field(default_factory=Classification)
     model: ModelSection
     serving: Serving
     logging: LoggingPolicy
@@ -82,7 +84,8 @@ class Strategy(Section):
             "logging.redact_with": getattr(self.logging, "redact_with", ""),
             "monitoring.hook": self.monitoring.hook,
         }
-        return {key: path for key, path in named.items() if path} | self.classes
+        code = getattr(self.task, "code", {})  # it has none before its own class is trusted
+        return {key: path for key, path in named.items() if path} | code | self.classes
 
     @property
     def classes(self) -> dict[str, str]:

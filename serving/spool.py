@@ -18,7 +18,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import orjson
@@ -26,7 +26,7 @@ import orjson
 from core.errors import StoreError
 from core.files import sync_folder, whole_file, write_whole
 from core.kept import Kept, Profile
-from core.records.answers import ClassificationDetail, Prediction
+from core.records.answers import Detail, Prediction
 
 HEAD = struct.Struct("<III")
 SUFFIX = ".spool"
@@ -226,7 +226,8 @@ def unpack(body: bytes) -> Kept:
 def _prediction(raw: dict[str, Any]) -> Prediction:
     if "detail" not in raw:  # of a version before store schema 6
         raw |= {"output": raw["label"], "confidence": raw["score"], "detail": raw}
-    detail = ClassificationDetail(**_values(raw["detail"], ClassificationDetail))
+    shape = next(s for s in get_args(Detail) if {f.name for f in fields(s)} <= set(raw["detail"]))
+    detail = shape(**_values(raw["detail"], shape))
     return Prediction(**{**_values(raw, Prediction), "detail": detail})
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from core.arrays import Array
 from core.label_set import LabelSet
-from core.records.answers import ClassificationDetail
+from core.records.answers import Detail
 
 Input = Any  # a text; to a model that writes, messages and how to draw the next token
 
@@ -27,7 +27,7 @@ class Answer:
 
     output: str
     confidence: float  # 0..1
-    detail: ClassificationDetail
+    detail: Detail
     embedding: Array  # (dim,) float16, of the input
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from core.arrays import Array
 
@@ -12,17 +13,27 @@ Variant = Literal["champion", "canary", "challenger", "shadow"]
 ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
 
 
+Message = Mapping[str, Any]  # {"role": "user", "content": "..."}, as OpenAI's protocol has it
+Clean = Callable[[str], str]  # a text as it may be stored
+
+
 @dataclass(frozen=True)
 class Request:
-    """One text to classify, as it came through the door."""
+    """One input to answer, as it came through the door."""
 
     request_id: str
     timestamp: datetime
-    text: str
+    text: str  # the input as `task.render` gives it
     user_key: str = ""  # hashed, see hash_user
     segments: dict[str, str] = field(default_factory=dict)
     fresh: bool = False  # its id was made a moment ago: nobody can have asked under it before
     version: str = ""  # who shall answer, if one that serves now was named; "" leaves it to the router
+    messages: tuple[Message, ...] = ()  # where the input is more than its text
+
+    @property
+    def input(self) -> Any:
+        """What the model is given."""
+        return list(self.messages) or self.text
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,46 @@ class ClassificationDetail:
     """What only a classifier says of its answer."""
 
     probabilities: Array  # (n_labels,) float16, in the model's label order
+
+    def cleaned(self, output: str, _clean: Clean, /) -> tuple[str, ClassificationDetail]:
+        """Output and detail as they may be stored: a label is nobody's text."""
+        return output, self
+
+    def counted(self, output: str, /) -> str:
+        """What of an answer may be counted where no text is kept."""
+        return output
+
+
+@dataclass(frozen=True)
+class GenerationDetail:
+    """What only a model that writes says of its answer."""
+
+    messages: tuple[Message, ...] = ()  # that were asked, where they are more than the text
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    finish_reason: str = "stop"  # stop | length | ..., as the engine says
+    mean_logprob: float | None = None  # of the tokens that it wrote; None where the engine does not say
+    min_logprob: float | None = None
+    first_token_ms: float | None = None
+
+    def cleaned(self, output: str, clean: Clean, /) -> tuple[str, GenerationDetail]:
+        messages = tuple(_cleaned(m, clean) for m in self.messages)
+        return clean(output), replace(self, messages=messages)
+
+    def counted(self, _output: str, /) -> str:
+        return self.finish_reason
+
+
+def _cleaned(value: Any, clean: Clean) -> Any:
+    """Every text of a message, at every depth, but who speaks."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {k: v if k == "role" else _cleaned(v, clean) for k, v in value.items()}
+    return [_cleaned(v, clean) for v in value] if isinstance(value, Sequence) else value
+
+
+Detail = ClassificationDetail | GenerationDetail
 
 
 @dataclass(frozen=True)
@@ -46,7 +97,7 @@ class Prediction:
     text: str
     output: str
     confidence: float  # 0..1, of the output
-    detail: ClassificationDetail
+    detail: Detail
     embedding: Array | None  # (dim,) float16; None on a shadow row: the answering row has it
     encoder: str  # identity of the encoder that made the embedding
     segments: dict[str, str]

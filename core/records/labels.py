@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Kind = Literal["label"]  # of a truth; demonstration, rating and preference come with generation
+Kind = Literal["label", "demonstration"]  # of a truth: a name, or the answer as it should have been
 TaskState = Literal["open", "leased", "waiting", "disputed", "done", "skipped"]
 TOPIC = "topic"  # policy of tasks drawn from a group of rows
 VERIFY = "verify"  # policy of tasks that check what a user said

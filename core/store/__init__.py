@@ -31,6 +31,7 @@ from core.store.queue import QueueRepository
 from core.store.reviews import ReviewRepository
 from core.store.signals import SignalRepository
 from core.store.state import StateRepository
+from core.store.tested import TestedAnswerRepository
 from core.tasks import Classification, Task
 
 __all__ = ["Store", "text_hash"]
@@ -49,7 +50,7 @@ class Store:
         """`busy`: seconds that a locked store is waited for; 10 unless told. `names`: the label set at
         a time, see `at`; without one every label is called what it was. `task` judges answers."""
         self.url = url
-        self.label_set_at: Names = names or (lambda _now: LabelSet())
+        self.label_set_at: Names = names or (lambda _now: task.names)
         self.database = Database(url, schema.metadata, busy)
         try:
             self.state = StateRepository(self.database)
@@ -62,11 +63,12 @@ class Store:
         self.signals = SignalRepository(self.database)
         self.keys = KeyRepository(self.database)
         self.embeddings = EmbeddingRepository(self.database)
+        self.tested = TestedAnswerRepository(self.database)
         # of all subjects at once:
         self.lineage = LineageRepository(self.database)
         self.erasure = ErasureRepository(self.database)
         self.clock = ClockRepository(self.database)
-        self._read_labels(Naming(LabelSet(), self.odd, task))
+        self._read_labels(Naming(task.names, self.odd, task))
 
     def _read_labels(self, naming: Naming) -> None:
         """The repositories that read labels, under these names of them."""

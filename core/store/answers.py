@@ -14,11 +14,12 @@ from core.database import Database, parts, plain
 from core.garbage import uncollected
 from core.ids import uuid7_floor
 from core.kept import Kept, Profile
-from core.records.answers import ANSWERED, Prediction
+from core.records.answers import ANSWERED, Detail, Prediction
 from core.records.windows import Window, evenly
 from core.store import frames, profiles
+from core.store.details import table_of, whole_answers
 from core.store.feedback import complained
-from core.store.log import as_prediction, insert_answers, last_group, not_forgotten, whole_answers
+from core.store.log import as_prediction, insert_answers, last_group, not_forgotten
 from core.store.naming import Naming
 from core.store.scores import all_scores, with_scores
 from core.store.served import ServedAnswers
@@ -73,15 +74,21 @@ class AnswerRepository:
         rows: list[Any] = []
         with self.database.read() as db:
             for part in parts(request_ids):
-                query = whole_answers().where(t.c.request_id.in_(part), t.c.variant.in_(ANSWERED))
+                query = whole_answers(self._detail).where(
+                    t.c.request_id.in_(part), t.c.variant.in_(ANSWERED)
+                )
                 rows += db.execute(query).mappings().all()
-        return {r["request_id"]: as_prediction(r) for r in rows}
+        return {r["request_id"]: as_prediction(r, self._detail) for r in rows}
 
     def get(self, prediction_id: str) -> Prediction | None:
-        query = whole_answers().where(schema.predictions.c.prediction_id == prediction_id)
+        query = whole_answers(self._detail).where(schema.predictions.c.prediction_id == prediction_id)
         with self.database.read() as db:
             row = db.execute(query).mappings().first()
-        return as_prediction(row) if row else None
+        return as_prediction(row, self._detail) if row else None
+
+    @property
+    def _detail(self) -> type[Detail]:
+        return self.naming.task.detail
 
     def texts(self, row_ids: Iterable[str]) -> dict[str, str]:
         """The texts of these predictions, as far as the log has them."""
@@ -114,7 +121,7 @@ class AnswerRepository:
         self, start: datetime, end: datetime, share: float, only: list[ColumnElement[bool]]
     ) -> Window:
         p, a, k = schema.predictions, schema.annotations, schema.tasks
-        d = schema.classification_details
+        d = table_of(self._detail)
         joined = p.outerjoin(a, a.c.prediction_id == p.c.prediction_id)
         joined = joined.outerjoin(k, k.c.prediction_id == p.c.prediction_id)
         query = (

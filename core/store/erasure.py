@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
 from core import schema
 from core.database import Database, insert_new, parts
+from core.store.details import TABLES
 from core.store.embeddings import text_hash
 from core.store.state import read_state, write_state
 from core.stored import Remembered
@@ -33,7 +34,7 @@ SAID = (
     schema.leases,
     schema.reviews,
     schema.scores,
-    schema.classification_details,
+    *TABLES,
 )
 ROWS_AT_A_TIME = 500
 _P, _T = schema.predictions, schema.tombstones
@@ -84,7 +85,7 @@ class ErasureRepository:
             return list(db.execute(query).scalars())
 
     def erase(self, row_ids: Sequence[str], texts: Iterable[str]) -> None:
-        """Delete rows and what was said of them, and the cached embeddings of `texts`. Counts by hour
+        """Delete rows and what was said of them, and what is kept of `texts`. Counts by hour
         and by model name nobody and stay."""
         for part in parts(row_ids):
             with self.database.write() as db:
@@ -92,13 +93,13 @@ class ErasureRepository:
                 rows = db.execute(select(*columns).where(_P.c.prediction_id.in_(part))).all()
                 for row in rows:
                     _unsample(db, row.timestamp, row.embedding)
-                _drop_embeddings(db, [r.text for r in rows])
+                _drop_texts(db, [text_hash(r.text) for r in rows])
                 asked = schema.quarantine.c.request_id
                 db.execute(delete(schema.quarantine).where(asked.in_([r.request_id for r in rows])))
                 for table in (*SAID, _P):
                     db.execute(delete(table).where(table.c.prediction_id.in_(part)))
         with self.database.write() as db:
-            _drop_embeddings(db, texts)
+            _drop_texts(db, map(text_hash, texts))
 
     def forgotten(self, row_ids: Sequence[str]) -> None:
         """All of it is done. SQLite's log of pages is emptied too: it holds what was deleted."""
@@ -157,9 +158,11 @@ def _strings(value: Any) -> set[str]:
     return {value} if isinstance(value, str) else set()
 
 
-def _drop_embeddings(db: Connection, texts: Iterable[str]) -> None:
-    for part in parts(map(text_hash, texts)):
-        db.execute(delete(schema.embeddings).where(schema.embeddings.c.text_hash.in_(part)))
+def _drop_texts(db: Connection, hashes: Iterable[str]) -> None:
+    """What is kept under the hashes of texts."""
+    for part in parts(hashes):
+        for table in (schema.embeddings, schema.tested_answers):
+            db.execute(delete(table).where(table.c.text_hash.in_(part)))
 
 
 def _unsample(db: Connection, when: datetime, embedding: bytes | None) -> None:
@@ -189,10 +192,8 @@ def _wanted() -> ColumnElement[bool]:
 
 
 def _delete(db: Connection, ids: Sequence[str], hashes: Sequence[str]) -> None:
-    e = schema.embeddings
-    answers = (schema.feedback, schema.scores, schema.classification_details, schema.predictions)
+    answers = (schema.feedback, schema.scores, *TABLES, schema.predictions)
     for part in parts(ids):
         for table in answers:
             db.execute(delete(table).where(table.c.prediction_id.in_(part)))
-    for part in parts(hashes):
-        db.execute(delete(e).where(e.c.text_hash.in_(part)))
+    _drop_texts(db, hashes)

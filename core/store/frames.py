@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from sqlalchemy import ColumnElement, Text, case, cast, type_coerce
+from sqlalchemy import ColumnElement, Text, case, cast, null, type_coerce
 
 from core import schema
 from core.arrays import Array
 from core.records.labels import BY_HAND
 from core.records.windows import Window
+from core.store.details import table_of
 from core.store.naming import Naming
 from core.store.scores import all_scores, score_columns
 from core.tasks import Task
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 IDS = ("prediction_id", "request_id")
 KNOWN = ("score", "truth")  # NULL where nobody knows
-ARRAYS = ("embedding", "probabilities")
 PLAIN = (
     "model_version",
     "variant",
@@ -34,13 +34,14 @@ PLAIN = (
     "user_key",
     "latency_ms",
 )
-NAMES = (*IDS, *PLAIN, "timestamp", "segments", "kept", "picked", "audit", *KNOWN, *ARRAYS)
+NAMES = (*IDS, *PLAIN, "timestamp", "segments", "kept", "picked", "audit", *KNOWN)
+UNREAD = ("prediction_id", "messages", "probabilities")  # of a detail: no columns of the frame
 
 
 def columns(naming: Naming) -> list[ColumnElement[Any]]:
-    """What is read of an answer, in the order of NAMES, times and segments as the database has them: to
-    make an object of each would take longer than all the rest."""
-    p, k, d = schema.predictions, schema.tasks, schema.classification_details
+    """What is read of an answer: NAMES, what its task says of it, embedding, probabilities. Times and
+    segments as the database has them: to make an object of each would take longer than all the rest."""
+    p, k, d = schema.predictions, schema.tasks, table_of(naming.task.detail)
     score, output, truth = score_columns(naming)
     return [
         *(output if n == "output" else p.c[n] for n in (*IDS, *PLAIN)),
@@ -51,9 +52,15 @@ def columns(naming: Naming) -> list[ColumnElement[Any]]:
         k.c.audit,
         score,
         truth,
+        *(d.c[name] for name in said(naming.task)),
         p.c.embedding,
-        d.c.probabilities,
+        d.c.get("probabilities", null()),
     ]
+
+
+def said(task: Task) -> list[str]:
+    """The columns of a frame that only this task has."""
+    return [c.name for c in table_of(task.detail).columns if c.name not in UNREAD]
 
 
 def window(
@@ -64,7 +71,7 @@ def window(
     task: Task,
 ) -> Window:
     """The window of rows that come in parts, each row with the values of `columns`."""
-    given: dict[str, list[Any]] = {name: [] for name in NAMES[: -len(ARRAYS)]}
+    given: dict[str, list[Any]] = {name: [] for name in (*NAMES, *said(task))}
     embeddings, probabilities = Arrays(), Arrays()
     for part in parts:
         *plain, vectors, shares = zip(*part, strict=True)
@@ -130,6 +137,7 @@ def _frame(given: dict[str, list[Any]], task: Task) -> pd.DataFrame:
         "audit": np.array([bool(x) for x in given["audit"]], dtype=bool),
         "kept": kept,
         "propensity": np.array(given["picked"], dtype=float) * kept,
+        **{name: given[name] for name in said(task)},
     }
     return pd.DataFrame(made | _segments(given["segments"]))
 

@@ -72,7 +72,8 @@ class LineageRepository:
     def _of(self, table: Table, row_id: str) -> list[dict[str, Any]]:
         key = table.c["row_id" if table is schema.tombstones else "prediction_id"]
         order = [c for c in table.primary_key.columns if c is not key]
-        return self._plainly(select(table).where(key == row_id).order_by(*order))
+        shown = [c for c in table.columns if c.name != "value_hash"]
+        return self._plainly(select(*shown).where(key == row_id).order_by(*order))
 
     def _plainly(self, query: Any) -> list[dict[str, Any]]:
         with self.database.read() as db:

@@ -8,12 +8,12 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from core import schema
-from core.arrays import Array
 from core.database import insert_columns, insert_new, is_postgres, parts, plain
-from core.records.answers import ClassificationDetail, Prediction
+from core.records.answers import Detail, Prediction
+from core.store.details import as_bytes, columns_of, table_of, take_detail
 from core.store.served import count_served
 from core.store.state import count
 
@@ -43,7 +43,10 @@ def insert_answers(db: Connection, rows: Sequence[Prediction]) -> int:
     total = 0
     for (version, variant), answers in by_model.items():
         new = insert_columns(db, schema.predictions, _columns(answers))
-        insert_columns(db, schema.classification_details, _details(db, answers, new))
+        if whole := _stored(db, answers, new):
+            details = [p.detail for p in whole]
+            ids = [p.prediction_id for p in whole]
+            insert_columns(db, table_of(type(details[0])), columns_of(ids, details))
         times = [p.timestamp for p in answers]
         count_served(db, version, variant, new, (min(times), max(times)))
         total += new
@@ -70,38 +73,24 @@ def _columns(rows: Sequence[Prediction]) -> list[Sequence[Any]]:
     """Predictions as the table's columns, arrays as bytes."""
     columns: list[Sequence[Any]] = list(zip(*map(_VALUES, rows), strict=True))
     if rows:
-        columns[_EMBEDDING] = [None if x is None else _bytes(x) for x in columns[_EMBEDDING]]
+        columns[_EMBEDDING] = [None if x is None else as_bytes(x) for x in columns[_EMBEDDING]]
     return columns
 
 
-def _details(db: Connection, rows: Sequence[Prediction], new: int) -> list[Sequence[Any]]:
-    """What the task says of each answer that was stored, as its table's columns. Another answer to the
-    same request, under another id, was not."""
-    if new < len(rows):
-        stored: set[str] = set()
-        p = schema.predictions.c.prediction_id
-        for part in parts((r.prediction_id for r in rows), AT_ONCE):
-            stored |= set(db.execute(select(p).where(p.in_(part))).scalars())
-        rows = [r for r in rows if r.prediction_id in stored]
-    if not rows:
-        return []
-    return [[r.prediction_id for r in rows], [_bytes(r.detail.probabilities) for r in rows]]
+def _stored(db: Connection, rows: Sequence[Prediction], new: int) -> Sequence[Prediction]:
+    """Those that were stored. Another answer to the same request, under another id, was not."""
+    if new == len(rows):
+        return rows
+    stored: set[str] = set()
+    p = schema.predictions.c.prediction_id
+    for part in parts((r.prediction_id for r in rows), AT_ONCE):
+        stored |= set(db.execute(select(p).where(p.in_(part))).scalars())
+    return [r for r in rows if r.prediction_id in stored]
 
 
-def _bytes(array: Array) -> bytes:
-    return np.asarray(array, dtype=np.float16).tobytes()
-
-
-def whole_answers() -> Select[Any]:
-    """Answers with what their task says of them."""
-    p, d = schema.predictions, schema.classification_details
-    return select(p, d.c.probabilities).outerjoin(d, d.c.prediction_id == p.c.prediction_id)
-
-
-def as_prediction(row: Any) -> Prediction:
+def as_prediction(row: Any, detail: type[Detail]) -> Prediction:
     values = dict(row)
-    shares = np.frombuffer(values.pop("probabilities") or b"", dtype=np.float16)
-    values["detail"] = ClassificationDetail(shares)
+    values["detail"] = take_detail(detail, values)
     if values["embedding"] is not None:
         values["embedding"] = np.frombuffer(values["embedding"], dtype=np.float16)
     return Prediction(**values)

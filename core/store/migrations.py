@@ -4,6 +4,8 @@
     5   feedback says who gave it, as the server saw them
     6   an answer is an envelope (output, confidence) beside a detail record of its task; an annotation
         holds a value of a kind
+    7   answers of models that write; a corrected annotation is known by the hash of its value, which
+        may be long
 
 Each migration may be killed anywhere and run again: it looks at what is there and goes on.
 """
@@ -16,9 +18,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 
 from core import schema
-from core.database import Database, is_postgres, plain
+from core.database import Database, insert_new, is_postgres, plain
 from core.errors import StoreError
 from core.progress import doing
+from core.store.embeddings import text_hash
 from core.store.naming import find_odd
 from core.store.state import StateRepository
 from core.store.tasks import same
@@ -167,4 +170,18 @@ def _has(db: Connection, table: str, column: str) -> bool:
     return column in {c["name"] for c in inspect(db).get_columns(table)}
 
 
-MIGRATIONS = (Migration(4, to_4), Migration(5, to_5), Migration(6, to_6))
+def to_7(database: Database) -> None:
+    """Corrections are few: one transaction makes their table anew under its new key."""
+    t = schema.relabelled
+    with database.write() as db:
+        _alone(db)
+        if _has(db, t.name, "value_hash"):
+            return
+        names = [c.name for c in t.columns if c.name != "value_hash"]
+        found = db.execute(select(*(t.c[name] for name in names))).mappings().all()
+        plain(db, f"DROP TABLE {t.name}", ())
+        t.create(db)
+        insert_new(db, t, [{**row, "value_hash": text_hash(row["value"])} for row in found])
+
+
+MIGRATIONS = (Migration(4, to_4), Migration(5, to_5), Migration(6, to_6), Migration(7, to_7))

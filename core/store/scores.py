@@ -1,4 +1,4 @@
-"""How right an answer is, stored when somebody knows the truth: 0..1, see `Task.judge`.
+"""How right an answer is, stored when somebody knows the truth: 0..1, see `Task.score`.
 
 A score holds under the label set that it was made under. Read under another one (the past, or a set
 that was changed a moment ago) the answer is judged anew, until `LabelRepository.rescore` has stored it.
@@ -32,7 +32,7 @@ def write_scores(db: Connection, naming: Naming, prediction_ids: Sequence[str]) 
         db.execute(delete(_S).where(_S.c.prediction_id.in_(gone)))
         known = select(_P.c.prediction_id, naming.called(_P.c.output), naming.held(_A.c.value))
         known = known.select_from(answers.join(_A, _A.c.prediction_id == asked.c.prediction_id))
-        found = [(i, naming.task.judge(o, t)) for i, o, t in db.execute(known.where(here))]
+        found = [(i, naming.task.score(o, t)) for i, o, t in db.execute(known.where(here))]
         rows = [{"prediction_id": i, "value": v} for i, v in found if v is not None]
         insert_new(db, _S, [{**row, "label_set": naming.labels.fingerprint} for row in rows])
 
@@ -53,7 +53,7 @@ def score_of(task: Task, stored: float | None, output: str, truth: str | None) -
     """The score that is stored, or what it would be."""
     if truth is None or truth != truth:  # pandas calls what is not there NaN
         return None
-    return task.judge(output, truth) if stored is None or stored != stored else stored
+    return task.score(output, truth) if stored is None or stored != stored else stored
 
 
 def all_scores(

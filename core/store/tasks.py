@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, selec
 from core import schema
 from core.database import insert_new, parts
 from core.records.labels import AnnotationTask
+from core.store.embeddings import text_hash
 from core.store.naming import Naming
 
 _K, _P, _A = schema.tasks, schema.predictions, schema.annotations
@@ -53,5 +54,9 @@ def close_tasks(db: Connection, prediction_ids: Sequence[str]) -> None:
 
 def keep_history(db: Connection, annotation: Row[Any]) -> None:
     """An annotation as it was, with the partition that took it: claimed again, it is as it was."""
-    row = {**annotation._mapping, "partition": annotation.partition or ""}
+    row = {
+        **annotation._mapping,
+        "partition": annotation.partition or "",
+        "value_hash": text_hash(annotation.value),
+    }
     insert_new(db, schema.relabelled, [row])

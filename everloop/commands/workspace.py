@@ -46,7 +46,6 @@ def check(
     from core.label_set import LabelSet
     from core.plugins import NO_CODE
     from core.relocation import follow
-    from core.tasks import chosen_task
     from everloop.reference import explained
     from flows.fits import check_task
     from flows.references import check_references, renamed
@@ -59,7 +58,7 @@ def check(
         granted = trusted.grant(place.root, strategy.code)
     if known := trusted.known(place.root, strategy.code):
         strategy = load(place.params, place.root)
-    check_task(place, strategy, chosen_task())
+    check_task(place, strategy, strategy.task)
     check_references(place, strategy)
     LabelSet.load(place.root)
     typer.echo(explained(strategy))

@@ -47,5 +47,5 @@ def scored(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of a window with the score of each answer whose truth is in them, as the store has it."""
     truths = rows["truth"].astype(object).where(rows["truth"].notna(), None)
     pairs = zip(rows["output"], truths, strict=True)
-    judge = Classification().judge
+    judge = Classification().score
     return rows.assign(score=np.array([judge(o, t) for o, t in pairs], dtype=float))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from core import params
-from core.arrays import Array
 from core.errors import ParamsError
 from core.records.windows import Window
-from core.tasks import Classification, Task, fits
+from core.tasks import Classification, Generation, Task, fits
 from core.workspace import Workspace
 from everloop.init import init
 from flows.fits import check_task
@@ -22,20 +21,13 @@ from pipelines.training.head import HeadRecipe
 from tests.logs import NOW
 
 
-class Echo:
+class Echo(Classification):
     """Another task: an answer is right as far as it is as long as the truth."""
 
-    name = "echo"
-    protocols = ("own",)
+    policy: Literal["echo"] = "echo"
 
-    def render(self, input: Any, /) -> str:
-        return str(input)
-
-    def judge(self, output: str, target: str | None, /) -> float | None:
+    def score(self, output: str, target: str | None, /) -> float | None:
         return None if target is None else min(len(output), len(target)) / max(len(output), len(target))
-
-    def doubt(self, answers: Window, /) -> Array:
-        return np.zeros(len(answers))
 
     def agree(self, one: str, other: str, /) -> bool:
         return len(one) == len(other)
@@ -58,10 +50,10 @@ def strategy_of(place: Workspace) -> Strategy:
 
 
 @pytest.mark.parametrize("task", [Classification(), Echo()])
-def test_a_task_judges_what_somebody_knows_the_truth_of(task: Task) -> None:
-    assert task.judge("refund", "refund") == 1
-    assert task.judge("refund", "pay") == pytest.approx(0 if task.name != "echo" else 0.5)
-    assert task.judge("refund", None) is None
+def test_a_task_scores_what_somebody_knows_the_truth_of(task: Task) -> None:
+    assert task.score("refund", "refund") == 1
+    assert task.score("refund", "pay") == pytest.approx(0 if task.policy != "echo" else 0.5)
+    assert task.score("refund", None) is None
 
 
 def test_doubt_is_what_the_best_probability_leaves(window: Window) -> None:
@@ -87,3 +79,91 @@ def test_what_is_for_another_task_is_refused_all_at_once(place: Workspace) -> No
     assert ", training.policy: 'head' is for classification\n" in str(told.value)
     assert ", monitoring.rules.0.signal: 'entropy' is a signal of classification\n" in str(told.value)
     assert "parts that are for echo" in str(told.value)
+
+
+CALL = '{"name": "alarm_set", "arguments": {"time": "five pm", "days": [1, true]}}'
+
+
+@pytest.mark.parametrize(
+    ("judge", "output", "score"),
+    [
+        ("exact", f" {CALL}\n", 1.0),
+        ("exact", "{}", 0.0),
+        ("json", '{"arguments": {"days": [1, true], "time": "five pm"}, "name": "alarm_set"}', 1.0),
+        ("json", CALL.replace("[1, true]", "[true, 1]"), 0.0),
+        ("json", CALL[:-1], 0.0),
+        ("json", f"Sure! {CALL}", 0.0),
+        ("json", "NaN", 0.0),
+        ("json", "[" * 100_000, 0.0),
+        ("words-f1", CALL, 1.0),
+        ("words-f1", "alarm", 0.0),
+        ("chrf", CALL, 1.0),
+        ("os.path:join", "/", None),
+    ],
+)
+def test_a_judge_says_how_right_an_answer_is(judge: str, output: str, score: float | None) -> None:
+    if score is None:
+        with pytest.raises(ParamsError, match="the function that judges cannot be used"):
+            Generation(judge=judge).score(output, "/")
+    else:
+        assert Generation(judge=judge).score(output, CALL) == pytest.approx(score)
+
+
+def test_a_schema_judges_the_form_alone() -> None:
+    named = {"type": "object", "required": ["name"]}
+    task = Generation(judge="schema", json_schema=named)
+    assert (task.score(CALL, "{}"), task.score("{}", CALL), task.score("x", CALL)) == (1.0, 0.0, 0.0)
+    assert task.fault('{"name": 1}') == ""
+    assert task.fault("{}") == "does not keep to task.json_schema"
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("{policy: generation, judge: rouge}", "task.judge: got 'rouge', expected one of exact, json"),
+        ("{policy: generation, judge: schema}", "expected a json_schema beside judge: schema"),
+        ("{policy: generation, json_schema: {type: 1}}", r"task.json_schema: .*a JSON Schema; \$.type"),
+        ("{policy: generatoin}", "task.policy: got 'generatoin', expected one of .*mean 'generation'"),
+        ("{policy: classification, judge: json}", "task.judge: unknown key"),
+    ],
+)
+def test_a_fault_in_the_task_is_told_with_its_line(place: Workspace, section: str, words: str) -> None:
+    text = place.params.read_text(encoding="utf-8")
+    place.params.write_text(f"task: {section}\n{text}", encoding="utf-8")
+    with pytest.raises(ParamsError, match=words):
+        strategy_of(place)
+
+
+def test_a_judge_of_somebody_else_is_code_that_is_trusted_first(place: Workspace) -> None:
+    text = place.params.read_text(encoding="utf-8")
+    place.params.write_text(f"task: {{policy: generation, judge: 'mine:right'}}\n{text}")
+    assert strategy_of(place).code == {"task.judge": "mine:right"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "target"),
+    [
+        (CALL, CALL),
+        ({"name": "x", "arguments": {}}, '{"name": "x", "arguments": {}}'),
+        ("", "no answer"),
+        (None, "no answer"),
+        ("{", "the answer is no JSON: Expecting property name"),
+    ],
+)
+def test_an_answer_in_a_file_is_taken_as_it_is_written(cell: Any, target: str) -> None:
+    task = Generation(judge="json")
+    try:
+        assert task.target(cell) == target
+    except ValueError as why:
+        assert str(why).startswith(target)  # noqa: PT017
+
+
+def test_doubt_of_what_was_written_is_that_of_its_least_likely_token(window: Window) -> None:
+    window.rows["min_logprob"] = [np.log(0.25), None]
+    assert Generation().doubt(window).tolist() == pytest.approx([0.75, 1.0])
+
+
+def test_messages_are_shown_without_the_systems() -> None:
+    parts = [{"type": "text", "text": "and"}, {"type": "image_url", "image_url": {}}]
+    said = [("system", "Be brief."), ("user", "hi"), ("assistant", None), ("user", parts)]
+    assert Generation().render([{"role": r, "content": c} for r, c in said]) == "hi\n\nand"

@@ -1,6 +1,6 @@
 """A store of an older version is brought to this one, wherever the migration is killed.
 
-`as_version_5` takes back what schema 6 changed; a store that version 5 itself made is in
+`as_version_5` takes back what schemas 6 and 7 changed; a store that version 5 itself made is in
 test_old_workspace.
 """
 
@@ -10,21 +10,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, delete, inspect, select
 
 from core import schema
-from core.database import Database
+from core.database import Database, insert_new
 from core.records.answers import ClassificationDetail
 from core.records.labels import Annotation
 from core.store import Store, migrations
+from core.store import Store, migrations
+from core.store.tasks import keep_history
 from tests.logs import EVER, NOW, row
 
 ROWS = [row(i, detail=ClassificationDetail(np.float16([i / 16, 1 - i / 16]))) for i in range(12)]
+OLD_KEY = (  # of corrected annotations, before schema 7
+    "CREATE TABLE kept AS SELECT prediction_id, timestamp, value, partition, annotator, kind FROM relabelled",
+    "DROP TABLE relabelled",
+    "ALTER TABLE kept RENAME TO relabelled",
+)
 TAKEN_BACK = (
     "DROP TABLE classification_details",
     "DROP TABLE scores",
@@ -32,6 +40,7 @@ TAKEN_BACK = (
     "ALTER TABLE predictions RENAME COLUMN confidence TO score",
     "ALTER TABLE annotations RENAME COLUMN value TO label",
     "ALTER TABLE annotations DROP COLUMN kind",
+    *OLD_KEY,
     "ALTER TABLE relabelled RENAME COLUMN value TO label",
     "ALTER TABLE relabelled DROP COLUMN kind",
     "UPDATE state SET value = '5' WHERE key = 'schema'",
@@ -132,6 +141,69 @@ def test_two_may_open_an_old_store_at_once(store: Store) -> None:
     for thread in threads:
         thread.join()
     check_migrated(store)
+
+
+@pytest.fixture
+def corrected(store: Store) -> Store:
+    """An annotation that was corrected twice at the same time, as version 6 had it."""
+    store.answers.log(ROWS)
+    with store.database.write() as db:
+        for value in ("a", "b" * 5000):
+            said = Annotation(ROWS[0].prediction_id, value, "ana", NOW)
+            insert_new(db, schema.annotations, [asdict(said)])
+            keep_history(db, db.execute(select(schema.annotations)).one())
+            db.execute(delete(schema.annotations))
+    engine = create_engine(store.url)
+    with engine.begin() as db:
+        for change in (*OLD_KEY, "UPDATE state SET value = '6' WHERE key = 'schema'"):
+            db.exec_driver_sql(change)
+    engine.dispose()
+    return store
+
+
+def check_corrections(store: Store) -> None:
+    again = Store(store.url)
+    assert again.state.read(migrations.SchemaVersion).number == schema.VERSION
+    labels = again.lineage.story(ROWS[0].prediction_id).labels
+    assert sorted(x["value"] for x in labels) == ["a", "b" * 5000]
+    assert {x["partition"] for x in labels} == {""}
+    again.close()
+    keys = inspect(create_engine(store.url)).get_pk_constraint("relabelled")["constrained_columns"]
+    assert set(keys) == {"prediction_id", "timestamp", "value_hash", "partition"}
+
+
+def test_corrections_of_version_6_are_all_there_and_may_be_long(corrected: Store) -> None:
+    check_corrections(corrected)
+
+
+@pytest.mark.parametrize("step", ["create", "insert"])
+def test_killed_while_the_table_of_corrections_is_made_it_goes_on(
+    corrected: Store, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as change:
+        if step == "create":
+            change.setattr(type(schema.relabelled), "create", killed)
+        else:
+            change.setattr(migrations, "insert_new", killed)
+        half = Database(corrected.url, schema.metadata)
+        with pytest.raises(Killed):
+            migrations.to_7(half)
+        half.close()
+    check_corrections(corrected)
+
+
+def test_migrated_twice_nothing_is_there_twice(corrected: Store) -> None:
+    half = Database(corrected.url, schema.metadata)
+    migrations.to_7(half)
+    migrations.to_7(half)
+    half.close()
+    check_corrections(corrected)
 
 
 @pytest.mark.slow

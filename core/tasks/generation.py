@@ -1,0 +1,123 @@
+"""`generation`: a causal language model reads a text, or messages, and writes its answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from core.arrays import Array
+from core.label_set import FreeText
+from core.records.answers import GenerationDetail
+from core.records.windows import Window
+from core.tasks.judges import NAMES, Judge, judge_of, keeps, parsed, same_json, schema_fault
+from core.tasks.task import Task
+
+FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+class Generation(Task):
+    """The model writes its answer.
+
+    >>> task = Generation(judge="json")
+    >>> task.score('{"b": 1, "a": 2}', '{"a": 2, "b": 1}'), task.score("{", "{}")
+    (1.0, 0.0)
+    >>> task.render([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}])
+    'hi'
+    """
+
+    protocols: ClassVar = ("own",)
+    detail: ClassVar = GenerationDetail
+    kind: ClassVar = "demonstration"
+    column: ClassVar = "answer"
+    labelled: ClassVar = False
+    costly: ClassVar = True
+    names: ClassVar = FreeText()
+
+    policy: Literal["generation"] = "generation"
+    judge: str = Field(
+        "exact",
+        description=f"how right an answer is: {' | '.join(NAMES)}, or a function of your own, "
+        "MODULE:FUNCTION, of an output and the right answer",
+    )
+    json_schema: dict[str, Any] | None = Field(
+        None, description="the JSON Schema that an answer keeps to; with judge: json, {} is any JSON"
+    )
+
+    @field_validator("judge")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in NAMES and not FUNCTION.fullmatch(name):
+            raise ValueError(f"one of {', '.join(NAMES)}, or MODULE:FUNCTION")
+        return name
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema and (fault := schema_fault(schema)):
+            raise ValueError(f"a JSON Schema; {fault}")
+        return schema
+
+    @model_validator(mode="after")
+    def _has_schema(self) -> Generation:
+        if self.judge == "schema" and self.json_schema is None:
+            raise ValueError("a json_schema beside judge: schema")
+        return self
+
+    @property
+    def code(self) -> dict[str, str]:
+        return {"task.judge": self.judge} if ":" in self.judge else {}
+
+    def render(self, input: Any, /) -> str:
+        """The messages without those of the system, a line each."""
+        if isinstance(input, str):
+            return input
+        return "\n".join(_content(m["content"]) for m in input if m["role"] != "system")
+
+    def target(self, cell: Any, /) -> str:
+        given = json.dumps(cell, ensure_ascii=False) if isinstance(cell, (list, dict)) else cell
+        if not isinstance(given, str) or not given.strip():
+            raise ValueError("no answer")
+        if self.is_json and (fault := self.fault(given)):
+            raise ValueError(f"the answer {fault}")
+        return given
+
+    def score(self, output: str, target: str | None, /) -> float | None:
+        return None if target is None else self._judged(output, target)
+
+    def doubt(self, answers: Window, /) -> Array:
+        """(n,) one minus the chance of the least likely token; 1 where nobody knows it."""
+        least = answers.rows["min_logprob"].to_numpy(dtype=float)
+        return np.where(np.isfinite(least), -np.expm1(np.minimum(least, 0)), 1.0)
+
+    def agree(self, one: str, other: str, /) -> bool:
+        return one.strip() == other.strip() or same_json(one, other) == 1
+
+    @property
+    def is_json(self) -> bool:
+        """Whether an answer is JSON."""
+        return self.judge in ("json", "schema") or self.json_schema is not None
+
+    def fault(self, text: str) -> str:
+        """Why a text is not the JSON that an answer is, as what follows its name; "" where it is."""
+        try:
+            parsed(text)
+        except ValueError as why:
+            return f"is no JSON: {why}"
+        broken = self.json_schema is not None and not keeps(text, self.json_schema)
+        return "does not keep to task.json_schema" if broken else ""
+
+    @cached_property
+    def _judged(self) -> Judge:
+        return judge_of(self.judge, self.json_schema)
+
+
+def _content(content: Any) -> str:
+    """The text of a message; of one in parts, of those that are text."""
+    if isinstance(content, list):
+        return "\n".join(str(part["text"]) for part in content if part.get("type") == "text")
+    return str(content or "")

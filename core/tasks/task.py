@@ -1,0 +1,59 @@
+"""What every task answers; see core/tasks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from core.arrays import Array
+from core.label_set import LabelSet, Names
+from core.params import Section
+from core.records.answers import Detail
+from core.records.labels import Kind
+from core.records.windows import Window
+
+
+class Task(Section):
+    """What the deployed model is asked to do."""
+
+    protocols: ClassVar[
+        tuple[str, ...]
+    ]  # the languages its servers speak: modules of serving/protocols
+    detail: ClassVar[type[Detail]]  # what only this task says of an answer
+    kind: ClassVar[Kind]  # of what people say the answer should have been
+    column: ClassVar[str]  # with the truth, in a user's file, unless another is named
+    labelled: ClassVar[bool]  # an output is one of a set of labels, which can be renamed, new or scarce
+    costly: ClassVar[bool]  # an answer takes seconds: one that was given is not asked for again
+    names: ClassVar[LabelSet]  # of its outputs, before anybody changed one
+
+    policy: str
+
+    @abstractmethod
+    def render(self, input: Any, /) -> str:
+        """The text of a request: what is logged, embedded and shown."""
+
+    @abstractmethod
+    def target(self, cell: Any, /) -> str:
+        """A cell of a user's file as the right answer. Raises ValueError that says why it is none."""
+
+    @abstractmethod
+    def score(self, output: str, target: str | None, /) -> float | None:
+        """How right an output is, 0..1; None where nobody can say."""
+
+    @abstractmethod
+    def doubt(self, answers: Window, /) -> Array:
+        """(n,) how doubtful each answer is, 0..1."""
+
+    @abstractmethod
+    def agree(self, one: str, other: str, /) -> bool:
+        """Whether two people say the same."""
+
+    def names_of(self, root: Path, /) -> Names:  # noqa: ARG002  only labels are renamed
+        """What its outputs are called at a time, in the workspace at `root`."""
+        return lambda _now: self.names
+
+    @property
+    def code(self) -> dict[str, str]:
+        """Functions that it names by their import path, by key."""
+        return {}
