@@ -23,7 +23,6 @@ from core.database import Database, insert_new
 from core.records.answers import ClassificationDetail
 from core.records.labels import Annotation
 from core.store import Store, migrations
-from core.store import Store, migrations
 from core.store.tasks import keep_history
 from tests.logs import EVER, NOW, row
 
