@@ -28,7 +28,7 @@ from monitoring.explain.explanation import explain
 from monitoring.limits import ACCURACY_DAYS, MAX_CHARACTERS
 from monitoring.monitor import observe
 from monitoring.page import WindowStory, window_page
-from monitoring.quality.expectations import failed_rows
+from monitoring.quality.checks import failed_rows
 from monitoring.signals.accuracy import MOST
 from monitoring.signals.profiles import observe_profiles
 from monitoring.view import ServedModel, View, no_feedback

@@ -18,7 +18,7 @@ from monitoring.accuracy.feedback import feedback_by_answer
 from monitoring.drift.embeddings import DriftSettings, EmbeddingDrift, History, embedding_drift
 from monitoring.drift.features import IncomparableError
 from monitoring.drift.threshold import Threshold
-from monitoring.quality.expectations import Check, check
+from monitoring.quality.checks import Check, check
 from monitoring.quality.sample import described
 
 if TYPE_CHECKING:

@@ -1,27 +1,42 @@
-"""Data Docs of a window: Great Expectations' own page of what it found, in one file that works offline.
+"""The page of what each check found in a window, with values that failed: one file that works offline.
 
-As it is made, the page asks six companies for its styles, scripts and logo, and shows nothing where
-they cannot be reached. Here it keeps what it says and gets a style of its own.
+Great Expectations writes the part about the user's own checks. As it makes that page, it asks six
+companies for its styles, scripts and logo, and shows nothing where they cannot be reached. Here it
+keeps what it says and gets a style of its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from core.expectations import batches, quietly
 from core.page import write_page
+from core.readers import excerpt
 from core.records.windows import Window
 from monitoring import DataExpectation
-from monitoring.quality.expectations import suite_of
+from monitoring.columns import as_users_know
+from monitoring.quality.checks import missing_columns, rules
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXAMPLES = 10  # values that a failed check shows
 FOREIGN = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*>|<footer\b.*?</footer>", re.S)
 DEAD_LINK = re.compile(r'\shref="(?:\.\./|#)[^"]*"')  # to a site that is not made, or for a script
 TEMPLATE = Path(__file__).with_name("data_docs.html")
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """A line of the page: a check of ours, how many rows fail it, and values of some of them."""
+
+    name: str
+    asks: str
+    failed: int
+    values: Sequence[str]
 
 
 def data_docs(
@@ -32,28 +47,42 @@ def data_docs(
     own: Sequence[DataExpectation] = (),
 ) -> Path:
     """Write the page of a window into the folder and return its path. It shows values that failed."""
-    frame = pd.DataFrame(window.rows).reset_index(drop=True)
-    suite, _ = suite_of(frame, known_labels, max_length, own)
+    rows = as_users_know(window.rows)
+    return write_page(
+        folder / f"quality-{window.end:%Y-%m-%dT%H}.html",
+        TEMPLATE,
+        title="Everloop: data quality",
+        span=f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}",
+        rows=len(window),
+        found=list(_found(rows, known_labels, max_length)),
+        sections=_own(rows, own) if own else "",
+    )
+
+
+def _found(rows: pd.DataFrame, known_labels: Set[str], max_length: int) -> Iterator[RuleResult]:
+    missing = missing_columns(rows)
+    yield RuleResult("schema", "every column is there", len(rows) if missing else 0, missing)
+    for rule in rules(known_labels, max_length):
+        if rule.column in rows:
+            bad = rows[rule.column][rule.broken(rows[rule.column])]
+            shown = [excerpt(value) for value in bad.unique()[:EXAMPLES]]
+            yield RuleResult(rule.name, f"{rule.column} {rule.asks}", len(bad), shown)
+
+
+def _own(rows: pd.DataFrame, own: Sequence[DataExpectation]) -> str:
+    """What Great Expectations' page says of the user's checks."""
+    from core.expectations import batches, quietly
+    from monitoring.quality.expectations import suite_of
+
+    suite, _ = suite_of(own)
     form = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES}
     with quietly():
         from great_expectations.render.renderer import ValidationResultsPageRenderer
         from great_expectations.render.view import DefaultJinjaPageView
 
-        found = (
-            batches()
-            .get_batch(batch_parameters={"dataframe": frame})
-            .validate(suite, result_format=form)
-        )
-        made = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(found))
-    span = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"
-    return write_page(
-        folder / f"quality-{window.end:%Y-%m-%dT%H}.html",
-        TEMPLATE,
-        title="Everloop: data quality",
-        span=span,
-        rows=len(window),
-        sections=_offline(made),
-    )
+        batch = batches().get_batch(batch_parameters={"dataframe": rows.reset_index(drop=True)})
+        found = batch.validate(suite, result_format=form)
+        return _offline(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(found)))
 
 
 def _offline(html: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from core.records.signals import Signal
 from monitoring.limits import FAILED_SHARE
-from monitoring.quality.expectations import Check
+from monitoring.quality.checks import Check
 from monitoring.view import Spec, View
 
 FAILED = Spec(

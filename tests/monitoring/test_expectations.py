@@ -1,4 +1,5 @@
-"""Great Expectations on a window finds exactly the rows that are bad, by id and never by value."""
+"""The checks of a window find exactly the rows that are bad, by id and never by value: ours, and those
+that a user wrote for Great Expectations."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ import pytest
 
 from core.records.windows import Window
 from monitoring import DataExpectation
+from monitoring.quality.checks import check, failed_rows
 from monitoring.quality.data_docs import data_docs
-from monitoring.quality.expectations import check, failed_rows
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 KNOWN = {"refund", "delivery"}
@@ -65,7 +66,12 @@ def test_good_rows_pass_every_check():
         ("text", {0: "x" * 101, 1: "x" * 100}, {"r0": ["text.length"]}),
         ("text", {0: "x" * 100_000}, {"r0": ["text.length"]}),
         ("label", {19: "cancel"}, {"r19": ["label.known"]}),
-        ("score", {2: 1.5}, {"r2": ["score.range"]}),
+        ("score", {2: 1.5, 4: -0.1}, {"r2": ["score.range"], "r4": ["score.range"]}),
+        (
+            "score",
+            {3: "high", 5: float("nan"), 7: float("inf")},
+            {"r3": ["score.range"], "r7": ["score.range"]},
+        ),
     ],
 )
 def test_each_bad_row_is_named(column, values, expected):
@@ -92,10 +98,11 @@ def test_a_missing_column_fails_the_schema_only():
 
 
 def test_a_check_that_breaks_is_told_from_bad_data():
-    checks = {c.name: c for c in check(changed("score", {3: "high"}), KNOWN, max_length=100)}
-    assert not checks["score.range"].passed
-    assert checks["score.range"].failed == ()
-    assert checks["score.range"].error == (
+    mine = [own("expect_column_values_to_be_between", "score.own", column="score", min_value=0)]
+    checks = {c.name: c for c in check(changed("score", {3: "high"}), KNOWN, 100, mine)}
+    assert not checks["score.own"].passed
+    assert checks["score.own"].failed == ()
+    assert checks["score.own"].error == (
         "Column values, min_value, and max_value must either be None or of the same type."
     )
     assert checks["text.length"].passed
@@ -148,14 +155,17 @@ def test_an_expectation_that_cannot_be_checked_is_broken(mine, error):
 
 
 def test_data_docs_are_a_page_that_works_offline(tmp_path):
-    page = data_docs(changed("text", {3: "", 4: "x" * 200}), KNOWN, 100, tmp_path / "docs")
+    mine = [own("expect_column_values_to_not_match_regex", column="text", regex="parcel")]
+    bad = changed("text", {3: "", 4: "x" * 200, 5: "<b>" + "y" * 200})
+    page = data_docs(bad, KNOWN, 100, tmp_path / "docs", mine)
     html = page.read_text(encoding="utf-8")
     assert page == tmp_path / "docs" / "quality-2026-01-06T00.html"
-    assert "must always match this regular expression" in html.replace(
-        "values must match", "must always match"
-    )
     assert "2026-01-05 00:00 to 2026-01-06 00:00 UTC, 20 rows" in html
-    assert [tag for tag in ("<script", "<link", "<img", "http") if tag in html] == []
+    assert "<td>schema</td><td>every column is there</td><td class=n>0</td><td></td>" in html
+    assert "<td>text.length</td><td>text has at most 100 characters</td><td class=n>2</td>" in html
+    assert ("xxx" in html, "&lt;b&gt;yyy" in html) == (True, True)
+    assert "must not match this regular expression" in html  # Great Expectations' words
+    assert [tag for tag in ("<script", "<link", "<img", "http", "<b>y") if tag in html] == []
 
 
 def test_data_docs_of_no_rows(tmp_path):

@@ -1,5 +1,6 @@
 """A command that only lists what is stored imports nothing heavy: it answers in half a second. One that
-asks little of the champion leaves MLflow and torch alone, which take two seconds each."""
+asks little of the champion leaves MLflow and torch alone, which take two seconds each; a look at a window
+leaves Great Expectations alone, which takes as long, where the user wrote no checks for it."""
 
 from __future__ import annotations
 
@@ -30,11 +31,21 @@ print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def test_listing_what_is_stored_imports_nothing_heavy(empty: Path) -> None:
-    run = [sys.executable, "-c", CODE, str(empty), LIGHT]
-    done = subprocess.run(run, capture_output=True, text=True, check=True)
-    imported = done.stdout.splitlines()[-1].split()
+    imported = imported_by(CODE, empty, LIGHT)
     assert "numpy" in imported
     assert [name for name in HEAVY if name in imported] == []
+
+
+def test_a_look_at_a_window_needs_neither_great_expectations_nor_mlflow(shop: Path) -> None:
+    imported = imported_by(CODE, shop, "monitor --now 2026-01-06")
+    assert "pandas" in imported
+    assert [name for name in ("great_expectations", "mlflow") if name in imported] == []
+
+
+def imported_by(code: str, *arguments: str | Path) -> list[str]:
+    run = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
 
 
 READS = """
@@ -50,8 +61,6 @@ print("imported:", *sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def test_a_models_folder_and_its_tokens_need_neither_mlflow_nor_torch(shop: Path) -> None:
-    run = [sys.executable, "-c", READS, str(shop)]
-    done = subprocess.run(run, capture_output=True, text=True, check=True)
-    imported = done.stdout.splitlines()[-1].split()
+    imported = imported_by(READS, shop)
     assert "tokenizers" in imported
     assert [name for name in ("mlflow", "torch", "transformers") if name in imported] == []
