@@ -59,7 +59,7 @@ predictions = Table(
     Column("segments", JSON, nullable=False),
     Column("user_key", String(32), nullable=False),
     Column("latency_ms", Float, nullable=False),
-    Column("propensity", Float, nullable=False, server_default="1.0"),  # new in 2
+    Column("propensity", Float, nullable=False, server_default="1.0"),
     UniqueConstraint("request_id", "variant"),
     Index("predictions_by_time", "timestamp"),
 )
@@ -107,7 +107,7 @@ scores = Table(  # new in 6: how right an answer is, where somebody knows the tr
     sqlite_with_rowid=False,
 )
 
-profiles = Table(  # new in 2
+profiles = Table(
     "profiles",
     metadata,
     Column("writer", String(36), primary_key=True),
@@ -120,14 +120,14 @@ profiles = Table(  # new in 2
     Column("squares", LargeBinary, nullable=False),
 )
 
-writers = Table(  # new in 2: how far each writer's groups are in the store
+writers = Table(  # how far each writer's groups are in the store
     "writers",
     metadata,
     Column("writer", String(36), primary_key=True),
     Column("number", BigInteger, nullable=False),
 )
 
-served = Table(  # new in 4: answers in the log by model, so that nobody has to count them
+served = Table(  # answers in the log by model, so that nobody has to count them
     "served",
     metadata,
     Column("model_version", String(64), primary_key=True),
@@ -137,7 +137,7 @@ served = Table(  # new in 4: answers in the log by model, so that nobody has to 
     Column("until", Utc, nullable=False),
 )
 
-tombstones = Table(  # new in 4: rows that were forgotten; nothing of what they said
+tombstones = Table(  # rows that were forgotten; nothing of what they said
     "tombstones",
     metadata,
     Column("row_id", String(36), primary_key=True),
@@ -156,7 +156,7 @@ feedback = Table(
     Column("value", Text, nullable=False),
     Column("source", Text, nullable=False),  # who says so, as the caller tells it
     Column("caller", Text, nullable=False, server_default=""),  # new in 5: as the server saw it
-    Index("feedback_by_time", "timestamp"),  # new in 4
+    Index("feedback_by_time", "timestamp"),
 )
 
 tasks = Table(
@@ -168,10 +168,10 @@ tasks = Table(
     Column("policy", Text, nullable=False),
     Column("propensity", Float, nullable=False),
     Column("audit", Boolean, nullable=False),
-    Column("unsettled", Boolean, nullable=False, server_default=true()),  # new in 4: false once it has
+    Column("unsettled", Boolean, nullable=False, server_default=true()),  # false once it has
     # its annotation; it only keeps the queue's index small, the annotation is what counts
 )
-Index(  # new in 4
+Index(
     "tasks_unsettled",
     tasks.c.timestamp,
     tasks.c.prediction_id,
@@ -189,7 +189,7 @@ annotations = Table(
     Column("kind", String(16), nullable=False, server_default="label"),  # new in 6
 )
 
-relabelled = Table(  # new in 4: annotations as they were before they were corrected
+relabelled = Table(  # annotations as they were before they were corrected
     "relabelled",
     metadata,
     Column("prediction_id", String(36), primary_key=True),
@@ -203,7 +203,7 @@ relabelled = Table(  # new in 4: annotations as they were before they were corre
     Column("kind", String(16), nullable=False, server_default="label"),  # new in 6
 )
 
-weak_labels = Table(  # new in 4: what users said of answers, as a dataset took it
+weak_labels = Table(  # what users said of answers, as a dataset took it
     "weak_labels",
     metadata,
     Column("prediction_id", String(36), primary_key=True),
@@ -213,7 +213,7 @@ weak_labels = Table(  # new in 4: what users said of answers, as a dataset took 
     Column("partition", Text, nullable=False, index=True),
 )
 
-votes = Table(  # new in 4: what each annotator said; a skip has no label
+votes = Table(  # what each annotator said; a skip has no label
     "votes",
     metadata,
     Column("prediction_id", String(36), primary_key=True),
@@ -234,7 +234,7 @@ unconfirmed = Table(  # votes under names that nobody has used: they wait until 
     Column("note", Text, nullable=False),
 )
 
-leases = Table(  # new in 4: who has a task before them, and until when
+leases = Table(  # who has a task before them, and until when
     "leases",
     metadata,
     Column("prediction_id", String(36), primary_key=True),
@@ -242,7 +242,7 @@ leases = Table(  # new in 4: who has a task before them, and until when
     Column("until", Utc, nullable=False, index=True),
 )
 
-reviews = Table(  # new in 4: labels that look wrong
+reviews = Table(  # labels that look wrong
     "reviews",
     metadata,
     Column("prediction_id", String(36), primary_key=True),
@@ -272,11 +272,11 @@ signals = Table(
     Column("low", Float),
     Column("high", Float),
     Column("note", Text, nullable=False),
-    Column("reference", Text, nullable=False, server_default=""),  # new in 3
-    Index("signals_by_time", "window_end"),  # new in 3
+    Column("reference", Text, nullable=False, server_default=""),
+    Index("signals_by_time", "window_end"),
 )
 
-system = Table(  # new in 3: what a server says of itself, a row a minute
+system = Table(  # what a server says of itself, a row a minute
     "system",
     metadata,
     Column("source", Text, primary_key=True),
@@ -288,7 +288,7 @@ system = Table(  # new in 3: what a server says of itself, a row a minute
     Column("gpu", BigInteger),
 )
 
-quarantine = Table(  # new in 3: rows that failed data quality checks
+quarantine = Table(  # rows that failed data quality checks
     "quarantine",
     metadata,
     Column("request_id", Text, primary_key=True),
@@ -306,7 +306,7 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("evidence", JSON, nullable=False),
     Column("severity", Text, nullable=False),
-    Index("decisions_by_stage", "stage", "timestamp"),  # new in 4
+    Index("decisions_by_stage", "stage", "timestamp"),
 )
 
 rollouts = Table(
@@ -351,7 +351,7 @@ embeddings = Table(
     Column("embedding", LargeBinary, nullable=False),
 )
 
-samples = Table(  # new in 3: some embeddings of each past window
+samples = Table(  # some embeddings of each past window
     "samples",
     metadata,
     Column("encoder", Text, primary_key=True),

@@ -1,6 +1,5 @@
 """A store that an older version made is brought to this version's schema when it is opened.
 
-    4   columns of the versions before it, and answers counted by model
     5   feedback says who gave it, as the server saw them
     6   an answer is an envelope (output, confidence) beside a detail record of its task; an annotation
         holds a value of a kind
@@ -15,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, inspect, select, update
+from sqlalchemy import Connection, func, inspect, select
 
 from core import schema
 from core.database import Database, insert_new, is_postgres, plain
@@ -24,9 +23,9 @@ from core.progress import doing
 from core.store.embeddings import text_hash
 from core.store.naming import find_odd
 from core.store.state import StateRepository
-from core.store.tasks import same
 from core.stored import Remembered
 
+OLDEST = 4  # that is still read
 AT_ONCE = 5000  # rows that one transaction copies
 RENAMED = (  # in 6: table, what a column was called, and what it is called
     ("predictions", "label", "output"),
@@ -52,28 +51,22 @@ class OddLabels(Remembered):
     labels: list[str] | None = None  # None: nobody has looked
 
 
-@dataclass(frozen=True)
-class Migration:
-    to: int
-    run: Callable[[Database], None]
-
-
 def migrate(database: Database, state: StateRepository) -> None:
     """Bring the schema to this version. Raises StoreError for one that this version does not know."""
     found = state.read(SchemaVersion).number
     if found is None:
         state.write(SchemaVersion(schema.VERSION))
-    elif found in range(1, schema.VERSION):
-        for step in (m for m in MIGRATIONS if m.to > found):
-            doing(f"bringing the store from schema {found} to {schema.VERSION}: step {step.to}")
-            step.run(database)
-            state.write(SchemaVersion(step.to))
+    elif found in range(OLDEST, schema.VERSION):
+        for to in range(found + 1, schema.VERSION + 1):
+            doing(f"bringing the store from schema {found} to {schema.VERSION}: step {to}")
+            MIGRATIONS[to](database)
+            state.write(SchemaVersion(to))
     elif found != schema.VERSION:
         raise StoreError(
             "the store was made by another version of Everloop",
             where=database.where(),
             got=f"schema {found}",
-            expected=f"schema {schema.VERSION}",
+            expected=f"schema {OLDEST} to {schema.VERSION}",
             do="open it with the Everloop that made it",
         )
 
@@ -86,37 +79,6 @@ def odd_labels(database: Database, state: StateRepository) -> frozenset[str]:
             found = find_odd(db)
         state.write(OddLabels(found))
     return frozenset(found)
-
-
-def to_4(database: Database) -> None:
-    """All that was new since the first version are tables, made already, columns and indices."""
-    database.add_columns(schema.predictions, "propensity")
-    database.add_columns(schema.signals, "reference")
-    database.add_columns(schema.tasks, "unsettled")
-    database.add_columns(schema.decisions)
-    k, a = schema.tasks, schema.annotations
-    with database.write() as db:
-        db.execute(
-            update(k)
-            .where(select(a.c.prediction_id).where(same(a, k)).exists())
-            .values(unsettled=False)
-        )
-    count_served(database)
-
-
-def count_served(database: Database) -> None:
-    """For a store that did not yet count answers by model: once, over the whole log."""
-    t, p = schema.served, schema.predictions
-    query = select(
-        p.c.model_version,
-        p.c.variant,
-        func.count(),
-        func.min(p.c.timestamp),
-        func.max(p.c.timestamp),
-    ).group_by(p.c.model_version, p.c.variant)
-    with database.write() as db:
-        db.execute(delete(t))
-        db.execute(insert(t).from_select([c.name for c in t.columns], query))
 
 
 def to_5(database: Database) -> None:
@@ -184,4 +146,4 @@ def to_7(database: Database) -> None:
         insert_new(db, t, [{**row, "value_hash": text_hash(row["value"])} for row in found])
 
 
-MIGRATIONS = (Migration(4, to_4), Migration(5, to_5), Migration(6, to_6), Migration(7, to_7))
+MIGRATIONS: dict[int, Callable[[Database], None]] = {5: to_5, 6: to_6, 7: to_7}

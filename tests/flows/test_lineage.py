@@ -10,7 +10,6 @@ import pytest
 
 from core.ids import uuid7
 from core.store import Store
-from core.store.migrations import count_served
 from flows.lineage import Link, trace
 from flows.session import Session
 from pipelines.datasets.contents import rows_of
@@ -94,9 +93,6 @@ def test_answers_are_counted_once_whatever_is_written_again(store: Store) -> Non
     assert counted == [("champion", 3), ("shadow", 1), ("canary", 1)]
     (first,) = store.answers.served("1")
     assert (first.since, first.until) == (row(0).timestamp, row(2).timestamp)
-    before = [store.answers.served(v) for v in ("1", "2")]
-    count_served(store.database)  # as for an older store
-    assert [store.answers.served(v) for v in ("1", "2")] == before
 
 
 def test_of_many_things_of_one_kind_some_are_shown() -> None:

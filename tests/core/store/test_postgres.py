@@ -41,7 +41,6 @@ from tests.core.store.test_queue import (
     test_a_vote_settles_a_task_that_needs_one,
     test_a_vote_taken_back_leaves_the_label_that_others_agree_on,
     test_a_vote_that_was_wrong_is_taken_back,
-    test_an_older_store_learns_which_tasks_are_settled,
     test_no_two_annotators_get_the_same_task_at_the_same_time,
     test_of_many_votes_those_that_cannot_be_taken_say_why,
     test_the_oldest_round_comes_first_then_the_oldest_request,
@@ -102,7 +101,6 @@ from tests.pipelines.labeling.test_words import (
 )
 from tests.pipelines.logging.test_policies import (
     test_a_sampled_row_carries_its_chance_into_windows_and_datasets,
-    test_a_store_of_version_1_gets_what_is_new,
 )
 from tests.serving.labelling.test_api import (
     test_identical_texts_with_one_label_are_one_example,
@@ -130,7 +128,6 @@ __all__ = [  # run here too, with this file's `store`
     "test_a_sampled_row_carries_its_chance_into_windows_and_datasets",
     "test_a_settled_label_is_corrected_only_where_it_says_something_else",
     "test_a_store_of_another_version_is_refused",
-    "test_a_store_of_version_1_gets_what_is_new",
     "test_a_task_is_one_annotators_until_the_lease_is_over",
     "test_a_task_that_another_has_by_now_stays_theirs",
     "test_a_text_is_read_once_for_each_encoder",
@@ -140,7 +137,6 @@ __all__ = [  # run here too, with this file's `store`
     "test_a_vote_that_was_wrong_is_taken_back",
     "test_a_word_that_is_asked_waits_for_the_answer_and_then_is_a_persons",
     "test_an_old_answer_is_right_when_its_truth_has_the_new_name",
-    "test_an_older_store_learns_which_tasks_are_settled",
     "test_at_most_so_many_rows_are_read_and_always_the_same_ones",
     "test_every_read_of_a_label_goes_through_the_one_view",
     "test_identical_texts_with_one_label_are_one_example",

@@ -7,12 +7,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from sqlalchemy import create_engine
 
 from core.errors import LabelError
 from core.records.labels import Annotation, AnnotationTask, Dispute, Progress, Review, Vote
 from core.store import Store
-from core.store.migrations import SchemaVersion
 from tests.core.store.test_store import NOW, prediction
 
 SOON = timedelta(minutes=15)
@@ -322,21 +320,6 @@ def test_votes_that_meet_settle_a_task_all_the_same(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert states(store) == {"done": 30}
-
-
-def test_an_older_store_learns_which_tasks_are_settled(store: Store) -> None:
-    asked(store, 2)
-    store.labels.annotate([Annotation(IDS[0], "a", "ana", NOW)])
-    store.state.write(SchemaVersion(3))
-    old = create_engine(store.url)
-    with old.begin() as db:
-        db.exec_driver_sql("DROP INDEX tasks_unsettled")
-        db.exec_driver_sql("ALTER TABLE tasks DROP COLUMN unsettled")
-    old.dispose()
-    again = Store(store.url)
-    assert leased(again, "ana", n=2) == [1]
-    assert states(again) == {"leased": 1, "done": 1}
-    again.close()
 
 
 def test_a_vote_taken_back_leaves_the_label_that_others_agree_on(store: Store) -> None:

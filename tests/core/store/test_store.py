@@ -16,6 +16,7 @@ from core.records.decisions import Decision
 from core.records.labels import Annotation, AnnotationTask
 from core.records.rollouts import Rollout
 from core.records.signals import Signal
+from core.schema import VERSION
 from core.state import Forgetting, Retrains
 from core.store import Store
 from core.store.migrations import SchemaVersion
@@ -155,7 +156,15 @@ def test_a_locked_store_says_so_and_loses_nothing(store: Store, tmp_path: Path) 
     assert impatient.answers.count() == 2
 
 
-def test_a_store_of_another_version_is_refused(store: Store) -> None:
-    store.state.write(SchemaVersion(99))
-    with pytest.raises(StoreError, match="made by another version of Everloop"):
+@pytest.mark.parametrize("schema", [3, 99])
+def test_a_store_of_another_version_is_refused(store: Store, schema: int) -> None:
+    store.state.write(SchemaVersion(schema))
+    with pytest.raises(StoreError) as fault:
         Store(store.url)
+    assert str(fault.value) == (
+        "the store was made by another version of Everloop\n"
+        f"  where:    {store.database.where()}\n"
+        f"  got:      schema {schema}\n"
+        f"  expected: schema 4 to {VERSION}\n"
+        "  do:       open it with the Everloop that made it"
+    )

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine
 
 from core.kept import OTHER, Kept
 from core.records.labels import Annotation, AnnotationTask
-from core.schema import VERSION
 from core.state import Champion, Retrains
 from core.store import Store
-from core.store.migrations import SchemaVersion
 from flows import stages
 from flows.log import open_writer
 from pipelines.logging.profile import Profiled
@@ -131,23 +128,3 @@ def test_under_profile_the_loop_says_what_it_cannot_do(tmp_path: Path) -> None:
         "logging.policy is profile: no text is kept, so nothing can be picked for labels"
     )
     session.store.close()
-
-
-def test_a_store_of_version_1_gets_what_is_new(store: Store) -> None:
-    store.answers.log([row(0)])
-    store.state.write(SchemaVersion(1))
-    engine = create_engine(store.url)
-    with engine.begin() as db:  # as the version before made it
-        for change in (
-            "DROP TABLE profiles",
-            "DROP TABLE writers",
-            "ALTER TABLE predictions DROP COLUMN propensity",
-        ):
-            db.exec_driver_sql(change)
-    engine.dispose()
-    for i in (1, 2):
-        newer = Store(store.url)
-        assert newer.state.read(SchemaVersion).number == VERSION
-        newer.answers.append([Kept([row(i)], 1, PROFILE.keep([row(i)]).profiles, number=i)], "w")
-        assert newer.answers.window(*EVER).rows["kept"].tolist() == [1.0] * (i + 1)
-        newer.close()
