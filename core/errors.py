@@ -13,6 +13,7 @@ EverloopError
 ├── RolloutError     a promotion or rollback that makes no sense now
 ├── ClockError       a time before what the workspace knows already, or far ahead
 ├── AccessError      an API key that is missing, or cannot be made or found
+├── PolicyError      a policy returned what its stage cannot use
 ├── BusyError        the server has as much waiting as it may hold
 └── LateError        the time a caller gave for an answer is over
 """
@@ -80,6 +81,10 @@ class ClockError(EverloopError):
 
 class AccessError(EverloopError):
     """An API key is missing, or cannot be made or found."""
+
+
+class PolicyError(EverloopError):
+    """A policy returned what its stage cannot use."""
 
 
 class BusyError(EverloopError):

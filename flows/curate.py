@@ -33,6 +33,7 @@ from pipelines.curation.picking import TEST, answered
 from pipelines.curation.pool import HeldOut, KnownRows, Pool
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here
 from pipelines.datasets.layout import MANIFEST
+from pipelines.triggers.trigger import labels_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,7 @@ def _pick(session: Session, now: datetime) -> dict[str, Any]:
     budget, account = policy.pacing.budget(
         policy.labels_per_day, _elapsed_days(pool, last, now), account.less(asked), looks
     )
-    wanted = session.strategy.triggers.labels_wanted(situation(session, now))
+    wanted = labels_wanted(session.strategy.triggers, situation(session, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
     store.queue.add(tasks)
     left = account.less(len(tasks) - budget)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 def train_candidate(session: Session) -> Trained:
     """Stage `training`: data/dataset, data/champion in; data/candidate, metrics/training.json out."""
     from pipelines.training import TrainingData, learnable
+    from pipelines.training.data import trained
 
     place = session.workspace
     start = _start(session)
@@ -54,15 +55,15 @@ def train_candidate(session: Session) -> Trained:
         evaluation["label"].tolist(),
         embeddings(session, start, evaluation),
     )
-    trained = session.strategy.training.train(data, start)
+    result = trained(session.strategy.training, data, start)
     if held := len(rows) - len(train):
         note = f"held back, as new labels with fewer than {needed} rows: {held}"
-        metrics = {**trained.metrics, "held_back_rows": float(held)}
-        trained = replace(trained, metrics=metrics, notes=[*trained.notes, note])
+        metrics = {**result.metrics, "held_back_rows": float(held)}
+        result = replace(result, metrics=metrics, notes=[*result.notes, note])
     shutil.rmtree(place.candidate, ignore_errors=True)  # what an earlier recipe left is not ours
-    trained.model.save(place.candidate)
-    _write(place.metrics / "training.json", trained.metrics)
-    return trained
+    result.model.save(place.candidate)
+    _write(place.metrics / "training.json", result.metrics)
+    return result
 
 
 def _start(session: Session) -> Model:

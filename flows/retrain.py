@@ -30,6 +30,7 @@ from flows.session import Session
 from flows.state import waiting
 from pipelines.datasets.versions import Plan, make_version
 from pipelines.rollout import roll_back
+from pipelines.rollout.promotion import started
 
 
 def retrain(session: Session, now: datetime, reason: str) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _test(session: Session, version: DatasetVersion, candidate: Candidate, plan:
 def _start_rollout(session: Session, candidate: Candidate, plan: RetrainPlan) -> None:
     def start() -> dict[str, Any]:
         now = plan.as_of
-        rollout = session.strategy.rollout.start(candidate.version, plan.champion, now, plan.id)
+        rollout = started(session.strategy.rollout, (candidate.version, plan.champion), now, plan.id)
         begun = [r.rollout_id for r in session.store.decisions.rollouts(candidate.version)]
         if rollout.rollout_id in begun:  # killed after it began; it may have ended since
             return {"rollout": rollout.rollout_id}

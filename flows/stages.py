@@ -31,7 +31,9 @@ from flows.situation import situation
 from flows.state import set_champion, waiting
 from flows.undo import Requester
 from pipelines.rollout import promote, roll_back
+from pipelines.rollout.promotion import advanced
 from pipelines.rollout.promotion import decision as said
+from pipelines.triggers.trigger import decided
 
 __all__ = [
     "curate",
@@ -104,7 +106,7 @@ def decide(session: Session, now: datetime) -> Decision:
             decision = waiting(now, "wait", busy)
         else:
             known = situation(session, now)
-            decision = session.strategy.triggers.decide(known)
+            decision = decided(session.strategy.triggers, known)
             if decision.verdict != "wait" and (why := nothing_new(session, now)):
                 decision = waiting(now, "wait", f"{why} ({decision.reason})")
             elif decision.verdict != "wait" and (why := too_little(session, now, known.new_labels)):
@@ -139,7 +141,7 @@ def _stepped(session: Session, rollout: Rollout, now: datetime) -> tuple[Rollout
     if held := undo.pinned(session):
         return rollout, said(rollout, "wait", held, now)
     answers = session.store.at(now).answers.side_by_side(rollout.stage_started, now)
-    return session.strategy.rollout.advance(rollout, answers, now)
+    return advanced(session.strategy.rollout, rollout, answers, now)
 
 
 def promote_now(session: Session, now: datetime, asked: Requester) -> Decision:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from core.params import Section
 from core.plugins import of
+from core.returned import shown
 from monitoring.columns import as_users_know
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def told(name: str, measure: Callable[[], Any]) -> tuple[dict[str, float | None]
     if not isinstance(found, Mapping):
         return {}, f"{name} gave {type(found).__name__}, expected a dict of numbers by name"
     numbers = {str(key): _number(value) for key, value in list(found.items())[:MOST]}
+    odd = [k for k, v in found.items() if v is not None and not isinstance(v, Real)]
+    if odd:
+        return numbers, f"{name} gave {shown(found[odd[0]])} for {odd[0]}, expected a number or None"
     more = f"{name} gave {len(found)} numbers, {MOST} are kept" if len(found) > MOST else ""
     return numbers, more
 

@@ -215,11 +215,11 @@ def test_a_test_never_takes_more_than_the_policys_part(policy: Curation) -> None
 
 @every_policy
 def test_a_new_topic_has_a_floor(policy: Curation) -> None:
-    """Half of the picks for new topics is ten of twenty, though they are three of 300 rows."""
+    """A tenth of the picks for new topics is four of forty, though they are three of 300 rows."""
     topics = np.full(300, -1)
     topics[[7, 70, 170]] = [0, 0, 1]
     pool = Pool(window(300), topics=topics)
     new = set(pool.window.rows["prediction_id"][[7, 70, 170]])
-    heavy = policy.model_copy(update={"new_topics": 0.5, "audit_share": 0.0})
-    found = [{t.prediction_id for t in heavy.pick(pool, 20, f"{i}", START)} >= new for i in range(5)]
+    whole = policy.model_copy(update={"audit_share": 0.0})
+    found = [{t.prediction_id for t in whole.pick(pool, 40, f"{i}", START)} >= new for i in range(5)]
     assert all(found)

@@ -7,7 +7,7 @@ import pandas as pd
 from everloop.laws.members import every
 from everloop.laws.reservoirs import AS_OF, many
 from pipelines.datasets import Datasets
-from pipelines.datasets.formation import Formation
+from pipelines.datasets.formation import Formation, formed
 
 
 @every(Datasets)
@@ -16,13 +16,13 @@ def test_laws_of_formation(policy: Formation) -> None:
     rows; empty from empty; the input is left alone; the only row there is always trains."""
     given = many()
     before = given.copy(deep=True)
-    kept = policy.form(given, AS_OF, 3)
+    kept = formed(policy, given, AS_OF, 3)
     pd.testing.assert_frame_equal(given, before)
     pd.testing.assert_frame_equal(kept, given.loc[kept.index])
     assert kept.index.is_monotonic_increasing
-    pd.testing.assert_frame_equal(policy.form(given, AS_OF, 3), kept)
+    pd.testing.assert_frame_equal(formed(policy, given, AS_OF, 3), kept)
     shuffled = given.sample(frac=1, random_state=0).reset_index(drop=True)
-    assert set(policy.form(shuffled, AS_OF, 3)["row_id"]) == set(kept["row_id"])
-    assert policy.form(given.iloc[:0], AS_OF, 3).empty
+    assert set(formed(policy, shuffled, AS_OF, 3)["row_id"]) == set(kept["row_id"])
+    assert formed(policy, given.iloc[:0], AS_OF, 3).empty
     newest = given.iloc[[-1]]
-    pd.testing.assert_frame_equal(policy.form(newest, AS_OF, 3), newest)
+    pd.testing.assert_frame_equal(formed(policy, newest, AS_OF, 3), newest)

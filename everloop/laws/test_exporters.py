@@ -9,7 +9,7 @@ import pytest
 
 from everloop.laws.members import every
 from everloop.laws.reservoirs import many
-from pipelines.datasets.exporters.exporter import Exporter, ExporterPolicy
+from pipelines.datasets.exporters.exporter import Exporter, ExporterPolicy, written
 
 
 @every(ExporterPolicy)
@@ -19,9 +19,9 @@ def test_the_same_rows_give_the_same_bytes_and_are_not_changed(
 ) -> None:
     rows = many().drop(columns="embedding").iloc[:count]
     before = rows.copy(deep=True)
-    written = []
+    files = []
     for name in ("one", "two"):
-        policy.write(rows, tmp_path / name)
-        written.append((tmp_path / name).read_bytes())
-    assert written[0] == written[1]
+        written(policy, rows, tmp_path / name)
+        files.append((tmp_path / name).read_bytes())
+    assert files[0] == files[1]
     pd.testing.assert_frame_equal(rows, before)

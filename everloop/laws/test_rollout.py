@@ -14,6 +14,7 @@ from core.records.rollouts import LIVE
 from everloop.laws.members import every
 from everloop.laws.two_models import NOW, answers
 from pipelines.rollout import RolloutPolicy, promote, roll_back
+from pipelines.rollout.promotion import advanced
 
 every_policy = every(RolloutPolicy)
 LONG = timedelta(days=60)
@@ -33,8 +34,8 @@ def test_begins_live_under_an_id_that_repeats(policy: Any) -> None:
 def test_the_same_look_gives_the_same_whatever_the_order_and_changes_nothing(policy: Any) -> None:
     rollout, frame = policy.start("7", "6", NOW, "k"), answers(0)
     before = frame.copy()
-    first = policy.advance(rollout, frame, NOW + LONG)
-    assert policy.advance(rollout, frame.sample(frac=1, random_state=0), NOW + LONG) == first
+    first = advanced(policy, rollout, frame, NOW + LONG)
+    assert advanced(policy, rollout, frame.sample(frac=1, random_state=0), NOW + LONG) == first
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -42,7 +43,7 @@ def test_the_same_look_gives_the_same_whatever_the_order_and_changes_nothing(pol
 @pytest.mark.parametrize("days", [0, 60])
 def test_without_traffic_there_is_a_verdict_and_its_evidence_is_json(policy: Any, days: int) -> None:
     rollout = policy.start("7", "6", NOW, "k")
-    moved, decision = policy.advance(rollout, answers(0).head(0), NOW + timedelta(days=days))
+    moved, decision = advanced(policy, rollout, answers(0).head(0), NOW + timedelta(days=days))
     json.dumps(decision.evidence.stored(), allow_nan=False)
     assert decision.reason
     assert moved == rollout if decision.verdict == "wait" else not moved.live
@@ -54,7 +55,7 @@ def test_the_better_candidate_gets_there_and_the_worse_does_not(policy: Any) -> 
         rollout, now = policy.start("7", "6", NOW, "k"), NOW
         while rollout.live:
             now += LONG
-            rollout, decision = policy.advance(rollout, answers(1, right), now)
+            rollout, decision = advanced(policy, rollout, answers(1, right), now)
         assert (rollout.stage, rollout.stage_started, rollout.reason) == (end, now, decision.reason)
 
 
@@ -63,6 +64,6 @@ def test_what_is_over_is_over(policy: Any) -> None:
     for end in (promote, roll_back):
         rollout, _ = end(policy.start("7", "6", NOW, "k"), NOW, "by me")
         with pytest.raises(RolloutError, match="this rollout is over"):
-            policy.advance(rollout, answers(0), NOW)
+            advanced(policy, rollout, answers(0), NOW)
         with pytest.raises(RolloutError, match="this rollout is over"):
             end(rollout, NOW, "again")

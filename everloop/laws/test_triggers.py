@@ -23,6 +23,8 @@ from pipelines.triggers.trigger import (
     Situation,
     Trigger,
     TriggerPolicy,
+    decided,
+    labels_wanted,
 )
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -85,8 +87,8 @@ def random_situation(seed: int) -> Situation:
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_situation_gives_the_same_answer_in_words(trigger: Trigger, seed: int) -> None:
     seen = random_situation(seed)
-    decision = trigger.decide(seen)
-    assert decision == trigger.decide(random_situation(seed))
+    decision = decided(trigger, seen)
+    assert decision == decided(trigger, random_situation(seed))
     assert decision.verdict in ("retrain", "wait")
     assert (decision.stage, decision.timestamp) == ("triggers", NOW)
     assert decision.key == f"trigger/{NOW.isoformat()}"
@@ -98,8 +100,8 @@ def test_the_same_situation_gives_the_same_answer_in_words(trigger: Trigger, see
 
 @every_trigger
 def test_nothing_known_is_no_reason_to_retrain(trigger: Trigger) -> None:
-    assert trigger.decide(empty()).verdict == "wait"
-    assert trigger.labels_wanted(empty()) == 0
+    assert decided(trigger, empty()).verdict == "wait"
+    assert labels_wanted(trigger, empty()) == 0
 
 
 @every_trigger
@@ -119,7 +121,7 @@ def test_nothing_known_is_no_reason_to_retrain(trigger: Trigger) -> None:
     ids=lambda c: next(iter(c)),
 )
 def test_an_odd_situation_gets_an_answer(trigger: Trigger, change: dict[str, Any]) -> None:
-    decision = trigger.decide(replace(alarming(), **change))
+    decision = decided(trigger, replace(alarming(), **change))
     assert decision.verdict in ("retrain", "wait")
     assert "nan" not in decision.reason
 
@@ -127,11 +129,11 @@ def test_an_odd_situation_gets_an_answer(trigger: Trigger, change: dict[str, Any
 @every_trigger
 def test_one_that_only_suggests_says_the_same_and_never_retrains(trigger: Trigger) -> None:
     for seen in (alarming(), empty(), *(random_situation(i) for i in range(20))):
-        acts = trigger.decide(seen)
-        suggests = changed(trigger, mode="suggest").decide(seen)
+        acts = decided(trigger, seen)
+        suggests = decided(changed(trigger, mode="suggest"), seen)
         assert suggests.verdict == {"retrain": "suggest", "wait": "wait"}[acts.verdict]
         assert (suggests.reason, suggests.evidence) == (acts.reason, acts.evidence)
-    assert trigger.decide(alarming()).verdict == "retrain"
+    assert decided(trigger, alarming()).verdict == "retrain"
 
 
 @every_trigger

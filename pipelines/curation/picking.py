@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import Field
 
 from core.arrays import Array
-from core.errors import DataError
 from core.params import Section
 from core.records.labels import AnnotationTask
 from core.records.windows import Window
+from core.returned import shown, wrong
 from pipelines.curation.draw import inclusion
 from pipelines.curation.pacing import Even, PacingPolicy
 from pipelines.curation.pool import Pool
@@ -51,15 +51,22 @@ class Curation(Section):
         Rows that are near-copies share one chance evenly. A row of a log that keeps one in ten stands
         for ten requests and weighs ten times, so the draw is one from all traffic.
         """
-        worth = pool.once(self, lambda: self.worth(pool))
-        if np.shape(worth) != (len(pool),):
-            raise DataError(
-                "a curation policy must give one number for each request",
-                where=self.policy,
-                got=f"an array of shape {np.shape(worth)}",
-                expected=f"({len(pool)},)",
-            )
+        worth = pool.once(self, lambda: self._worth(pool))
         return shared(floored(worth, self.floor), pool, budget)
+
+    def _worth(self, pool: Pool) -> Array:
+        """What `worth` says. Raises PolicyError where it is not one number for each request."""
+        said = self.worth(pool)
+        expected = f"{len(pool)} numbers from 0 up, one for each request; NaN where it cannot say"
+        try:
+            found = np.asarray(said, dtype=np.float64)
+        except (TypeError, ValueError):
+            wrong(self, "worth", shown(said), expected)
+        if found.shape != (len(pool),):
+            wrong(self, "worth", f"an array of shape {found.shape}", expected)
+        if np.isinf(found).any() or (len(found) and np.isnan(found).all()):
+            wrong(self, "worth", "infinity" if np.isinf(found).any() else "NaN for all", expected)
+        return found
 
     def space(self, pool: Pool) -> Array:
         """(n, k) where the rows lie: picks are kept apart here."""

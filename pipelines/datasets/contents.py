@@ -13,7 +13,7 @@ from core.records.versions import DatasetVersion
 from core.workspace import Workspace
 from core.writers import check_writable, write_table
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.exporters.exporter import Exporter
+from pipelines.datasets.exporters.exporter import Exporter, written
 from pipelines.datasets.history import find, folders_of, version
 from pipelines.datasets.layout import CHAMPION, DATASET, MANIFEST, RESERVOIR, block
 from pipelines.datasets.manifest import SETS, Manifest
@@ -131,7 +131,7 @@ def export(
 
     if form is not None:
         with whole_file(out) as half:
-            form.write(rows, half)
+            written(form, rows, half)
         return len(rows)
 
     def each() -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ from core.files import write_whole
 from core.label_set import LabelSet
 from core.workspace import Workspace
 from pipelines.datasets.fence import fenced
-from pipelines.datasets.formation import Formation
+from pipelines.datasets.formation import Formation, formed
 from pipelines.datasets.inputs import Inputs, check_champion, label_set, read_inputs
 from pipelines.datasets.layout import MANIFEST
 from pipelines.datasets.manifest import SETS, TRAIN, Manifest, rows_hash, set_names
@@ -59,7 +59,7 @@ def form(
     kept = able & ~np.logical_or.reduce(list(kept_out.values()))
     choice = rows.table.select(["row_id", "timestamp"]).append_column("label", called)
     choice = choice.filter(pa.array(kept)).to_pandas()
-    train = policy.form(choice, inputs.as_of, inputs.seed)
+    train = formed(policy, choice, inputs.as_of, inputs.seed)
     if train.empty:
         raise _nothing(workspace, inputs, policy, int(able.sum()), int(kept.sum()))
     codes = np.where(able, 0, sets).astype(np.uint8)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from core.ids import bucket
 from core.params import Section
+from core.returned import shown, wrong
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,27 @@ class Formation(Section):
     def form(self, rows: pd.DataFrame, as_of: datetime, seed: int, /) -> pd.DataFrame:
         """Rows of `rows`, unchanged and in their order. The same seed chooses the same rows, in
         whatever order they come."""
+
+
+def formed(policy: Formation, rows: pd.DataFrame, as_of: datetime, seed: int) -> pd.DataFrame:
+    """The rows a policy chooses. Raises PolicyError where one of them is none of `rows`, has another
+    label, stands twice, or out of order."""
+    import pandas as pd
+
+    found: Any = policy.form(rows, as_of, seed)
+    expected = "rows of those it was given, unchanged, each once, in their order and with their index"
+    if not isinstance(found, pd.DataFrame):
+        wrong(policy, "form", shown(found), expected)
+    for column in ("row_id", "label"):
+        if column not in found:
+            wrong(policy, "form", f"rows without {column}: {', '.join(map(str, found))}", expected)
+        other = (found[column] != rows[column].reindex(found.index)).to_numpy()
+        if other.any():
+            row = found[other].iloc[0]
+            wrong(policy, "form", f"at {row.name!r} the {column} {row[column]!r}", expected)
+    if not (found.index.is_unique and found.index.is_monotonic_increasing):
+        wrong(policy, "form", "a row twice, or rows out of order", expected)
+    return found
 
 
 def newer(rows: pd.DataFrame, as_of: datetime, days: float) -> pd.Series[bool]:

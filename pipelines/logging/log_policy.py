@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from core.kept import Kept, Profile
 from core.params import Section
 from core.records.answers import Prediction
+from core.returned import finite, shown, wrong
 from pipelines.logging.redaction import PATTERNS, Clean, check_names, check_patterns, cleaner
 
 
@@ -64,11 +66,26 @@ class Logging(Section):
 
     def keep(self, rows: list[Prediction]) -> Kept:
         """What of these answers is stored; rows of one request all or none."""
-        chosen = self.choose(rows)
+        chosen = self._chosen(rows)
         if self.redact or self.redact_patterns or self.redact_with:
             chosen = [replace(p, text=self.clean(p.text)) for p in chosen]
         texts = sum(p.variant != "shadow" for p in rows)
         return Kept(chosen, texts, self.count(rows))
+
+    def _chosen(self, rows: list[Prediction]) -> list[Prediction]:
+        """What `choose` says. Raises PolicyError where a row is none of these, or without a chance."""
+        found: Any = self.choose(rows)
+        expected = "rows of those it was given, each once, with a chance above 0 and at most 1"
+        if not isinstance(found, Sequence) or not all(isinstance(p, Prediction) for p in found):
+            wrong(self, "choose", shown(found), expected)
+        given, seen = {p.prediction_id for p in rows}, set[str]()
+        for row in found:
+            if row.prediction_id not in given or row.prediction_id in seen:
+                wrong(self, "choose", f"the row {row.prediction_id}, unknown or twice", expected)
+            if not finite(row.propensity) or not 0 < row.propensity <= 1:
+                wrong(self, "choose", f"a chance of {shown(row.propensity)}", expected)
+            seen.add(row.prediction_id)
+        return list(found)
 
     @abstractmethod
     def choose(self, rows: list[Prediction]) -> list[Prediction]:

@@ -7,19 +7,21 @@ import json
 from abc import abstractmethod
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from core.errors import RolloutError
 from core.evidence import RolloutEvidence
 from core.params import Section
 from core.records.decisions import Decision
 from core.records.rollouts import Rollout, Stage
+from core.returned import finite, shown, wrong
 
 if TYPE_CHECKING:
     import pandas as pd
     from _typeshed import DataclassInstance
 
 Verdict = Literal["wait", "advance", "promote", "rollback"]
+ENDS = {"promote": "promoted", "rollback": "rolled_back"}
 
 
 class Promotion(Section):
@@ -40,6 +42,45 @@ class Promotion(Section):
 
         Raises RolloutError when the rollout is over.
         """
+
+
+def started(policy: Promotion, versions: tuple[str, str], now: datetime, key: str) -> Rollout:
+    """The rollout of (candidate, champion) that a policy begins. Raises PolicyError where it is of
+    others, or is over at once."""
+    found: Any = policy.start(*versions, now, key)
+    if not isinstance(found, Rollout) or not found.live or not _sound(found, versions):
+        wrong(policy, "start", shown(found), f"a live rollout of {versions}, such as begin() makes")
+    return found
+
+
+def advanced(
+    policy: Promotion, rollout: Rollout, answers: pd.DataFrame, now: datetime
+) -> tuple[Rollout, Decision]:
+    """A policy's next look at a rollout. Raises PolicyError where it answers of another rollout, or
+    where rollout and verdict do not agree."""
+    found: Any = policy.advance(rollout, answers, now)
+    expected = "(the same rollout after this look, what decision() returns)"
+    if not isinstance(found, tuple) or list(map(type, found)) != [Rollout, Decision]:
+        wrong(policy, "advance", shown(found), expected)
+    moved, said = found
+    if moved.rollout_id != rollout.rollout_id or not _sound(
+        moved, (rollout.candidate, rollout.champion)
+    ):
+        wrong(policy, "advance", shown(moved), f"{expected}; the rollout was {rollout}")
+    if said.stage != "rollout" or said.verdict not in get_args(Verdict):
+        wrong(policy, "advance", shown(said), f"a verdict of {', '.join(get_args(Verdict))}")
+    if ENDS.get(said.verdict) != (None if moved.live else moved.stage):
+        wrong(policy, "advance", f"{said.verdict} with a rollout that is {moved.stage}", expected)
+    return moved, said
+
+
+def _sound(rollout: Rollout, versions: tuple[str, str]) -> bool:
+    return (
+        (rollout.candidate, rollout.champion) == versions
+        and rollout.stage in get_args(Stage)
+        and finite(rollout.share)
+        and 0 <= rollout.share <= 1
+    )
 
 
 def begin(names: tuple[str, str], now: datetime, key: str, stage: Stage, share: float = 0.0) -> Rollout:

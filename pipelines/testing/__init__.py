@@ -17,7 +17,7 @@ from core.params import Section
 from core.records.versions import TestReport
 from pipelines.testing.expectations import Contender, ContenderAnswers, Expectation, suite, typical
 from pipelines.testing.labels import Scarce
-from pipelines.testing.own import SuitePolicy
+from pipelines.testing.own import SuitePolicy, families_of
 from pipelines.testing.sheet import Sheet
 from pipelines.testing.verdict import MoreResults, judge
 
@@ -78,7 +78,7 @@ def run_tests(
     """
     fixed = evaluation[evaluation["set"] == "eval"]
     families = suite(fixed, MAX_PROBES)
-    families += [f for own in settings.suites for f in own.families(fixed, MAX_PROBES)]
+    families += [f for own in settings.suites for f in families_of(own, fixed, MAX_PROBES)]
     texts, probes = list(evaluation["text"]), [p.text for family in families for p in family.probes]
     now = ContenderAnswers(candidate, texts, probes)
     before = None if champion is None else ContenderAnswers(champion, texts, probes)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from core.arrays import Array
 from core.errors import ModelError
-from core.models.base import Classifier, Model
+from core.models.base import Answer, Classifier, Model
 from core.params import Section
+from core.returned import finite, shown, wrong
 
+MODEL = ("identity", "labels", "embed", "answer", "under", "start", "save")  # the Model Protocol
 ALONE = 2  # new labels with too few rows; more at once are new classes
 ALIKE = 0.85  # of two names, by difflib
 
@@ -66,6 +69,24 @@ class Trained:
     model: Model
     metrics: dict[str, float]
     notes: list[str] = field(default_factory=list)  # for people: what was not as hoped, with numbers
+
+
+def trained(recipe: Recipe, data: TrainingData, start: Model) -> Trained:
+    """What a recipe makes of the rows. Raises PolicyError where it is no model that answers."""
+    found: Any = recipe.train(data, start)
+    expected = "Trained(model, metrics), its model answers, its metrics are finite numbers by name"
+    if not isinstance(found, Trained) or not isinstance(found.metrics, Mapping):
+        wrong(recipe, "train", shown(found), expected)
+    for name, value in found.metrics.items():
+        if not isinstance(name, str) or not finite(value):
+            wrong(recipe, "train", f"the metric {name!r}: {shown(value)}", expected)
+    if lacks := [verb for verb in MODEL if not hasattr(found.model, verb)]:
+        wrong(recipe, "train", f"{shown(found.model)} without {', '.join(lacks)}", expected)
+    read = data.embeddings[:1] if found.model.identity == start.identity else None
+    said: Any = next(iter(found.model.answer(data.texts[:1], read)), None)
+    if not isinstance(said, Answer) or not finite(said.confidence):
+        wrong(recipe, "train", f"a model that answers {data.texts[0]!r} with {shown(said)}", expected)
+    return found
 
 
 def learnable(labels: Sequence[str], known: Collection[str], needed: int) -> Array:

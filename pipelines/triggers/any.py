@@ -7,7 +7,7 @@ from typing import Literal
 
 from core.records.decisions import Decision
 from pipelines.triggers.several import Several
-from pipelines.triggers.trigger import Situation
+from pipelines.triggers.trigger import Situation, decided
 
 
 class AnyOf(Several):
@@ -18,7 +18,7 @@ class AnyOf(Several):
         return 1
 
     def decide(self, situation: Situation) -> Decision:
-        answers = [t.decide(situation) for t in self.of]
+        answers = [decided(t, situation) for t in self.of]
         firing = sorted(
             (a for a in answers if a.verdict != "wait"), key=lambda a: a.verdict == "suggest"
         )

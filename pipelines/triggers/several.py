@@ -7,7 +7,7 @@ from abc import abstractmethod
 from pydantic import Field
 
 from core.records.decisions import Decision
-from pipelines.triggers.trigger import Situation, Trigger, TriggerPolicy
+from pipelines.triggers.trigger import Situation, Trigger, TriggerPolicy, decided, labels_wanted
 
 EXAMPLE = [
     {"policy": "periodic", "every_days": 3},
@@ -29,7 +29,7 @@ class Several(Trigger):
         """How many of them must fire."""
 
     def decide(self, situation: Situation) -> Decision:
-        answers = [t.decide(situation) for t in self.of]
+        answers = [decided(t, situation) for t in self.of]
         acting = sum(a.verdict == "retrain" for a in answers)
         firing = sum(a.verdict != "wait" for a in answers)
         mode = self.mode if acting >= self.needed else "suggest"
@@ -46,7 +46,7 @@ class Several(Trigger):
         )
 
     def labels_wanted(self, situation: Situation, /) -> int:
-        return max(t.labels_wanted(situation) for t in self.of)
+        return max(labels_wanted(t, situation) for t in self.of)
 
     def _with(self, answers: list[Decision]) -> list[tuple[Trigger, Decision]]:
         return list(zip(self.of, answers, strict=True))

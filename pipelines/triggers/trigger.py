@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from numbers import Integral
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,7 +16,9 @@ from core.params import Section
 from core.plugins import of
 from core.records.decisions import Decision
 from core.records.signals import Signal
+from core.returned import shown, wrong
 
+VERDICTS = ("retrain", "suggest", "wait")
 OF_MODEL = "model_version="  # the segment of what one model answered
 
 
@@ -114,6 +118,30 @@ class Trigger(Section):
 
 
 TriggerPolicy = Annotated[Trigger, of(Trigger)]
+
+
+def decided(trigger: Trigger, situation: Situation) -> Decision:
+    """What a trigger decides. Raises PolicyError where it is no decision of this stage and time."""
+    found: Any = trigger.decide(situation)
+    expected = "what self.answer(situation, fires, reason, **numbers) returns"
+    if not isinstance(found, Decision):
+        wrong(trigger, "decide", shown(found), expected)
+    given = (found.stage, found.timestamp, type(found.reason))
+    if given != ("triggers", situation.now, str) or found.verdict not in VERDICTS:
+        wrong(trigger, "decide", shown(found), expected)
+    try:
+        json.dumps(found.evidence.stored(), allow_nan=False)
+    except (TypeError, ValueError) as fault:
+        wrong(trigger, "decide", f"numbers that JSON cannot hold: {fault}", expected)
+    return found
+
+
+def labels_wanted(trigger: Trigger, situation: Situation) -> int:
+    """The labels a trigger wants drawn for a test. Raises PolicyError."""
+    found: Any = trigger.labels_wanted(situation)
+    if not isinstance(found, Integral) or isinstance(found, bool) or found < 0:
+        wrong(trigger, "labels_wanted", shown(found), "a whole number from 0 up")
+    return int(found)
 
 
 def alarms(situation: Situation, *kinds: str) -> list[Decision]:

@@ -15,7 +15,7 @@ import yaml
 from setuptools import find_packages
 
 from core import params
-from core.errors import DataError, ParamsError, TrustError
+from core.errors import DataError, ParamsError, PolicyError, TrustError
 from core.imported import importable, of_policy
 from everloop.init import TEMPLATES, init
 from everloop.laws.traffic import LABELS, before, today
@@ -388,7 +388,8 @@ def test_what_a_policy_raises_is_one_error_with_its_line(shop: Path) -> None:
 def test_a_policy_that_gives_too_few_numbers_is_told(shop: Path) -> None:
     (shop / "few.py").write_text(BROKEN.replace('{}["plan"]', "[1.0]"))
     policy = params.load(write(shop, curation={"policy": "few:Broken"}), Strategy).curation
-    with pytest.raises(DataError, match=r"one number for each request[\s\S]*\(1,\)[\s\S]*\(3,\)"):
+    told = r"where:    few:Broken, worth\n  got:      an array of shape \(1,\)"
+    with pytest.raises(PolicyError, match=told):
         policy.pick(Pool(window(3)), 2, "r", START)
 
 

@@ -10,6 +10,7 @@ from core.errors import DataError
 from core.imported import BadCodeError
 from core.params import Section
 from core.plugins import Policies, made, of
+from core.returned import wrong
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,14 @@ class Exporter(Section):
 
 
 ExporterPolicy = Annotated[Exporter, of(Exporter)]
+
+
+def written(exporter: Exporter, rows: pd.DataFrame, file: Path) -> None:
+    """The rows, in the exporter's file. Raises PolicyError where there is none."""
+    exporter.write(rows, file)
+    if not file.is_file() or (len(rows) and not file.stat().st_size):
+        got = "an empty file" if file.is_file() else "no file"
+        wrong(exporter, "write", f"{got} for {len(rows)} rows", "the rows in the file it is given")
 
 
 def exporter(name: str) -> Exporter:
