@@ -46,7 +46,7 @@ def follow_topics(session: Session, view: View, now: datetime) -> Signal:
     try:
         comparable_rows(view)
     except IncomparableError as why:
-        return view.signal(NEW, None, str(why), held=False)
+        return view.signal(NEW, None, str(why))
     before = {c.key: c for c in candidates(session)}
     seen = followed(list(before.values()), new_topics(view, _learnt(session, view)), now)
     truths = session.store.at(now).labels.of([m for c in seen for m in c.members])
@@ -59,7 +59,7 @@ def follow_topics(session: Session, view: View, now: datetime) -> Signal:
         session.listen(replace(decision(c), timestamp=now))
     count = sum(c.status == "open" for c in after)
     names = ", ".join(c.name for c in after if c.status == "open")
-    return view.signal(NEW, float(count), names, held=False)
+    return view.signal(NEW, float(count), names)
 
 
 def candidates(session: Session) -> list[TrackedTopic]:

@@ -41,24 +41,6 @@ class WindowStory:
     comparison: str = ""  # the address of Evidently's page, beside this one
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A signal of the window, and its past."""
-
-    signal: Signal
-    bad: bool
-    drawn: Sparkline | None
-
-
-@dataclass(frozen=True)
-class _Alert:
-    verdict: str
-    severity: str
-    words: str
-    since: str
-    next: str
-
-
 def window_page(story: WindowStory, path: Path) -> Path:
     """Write the page to `path`; every text in it is escaped."""
     span = _span(story)
@@ -81,19 +63,15 @@ def window_page(story: WindowStory, path: Path) -> Path:
 
 
 def _headline(story: WindowStory) -> str:
-    count = sum(d.verdict == "alert" for d in story.alerts)
-    new = sum(_is_new(story, d) for d in story.alerts)
-    if count:
+    alerts = [d for d in story.alerts if d.verdict == "alert"]
+    if count := len(alerts):
+        new = sum(d.timestamp >= story.view.whole.end for d in alerts)
         fresh = f", {new} of them new" if 0 < new < count else ""
         return f"{count} alert{'s' * (count > 1)} open{fresh}"
     if story.topics:
         return f"No alert, {len(story.topics)} new topic{'s' * (len(story.topics) > 1)}"
     nothing = unproven(story.signals)
     return nothing[:1].upper() + nothing[1:] if nothing else "Nothing to act on"
-
-
-def _is_new(story: WindowStory, alert: Decision) -> bool:
-    return alert.verdict == "alert" and alert.timestamp >= story.view.whole.end
 
 
 def _span(story: WindowStory) -> str:
@@ -111,12 +89,13 @@ def _numbers(story: WindowStory) -> list[tuple[str, str]]:
     ]
 
 
-def _alert(alert: Decision, end: datetime) -> _Alert:
-    """An open alert with the numbers of this window; one that ends with it is said in its own words."""
+def _alert(alert: Decision, end: datetime) -> tuple[Decision, str, str, str]:
+    """An open alert; its words with the numbers of this window, or of its end in its own; since when it
+    is open; and the next command."""
     words = words_now(alert) if alert.verdict == "alert" else alert.reason
     lasted = length(end - alert.timestamp)
     since = f"open since {alert.timestamp:%a %d %b %H:%M} UTC, {lasted}" if lasted[0] != "0" else "new"
-    return _Alert(alert.verdict, alert.severity, words, since, alert.read(AlertEvidence).command)
+    return alert, words, since, alert.read(AlertEvidence).command
 
 
 def _shifts(found: Explanation) -> Iterator[tuple[str, float, list[ShareShift]]]:
@@ -127,14 +106,14 @@ def _shifts(found: Explanation) -> Iterator[tuple[str, float, list[ShareShift]]]
         yield column, max(max(m.now, m.before) for m in ours) or 1.0, ours
 
 
-def _signals(story: WindowStory) -> dict[str, list[_Row]]:
-    """By segment, those of all traffic first."""
+def _signals(story: WindowStory) -> dict[str, list[tuple[Signal, bool, Sparkline | None]]]:
+    """By segment, those of all traffic first: each with whether it is bad, and its past."""
     past: dict[tuple[str, str], list[Signal]] = {}
     for signal in story.history or story.signals:
         past.setdefault((signal.name, signal.segment), []).append(signal)
-    found: dict[str, list[_Row]] = {"": []}
+    found: dict[str, list[tuple[Signal, bool, Sparkline | None]]] = {"": []}
     for signal in story.signals:
         series = past.get((signal.name, signal.segment), [])
-        row = _Row(signal, broken(signal), sparkline(series, [broken(s) for s in series]))
+        row = (signal, broken(signal), sparkline(series, [broken(s) for s in series]))
         found.setdefault(signal.segment, []).append(row)
     return found

@@ -13,7 +13,8 @@ from core.files import whole_file
 from core.page import write_page
 from core.records.windows import Window
 
-COLUMNS = ("predicted label", "confidence", "length")
+# a distance of each: a p-value would fall with the rows
+METHODS = {"predicted label": "jensenshannon", "confidence": "wasserstein", "length": "wasserstein"}
 MIN_ROWS = 10
 TOO_SMALL = Path(__file__).with_name("too_small.html")
 
@@ -49,16 +50,9 @@ def _run(window: Window, reference: Window) -> Any:
     ours = Dataset.from_pandas(_frame(window), data_definition=shape)
     if len(reference) < MIN_ROWS:
         return Report([RowCount(), DataSummaryPreset()]).run(ours)
-    drift = [ValueDrift(column=c, method=m) for c, m in zip(COLUMNS, _METHODS, strict=True)]
+    drift = [ValueDrift(column=c, method=m) for c, m in METHODS.items()]
     theirs = Dataset.from_pandas(_frame(reference), data_definition=shape)
     return Report([RowCount(), *drift, DataSummaryPreset()]).run(ours, theirs)
-
-
-_METHODS = (
-    "jensenshannon",
-    "wasserstein",
-    "wasserstein",
-)  # distances: a p-value would fall with the rows
 
 
 def _frame(window: Window) -> pd.DataFrame:

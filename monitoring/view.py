@@ -44,6 +44,7 @@ class Spec:
     bad: Literal["above", "below", "whole"] | None = None
     words: str = ""
     tasks: tuple[str, ...] = ()  # that have it; every one where none is named
+    held: bool = True  # against the reference
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ class View:
     model: ServedModel
     settings: Monitoring
     reference_name: str = "sliding"
-    labelled: Window | None = (
-        None  # rows with a truth, longer back; None: those of window and reference
-    )
+    # rows with a truth, longer back; None: those of window and reference
+    labelled: Window | None = None
     recent: Window | None = None  # an even draw of the days that accuracy is estimated over
     feedback: pd.DataFrame = field(default_factory=no_feedback)  # on answers of window and reference
     segment: str = ""  # "" is all traffic, else "column=value"
@@ -145,22 +145,23 @@ class View:
         """(m,) how many windows ago each reference row was answered; 1 is the one just before."""
         return windows_before(self.window, self.reference)
 
-    def comparable(self, same: str) -> tuple[Window, Window] | str:
-        """Window and reference as far as they agree in the column `same`, or why there is nothing."""
+    def comparable(self, same: str) -> tuple[Window, Window]:
+        """Window and reference as far as they agree in the column `same`. Raises IncomparableError."""
         settings, least = self.settings, MIN_DAYS * MIN_ROWS
         if len(self.window) < MIN_ROWS:
-            return f"not enough rows: {len(self.window)}, {MIN_ROWS} needed"
+            raise IncomparableError(f"not enough rows: {len(self.window)}, {MIN_ROWS} needed")
         if len(self.reference) < least:
-            return f"not enough reference: {len(self.reference)} rows, {least} needed"
+            found = len(self.reference)
+            raise IncomparableError(f"not enough reference: {found} rows, {least} needed")
         kind = commonest(self.window.rows[same])
         ours, theirs = (_only_where(w, same, kind) for w in (self.window, self.reference))
         if len(ours) < MIN_ROWS or len(theirs) < least:
             counts = f"{len(ours)} rows of the window and {len(theirs)} of the reference"
-            return f"not comparable: {same} {kind} is behind {counts}"
+            raise IncomparableError(f"not comparable: {same} {kind} is behind {counts}")
         days = len(np.unique(self.ages(theirs)))
         if days < MIN_DAYS and settings.reference != "training":
             needed = f"{MIN_DAYS} needed to know what is usual"
-            return f"not enough reference: {days} window's worth, {needed}"
+            raise IncomparableError(f"not enough reference: {days} window's worth, {needed}")
         return ours, theirs
 
     def ages(self, reference: Window) -> Array:
@@ -174,15 +175,14 @@ class View:
     @cached_property
     def embedding_drift(self) -> EmbeddingDrift | str:
         """What the embeddings say, or why they say nothing."""
-        both, settings = self.comparable("encoder"), self.settings
-        if isinstance(both, str):
-            return both
+        settings = self.settings
         rule = Threshold(settings.drift_sd, EMBEDDING_SHIFT)
         how = DriftSettings(rule, float(settings.reference_days), alone=settings.reference != "sliding")
         try:
-            return embedding_drift(*both, self.ages(both[1]), how, self.history)
+            ours, theirs = self.comparable("encoder")
+            return embedding_drift(ours, theirs, self.ages(theirs), how, self.history)
         except IncomparableError as why:
-            return f"not comparable: {why}"
+            return str(why)
 
     def signal(
         self,
@@ -193,9 +193,8 @@ class View:
         baseline: float | None = None,
         low: float | None = None,
         high: float | None = None,
-        held: bool = True,
     ) -> Signal:
-        """A value of None is not enough to say, and `note` says why. `held`: against the reference."""
+        """A value of None is not enough to say, and `note` says why."""
         return Signal(
             spec.name,
             self.whole.start,
@@ -207,7 +206,7 @@ class View:
             high=high,
             segment=self.segment,
             note=note,
-            reference=self.reference_name if held else "",
+            reference=self.reference_name if spec.held else "",
         )
 
     def segments(self) -> Iterator[View]:
@@ -257,7 +256,7 @@ def windows_before(window: Window, reference: Window) -> Array:
     """(m,) how many windows before this one a reference row was answered: 1 is the one just before."""
     import pandas as pd
 
-    if len(reference) == 0 or "timestamp" not in reference.rows:
+    if len(reference) == 0:
         return np.zeros(0, dtype=int)
     length = max(window.end - window.start, timedelta(hours=1)) // timedelta(microseconds=1)
     given = pd.to_datetime(reference.rows["timestamp"], utc=True, cache=False)

@@ -7,10 +7,11 @@ puts rules on any signal, of all traffic or of one segment; a signal that knows 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -43,24 +44,10 @@ class Verdict:
     high: float | None = None
 
 
-class Rule(Protocol):
+class Rule(Section):
     """Judges a signal by what was stored of it in the `memory` before its window, oldest first."""
 
-    @property
-    def policy(self) -> str: ...
-    @property
-    def signal(self) -> str: ...
-    @property
-    def segment(self) -> str: ...
-    @property
-    def severity(self) -> Severity | None: ...
-    @property
-    def memory(self) -> timedelta: ...
-    def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal], /) -> Verdict: ...
-
-
-class Judge(Section):
-    """A rule as params.yaml writes it."""
+    memory: ClassVar = timedelta(0)
 
     policy: str
     signal: str = Field(min_length=1, description="which signal; `everloop signals` lists them")
@@ -68,10 +55,6 @@ class Judge(Section):
     severity: Severity | None = Field(
         None, description="info, warning or critical; by the kind of signal unless told"
     )
-
-    @property
-    def memory(self) -> timedelta:
-        return timedelta(0)
 
     @field_validator("signal")
     @classmethod
@@ -82,8 +65,30 @@ class Judge(Section):
             raise ValueError(f"a known signal; did you mean '{near}'?")
         return name
 
+    @abstractmethod
+    def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal]) -> Verdict:
+        """Whether the signal is bad."""
 
-class RangeRule(Judge):
+
+class _Usual(Rule):
+    """A range around what is usual."""
+
+    side: Side | None = Field(None, description="above, below or both; the signal's own unless told")
+    least: float = Field(0.0, ge=0, description="distance from it too small to matter")
+
+    def around(
+        self, signal: Signal, bad: Bad | None, middle: float, reach: float, basis: str
+    ) -> Verdict:
+        own: Side = "both" if bad is None else "above" if bad == "above" else "below"
+        side, reach = self.side or own, max(reach, self.least)
+        reach += 1e-9 * max(1.0, abs(middle))  # a constant is not broken by its own rounding
+        low = middle - reach if side != "above" else None
+        high = middle + reach if side != "below" else None
+        found = _outside(signal, signal.value, signal.value, low, high)
+        return replace(found, words=f"{found.words}, {basis}") if found.broken else found
+
+
+class RangeRule(Rule):
     """Fixed limits; without any, the limit that the signal carries itself."""
 
     policy: Literal["range"]
@@ -99,17 +104,13 @@ class RangeRule(Judge):
         return _outside(signal, signal.value, signal.value, low, high)
 
 
-class PredictedRule(Judge):
+class PredictedRule(_Usual):
     """A range foretold from the same weekday and hour of past weeks, and the level of the last."""
 
-    policy: Literal["predicted"]
-    side: Side | None = Field(None, description="above, below or both; the signal's own unless told")
-    sd: float = Field(4.0, gt=0, description="standard deviations of its past errors that are usual")
-    least: float = Field(0.0, ge=0, description="distance from the prediction too small to matter")
+    memory: ClassVar = HISTORY_WEEKS * WEEK
 
-    @property
-    def memory(self) -> timedelta:
-        return HISTORY_WEEKS * WEEK
+    policy: Literal["predicted"]
+    sd: float = Field(4.0, gt=0, description="standard deviations of its past errors that are usual")
 
     def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal]) -> Verdict:
         """Level: median of the week before. Season: median, over the weeks, of what the same weekday
@@ -124,22 +125,18 @@ class PredictedRule(Judge):
             need = f"{MIN_WEEKS} weeks of the same weekday, and one before, needed"
             return Verdict(False, f"not enough history: {int(same.sum())}; {need}")
         middle = level + float(np.median(offsets[same]))
-        reach = max(self.sd * spread(_errors(ages, offsets)), self.least)
+        reach = self.sd * spread(_errors(ages, offsets))
         basis = f"foretold from the same weekday of {int(same.sum())} weeks"
-        return _around(signal, middle, reach, _side(self.side, bad), basis)
+        return self.around(signal, bad, middle, reach, basis)
 
 
-class AnomalyRule(Judge):
+class AnomalyRule(_Usual):
     """The modified z-score of a value among those of the last days."""
 
-    policy: Literal["anomaly"]
-    side: Side | None = Field(None, description="above, below or both; the signal's own unless told")
-    score: float = Field(3.5, gt=0, description="modified z-score beyond which a value is bad")
-    least: float = Field(0.0, ge=0, description="distance from the median too small to matter")
+    memory: ClassVar = HISTORY_DAYS * DAY
 
-    @property
-    def memory(self) -> timedelta:
-        return HISTORY_DAYS * DAY
+    policy: Literal["anomaly"]
+    score: float = Field(3.5, gt=0, description="modified z-score beyond which a value is bad")
 
     def judge(self, signal: Signal, bad: Bad | None, history: Sequence[Signal]) -> Verdict:
         """0.6745 (x - median) / MAD, and 3.5 as its limit: Iglewicz and Hoaglin, How to Detect and
@@ -149,9 +146,8 @@ class AnomalyRule(Judge):
             need = f"{MIN_VALUES} values needed"
             return Verdict(False, f"not enough history: {len(values)}; {need}")
         middle = float(np.median(values))
-        reach = max(self.score * spread(values - middle), self.least)
         basis = f"usual in the last {len(values)} values"
-        return _around(signal, middle, reach, _side(self.side, bad), basis)
+        return self.around(signal, bad, middle, self.score * spread(values - middle), basis)
 
 
 AnyRule = Annotated[RangeRule | PredictedRule | AnomalyRule, Field(discriminator="policy")]
@@ -235,20 +231,6 @@ def _errors(ages: Array, offsets: Array) -> Array:
         if np.isfinite(offset) and len(others) >= 2:
             errors.append(offset - float(np.median(others)))
     return np.array(errors, dtype=float)
-
-
-def _side(asked: Side | None, bad: Bad | None) -> Side:
-    if asked is not None:
-        return asked
-    return "both" if bad is None else "above" if bad == "above" else "below"
-
-
-def _around(signal: Signal, middle: float, reach: float, side: Side, basis: str) -> Verdict:
-    reach += 1e-9 * max(1.0, abs(middle))  # a constant is not broken by its own rounding
-    low = middle - reach if side != "above" else None
-    high = middle + reach if side != "below" else None
-    found = _outside(signal, signal.value, signal.value, low, high)
-    return Verdict(found.broken, f"{found.words}, {basis}" if found.broken else "", low, high)
 
 
 def _outside(

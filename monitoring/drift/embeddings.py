@@ -22,14 +22,7 @@ import numpy as np
 from core.arrays import Array
 from core.records.signals import TrafficSample
 from core.records.windows import Window
-from monitoring.drift.features import (
-    DAY_ROWS,
-    IncomparableError,
-    check_finite,
-    feature_map,
-    halves,
-    spread_out,
-)
+from monitoring.drift.features import DAY_ROWS, check_comparable, feature_map, halves, spread_out
 from monitoring.drift.gradual import SCALE_DAYS, Weeks, in_burst
 from monitoring.drift.mmd import WEEK, MeanEmbeddings
 from monitoring.drift.threshold import DriftResult, Threshold
@@ -73,7 +66,7 @@ def embedding_drift(
 
     Raises IncomparableError.
     """
-    _check(window, reference)
+    check_comparable(window.embeddings, reference.embeddings)
     history = history or History()
     known = _disjoint(history.samples, window)
     fresh, usual_starts = _reference_days(window, reference, ages, known)
@@ -90,14 +83,6 @@ def embedding_drift(
         _encoder(window), window.start, window.end, len(window), _some(window.embeddings, DAY_ROWS)
     )
     return EmbeddingDrift(day, week, episodes, (*fresh, drawn))
-
-
-def _check(window: Window, reference: Window) -> None:
-    ours, theirs = window.embeddings.shape[1], reference.embeddings.shape[1]
-    if ours != theirs:
-        raise IncomparableError(f"{ours} dimensions in the window, {theirs} in the reference")
-    check_finite(window.embeddings, "the window")
-    check_finite(reference.embeddings, "the reference")
 
 
 def _encoder(window: Window) -> str:

@@ -29,6 +29,9 @@ class IncomparableError(ValueError):
     """There is no distance between these rows; the message says why. Never leaves the room."""
 
 
+ALL_THE_SAME = "not comparable: the embeddings of the reference are all the same"
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureMap:
     """(n, dim) rows to (n, 2 * FREQUENCIES) features of length one."""
@@ -82,7 +85,7 @@ def feature_map(rows: Array) -> FeatureMap:
     covariance: Array = np.asarray(away.T @ away / len(away), dtype=np.float64)
     spread = np.trace(covariance) / len(covariance)
     if not spread > 1e-9:
-        raise IncomparableError("the embeddings of the reference are all the same")
+        raise IncomparableError(ALL_THE_SAME)
     covariance *= 1 - SHRINKAGE
     covariance[np.diag_indices_from(covariance)] += SHRINKAGE * spread
     whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
@@ -121,8 +124,14 @@ def halves(days: Sequence[Array]) -> tuple[list[Array], list[Array]]:
     return [d[::2] for d in days], [d[1::2] for d in days]
 
 
-def check_finite(rows: Array, what: str) -> None:
-    """Raises IncomparableError."""
-    if not np.isfinite(rows.sum()):
-        bad = int((~np.isfinite(rows).all(axis=1)).sum())
-        raise IncomparableError(f"{bad} of {len(rows)} embeddings of {what} are not finite numbers")
+def check_comparable(window: Array, reference: Array) -> None:
+    """(n, dim) and (m, dim) finite rows. Raises IncomparableError."""
+    ours, theirs = window.shape[1], reference.shape[1]
+    if ours != theirs:
+        raise IncomparableError(
+            f"not comparable: {ours} dimensions in the window, {theirs} in the reference"
+        )
+    for rows, what in ((window, "the window"), (reference, "the reference")):
+        if not np.isfinite(rows.sum()):
+            bad = f"{int((~np.isfinite(rows).all(axis=1)).sum())} of {len(rows)} embeddings of {what}"
+            raise IncomparableError(f"not comparable: {bad} are not finite numbers")

@@ -98,15 +98,13 @@ class Weeks:
             value, sd = days.between(week, days.weekday_matched(before_it, ~before_it))
             usual = days.variation(before_it)
         else:
-            apart = days.outlying(
-                before_it, 0.0
-            )  # a week has little noise: what days differ at all counts
+            # a week has little noise: what days differ at all counts
+            apart = days.outlying(before_it, 0.0)
             mixtures = days.stretched(before_it, apart)
             value, sd = days.between(week, days.nearest(week, mixtures) @ mixtures)
             usual = days.unexplained(before_it, apart)
-        slow = Threshold(
-            self.rule.sds, self.rule.floor / 4
-        )  # half the share of rows: it has time to grow
+        # half the share of rows: it has time to grow
+        slow = Threshold(self.rule.sds, self.rule.floor / 4)
         nearest = f"{weeks} weeks before {what}" if weeks > 1 else f"the week before {what}"
         rows = int(days.rows[before_it].sum())
         return slow.compare(value, sd, usual.of(float(recent.sum() + 1)), rows, nearest)

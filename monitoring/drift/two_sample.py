@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import Array
-from monitoring.drift.features import SHRINKAGE, check_finite
+from monitoring.drift.features import SHRINKAGE, check_comparable
 from monitoring.drift.threshold import DayVariation, DriftResult, Threshold
 
 
@@ -17,8 +17,7 @@ def classifier_drift(window: Array, reference: Array, rule: Threshold) -> DriftR
     on the other, both ways. Every second row along a line is in the same half, so the order of rows
     is nothing.
     """
-    for rows, name in ((window, "the window"), (reference, "the reference")):
-        check_finite(rows, name)
+    check_comparable(window, reference)
     halves = [_halves(window), _halves(reference)]
     right = [_accuracy(halves[0][i], halves[1][i], halves[0][1 - i], halves[1][1 - i]) for i in (0, 1)]
     sd = 0.25 * float(np.sqrt(1 / len(window) + 1 / len(reference)))

@@ -36,8 +36,9 @@ ACCURACY = Spec(
     "accuracy",
     "whole",
     "accuracy: {value:.3f} (95 % interval {low:.3f}..{high:.3f}), less than {baseline:.3f}",
+    held=False,
 )
-ESTIMATED = Spec("accuracy.estimated", "share", "accuracy")
+ESTIMATED = Spec("accuracy.estimated", "share", "accuracy", held=False)
 SPECS = (ACCURACY, ESTIMATED)
 
 
@@ -70,7 +71,7 @@ def measure(view: View) -> Iterator[Signal]:
 def _accuracy(view: View, known: ScoredAnswers) -> Iterator[Signal]:
     rows = _between(view)
     if not sum(map(len, rows)):
-        yield view.signal(ACCURACY, None, "not enough rows: 0", held=False)
+        yield view.signal(ACCURACY, None, "not enough rows: 0")
         return
     stretch, version = _stretch(view, known, rows), view.model.version
     yield _signal(view, stretch)
@@ -85,10 +86,10 @@ def _signal(view: View, stretch: Stretch) -> Signal:
     labels = DrawnLabels(picked.right, stretch.said[0], picked.chance, picked.audit)
     if len(labels) < few:
         note = f"not enough labels: {len(labels)} that were drawn, {few} needed"
-        return view.signal(ACCURACY, None, note, held=False)
+        return view.signal(ACCURACY, None, note)
     about = f"{len(labels)} labels of {ACCURACY_DAYS} days"
     if lack := _lack(labels.worth, float((1 / picked.chance).sum()), stretch.requests):
-        return view.signal(ACCURACY, None, f"not enough labels: {about} {lack}", held=False)
+        return view.signal(ACCURACY, None, f"not enough labels: {about} {lack}")
     found = prediction_powered(labels, stretch.said[1], stretch.requests)
     note = f"{about}, worth {labels.worth:.0f} drawn evenly; {stretch.requests:,.0f} answers"
     return view.signal(
@@ -98,7 +99,6 @@ def _signal(view: View, stretch: Stretch) -> Signal:
         baseline=view.settings.accuracy_floor,
         low=found.low,
         high=found.high,
-        held=False,
     )
 
 
@@ -115,10 +115,10 @@ def _lack(worth: float, stand_for: float, answers: float) -> str:
 def _estimated(view: View, known: ScoredAnswers) -> Signal:
     answers = _some(view.window)
     if not len(answers):
-        return view.signal(ESTIMATED, None, "not enough rows: 0 with a score", held=False)
+        return view.signal(ESTIMATED, None, "not enough rows: 0 with a score")
     chances = fit(known).chances(answers)
     note = f"mean chance of {len(answers):,} answers, calibrated on {len(known)} labels"
-    return view.signal(ESTIMATED, float(chances.mean()), note, held=False)
+    return view.signal(ESTIMATED, float(chances.mean()), note)
 
 
 def _stretch(view: View, known: ScoredAnswers, rows: list[Window]) -> Stretch:

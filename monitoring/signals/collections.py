@@ -13,7 +13,7 @@ from core.records.signals import Signal
 from monitoring.accuracy.shares import plain
 from monitoring.view import Collected, Spec, View
 
-COLLECTION = Spec("accuracy.collection", "share", "accuracy")
+COLLECTION = Spec("accuracy.collection", "share", "accuracy", held=False)
 SPECS = (COLLECTION,)
 
 
@@ -27,10 +27,10 @@ def measure(view: View) -> Iterator[Signal]:
 def _signal(view: View, one: Collected) -> Signal:
     version, total = view.model.version, len(one.truth)
     if one.fault:
-        return view.signal(COLLECTION, None, f"not comparable: {one.fault}", held=False)
+        return view.signal(COLLECTION, None, f"not comparable: {one.fault}")
     found = plain(one.truth == one.predicted)
     strange = sum(label not in view.model.labels for label in one.truth)
     note = f"model_version {version} has {round(found.value * total)} of {total} right"
     if strange:
         note += f"; {strange} have a label that it does not know"
-    return view.signal(COLLECTION, found.value, note, low=found.low, high=found.high, held=False)
+    return view.signal(COLLECTION, found.value, note, low=found.low, high=found.high)

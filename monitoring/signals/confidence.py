@@ -24,16 +24,16 @@ CONFIDENCE = Spec(
     "confidence",
     "probability",
     "confidence",
-    bad="below",
-    words="confidence: mean {value:.3f}, less than {baseline:.3f}",
+    "below",
+    "confidence: mean {value:.3f}, less than {baseline:.3f}",
 )
 ENTROPY = Spec(
     "entropy",
     "share",
     "proxy",
-    bad="above",
-    words="entropy: {value:.3f} of the most there can be, more than {baseline:.3f}",
-    tasks=(CLASSIFICATION,),
+    "above",
+    "entropy: {value:.3f} of the most there can be, more than {baseline:.3f}",
+    (CLASSIFICATION,),
 )
 SPECS = (CONFIDENCE, ENTROPY)
 

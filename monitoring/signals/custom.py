@@ -8,7 +8,7 @@ from core.records.signals import Signal
 from monitoring.hooks import told, values
 from monitoring.view import Spec, View
 
-FAILED = Spec("custom", "", "proxy")
+FAILED = Spec("custom", "", "proxy", held=False)
 Told = Callable[[], tuple[dict[str, float | None], str]]
 SPECS: tuple[Spec, ...] = ()  # what they give is known when they have given it
 
@@ -18,16 +18,16 @@ def measure(view: View) -> Iterator[Signal]:
     seen: set[str] = set()
     for whose, call in _asked(view):
         if len(view.window) == 0:
-            yield view.signal(FAILED, None, "not enough rows: 0", held=False)
+            yield view.signal(FAILED, None, "not enough rows: 0")
             return
         found, fault = call()
         if twice := sorted(seen & found.keys()):
             fault = f"{whose} gave {twice[0]}, which another gives, too"
         if fault:
-            yield view.signal(FAILED, None, f"not comparable: {fault}", held=False)
+            yield view.signal(FAILED, None, f"not comparable: {fault}")
         for name in found.keys() - seen:
             note = "" if found[name] is not None else f"not comparable: {whose} gave no finite number"
-            yield view.signal(custom(name), found[name], note, held=False)
+            yield view.signal(custom(name), found[name], note)
         seen |= found.keys()
 
 
@@ -42,4 +42,4 @@ def _asked(view: View) -> Iterator[tuple[str, Told]]:
 
 def custom(name: str) -> Spec:
     """The spec of a number they give: its side is for the user's rule to say."""
-    return Spec(f"custom.{name}", "", "proxy")
+    return Spec(f"custom.{name}", "", "proxy", held=False)

@@ -6,7 +6,8 @@ and L1 of the predicted labels. The others say what kind of change it is, and ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from monitoring.drift.two_sample import classifier_drift
 from monitoring.limits import LABEL_SHIFT, MIN_ROWS
 from monitoring.view import Spec, View
 
+Distances = Callable[[str, Spec], DriftResult]  # of a metric; raises IncomparableError
 SCORE_BINS = 20
 MOST_ROWS = 5_000  # of each side, for everything but MMD: their noise is far below what matters
 UNITS = {
@@ -78,16 +80,6 @@ SPECS = (
 )
 
 
-def asked(spec: Spec, metrics: Collection[str]) -> bool:
-    """Whether these metrics bring this signal.
-
-    >>> asked(LABELS, ["l1"]), asked(OF_LABELS["psi"], ["l1"]), asked(WEEK, ["l1"])
-    (True, False, False)
-    """
-    of = {EMBEDDINGS.name: "mmd", WEEK.name: "mmd", LABELS.name: "l1"}
-    return spec not in SPECS or of.get(spec.name, spec.name.rsplit(".", 1)[-1]) in metrics
-
-
 def measure(view: View) -> Iterator[Signal]:
     for spec, found in held(view):
         if isinstance(found, str):
@@ -103,57 +95,46 @@ def held(view: View) -> Iterator[tuple[Spec, DriftResult | str]]:
         seen = view.embedding_drift
         yield EMBEDDINGS, seen if isinstance(seen, str) else seen.day
         yield WEEK, seen if isinstance(seen, str) else seen.week
-    yield from _embeddings(view, chosen)
-    yield from _predicted(view, chosen)
-    yield from _texts(view, chosen)
+    for prepare, specs in PARTS.items():
+        measured = None
+        for metric, spec in specs:
+            if metric in chosen:
+                try:
+                    measured = measured or prepare(view)
+                    yield spec, measured(metric, spec)
+                except IncomparableError as why:
+                    yield spec, str(why)
 
 
-def _embeddings(view: View, chosen: set[str]) -> Iterator[tuple[Spec, DriftResult | str]]:
-    """The embeddings through a classifier, and through their principal components."""
-    specs = [s for m, s in (("c2st", C2ST), ("emd", PCA)) if m in chosen]
-    both = view.comparable("encoder")
-    for spec in specs:
-        try:
-            yield spec, both if isinstance(both, str) else _projected(view, spec, *both)
-        except IncomparableError as why:
-            yield spec, f"not comparable: {why}"
+def _embeddings(view: View) -> Distances:
+    """Of the embeddings, through a classifier and through their principal components."""
+    ours, theirs = view.comparable("encoder")
+
+    def measured(metric: str, _spec: Spec) -> DriftResult:
+        if metric == "c2st":
+            some, others = (spread_out(w.embeddings, MOST_ROWS) for w in (ours, theirs))
+            return classifier_drift(some, others, Threshold(view.settings.drift_sd, 0.05))
+        few, many = _thinned(ours), _thinned(theirs)
+        numbers = principal(few.embeddings, many.embeddings)
+        names = [f"component {i + 1}" for i in range(numbers[0].shape[1])]
+        return _worst(view, numbers, view.ages(many), metric, names)
+
+    return measured
 
 
-def _projected(view: View, spec: Spec, ours: Window, theirs: Window) -> DriftResult:
-    dims = ours.embeddings.shape[1], theirs.embeddings.shape[1]
-    if dims[0] != dims[1]:
-        raise IncomparableError(f"{dims[0]} dimensions in the window, {dims[1]} in the reference")
-    if spec is C2ST:
-        some, others = (spread_out(w.embeddings, MOST_ROWS) for w in (ours, theirs))
-        return classifier_drift(some, others, Threshold(view.settings.drift_sd, 0.05))
-    ours, theirs = _thinned(ours), _thinned(theirs)
-    numbers = principal(ours.embeddings, theirs.embeddings)
-    names = [f"component {i + 1}" for i in range(numbers[0].shape[1])]
-    return _worst(view, numbers, view.ages(theirs), "emd", names)
-
-
-def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, DriftResult | str]]:
+def _predicted(view: View) -> Distances:
     """With the model that serves now at hand, both sides are its view of them; else only rows that the
     window's own model answered are compared, since a new model with new labels is not new traffic."""
     model = view.model
-    given = [w.rows["encoder"] for w in (view.window, view.reference) if "encoder" in w.rows]
-    encoders = {str(e) for column in given for e in column.unique()}
+    encoders = {str(e) for w in (view.window, view.reference) for e in w.rows["encoder"].unique()}
     classify = model.classify if encoders <= {model.encoder} else None
-    both = view.comparable("encoder" if classify else "model_version")
-    of = [(m, s, "label") for m, s in OF_LABELS.items() if m in chosen]
-    of += [(m, s, "score") for m, s in OF_CONFIDENCE.items() if m in chosen]
-    if isinstance(both, str):
-        yield from ((spec, both) for _, spec, _ in of)
-        return
-    sides = [_thinned(w) for w in both]
+    sides = [_thinned(w) for w in view.comparable("encoder" if classify else "model_version")]
     if classify:
         sound = [np.asarray(np.isfinite(w.embeddings).all(axis=1)) for w in sides]
         sides = [w if where.all() else w.take(where) for w, where in zip(sides, sound, strict=True)]
         if min(map(len, sides)) < MIN_ROWS:
             counts = "{} of the window and {} of the reference".format(*((~s).sum() for s in sound))
-            note = f"not comparable: embeddings that are no numbers, {counts}"
-            yield from ((spec, note) for _, spec, _ in of)
-            return
+            raise IncomparableError(f"not comparable: embeddings that are no numbers, {counts}")
         shares = [classify(w.embeddings) for w in sides]
         labels = [np.array(model.labels)[s.argmax(axis=1)] for s in shares]
         scores = [s.max(axis=1) for s in shares]
@@ -161,60 +142,55 @@ def _predicted(view: View, chosen: set[str]) -> Iterator[tuple[Spec, DriftResult
         labels = [w.rows["output"].to_numpy(dtype=str) for w in sides]
         scores = [w.rows["confidence"].to_numpy(dtype=float) for w in sides]
     ages = view.ages(sides[1])
-    for metric, spec, column in of:
-        yield spec, _shares(view, metric, spec, labels if column == "label" else scores, ages)
 
-
-def _shares(view: View, metric: str, spec: Spec, sides: list[Array], ages: Array) -> DriftResult | str:
-    ours, theirs = sides
-    if spec.name.startswith("drift.labels"):
-        names, codes = np.unique(np.concatenate(sides), return_inverse=True)
-        classes = len(names)
-        ours, theirs = codes[: len(ours)], codes[len(ours) :]
-    else:
-        finite = np.isfinite(ours), np.isfinite(theirs)
+    def measured(metric: str, spec: Spec) -> DriftResult:
+        if spec in OF_LABELS.values():
+            names, codes = np.unique(np.concatenate(labels), return_inverse=True)
+            both = codes[: len(labels[0])], codes[len(labels[0]) :]
+            return _between(view, *both, len(names), ages, metric)
+        finite = [np.isfinite(x) for x in scores]
         if not all(f.any() for f in finite):
-            return "not enough rows: 0 with a score"
-        classes, ages = SCORE_BINS, ages[finite[1]]
-        ours, theirs = (
-            np.clip((x[f] * classes).astype(int), 0, classes - 1)
-            for x, f in zip(sides, finite, strict=True)
-        )
-    rule = Threshold(view.settings.drift_sd, LABEL_SHIFT if metric == "l1" else 0.0)
-    counts = np.bincount(ours, minlength=classes), count(theirs, classes, ages)
-    return shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
+            raise IncomparableError("not enough rows: 0 with a score")
+        some = (x[f] * SCORE_BINS for x, f in zip(scores, finite, strict=True))
+        both = tuple(np.clip(x.astype(int), 0, SCORE_BINS - 1) for x in some)
+        return _between(view, *both, SCORE_BINS, ages[finite[1]], metric)
+
+    return measured
 
 
-def _texts(view: View, chosen: set[str]) -> Iterator[tuple[Spec, DriftResult | str]]:
-    of = [(m, s) for m, s in OF_TEXT.items() if m in chosen]
-    both = view.comparable("variant" if "variant" in view.window.rows else "encoder") if of else ""
-    if isinstance(both, str) or any("text" not in w.rows for w in both):
-        note = both if isinstance(both, str) else "not comparable: no column text"
-        yield from ((spec, note) for _, spec in of)
-        return
-    ours, theirs = (_thinned(w) for w in both)
+def _texts(view: View) -> Distances:
+    ours, theirs = (_thinned(w) for w in view.comparable("variant"))
     numbers = (describe(map(str, ours.rows["text"])), describe(map(str, theirs.rows["text"])))
-    for metric, spec in of:
-        yield spec, _worst(view, numbers, view.ages(theirs), metric, list(DESCRIPTORS))
+    ages = view.ages(theirs)
+    return lambda metric, _spec: _worst(view, numbers, ages, metric, list(DESCRIPTORS))
+
+
+PARTS: dict[Callable[[View], Distances], list[tuple[str, Spec]]] = {
+    _embeddings: [("c2st", C2ST), ("emd", PCA)],
+    _predicted: [*OF_LABELS.items(), *OF_CONFIDENCE.items()],
+    _texts: [*OF_TEXT.items()],
+}
 
 
 def _worst(
     view: View, numbers: tuple[Array, Array], ages: Array, metric: str, names: list[str]
 ) -> DriftResult:
     """The column of (n, k) against (m, k) numbers that moved most; `nearest` names it."""
-    ours, theirs = numbers
     found = []
-    for k in range(ours.shape[1]):
-        mine, others, bins = in_bins(ours[:, k], theirs[:, k])
-        counts = np.bincount(mine, minlength=bins), count(others, bins, ages)
-        rule = Threshold(view.settings.drift_sd, 0.0)
-        drift = shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
-        found.append((drift.value - drift.threshold, names[k], drift))
-    _, name, drift = max(found, key=lambda f: f[0])
-    against = ", ".join(part for part in (name, drift.nearest) if part)
-    return DriftResult(
-        drift.value, drift.ordinary, drift.sd, drift.threshold, drift.rows, drift.noise, against
-    )
+    for name, ours, theirs in zip(names, numbers[0].T, numbers[1].T, strict=True):
+        drift = _between(view, *in_bins(ours, theirs), ages, metric)
+        against = f"{name}, {drift.nearest}" if drift.nearest else name
+        found.append(replace(drift, nearest=against))
+    return max(found, key=lambda drift: drift.value - drift.threshold)
+
+
+def _between(
+    view: View, ours: Array, theirs: Array, classes: int, ages: Array, metric: str
+) -> DriftResult:
+    """The distance of (n,) and (m,) codes of classes. Only L1, which is of labels, has a floor."""
+    counts = np.bincount(ours, minlength=classes), count(theirs, classes, ages)
+    rule = Threshold(view.settings.drift_sd, LABEL_SHIFT if metric == "l1" else 0.0)
+    return shares_drift(*counts, np.unique(ages), SHARES[metric], rule, view.seed)
 
 
 def _thinned(window: Window) -> Window:

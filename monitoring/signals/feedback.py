@@ -15,20 +15,14 @@ from monitoring.view import Spec, View
 if TYPE_CHECKING:
     import pandas as pd
 
-DOWN = Spec(
-    "feedback.down",
-    "share",
-    "feedback",
-    bad="above",
-    words="feedback: {value:.1%} of thumbs point down, more than {baseline:.1%}",
-)
-CORRECTIONS = Spec(
-    "feedback.corrections",
-    "share",
-    "feedback",
-    bad="above",
-    words="feedback: users corrected {value:.1%} of answers, more than {baseline:.1%}",
-)
+
+def _spec(name: str, words: str) -> Spec:
+    said = f"feedback: {words}, more than {{baseline:.1%}}"
+    return Spec(f"feedback.{name}", "share", "feedback", "above", said)
+
+
+DOWN = _spec("down", "{value:.1%} of thumbs point down")
+CORRECTIONS = _spec("corrections", "users corrected {value:.1%} of answers")
 SPECS = (DOWN, CORRECTIONS)
 
 

@@ -10,28 +10,21 @@ from monitoring.limits import FAILED_SHARE
 from monitoring.quality.checks import Check
 from monitoring.view import Spec, View
 
-FAILED = Spec(
-    "expectations.failed",
-    "share",
-    "quality",
-    bad="above",
-    words="data quality: {value:.1%} of rows fail a check, more than {baseline:.1%}",
-)
-BROKEN = Spec(
-    "expectations.broken",
-    "checks",
-    "quality",
-    bad="above",
-    words="data quality: {value:.0f} checks could not run on this data",
-)
+
+def _spec(name: str, unit: str, words: str) -> Spec:
+    return Spec(f"expectations.{name}", unit, "quality", "above", f"data quality: {words}", held=False)
+
+
+FAILED = _spec("failed", "share", "{value:.1%} of rows fail a check, more than {baseline:.1%}")
+BROKEN = _spec("broken", "checks", "{value:.0f} checks could not run on this data")
 SPECS = (FAILED, BROKEN)
 
 
 def measure(view: View) -> Iterator[Signal]:
     if len(view.window) == 0:
         note = "not enough rows: 0"
-        yield view.signal(FAILED, None, note, held=False)
-        yield view.signal(BROKEN, None, note, held=False)
+        yield view.signal(FAILED, None, note)
+        yield view.signal(BROKEN, None, note)
         return
     checks = [_of(view, c) for c in view.checks]
     errors = [c for c in checks if c.error]
@@ -41,8 +34,8 @@ def measure(view: View) -> Iterator[Signal]:
     failed = [c for c in checks if not c.passed and not c.error]
     counts = [f"{c.name} {len(c.failed) or 'failed'}" for c in failed]
     why = "; ".join(f"{c.name}: {c.error}" for c in errors)
-    yield view.signal(FAILED, share, ", ".join(counts), baseline=FAILED_SHARE, held=False)
-    yield view.signal(BROKEN, float(len(errors)), why, baseline=0.0, held=False)
+    yield view.signal(FAILED, share, ", ".join(counts), baseline=FAILED_SHARE)
+    yield view.signal(BROKEN, float(len(errors)), why, baseline=0.0)
 
 
 def _of(view: View, check: Check) -> Check:

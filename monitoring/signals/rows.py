@@ -11,11 +11,7 @@ from monitoring.limits import TRAFFIC_SHARE
 from monitoring.view import Spec, View, windows_before
 
 ROWS = Spec(
-    "rows",
-    "rows",
-    "quality",
-    bad="below",
-    words="traffic: {value:,.0f} rows, fewer than {baseline:,.0f}",
+    "rows", "rows", "quality", "below", "traffic: {value:,.0f} rows, fewer than {baseline:,.0f}"
 )
 SPECS = (ROWS,)
 

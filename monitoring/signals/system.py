@@ -16,44 +16,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PERCENTILES = (50, 95, 99)
+
+
+def _spec(name: str, unit: str, words: str, held: bool = False) -> Spec:
+    return Spec(f"system.{name}", unit, "system", "above", words, held=held)
+
+
 LATENCY = {
-    p: Spec(
-        f"system.latency.p{p}",
+    p: _spec(
+        f"latency.p{p}",
         "ms",
-        "system",
-        bad="above",
-        words=f"latency: {p} % of answers within {{value:,.1f}} ms, more than {{baseline:,.1f}} ms",
+        f"latency: {p} % of answers within {{value:,.1f}} ms, more than {{baseline:,.1f}} ms",
+        held=True,
     )
     for p in PERCENTILES
 }
-ERRORS = Spec(
-    "system.errors",
-    "share",
-    "system",
-    bad="above",
-    words="errors: {value:.2%} of requests failed in the server, more than {baseline:.2%}",
+ERRORS = _spec(
+    "errors", "share", "errors: {value:.2%} of requests failed in the server, more than {baseline:.2%}"
 )
-QUEUE = Spec(
-    "system.queue",
-    "texts",
-    "system",
-    bad="above",
-    words="queue: {value:,.0f} texts waited for the model, more than {baseline:,.0f}",
+QUEUE = _spec(
+    "queue", "texts", "queue: {value:,.0f} texts waited for the model, more than {baseline:,.0f}"
 )
-MEMORY = Spec(
-    "system.memory",
-    "MiB",
-    "system",
-    bad="above",
-    words="memory: a server took {value:,.0f} MiB, more than {baseline:,.0f} MiB",
-)
-GPU = Spec(
-    "system.gpu",
-    "MiB",
-    "system",
-    bad="above",
-    words="GPU memory: a server took {value:,.0f} MiB, more than {baseline:,.0f} MiB",
-)
+TOOK = "a server took {value:,.0f} MiB, more than {baseline:,.0f} MiB"
+MEMORY, GPU = _spec("memory", "MiB", f"memory: {TOOK}"), _spec("gpu", "MiB", f"GPU memory: {TOOK}")
 SPECS = (*LATENCY.values(), ERRORS, QUEUE, MEMORY, GPU)
 MIB = 2**20
 
@@ -93,9 +78,7 @@ def _servers(view: View) -> Iterator[Signal]:
     requests = sum(s.requests for s in told)
     share = sum(s.errors for s in told) / requests if requests else None
     idle = none if not told else "not enough requests: 0"
-    yield view.signal(
-        ERRORS, share, idle if share is None else f"of {requests:,} requests; {note}", held=False
-    )
+    yield view.signal(ERRORS, share, idle if share is None else f"of {requests:,} requests; {note}")
     gpu = [s.gpu for s in told if s.gpu is not None]
     no_gpu = none if not told else "not enough samples: 0 with a GPU"
     for spec, values, missing in (
@@ -104,4 +87,4 @@ def _servers(view: View) -> Iterator[Signal]:
         (GPU, [g / MIB for g in gpu], no_gpu),
     ):
         most = max(values, default=None)
-        yield view.signal(spec, most, missing if most is None else f"the most in {note}", held=False)
+        yield view.signal(spec, most, missing if most is None else f"the most in {note}")

@@ -5,4 +5,4 @@ from __future__ import annotations
 
 from monitoring.view import Spec
 
-NEW = Spec("topics.new", "topics", "proxy")
+NEW = Spec("topics.new", "topics", "proxy", held=False)

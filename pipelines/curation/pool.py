@@ -56,9 +56,8 @@ class Pool:
 
     window: Window  # the n candidates
     known: KnownRows = field(default_factory=_nobody)
-    complaints: Array = field(
-        default_factory=lambda: np.zeros(0, bool)
-    )  # (n,) thumbs down, or corrected
+    # (n,) thumbs down, or corrected
+    complaints: Array = field(default_factory=lambda: np.zeros(0, bool))
     topics: Array = field(default_factory=lambda: np.zeros(0, int))  # (n,) open new topic, -1 is none
     collections: dict[str, Array] = field(default_factory=dict)  # name -> (k, dim) of a set of errors
     held_out: HeldOut = field(default_factory=lambda: HeldOut([], np.zeros((0, 0), np.float32)))

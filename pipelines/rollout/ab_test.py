@@ -85,17 +85,12 @@ class AbTest(Promotion):
         return most
 
     def start(self, candidate: str, champion: str, now: datetime, key: str) -> Rollout:
-        """A rollout that splits the users. The same key and versions give the same `rollout_id`."""
         return begin((candidate, champion), now, key, "ab_test", self.share)
 
     def advance(
         self, rollout: Rollout, answers: pd.DataFrame, now: datetime
     ) -> tuple[Rollout, Decision]:
-        """The rollout after this look at it, and why. `answers`: those of both models since the stage
-        began, `store.answers.side_by_side(stage_started, now)`.
-
-        A rollout that another policy began is split from now on. Raises RolloutError when it is over.
-        """
+        """A rollout that another policy began is split from now on."""
         must_be_live(rollout)
         if rollout.stage != "ab_test":
             split = replace(rollout, stage="ab_test", share=self.share, stage_started=now)

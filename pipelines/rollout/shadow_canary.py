@@ -61,31 +61,24 @@ class ShadowCanary(Promotion):
         return shares
 
     def start(self, candidate: str, champion: str, now: datetime, key: str) -> Rollout:
-        """A rollout in the shadow. The same key, candidate and champion give the same `rollout_id`."""
         return begin((candidate, champion), now, key, "shadow")
 
     def advance(
         self, rollout: Rollout, answers: pd.DataFrame, now: datetime
     ) -> tuple[Rollout, Decision]:
-        """The rollout after this look at it, and why. `answers`: those of both models since the stage
-        began, `store.answers.side_by_side(stage_started, now)`.
-
-        A stage older than `max_hours` decides on what it has: few pairs are judged by their labels
+        """A stage older than `max_hours` decides on what it has: few pairs are judged by their labels
         alone; without any, it waits while there is no traffic, and rolls back a candidate that scored
         none of it.
-        Raises RolloutError when the rollout is over.
         """
         must_be_live(rollout)
         seen = compare(answers, rollout.candidate, rollout.champion)
         late = now - rollout.stage_started >= timedelta(hours=self.max_hours)
         verdict, reason = self._judge(seen, late)
-        if verdict == "advance":
-            share = next((s for s in sorted(self.shares) if s > rollout.share), None)
-            verdict = "advance" if share else "promote"
-        else:
-            share = None
+        share = next((s for s in self.shares if s > rollout.share), 0.0)
+        if verdict == "advance" and not share:
+            verdict = "promote"
         said = decision(rollout, verdict, reason, now, seen)
-        if share:
+        if verdict == "advance":
             stage = replace(rollout, stage="canary", share=share, stage_started=now)
             return replace(stage, reason=said.reason), said
         return end(rollout, said), said
@@ -102,17 +95,14 @@ class ShadowCanary(Promotion):
         """What speaks against the candidate, "" when nothing does."""
         low, middle, high = seen.difference
         if high < -self.tolerance:
-            return (
-                f"accuracy is worse by {-middle:.2f} (95 % CI {low:+.2f}..{high:+.2f}, "
-                f"tolerance {self.tolerance:g})"
-            )
+            span = f"(95 % CI {low:+.2f}..{high:+.2f}, tolerance {self.tolerance:g})"
+            return f"accuracy is worse by {-middle:.2f} {span}"
         if low > 0 or seen.pairs < self.min_requests:
             return ""
         new, old = seen.confidence
         if old - new > self.max_confidence_drop:
-            return (
-                f"confidence fell by {old - new:.2f}, at most {self.max_confidence_drop:g} is allowed"
-            )
+            most = f"at most {self.max_confidence_drop:g} is allowed"
+            return f"confidence fell by {old - new:.2f}, {most}"
         new, old = seen.top_share
         if seen.pairs >= COLLAPSE_ROWS and new > COLLAPSE_SHARE and old < HEALTHY_SHARE:
             return f"one label is {new:.0%} of its answers, {old:.0%} of the champion's"

@@ -32,14 +32,11 @@ class Accuracy(Trigger):
     def decide(self, situation: Situation) -> Decision:
         seen = situation.of_model("accuracy")
         if seen is None or seen.value is None or seen.high is None:
-            return self.answer(
-                situation, False, "no accuracy of the answers of the model that serves yet"
-            )
+            reason = "no accuracy of the answers of the model that serves yet"
+            return self.answer(situation, False, reason)
         low = f"{seen.low:.2f}" if seen.low is not None else "?"
         said = f"{seen.value:.2f} (95 % CI {low}..{seen.high:.2f}), floor {self.floor:g}"
-        evidence = {"value": seen.value, "high": seen.high}
-        age = in_days(situation.age)
-        if seen.high < self.floor and age < WAIT_DAYS:
-            reason = f"{said}, but the last retrain was {age:.1f} days ago"
-            return self.answer(situation, False, reason, **evidence)
-        return self.answer(situation, seen.high < self.floor, said, **evidence)
+        fires, age = seen.high < self.floor, in_days(situation.age)
+        if fires and age < WAIT_DAYS:
+            fires, said = False, f"{said}, but the last retrain was {age:.1f} days ago"
+        return self.answer(situation, fires, said, value=seen.value, high=seen.high)

@@ -19,9 +19,7 @@ class AnyOf(Several):
 
     def decide(self, situation: Situation) -> Decision:
         answers = [decided(t, situation) for t in self.of]
-        firing = sorted(
-            (a for a in answers if a.verdict != "wait"), key=lambda a: a.verdict == "suggest"
-        )
-        if not firing:
+        first = min(answers, key=lambda a: ("retrain", "suggest", "wait").index(a.verdict))
+        if first.verdict == "wait":
             return self.answer(situation, False, "; ".join(a.reason for a in answers))
-        return firing[0] if self.mode == "act" else replace(firing[0], verdict="suggest")
+        return first if self.mode == "act" else replace(first, verdict="suggest")

@@ -27,12 +27,8 @@ import numpy as np
 from core.arrays import Array
 from pipelines.triggers.trigger import Round
 
-STAKES = (
-    0.03,
-    0.1,
-    0.3,
-    0.9,
-)  # of a label's even share of the wealth: for small, middling, large losses
+# of a label's even share of the wealth: for small, middling, large losses
+STAKES = (0.03, 0.1, 0.3, 0.9)
 
 
 def evidence(rounds: Sequence[Round], bound: float, alarms: Sequence[datetime] = ()) -> float:

@@ -21,25 +21,22 @@ class Drift(Trigger):
 
     def decide(self, situation: Situation) -> Decision:
         alerts = alarms(situation, "drift")
-        new, age = situation.new_labels, in_days(situation.age)
         if not alerts:
             return self.answer(situation, False, "no drift alert since the last retrain")
         fresh = [a for a in alerts if a.timestamp > situation.last_retrain]
-        last = (fresh or alerts)[-1]
-        evidence = {"alert": last.key, "new_labels": new, "age_days": age}
+        last, new, age = (fresh or alerts)[-1], situation.new_labels, in_days(situation.age)
+        fires = False
         if new < self.min_labels:
             reason = f"drift, but only {new} new labels of {self.min_labels} to learn it from"
-            return self.answer(situation, False, reason, **evidence)
-        if not fresh and age < GOES_ON_DAYS:
+        elif not fresh and age < GOES_ON_DAYS:
             reason = f"drift goes on that the last retrain, {age:.1f} days ago, has answered"
-            return self.answer(situation, False, reason, **evidence)
-        if age < self.cooldown_days:
-            reason = (
-                f"drift, but the last retrain was {age:.1f} days ago (cool-down {self.cooldown_days:g})"
-            )
-            return self.answer(situation, False, reason, **evidence)
-        reason = f"{_today(last, situation.now)}; {new} new labels to learn it from"
-        return self.answer(situation, True, reason, **evidence)
+        elif age < self.cooldown_days:
+            pause = f"(cool-down {self.cooldown_days:g})"
+            reason = f"drift, but the last retrain was {age:.1f} days ago {pause}"
+        else:
+            fires = True
+            reason = f"{_today(last, situation.now)}; {new} new labels to learn it from"
+        return self.answer(situation, fires, reason, alert=last.key, new_labels=new, age_days=age)
 
 
 def _today(alert: Decision, now: datetime) -> str:

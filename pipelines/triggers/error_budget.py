@@ -49,10 +49,8 @@ class ErrorBudget(Trigger):
         promise, rounds = situation.promise, situation.rounds
         if promise is None or promise.rows == 0:
             return self.answer(situation, False, "no evaluation rows say what was promised")
-        usual, limit = (
-            promise.wrong / promise.rows,
-            at_most(promise.wrong, promise.rows, 1 - self.alpha / 2),
-        )
+        usual = promise.wrong / promise.rows
+        limit = at_most(promise.wrong, promise.rows, 1 - self.alpha / 2)
         bound = limit + self.budget
         if bound >= 1:
             return self.answer(situation, False, f"no error is beyond {bound:.2f}")

@@ -35,18 +35,12 @@ class Several(Trigger):
         mode = self.mode if acting >= self.needed else "suggest"
         words = "; ".join(a.reason for a in answers)
         asked = self.model_copy(update={"mode": mode})
-        return asked.answer(
-            situation,
-            firing >= self.needed,
-            f"{firing} of {len(answers)} fire, {self.needed} needed: {words}",
-            of=[
-                {"policy": t.policy, "verdict": a.verdict, **a.evidence.stored()}
-                for t, a in self._with(answers)
-            ],
-        )
+        reason = f"{firing} of {len(answers)} fire, {self.needed} needed: {words}"
+        each = [
+            {"policy": t.policy, "verdict": a.verdict, **a.evidence.stored()}
+            for t, a in zip(self.of, answers, strict=True)
+        ]
+        return asked.answer(situation, firing >= self.needed, reason, of=each)
 
     def labels_wanted(self, situation: Situation, /) -> int:
         return max(labels_wanted(t, situation) for t in self.of)
-
-    def _with(self, answers: list[Decision]) -> list[tuple[Trigger, Decision]]:
-        return list(zip(self.of, answers, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 from core.arrays import Array
 from core.records.windows import Window
 from monitoring import Monitoring
+from monitoring.signals import SPECS
+from monitoring.signals.collections import COLLECTION
 from monitoring.view import ServedModel, View
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
@@ -26,6 +29,14 @@ WORDS = {
     NEW: ["tyre", "oil", "engine", "garage"],
 }
 CENTRES = np.random.default_rng(99).normal(size=(len(WORDS), DIM))
+
+
+def signal_names(metrics: Collection[str]) -> list[str]:
+    """Every signal of a window with these metrics, where there are no collections."""
+    of = {"drift.embeddings": "mmd", "drift.week": "mmd", "drift.labels": "l1"}
+    metric = {s.name: of.get(s.name, s.name.rsplit(".", 1)[-1]) for s in SPECS.values()}
+    some = [s for s in SPECS.values() if s is not COLLECTION]
+    return [s.name for s in some if s.kind != "drift" or metric[s.name] in metrics]
 
 
 def traffic(

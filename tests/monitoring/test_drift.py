@@ -179,9 +179,13 @@ def test_no_distance_is_said_in_words():
     holes = some.copy()
     holes[[3, 7], 1] = np.nan
     for now, before, why in (
-        (some, some[:, :3], r"^4 dimensions in the window, 3 in the reference$"),
-        (some, np.ones_like(some), r"^the embeddings of the reference are all the same$"),
-        (holes, some, r"^2 of 40 embeddings of the window are not finite numbers$"),
+        (some, some[:, :3], r"^not comparable: 4 dimensions in the window, 3 in the reference$"),
+        (
+            some,
+            np.ones_like(some),
+            r"^not comparable: the embeddings of the reference are all the same$",
+        ),
+        (holes, some, r"^not comparable: 2 of 40 embeddings of the window are not finite numbers$"),
     ):
         with pytest.raises(IncomparableError, match=why):
             embedding_drift(window(now, 2), window(before, 0, 2), ages, DriftSettings(RULE))

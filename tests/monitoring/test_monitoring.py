@@ -20,15 +20,14 @@ from monitoring.alerts.findings import findings
 from monitoring.monitor import observe
 from monitoring.reports import window_report
 from monitoring.signals import SPECS
-from monitoring.signals.collections import COLLECTION
-from monitoring.signals.drift import asked
 from monitoring.view import ServedModel, View
+from tests.monitoring.changes import signal_names
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
 DAY = timedelta(days=1)
 SETTINGS = Monitoring()
 LABELS = ["refund", "delivery", "invoice"]
-NAMES = [n for n, spec in SPECS.items() if asked(spec, SETTINGS.metrics) and spec is not COLLECTION]
+NAMES = signal_names(SETTINGS.metrics)
 OF_SERVERS = ("system.errors", "system.queue", "system.memory", "system.gpu")  # which know no segments
 
 
@@ -206,18 +205,6 @@ def test_constant_embeddings_in_the_window_are_drift():
 def test_one_class_on_both_sides_is_no_drift():
     signals = seen(today(output="refund"), before(output="refund"))
     assert (signals["drift.labels"].value, signals["drift.labels"].baseline) == (0.0, 0.1)
-
-
-def test_a_missing_column_is_bad_quality_and_everything_else_a_note():
-    window = today()
-    bad = replace(window, rows=window.rows.drop(columns=["output", "confidence"]))
-    signals = seen(bad, before())
-    assert list(signals) == NAMES
-    assert (signals["expectations.failed"].value, signals["expectations.failed"].note) == (
-        1.0,
-        "schema failed",
-    )
-    assert signals["drift.labels"].note == "not comparable: no column output, confidence"
 
 
 def test_classify_gives_both_sides_the_same_eyes():

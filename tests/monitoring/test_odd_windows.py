@@ -22,9 +22,7 @@ from flows.first import first_model
 from flows.monitor import monitor
 from flows.session import Session, open_session
 from flows.topics import NEW
-from monitoring.signals import SPECS
-from monitoring.signals.collections import COLLECTION
-from monitoring.signals.drift import asked
+from tests.monitoring.changes import signal_names
 from tests.small_loop import job, make_session
 
 A_DAY = 60
@@ -183,7 +181,7 @@ def check(signal: Signal) -> None:
 
 def expected(session: Session) -> set[str]:
     metrics = session.strategy.monitoring.metrics
-    named = {n for n, spec in SPECS.items() if asked(spec, metrics) and spec is not COLLECTION}
+    named = set(signal_names(metrics))
     return {*named, NEW.name, "alerts.week"}
 
 
