@@ -246,8 +246,8 @@ def pandas_diff(place: Workspace, a: str, b: str) -> float:
         with timed(seconds):
             old, new = (pd.read_parquet(f) for f in files)
             both = old.merge(new, on="row_id", how="outer", suffixes=("_old", "_new"), indicator=True)
-            _ = both[(both["_merge"] != "both") | (both["label_old"] != both["label_new"])]
-            _ = [t["label"].value_counts(normalize=True) for t in (old, new)]
+            _ = both[(both["_merge"] != "both") | (both["target_old"] != both["target_new"])]
+            _ = [t["target"].value_counts(normalize=True) for t in (old, new)]
         return seconds[0]
 
 

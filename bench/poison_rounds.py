@@ -350,7 +350,9 @@ def _tested(game: Round, candidate: Head, given: Given) -> tuple[bool, list[str]
     )
     frame = pd.concat(
         [
-            pd.DataFrame({"text": r.texts, "label": labels, "set": name, "round": "", "segments": "{}"})
+            pd.DataFrame(
+                {"input": r.texts, "target": labels, "set": name, "round": "", "segments": "{}"}
+            )
             for r, labels, name in sets
         ],
         ignore_index=True,

@@ -55,7 +55,7 @@ def _doubts(found: Sequence[Fresh], rows: pd.DataFrame) -> list[Doubt]:
     vectors = [np.frombuffer(e, np.float16) for e in rows["embedding"]]
     return doubts(
         np.stack([*(f.embedding for f in found), *vectors]),
-        [*(f.label for f in found), *rows["label"]],
+        [*(f.label for f in found), *rows["target"]],
         [*(f.annotator for f in found), *rows["annotator"]],
         [*(not f.seconded for f in found), *[False] * len(rows)],
     )

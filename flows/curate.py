@@ -160,23 +160,23 @@ def _known(session: Session, encoder: str, store: Store) -> KnownRows:
     """Rows that the next model learns from and that have an embedding by this encoder: of the newest
     dataset, evenly drawn if many, and those labelled since. What has a label that is gone since is
     learnt from no more."""
-    rows = _stored(session, TRAIN, "label")
-    rows["label"] = rows["label"].map(store.label_set.now)
-    rows = rows[(rows["encoder"] == encoder) & rows["label"].notna()]
+    rows = _stored(session, TRAIN, "target")
+    rows["target"] = rows["target"].map(store.label_set.now)
+    rows = rows[(rows["encoder"] == encoder) & rows["target"].notna()]
     rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
     since = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
     embeddings = [*rows["embedding"], *(found for _, found in since)]
-    labels = [*rows["label"], *(label for label, _ in since)]
+    labels = [*rows["target"], *(label for label, _ in since)]
     return KnownRows(_matrix(embeddings), np.array(labels, dtype=object))
 
 
 def _held_out(session: Session, encoder: str, now: datetime) -> HeldOut:
     """Rows that evaluate: those of the newest dataset, and earlier audit picks that no dataset has."""
-    rows = _stored(session, TESTED, "text")
+    rows = _stored(session, TESTED, "input")
     waiting = session.store.labels.audited(now, MOST_HELD_OUT)
     found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
     found = [embedding for _, name, embedding in waiting if name == encoder] + found
-    texts = [*rows["text"], *(text for text, _, _ in waiting)]
+    texts = [*session.texts(rows), *(text for text, _, _ in waiting)]
     return HeldOut(texts, _matrix(found[:MOST_HELD_OUT]))
 
 

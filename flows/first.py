@@ -59,7 +59,7 @@ def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame,
 def _little(session: Session, version: DatasetVersion) -> str:
     """What there is too little of: rows of a label, and rows to judge the next model by."""
     least, needed = session.strategy.training.min_label_rows, session.strategy.testing.min_rows
-    labels = rows_here(session.workspace, TRAIN, ["label"])["label"].value_counts()
+    labels = rows_here(session.workspace, TRAIN, ["target"])["target"].value_counts()
     few = [f"`{label}` ({n})" for label, n in sorted(labels.items()) if n < least]
     said = f"; a slip? fewer than {least} rows to train on: {first_few(few, 5)}" if few else ""
     rows = version.rows.get("eval", 0)

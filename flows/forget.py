@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core import collections
 from core.errors import DatasetError
@@ -22,6 +22,9 @@ from flows.session import Session
 from pipelines.datasets import erase
 from pipelines.datasets.holders import holders
 from pipelines.datasets.versions import Plan, make_version
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Asked = Literal["user", "prediction", "text"]
 PAGES = (".html", ".json", ".jsonl", ".csv")
@@ -60,7 +63,7 @@ def look(session: Session, asked: Asked, value: str) -> Found:
     texts = {*log.values(), *([value] if asked == "text" else [])}
     found = Found(asked, value, sorted(log), texts=texts, begun=len(session.store.erasure.to_forget()))
     if _has_versions(session):
-        rows = erase.places(session.workspace)
+        rows = _places(session)
         meant = erase.matching(rows, asked, value, list(log))
         found.reservoir = sorted(set(meant["row_id"]))
         found.texts |= set(meant["text"])
@@ -101,7 +104,7 @@ def finish(session: Session, now: datetime, texts: Collection[str] = ()) -> str:
     ids, made = session.store.erasure.to_forget(), ""
     session.store.erasure.erase([], {*texts, *session.store.answers.texts(ids).values()})
     if ids and _has_versions(session):
-        rows = erase.places(session.workspace)
+        rows = _places(session)
         mine = rows[rows["row_id"].isin(ids)]
         session.store.erasure.erase([], mine["text"])  # the reservoir may be the last to know them
         made = _rebuild(session, ids, bool(len(mine)), now)
@@ -109,6 +112,12 @@ def finish(session: Session, now: datetime, texts: Collection[str] = ()) -> str:
     session.store.erasure.erase(ids, [])
     session.store.erasure.forgotten(ids)
     return made
+
+
+def _places(session: Session) -> pd.DataFrame:
+    """Every row of the reservoir and its place there, with its text."""
+    rows = erase.places(session.workspace)
+    return rows.assign(text=session.texts(rows))
 
 
 def _rebuild(session: Session, ids: Collection[str], there: bool, now: datetime) -> str:

@@ -68,10 +68,10 @@ def _reopen(session: Session, split: Operation, before: LabelSet) -> int:
     (gone,) = split.labels
     now = utc(datetime.fromisoformat(split.at))
     rows = labelled(session, now, before)
-    rows = rows[rows["label"] == gone]
+    rows = rows[rows["target"] == gone]
     reviews = [
         Review(str(i), now, str(label), ", ".join(split.into), 0.0, str(text))
-        for i, label, text in zip(rows["row_id"], rows["label"], rows["text"], strict=True)
+        for i, label, text in zip(rows["row_id"], rows["target"], rows["text"], strict=True)
     ]
     parts = [reviews[i : i + AT_ONCE] for i in range(0, len(reviews), AT_ONCE)]
     return sum(session.store.reviews.add(part) for part in parts)

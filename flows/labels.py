@@ -114,9 +114,9 @@ def review(session: Session, now: datetime) -> tuple[int, int]:
     if not len(rows):
         return 0, 0
     same = rows[rows["encoder"] == rows["encoder"].mode()[0]].reset_index(drop=True)
-    found = suspects(embeddings(same), same["label"].tolist())
+    found = suspects(embeddings(same), same["target"].tolist())
     reviews = [
-        Review(str(r["row_id"]), now, str(r["label"]), s.suggested, s.score, str(r["text"]))
+        Review(str(r["row_id"]), now, str(r["target"]), s.suggested, s.score, str(r["text"]))
         for s in found
         for r in [same.iloc[s.row]]
     ]
@@ -124,22 +124,23 @@ def review(session: Session, now: datetime) -> tuple[int, int]:
 
 
 def labelled(session: Session, now: datetime, labels: LabelSet) -> pd.DataFrame:
-    """row_id, text, label, encoder and embedding (float16 bytes) of every label that there is under a
+    """row_id, text, target, encoder and embedding (float16 bytes) of every label that there is under a
     label set: as the reservoir has it, or as it is by now."""
     store = session.store.under(labels)
-    columns = ["row_id", "text", "label", "encoder", "embedding"]
-    known = read(session.workspace.reservoir, sets=GIVEN, columns=columns)
+    columns = ["row_id", "text", "target", "encoder", "embedding"]
+    stored = ["row_id", "input", "target", "encoder", "embedding"]
+    known = read(session.workspace.reservoir, sets=GIVEN, columns=stored)
+    known["text"] = session.texts(known)
     log = store.answers.labelled(EPOCH, now)
-    fresh = log.rows.rename(columns={"prediction_id": "row_id"})
-    fresh["label"] = fresh["truth"]
+    fresh = log.rows.rename(columns={"prediction_id": "row_id", "truth": "target"})
     fresh["embedding"] = [e.astype(np.float16).tobytes() for e in log.embeddings]
-    fresh = fresh[fresh["label"].notna()]
+    fresh = fresh[fresh["target"].notna()]
     corrected = session.store.labels.of(known["row_id"].tolist())
-    known["label"] = [
+    known["target"] = [
         labels.now(corrected.get(i, label))
-        for i, label in zip(known["row_id"], known["label"], strict=True)
+        for i, label in zip(known["row_id"], known["target"], strict=True)
     ]
-    known = known[known["label"].notna()].reset_index(drop=True)
+    known = known.loc[known["target"].notna(), columns].reset_index(drop=True)
     new = fresh.loc[~fresh["row_id"].isin(known["row_id"]), columns]
     return pd.concat([known, new], ignore_index=True) if len(new) else known
 
@@ -166,7 +167,7 @@ def claimed(session: Session, partition: str, as_of: datetime) -> pd.DataFrame:
     before = read(session.workspace.reservoir)
     out = before[before["row_id"].isin(aside)].assign(set="out")
     before = before[before["row_id"].isin(list(corrected))]
-    before["label"] = [corrected[i][0] for i in before["row_id"]]
+    before["target"] = [corrected[i][0] for i in before["row_id"]]
     before["annotator"] = [corrected[i][1] for i in before["row_id"]]
     return pd.concat([x for x in (rows, before, out) if len(x)], ignore_index=True)
 

@@ -46,13 +46,13 @@ def train_candidate(session: Session) -> Trained:
     start = _start(session)
     rows, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
     needed, known = session.strategy.training.min_label_rows, _known(session)
-    train = rows if known is None else rows[learnable(list(rows["label"]), known, needed)]
+    train = rows if known is None else rows[learnable(list(rows["target"]), known, needed)]
     data = TrainingData(
-        train["text"].tolist(),
-        train["label"].tolist(),
+        session.texts(train),
+        train["target"].tolist(),
         embeddings(session, start, train),
-        evaluation["text"].tolist(),
-        evaluation["label"].tolist(),
+        session.texts(evaluation),
+        evaluation["target"].tolist(),
         embeddings(session, start, evaluation),
     )
     result = trained(session.strategy.training, data, start)
@@ -86,7 +86,7 @@ def test_candidate(session: Session, names: tuple[str, str], page: Path) -> Test
     settings = session.strategy.testing
     candidate, before = families.load(place.candidate), champion(session)
     train, evaluation = rows_here(place, TRAIN), rows_here(place, TESTED)
-    learnt = memorizes(embeddings(session, candidate, train), train["label"].tolist())
+    learnt = memorizes(embeddings(session, candidate, train), train["target"].tolist())
     report = run_tests(
         _contender(session, names[0], candidate, evaluation),
         _contender(session, names[1], before, evaluation) if before else None,
@@ -108,7 +108,7 @@ def _scarce(
     if known is None:
         return Scarce()
     needed = session.strategy.training.min_label_rows
-    return scarce(list(train["label"]), list(evaluation["label"]), candidate.labels, known, needed)
+    return scarce(list(train["target"]), list(evaluation["target"]), candidate.labels, known, needed)
 
 
 def _known(session: Session) -> list[str] | None:
@@ -139,7 +139,7 @@ def embeddings(session: Session, model: Model, rows: pd.DataFrame) -> Array:
         return model.embed([]).astype(np.float32)
     if (rows["encoder"] == model.identity).all():
         return np.stack([np.frombuffer(e, np.float16) for e in rows["embedding"]]).astype(np.float32)
-    return session.store.embeddings.of(rows["text"].tolist(), model.identity, model.embed, "reread")
+    return session.store.embeddings.of(session.texts(rows), model.identity, model.embed, "reread")
 
 
 def _contender(session: Session, version: str, model: Model, rows: pd.DataFrame) -> Contender:

@@ -76,7 +76,8 @@ def _training(session: Session, model: ServedModel, start: datetime) -> tuple[Wi
     raw = [np.frombuffer(e, dtype=np.float16) for e in rows["embedding"]]
     embeddings = np.stack(raw).astype(np.float32) if raw else np.zeros((0, 0), np.float32)
     shares = model.classify(embeddings) if raw and model.classify else np.zeros((0, 0), np.float32)
-    frame = rows[["text", "timestamp", "encoder", "user_key"]].assign(
+    frame = rows[["timestamp", "encoder", "user_key"]].assign(
+        text=session.texts(rows),
         prediction_id=rows["row_id"],
         request_id=rows["row_id"],
         model_version=model.version,

@@ -44,7 +44,7 @@ def torch_agreement(session: Session, model: Model, rows: pd.DataFrame) -> Runti
 
     if not isinstance(model, TextClassifier) or model.encoder.runtime == "torch" or not len(rows):
         return None
-    twin, texts = model.encoder.on("torch"), rows["text"].tolist()
+    twin, texts = model.encoder.on("torch"), session.texts(rows)
     expected = session.store.embeddings.of(texts, twin.identity, twin.encode, "testing")
     return agreement(model.trained, model.encoder, texts, expected)
 
@@ -74,7 +74,7 @@ def runtimes(session: Session) -> list[Measured]:
 
 def _evaluation(session: Session) -> pd.DataFrame:
     manifest = session.workspace.dataset / MANIFEST
-    rows = rows_here(session.workspace, ["eval"], ["text"]) if manifest.is_file() else pd.DataFrame()
+    rows = rows_here(session.workspace, ["eval"], ["input"]) if manifest.is_file() else pd.DataFrame()
     if not len(rows):
         raise ModelError(
             "there are no evaluation rows to compare runtimes on",

@@ -20,6 +20,8 @@ from core.tasks import Classification, Task
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.models.base import Model
     from core.registry import Registry
     from flows.strategy import Strategy
@@ -39,6 +41,10 @@ class Session:
     @property
     def task(self) -> Task:
         return self.store.task
+
+    def texts(self, rows: pd.DataFrame) -> list[str]:
+        """What the inputs of reservoir rows read as."""
+        return [self.task.render(x) for x in rows["input"]]
 
     def record(self, *decisions: Decision, rollout: Rollout | None = None) -> None:
         """Store decisions, and how a rollout stands with them; then tell whoever listens."""

@@ -75,14 +75,14 @@ def known(session: Session, now: datetime, encoder: str) -> LabelKnowledge:
     users = rows["annotator"] == WEAK
     fresh = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
     mine = rows[~users & (rows["encoder"] == encoder)]
-    labels = [*mine["label"], *(label for label, _ in fresh)]
+    labels = [*mine["target"], *(label for label, _ in fresh)]
     vectors = [np.frombuffer(e, np.float16) for e in (*mine["embedding"], *(e for _, e in fresh))]
     able = len(set(labels)) >= FEWEST_LABELS
     return LabelKnowledge(
         fit_head(np.stack(vectors), labels) if able else None,
         encoder,
-        Counter([*rows.loc[~users, "label"], *(label for label, _ in fresh)]),
-        Counter(rows.loc[users, "label"]),
+        Counter([*rows.loc[~users, "target"], *(label for label, _ in fresh)]),
+        Counter(rows.loc[users, "target"]),
         store.feedback.words_taken(),
         store.feedback.words_checked(),
     )
@@ -90,12 +90,12 @@ def known(session: Session, now: datetime, encoder: str) -> LabelKnowledge:
 
 def trained(session: Session, labels: LabelSet) -> pd.DataFrame:
     """The rows that the newest dataset trains on, their labels as they are called."""
-    columns = ["row_id", "label", "encoder", "embedding", "annotator"]
+    columns = ["row_id", "target", "encoder", "embedding", "annotator"]
     if not (session.workspace.dataset / MANIFEST).is_file():
         return pd.DataFrame({c: [] for c in columns}, dtype=object)
     rows = rows_here(session.workspace, TRAIN, columns)
-    rows["label"] = rows["label"].map(labels.now)
-    return rows[rows["label"].notna()]
+    rows["target"] = rows["target"].map(labels.now)
+    return rows[rows["target"].notna()]
 
 
 def _decision(rulings: Sequence[Ruling], now: datetime, partition: str) -> Decision:

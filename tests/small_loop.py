@@ -62,6 +62,6 @@ def rows_of(name: str, count: int) -> pd.DataFrame:
 def correct_one(session: Session, now: datetime, number: int = 0) -> None:
     """One first row gets another label: there is something new to learn from."""
     row = read(session.workspace.reservoir, sets=["train"], partitions=["v0001"]).iloc[number]
-    other = next(x for x in known_labels(session, session.store.label_set) if x != row["label"])
-    session.store.reviews.add([Review(row["row_id"], now, row["label"], other, 0.1, row["text"])])
+    other = next(x for x in known_labels(session, session.store.label_set) if x != row["target"])
+    session.store.reviews.add([Review(row["row_id"], now, row["target"], other, 0.1, row["input"])])
     session.store.reviews.adjudicate(row["row_id"], other, "ana", now)

@@ -9,8 +9,10 @@ from sqlalchemy import Connection, Select, Subquery, and_, false, func, literal,
 
 from core import schema
 from core.database import insert_new
+from core.records.labels import Kind
 from core.store.tasks import same
 
+LABEL: Kind = "label"  # what users' words are taken for, whatever their own kind
 WEAK = "feedback"  # policy and annotator of labels that came of feedback
 _A, _P, _K = schema.annotations, schema.predictions, schema.tasks
 _H, _W = schema.relabelled, schema.weak_labels
@@ -24,8 +26,9 @@ def partition_rows(partition: str) -> Select[Any]:
         select(
             _P.c.prediction_id,
             _P.c.timestamp,
-            _P.c.text,
-            taken.c.label,
+            _P.c.text.label("input"),
+            taken.c.target,
+            taken.c.kind,
             _P.c.embedding,
             _P.c.encoder,
             _P.c.segments,
@@ -49,16 +52,17 @@ def take_words(db: Connection, partition: str, words: Sequence[Mapping[str, Any]
 
 
 def took(partition: str) -> Subquery:
-    """The labels of a partition, as they were when it took them."""
+    """The truths of a partition, as they were when it took them."""
     asked = (
         select(
             t.c.prediction_id,
-            t.c.value.label("label"),
+            t.c.value.label("target"),
+            t.c.kind,
             t.c.annotator,
             literal(1.0).label("trust"),
             false().label("weak"),
         ).where(t.c.partition == partition)
         for t in (_A, _H)
     )
-    weak = select(_W.c.prediction_id, _W.c.label, literal(WEAK), _W.c.trust, true())
+    weak = select(_W.c.prediction_id, _W.c.label, literal(LABEL), literal(WEAK), _W.c.trust, true())
     return union_all(*asked, weak.where(_W.c.partition == partition)).subquery()

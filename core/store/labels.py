@@ -210,8 +210,8 @@ class LabelRepository:
         only: Collection[str] | None = None,
     ) -> pd.DataFrame:
         """Give every unclaimed annotation up to `as_of` to a reservoir partition, and return the
-        partition's rows: prediction_id, timestamp, text, label, embedding (float16 bytes), encoder,
-        segments, user_key, policy, round, propensity, audit, annotator, trust.
+        partition's rows: prediction_id, timestamp, input, target, kind, embedding (float16 bytes),
+        encoder, segments, user_key, policy, round, propensity, audit, annotator, trust.
 
         `trust`: the kinds of feedback that are labels too, where nobody was asked, with their trust in
         0..1; those of `labels` only, and of the predictions in `only` where that is given. Claiming
@@ -234,7 +234,7 @@ class LabelRepository:
         """The labels of a partition, and who gave them, whose texts only the reservoir has: first rows,
         and those that the log has forgotten. Row id -> (label, annotator)."""
         taken = took(partition)
-        query = select(taken.c.prediction_id, taken.c.label, taken.c.annotator)
+        query = select(taken.c.prediction_id, taken.c.target, taken.c.annotator)
         with self.database.read() as db:
             found = db.execute(query.where(~select(_P).where(same(_P, taken)).exists()))
             return {str(r[0]): (str(r[1]), str(r[2])) for r in found}

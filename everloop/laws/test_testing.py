@@ -9,7 +9,7 @@ from everloop.laws.members import every
 from pipelines.testing.own import Suite, SuitePolicy, families_of
 
 TEXTS = [f"where is my parcel {i}?" for i in range(6)] + [f"I want my money back {i}" for i in range(6)]
-FIXED = pd.DataFrame({"text": TEXTS, "label": ["delivery"] * 6 + ["refund"] * 6})
+FIXED = pd.DataFrame({"input": TEXTS, "target": ["delivery"] * 6 + ["refund"] * 6})
 
 
 @every(SuitePolicy)

@@ -24,6 +24,6 @@ class ClassBalancedFormation(Formation):
 
     def form(self, rows: pd.DataFrame, _as_of: datetime, seed: int, /) -> pd.DataFrame:
         """A row's luck hangs on its id and the seed, so a label's draw does not change with others."""
-        of_each = rows.groupby("label", sort=False).groups.values()
+        of_each = rows.groupby("target", sort=False).groups.values()
         kept = [drawn(rows.loc[index], self.per_label, f"balance/{seed}") for index in of_each]
         return rows[rows.index.isin([i for index in kept for i in index])].copy()

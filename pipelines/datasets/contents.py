@@ -23,6 +23,7 @@ from pipelines.datasets.partitions import WITHOUT_EMBEDDING, Locate, in_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+IN_FILES = {"input": "text", "target": "label"}  # as in the files that people bring; all are labels
 EXPORTED = ("set", *(n for n in WITHOUT_EMBEDDING if n != "set"))
 TRAIN, EVALUATION = ("train",), ("eval", "audit")
 TESTED = (*EVALUATION, "recent", "regression")  # what a candidate is tested on
@@ -63,8 +64,8 @@ def show(root: Path, id: str) -> Contents:
     import pandas as pd
 
     found = version(root, id)
-    rows = rows_of(root, id, columns=["label", "set"])
-    counts = pd.crosstab(rows["label"], rows["set"]).reindex(columns=list(found.rows), fill_value=0)
+    rows = rows_of(root, id, columns=["target", "set"])
+    counts = pd.crosstab(rows["target"], rows["set"]).reindex(columns=list(found.rows), fill_value=0)
     return Contents(found, counts)
 
 
@@ -134,9 +135,12 @@ def export(
             written(form, rows, half)
         return len(rows)
 
-    def each() -> Iterator[dict[str, Any]]:
-        return (dict(zip(EXPORTED, values, strict=True)) for values in rows.itertuples(index=False))
+    rows = rows.drop(columns="kind").rename(columns=IN_FILES)
+    names = [str(name) for name in rows]
 
-    kinds = {name: float if name == "propensity" else str for name in EXPORTED}
+    def each() -> Iterator[dict[str, Any]]:
+        return (dict(zip(names, values, strict=True)) for values in rows.itertuples(index=False))
+
+    kinds = {name: float if name == "propensity" else str for name in names}
     with whole_file(out) as half:
         return write_table(half, out.suffix, kinds, each, out.with_suffix(""))

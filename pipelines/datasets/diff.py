@@ -1,6 +1,6 @@
 """What changed between two dataset versions, row by row.
 
-Only the manifests are compared whole; ids, labels and texts are read of the rows that differ.
+Only the manifests are compared whole; ids, targets and inputs are read of the rows that differ.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.partitions import Locate, among, scan
 
 SHOWN = 10
-COLUMNS = ("row_id", "set", "text", "label")
+COLUMNS = ("row_id", "set", "input", "target")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """From `before` to `after`. Rows: row_id, set, text, label; relabelled: label_before too;
+    """From `before` to `after`. Rows: row_id, set, input, target; relabelled: target_before
+    too;
     moved (to another set): set_before too. Shares: of the training rows, largest change first."""
 
     before: DatasetVersion
@@ -106,18 +107,20 @@ def _spread(held: StoredVersion, oids: Sequence[str], counts: Array) -> Array:
 def _changed_rows(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Rows added, removed, relabelled, moved."""
     changed = pair.old != pair.new
-    rows = _read(pair, changed, ["row_id", "label", "text"]).to_pandas()
-    rows["label"] = pair.both.called(rows["label"])
+    rows = _read(pair, changed, ["row_id", "target", "input"]).to_pandas()
+    rows["target"] = pair.both.called(rows["target"])
     rows["old"], rows["new"] = pair.old[changed], pair.new[changed]
     gone, come = rows[rows["old"] > 0], rows[rows["new"] > 0]
     gone = gone.assign(set=_names(gone["old"]))
     come = come.assign(set=_names(come["new"]))
-    both = come.merge(gone[["row_id", "label", "set"]], on="row_id", suffixes=("", "_before"))
+    both = come.merge(gone[["row_id", "target", "set"]], on="row_id", suffixes=("", "_before"))
     seen = list(COLUMNS)
     return (
         come.loc[~among(come["row_id"], gone["row_id"]), seen].reset_index(drop=True),
         gone.loc[~among(gone["row_id"], come["row_id"]), seen].reset_index(drop=True),
-        both.loc[both["label"] != both["label_before"], [*seen, "label_before"]].reset_index(drop=True),
+        both.loc[both["target"] != both["target_before"], [*seen, "target_before"]].reset_index(
+            drop=True
+        ),
         both.loc[both["set"] != both["set_before"], [*seen, "set_before"]].reset_index(drop=True),
     )
 
@@ -140,9 +143,9 @@ def _shares(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
     train = 1 + SETS.index("train")
     old, new = pair.old == train, pair.new == train
     either = old | new
-    table = _read(pair, either, ["label", "segments"])
+    table = _read(pair, either, ["target", "segments"])
     sides = (old[either], new[either])
-    labels = _counted(_called(pair, table["label"]), sides)
+    labels = _counted(_called(pair, table["target"]), sides)
     segments: dict[str, Array] = {}
     for text, counts in _counted(table["segments"], sides).items():
         for key, value in json.loads(text or "{}").items():

@@ -43,9 +43,9 @@ def _rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             "id": row["row_id"],
-            "was": row.get("label_before") or row.get("set_before"),
-            "now": row["set"] if "set_before" in row else row["label"],
-            "text": _cut(str(row["text"])),
+            "was": row.get("target_before") or row.get("set_before"),
+            "now": row["set"] if "set_before" in row else row["target"],
+            "text": _cut(str(row["input"])),
         }
         for row in rows.head(ROWS).to_dict("records")
     ]

@@ -36,8 +36,8 @@ from pipelines.datasets.partitions import (
 from pipelines.datasets.versions import partitions_here
 
 BLANK = {
-    "text": "",
-    "label": "",
+    "input": "",
+    "target": "",
     "set": GONE,
     "embedding": None,
     "segments": "{}",
@@ -47,20 +47,21 @@ BLANK = {
 
 
 def places(place: Workspace) -> pd.DataFrame:
-    """Every row that is in the folder's reservoir: partition, at (its place there), row_id, text,
+    """Every row that is in the folder's reservoir: partition, at (its place there), row_id, input,
     user_key, set. Raises DatasetError where the folder does not hold the newest version."""
     repository = Repository(place.root)
     newest = next(reversed(repository.tags()), "")
     names = partitions_here(repository, newest)
     found = scan(in_folder(place.reservoir), names, WITHOUT_EMBEDDING)
-    rows: pd.DataFrame = found.table.select(["row_id", "text", "user_key", "set"]).to_pandas()
+    rows: pd.DataFrame = found.table.select(["row_id", "input", "user_key", "set"]).to_pandas()
     rows["partition"] = [name for name, n in zip(names, found.counts, strict=True) for _ in range(n)]
     rows["at"] = rows.groupby("partition").cumcount()
     return rows[rows["set"] != GONE]
 
 
 def matching(rows: pd.DataFrame, asked: str, value: str, row_ids: Collection[str]) -> pd.DataFrame:
-    """Those of `places` that are meant: by id, or by user key or text where that was asked."""
+    """Those of `places`, with their text, that are meant: by id, or by user key or text where that was
+    asked."""
     meant = rows["row_id"].isin(list(row_ids))
     if asked == "user":
         meant |= rows["user_key"] == value

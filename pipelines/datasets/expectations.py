@@ -26,9 +26,9 @@ FINITE = "embedding.finite"
 CLAIMS = {
     "row_id.present": "no row id",
     "row_id.unique": "its row id is there twice",
-    "text.empty": "no text",
-    "label.empty": "no label",
-    "label.known": "its label is not in the label set",
+    "input.empty": "no text",
+    "target.empty": "no label",
+    "target.known": "its label is not in the label set",
     "set.known": "no such set",
     "timestamp.present": "no time",
     FINITE: "its embedding is not all numbers",
@@ -85,15 +85,15 @@ def _expectations(labels: Collection[str] | None) -> list[tuple[str, Any]]:
     made = [
         ("row_id.present", gxe.ExpectColumnValuesToMatchRegex(column="row_id", regex=r"\S")),
         ("row_id.unique", gxe.ExpectColumnValuesToBeUnique(column="row_id")),
-        ("text.empty", gxe.ExpectColumnValuesToMatchRegex(column="text", regex=r"\S")),
-        ("label.empty", gxe.ExpectColumnValuesToMatchRegex(column="label", regex=r"\S")),
+        ("input.empty", gxe.ExpectColumnValuesToMatchRegex(column="input", regex=r"\S")),
+        ("target.empty", gxe.ExpectColumnValuesToMatchRegex(column="target", regex=r"\S")),
         ("set.known", gxe.ExpectColumnValuesToBeInSet(column="set", value_set=list(DRAWN))),
         ("timestamp.present", gxe.ExpectColumnValuesToNotBeNull(column="timestamp")),
         (FINITE, gxe.ExpectColumnValuesToBeInSet(column=FINITE, value_set=[True])),
     ]
     if labels is not None:
-        known = gxe.ExpectColumnValuesToBeInSet(column="label", value_set=sorted(labels))
-        made.append(("label.known", known))
+        known = gxe.ExpectColumnValuesToBeInSet(column="target", value_set=sorted(labels))
+        made.append(("target.known", known))
     return made
 
 
@@ -107,4 +107,4 @@ def _finite(embedding: bytes | None) -> bool:
 
 def _shown(frame: pd.DataFrame, i: int) -> str:
     row = frame.iloc[i]
-    return excerpt(f"{row['row_id']} {row['label']}: {row['text']}")
+    return excerpt(f"{row['row_id']} {row['target']}: {row['input']}")

@@ -158,9 +158,9 @@ def in_words(leaks: Sequence[Leak], locate: Locate, partitions: Sequence[str], e
 
     def name(place: int) -> str:
         i = int(np.searchsorted(ends, place, side="right"))
-        table = read_partition(locate(partitions[i]), ["row_id", "text"])
+        table = read_partition(locate(partitions[i]), ["row_id", "input"])
         row = table.slice(place - int(ends[i]) + len(table), 1).to_pylist()[0]
-        return f'{row["row_id"]} "{excerpt(row["text"])}"'
+        return f'{row["row_id"]} "{excerpt(row["input"])}"'
 
     shown = [f"{name(x.row)} {x.why} {name(x.held)}" for x in leaks[:SHOWN]]
     more = [f"and {len(leaks) - SHOWN} more"] if len(leaks) > SHOWN else []

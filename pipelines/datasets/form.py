@@ -50,21 +50,21 @@ def form(
     """
     check_champion(workspace, inputs)
     labels = label_set(workspace, inputs)
-    called = _called(rows.table["label"], labels)
+    called = _called(rows.table["target"], labels)
     counted = latest(rows.table["row_id"]) & _known(rows, inputs)
     named = _true(called.is_valid())
     sets = np.where(counted & named, _sets(rows.table, inputs.as_of, policy.recent_days), 0)
     kept_out = fenced(rows, sets)
     able = sets == TRAIN
     kept = able & ~np.logical_or.reduce(list(kept_out.values()))
-    choice = rows.table.select(["row_id", "timestamp"]).append_column("label", called)
+    choice = rows.table.select(["row_id", "timestamp", "kind"]).append_column("target", called)
     choice = choice.filter(pa.array(kept)).to_pandas()
     train = formed(policy, choice, inputs.as_of, inputs.seed)
     if train.empty:
         raise _nothing(workspace, inputs, policy, int(able.sum()), int(kept.sum()))
     codes = np.where(able, 0, sets).astype(np.uint8)
     codes[np.flatnonzero(kept)[train.index]] = TRAIN
-    names = {x for part in rows.table["label"].chunks for x in part.dictionary.to_pylist()}
+    names = {x for part in rows.table["target"].chunks for x in part.dictionary.to_pylist()}
     manifest = Manifest(inputs.partitions, rows.counts, codes, labels.renamed | labels.odd(names))
     manifest.write(workspace.dataset / MANIFEST)
     numbers = {
@@ -142,14 +142,14 @@ def _nothing(
 
 
 def summary(manifest: Manifest, placed: pa.Table) -> dict[str, Any]:
-    """What a manifest says of rows (row_id, label, in the order of their places): counts and a hash.
+    """What a manifest says of rows (row_id, target, in the order of their places): counts and a hash.
 
     The hash is of the labels as they were given; what they are called is the manifest's own.
     """
     chosen = manifest.sets > 0
     sets = manifest.sets[chosen]
-    rows = placed.select(["row_id", "label"]).filter(pa.array(chosen))
-    trained = pc.unique(rows["label"].filter(pa.array(sets == TRAIN)).cast(pa.string()))
+    rows = placed.select(["row_id", "target"]).filter(pa.array(chosen))
+    trained = pc.unique(rows["target"].filter(pa.array(sets == TRAIN)).cast(pa.string()))
     return {
         "rows": {
             name: int(n)
@@ -157,8 +157,11 @@ def summary(manifest: Manifest, placed: pa.Table) -> dict[str, Any]:
             if (n := (sets == 1 + i).sum()) or name in ALWAYS
         },
         "labels": int(manifest.called(trained.to_pandas()).nunique()),
-        "rows_hash": rows_hash(rows["row_id"], set_names(sets), rows["label"]),
+        "rows_hash": rows_hash(rows["row_id"], set_names(sets), rows["target"]),
     }
+
+
+EARLIER_SCHEMA = "5f3cae1697a9ec82"  # its hash, before the columns were input, target and kind
 
 
 def schema_hash() -> str:

@@ -42,14 +42,14 @@ class Formation(Section):
 
 def formed(policy: Formation, rows: pd.DataFrame, as_of: datetime, seed: int) -> pd.DataFrame:
     """The rows a policy chooses. Raises PolicyError where one of them is none of `rows`, has another
-    label, stands twice, or out of order."""
+    target, stands twice, or out of order."""
     import pandas as pd
 
     found: Any = policy.form(rows, as_of, seed)
     expected = "rows of those it was given, unchanged, each once, in their order and with their index"
     if not isinstance(found, pd.DataFrame):
         wrong(policy, "form", shown(found), expected)
-    for column in ("row_id", "label"):
+    for column in ("row_id", "target"):
         if column not in found:
             wrong(policy, "form", f"rows without {column}: {', '.join(map(str, found))}", expected)
         other = (found[column] != rows[column].reindex(found.index)).to_numpy()

@@ -68,13 +68,13 @@ class Manifest:
         table = table.set_column(table.column_names.index("set"), "set", names).filter(here)
         table = table.sort_by([("timestamp", "ascending"), ("row_id", "ascending")])
         frame: pd.DataFrame = table.select(wanted).to_pandas()
-        if "label" in wanted:
-            frame["label"] = self.called(frame["label"])
+        if "target" in wanted:
+            frame["target"] = self.called(frame["target"])
         return frame
 
-    def called(self, labels: pd.Series[str]) -> pd.Series[str]:
+    def called(self, targets: pd.Series[str]) -> pd.Series[str]:
         """What labels of the partitions are called in this version."""
-        return labels.replace(dict(self.renamed)) if self.renamed else labels
+        return targets.replace(dict(self.renamed)) if self.renamed else targets
 
     def touched(self, chosen: Array) -> list[int]:
         """Which partitions hold a chosen row; chosen: (rows,) bool."""
@@ -149,14 +149,14 @@ def set_names(codes: Array) -> pa.Array:
     return pa.array(["", *SETS]).take(pa.array(codes))
 
 
-def rows_hash(row_ids: Strings, sets: Strings, labels: Strings) -> str:
-    """A hash of which rows a version has, in which sets, under which labels, in order of places.
+def rows_hash(row_ids: Strings, sets: Strings, targets: Strings) -> str:
+    """A hash of which rows a version has, in which sets, with which targets, in order of places.
 
     >>> rows_hash(pa.array(["a", "b"]), pa.array(["train", "eval"]), pa.array(["x", "y"]))
     '84f690f77ea51ae5adcee2e4fbc91b76'
     """
     digest = hashlib.sha256()
-    for column in (row_ids, sets, labels):
+    for column in (row_ids, sets, targets):
         strings = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
         strings = strings.cast(pa.large_string()).combine_chunks()
         whole = pa.LargeListArray.from_arrays(pa.array([0, len(strings)], pa.int64()), strings)

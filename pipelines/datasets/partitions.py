@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from core.arrays import Array
 from core.errors import DatasetError
 from core.files import whole_file
+from core.records.labels import Kind
 from pipelines.datasets.layout import block, order
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ SCHEMA = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),  # prediction_id, where the row was served
         pa.field("timestamp", pa.timestamp("us", "UTC"), nullable=False),  # of the request
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("label", pa.string(), nullable=False),
+        pa.field("input", pa.string(), nullable=False),  # what a model is asked: `Task.render` reads it
+        pa.field("target", pa.string(), nullable=False),  # what it should say
+        pa.field("kind", pa.string(), nullable=False),  # of the target: core.records.Kind
         pa.field("set", pa.string(), nullable=False),  # train | eval | audit, or GONE
         pa.field("embedding", pa.binary()),  # float16
         pa.field("encoder", pa.string()),
@@ -37,6 +39,12 @@ SCHEMA = pa.schema(
         pa.field("annotator", pa.string()),
     ]
 )
+LABEL: Kind = "label"
+EARLIER = {
+    "input": "text",
+    "target": "label",
+}  # names in partitions of earlier versions: all are labels
+EITHER = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in EARLIER.values())])
 WITHOUT_EMBEDDING = tuple(n for n in SCHEMA.names if n != "embedding")
 GONE = "gone"  # the set of a row that was forgotten: its place stays, what it said does not
 KEYS = ("row_id", "timestamp", "set")
@@ -122,7 +130,8 @@ def read(
 def scan(locate: Locate, partitions: Sequence[str], columns: Sequence[str]) -> Scan:
     """Columns of partitions, as they lie there. Raises DatasetError that names a bad partition.
 
-    One scan of all files takes a third of the time of one file after another.
+    One scan of all files takes a third of the time of one file after another. Those of
+    earlier versions are read with them, under the names of today.
     """
     from pyarrow import dataset
 
@@ -131,15 +140,22 @@ def scan(locate: Locate, partitions: Sequence[str], columns: Sequence[str]) -> S
         return Scan(shape.empty_table(), np.zeros(0, np.int64))
     paths = [locate(p) for p in partitions]
     try:
-        files = dataset.dataset([str(p) for p in paths], format="parquet", schema=SCHEMA)
-        found = files.to_table(columns=[*columns, "__fragment_index"])
+        files = dataset.dataset([str(p) for p in paths], format="parquet", schema=EITHER)
+        found = files.to_table(columns=_of_either([*columns, "__fragment_index"]))
     except (pa.ArrowException, OSError):
         found = None
     if found is None or any(found[f.name].null_count for f in shape if not f.nullable):
         tables = [read_partition(path, columns) for path in paths]
         return Scan(pa.concat_tables(tables), np.array([len(t) for t in tables], np.int64))
     places = found["__fragment_index"].to_numpy()
-    return Scan(found.select(list(columns)), np.bincount(places, minlength=len(paths)))
+    return Scan(found.select(list(columns)).cast(shape), np.bincount(places, minlength=len(paths)))
+
+
+def _of_either(columns: Sequence[str]) -> dict[str, pc.Expression]:
+    """Where a scan finds columns, in partitions of today and of earlier versions."""
+    found = {new: pc.coalesce(pc.field(new), pc.field(old)) for new, old in EARLIER.items()}
+    found["kind"] = pc.if_else(pc.is_valid(pc.field(EARLIER["target"])), LABEL, pc.field("kind"))
+    return {c: found.get(c, pc.field(c)) for c in columns}
 
 
 def among(values: Array, wanted: Array) -> Array:
@@ -158,13 +174,24 @@ def of_one_width(values: pa.Array) -> Array | None:
     return whole[start : start + width * len(values)].reshape(-1, width)
 
 
+def _as_today(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Columns of a table that an earlier version wrote."""
+    today = {old: new for new, old in EARLIER.items()}
+    table = table.rename_columns([today.get(c, c) for c in table.column_names])
+    return table.append_column("kind", pa.repeat(LABEL, len(table))).select(columns)
+
+
 def read_partition(path: Path, columns: Sequence[str]) -> Any:
+    shape = pa.schema([SCHEMA.field(c) for c in columns])
     try:
         with pq.ParquetFile(path) as file:
-            missing = [c for c in columns if c not in file.schema_arrow.names]
+            here = file.schema_arrow.names
+            earlier = EARLIER["target"] in here
+            names = [EARLIER.get(c, c) for c in columns if c != "kind"] if earlier else list(columns)
+            missing = [c for c in names if c not in here]
             if not missing:
-                shape = pa.schema([SCHEMA.field(c) for c in columns])
-                return file.read(columns=list(columns)).select(list(columns)).cast(shape)
+                table = file.read(columns=names).select(names)
+                return (_as_today(table, shape.names) if earlier else table).cast(shape)
     except FileNotFoundError:
         raise DatasetError(
             "a partition of the reservoir is not here",

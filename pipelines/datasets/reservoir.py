@@ -12,7 +12,7 @@ import pandas as pd
 from core.arrays import Array
 from core.ids import uuid7
 from core.times import utc
-from pipelines.datasets.partitions import SCHEMA
+from pipelines.datasets.partitions import LABEL, SCHEMA
 
 
 def from_claim(claimed: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def from_claim(claimed: pd.DataFrame) -> pd.DataFrame:
 def first_rows(
     rows: pd.DataFrame, embeddings: Array, kind: Literal["train", "eval"], encoder: str, as_of: datetime
 ) -> pd.DataFrame:
-    """Labelled rows that were never served, as reservoir rows, for the first partition.
+    """Labelled rows of a file, which were never served, as reservoir rows.
 
     rows: text, label, and where known segments (dict) and timestamp (else all are of `as_of`).
     embeddings: (n, dim).
@@ -40,8 +40,9 @@ def first_rows(
             uuid7(t, kind, str(i), x) for i, (t, x) in enumerate(zip(times, rows["text"], strict=True))
         ],
         "timestamp": times,
-        "text": rows["text"].to_list(),
-        "label": rows["label"].to_list(),
+        "input": rows["text"].to_list(),
+        "target": rows["label"].to_list(),
+        "kind": LABEL,
         "set": kind,
         "embedding": [e.tobytes() for e in np.asarray(embeddings, dtype=np.float16)],
         "encoder": encoder,

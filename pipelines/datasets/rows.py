@@ -1,7 +1,7 @@
 """The rows of a reservoir, read once and kept in memory: what forming a dataset and its fence need.
 
 A place is a row's number among all rows that were read, partition after partition. A million rows of
-384 numbers take about 1 GiB. Texts are not kept, only a hash of their words.
+384 numbers take about 1 GiB. Inputs are not kept, only a hash of their words.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipelines.datasets.partitions import Locate, of_one_width, scan
 
 WORDS = "words"  # uint64, see `word_hashes`
 FILES = 32  # whose texts are in memory at once
-FEW = ("label", "set", "policy", "encoder")  # columns of few values, kept as dictionaries
+FEW = ("target", "kind", "set", "policy", "encoder")  # columns of few values, kept as dictionaries
 COLUMNS = ("row_id", "timestamp", *FEW)
 Space: TypeAlias = tuple[str, int]  # an encoder, and the bytes of its embeddings
 
@@ -65,7 +65,7 @@ def read_rows(locate: Locate, partitions: Sequence[str]) -> ReservoirRows:
     """The rows of partitions, oldest first. Raises DatasetError that names a bad one."""
     tables, counts, parts, start = [], [np.zeros(0, np.int64)], list[Vectors](), 0
     for i in range(0, max(1, len(partitions)), FILES):
-        found = scan(locate, partitions[i : i + FILES], [*COLUMNS, "text", "embedding"])
+        found = scan(locate, partitions[i : i + FILES], [*COLUMNS, "input", "embedding"])
         tables.append(_without_vectors(found.table))
         counts.append(found.counts)
         parts += _vectors(found.table, start)
@@ -84,7 +84,7 @@ def _without_vectors(table: pa.Table) -> pa.Table:
     kept = table.select(COLUMNS)
     for name in FEW:
         kept = kept.set_column(COLUMNS.index(name), name, table[name].dictionary_encode())
-    kept = kept.append_column(WORDS, pa.array(word_hashes(table["text"].to_pylist())))
+    kept = kept.append_column(WORDS, pa.array(word_hashes(table["input"].to_pylist())))
     return kept.combine_chunks()  # else each of a thousand files repeats its dictionaries
 
 

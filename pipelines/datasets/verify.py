@@ -23,7 +23,7 @@ from core.progress import doing
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.fence import Fence, in_words
 from pipelines.datasets.forgotten import rows_gone
-from pipelines.datasets.form import schema_hash, summary
+from pipelines.datasets.form import EARLIER_SCHEMA, schema_hash, summary
 from pipelines.datasets.history import RECORD, find, folders_of
 from pipelines.datasets.inputs import Inputs
 from pipelines.datasets.layout import (
@@ -215,15 +215,17 @@ class _Verifier:
             return  # the hash was of rows that nobody has any more; the files are what they should be
         if "fenced_by" in said:  # made under this fence
             self.fenced[found.id] = oids, self.objects.path(oid)
-        for name, value in {**summary(manifest, placed), "schema_hash": schema_hash()}.items():
+        for name, value in summary(manifest, placed).items():
             if said.get(name) != value:
                 yield f"{METRICS} says {name} {said.get(name)}, the rows say {value}"
+        if said.get("schema_hash") not in (schema_hash(), EARLIER_SCHEMA):
+            yield f"{METRICS} says schema_hash {said.get('schema_hash')}, the rows say {schema_hash()}"
 
     def _table(self, oid: str) -> pa.Table:
         if not oid:
             raise DatasetError("a partition of the manifest is in no block")
         if oid not in self.tables:
-            self.tables[oid] = read_partition(self.objects.path(oid), ["row_id", "label", "set"])
+            self.tables[oid] = read_partition(self.objects.path(oid), ["row_id", "target", "set"])
         return self.tables[oid]
 
     def leaks(self) -> Iterator[tuple[str, str]]:

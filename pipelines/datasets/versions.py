@@ -136,7 +136,7 @@ def _known(workspace: Workspace, rows: pd.DataFrame, plan: Plan) -> set[str] | N
     if plan.labels is None:
         return None
     names = LabelSet.load(workspace.root).as_of(utc(plan.as_of))
-    odd = {x for x, name in names.odd(rows["label"]).items() if name in plan.labels}
+    odd = {x for x, name in names.odd(rows["target"]).items() if name in plan.labels}
     return {*plan.labels, *names.renamed, *odd}
 
 

@@ -71,7 +71,7 @@ def run_tests(
 ) -> TestReport:
     """The candidate against the champion (None for the first model).
 
-    `evaluation` has columns text, label, set ("eval" is the fixed set, "audit" grows, "recent" lies
+    `evaluation` has columns input, target, set ("eval" is the fixed set, "audit" grows, "recent" lies
     ahead in time, "regression" has the named collections), round (which collection) and segments (JSON
     text). Probes are made from the fixed set only, and count where that set does. `more` are results
     made elsewhere (memorization); `labels` are those of which there is little.
@@ -79,7 +79,7 @@ def run_tests(
     fixed = evaluation[evaluation["set"] == "eval"]
     families = suite(fixed, MAX_PROBES)
     families += [f for own in settings.suites for f in families_of(own, fixed, MAX_PROBES)]
-    texts, probes = list(evaluation["text"]), [p.text for family in families for p in family.probes]
+    texts, probes = list(evaluation["input"]), [p.text for family in families for p in family.probes]
     now = ContenderAnswers(candidate, texts, probes)
     before = None if champion is None else ContenderAnswers(champion, texts, probes)
     most = settings.max_failed, 1.0 if settings.max_failed == 1 else MORE_FAILED

@@ -129,7 +129,7 @@ class Family:
 
 
 def suite(fixed: pd.DataFrame, max_probes: int, seed: int = 0) -> list[Family]:
-    """The families that can be asked of any text classifier; `fixed` has columns text and label."""
+    """The families that can be asked of any text classifier; `fixed` has columns input and target."""
     n = max_probes // FAMILIES
     return [
         Family("INV-case", "INV", "capitals do not change the label",
@@ -148,8 +148,8 @@ def suite(fixed: pd.DataFrame, max_probes: int, seed: int = 0) -> list[Family]:
 def typical(fixed: pd.DataFrame, answers: ContenderAnswers) -> Family:
     """MFT: each label's text nearest to the mean of the label's embeddings must be read right."""
     probes = []
-    for label, rows in fixed.groupby("label", sort=True):
-        texts = sorted(set(rows["text"]))
+    for label, rows in fixed.groupby("target", sort=True):
+        texts = sorted(set(rows["input"]))
         vectors = answers.embeddings(texts).astype(np.float64)
         text = texts[int(np.square(vectors - vectors.mean(axis=0)).sum(axis=1).argmin())]
         probes.append(Probe((text,), (str(label),), text))

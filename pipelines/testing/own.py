@@ -28,7 +28,7 @@ class Suite(Section):
 
     @abstractmethod
     def families(self, fixed: pd.DataFrame, probes: int) -> Sequence[Family]:
-        """What is expected, each with at most `probes` texts; `fixed` has columns text and label."""
+        """What is expected, each with at most `probes` texts; `fixed` has columns input and target."""
 
 
 SuitePolicy = Annotated[Suite, of(Suite)]

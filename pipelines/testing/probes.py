@@ -62,7 +62,7 @@ def changed(rows: pd.DataFrame, change: Callable[[str, int], str], n: int, seed:
     """The first n texts, in the order of their hash, that the change does change.
 
     >>> import pandas as pd
-    >>> rows = pd.DataFrame({"text": ["HI", "help", "42"], "label": ["a", "b", "c"]})
+    >>> rows = pd.DataFrame({"input": ["HI", "help", "42"], "target": ["a", "b", "c"]})
     >>> sorted(p.text for p in changed(rows, change_case, n=5, seed=0))
     ['HELP', 'hi']
     """
@@ -77,7 +77,7 @@ def joined(rows: pd.DataFrame, same: bool, n: int, seed: int) -> list[Probe]:
     """Two texts one after the other, of the same label or of two different ones; no text is used twice.
 
     >>> import pandas as pd
-    >>> rows = pd.DataFrame({"text": ["one.", "two", "six"], "label": ["odd", "even", "even"]})
+    >>> rows = pd.DataFrame({"input": ["one.", "two", "six"], "target": ["odd", "even", "even"]})
     >>> {p.labels for p in joined(rows, same=True, n=5, seed=0)}
     {('even', 'even')}
     """
@@ -95,7 +95,7 @@ def _couples(rows: list[tuple[str, str]], same: bool) -> Iterator[Probe]:
 
 def _in_order(rows: pd.DataFrame, salt: str, seed: int) -> list[tuple[str, str]]:
     """Each text once with its label, in an order that adding or moving rows does not disturb."""
-    pairs = dict(zip(rows["text"], rows["label"], strict=True)).items()
+    pairs = dict(zip(rows["input"], rows["target"], strict=True)).items()
     return sorted(pairs, key=lambda row: (_draw(salt, seed, row[0]), row[0]))
 
 

@@ -25,7 +25,7 @@ class Sheet:
     def __init__(
         self, rows: pd.DataFrame, candidate: ContenderAnswers, champion: ContenderAnswers | None
     ) -> None:
-        texts, truth = rows["text"], rows["label"].to_numpy(dtype=object)
+        texts, truth = rows["input"], rows["target"].to_numpy(dtype=object)
         self.rows = rows
         self.candidate = np.array([candidate.label(t) for t in texts], dtype=object)
         self.champion = (
@@ -53,8 +53,8 @@ class Sheet:
         here = mask & (self.right if gained else self.was_right) & (self.right != self.was_right)
         return [
             {
-                "text": str(self.rows["text"].iloc[i]),
-                "label": str(self.rows["label"].iloc[i]),
+                "text": str(self.rows["input"].iloc[i]),
+                "label": str(self.rows["target"].iloc[i]),
                 "champion": str(self.champion[i]),
                 "candidate": str(self.candidate[i]),
             }

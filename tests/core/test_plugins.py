@@ -311,7 +311,7 @@ class Fails(Measurement):
 
 class Thanks(Suite):
     def families(self, fixed, probes):
-        pairs = list(zip(fixed["text"], fixed["label"]))[:probes]
+        pairs = list(zip(fixed["input"], fixed["target"]))[:probes]
         made = [Probe((text,), (label,), f"{text}, thanks") for text, label in pairs]
         turned = lambda probe, answers: answers.label(probe.text) != answers.label(probe.sources[0])
         return [Family("INV-thanks", "INV", "thanks do not change the label", made, turned)]
@@ -319,7 +319,7 @@ class Thanks(Suite):
 
 class Chat(Exporter):
     def write(self, rows, file):
-        file.write_text("".join(f"{t} -> {l}\\n" for t, l in zip(rows["text"], rows["label"])))
+        file.write_text("".join(f"{t} -> {l}\\n" for t, l in zip(rows["input"], rows["target"])))
 """
 
 
@@ -342,7 +342,7 @@ def test_a_suite_of_another_package_is_asked_of_every_candidate(shop: Path) -> N
     (shop / "doors.py").write_text(DOORS)
     listed = {"suites": [{"policy": "doors:Thanks"}]}
     settings = params.load(write(shop, testing=listed), Strategy).testing
-    [family] = settings.suites[0].families(pd.DataFrame({"text": ["hi"], "label": ["a"]}), 10)
+    [family] = settings.suites[0].families(pd.DataFrame({"input": ["hi"], "target": ["a"]}), 10)
     assert (family.name, [p.text for p in family.probes]) == ("INV-thanks", ["hi, thanks"])
     assert fault(shop, testing={"suites": [{"policy": "doors:Thanks", "x": 1}]}).startswith(
         "testing.suites.0.x: unknown key"
@@ -351,7 +351,7 @@ def test_a_suite_of_another_package_is_asked_of_every_candidate(shop: Path) -> N
 
 def test_an_exporter_is_named_on_the_command_line(shop: Path, tmp_path: Path) -> None:
     (shop / "doors.py").write_text(DOORS)
-    exporter("doors:Chat").write(pd.DataFrame({"text": ["hi"], "label": ["a"]}), tmp_path / "out")
+    exporter("doors:Chat").write(pd.DataFrame({"input": ["hi"], "target": ["a"]}), tmp_path / "out")
     assert (tmp_path / "out").read_text() == "hi -> a\n"
     with pytest.raises(
         DataError, match=r"no exporter of this name[\s\S]*got: +chat[\s\S]*MODULE:CLASS"

@@ -12,14 +12,24 @@ import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from flows.session import open_session
+from pipelines.datasets.contents import rows_here, rows_of
+from pipelines.datasets.diff import diff
+from pipelines.datasets.manifest import SETS
+from pipelines.datasets.partitions import SCHEMA, in_folder
+from pipelines.datasets.verify import verify
+from pipelines.datasets.versions import Plan, checkout, make_version
 from tests import ROOT
 from tests.command_line import everloop
 from tests.core.models.tiny import said
 
 FIXTURES = ROOT / "tests" / "fixtures"
+OLD = ("v0001", "v0002", "v0003")
+AT = datetime(2026, 1, 8, tzinfo=UTC)
 
 
 @pytest.fixture(params=["v4", "v5"])
@@ -55,6 +65,39 @@ def test_its_models_answer_as_they_did(shop: Path, learnt: str) -> None:
     assert said(model, texts) == list(answers.itertuples(index=False, name=None))
     today = model.under(session.store.label_set_at(datetime(2026, 1, 8, tzinfo=UTC)))
     assert said(today, texts)[0][0] == "track order"
+    session.store.close()
+
+
+@pytest.mark.slow
+def test_new_rows_join_those_of_the_earlier_columns(shop: Path) -> None:
+    """Partitions with `text` and `label` are read beside one with `input`, `target` and `kind`, and are
+    not rewritten; a row of theirs is labelled anew."""
+    session = open_session(shop)
+    place, files = session.workspace, in_folder(session.workspace.reservoir)
+    before = {name: (rows_of(shop, name), files(name).read_bytes()) for name in OLD}
+    rows = before["v0003"][0]
+    again = rows[rows["set"] == "train"].iloc[[0]].assign(target="gift_card")
+    new = pd.concat([again, again.assign(row_id="new", input="is there a gift card?")])
+    policy = session.strategy.datasets
+    made = make_version(place, new, Plan("v0004", AT, 4, "v0003"), policy, place.champion)
+    shapes = [set(pq.read_schema(files(name)).names) for name in (*OLD, "v0004")]
+    assert [{"text", "label"} <= shape for shape in shapes] == [True, True, True, False]
+    assert shapes[-1] == set(SCHEMA.names)
+
+    found = diff(shop, "v0003", "v0004")
+    [(text, was, now)] = found.relabelled[["input", "target_before", "target"]].to_numpy().tolist()
+    assert (text, was, now) == (again["input"].iloc[0], "track order", "gift_card")
+    assert found.added["input"].tolist() == ["is there a gift card?"]
+    assert (len(found.removed), len(found.moved)) == (0, 0)
+
+    for name, (held, content) in before.items():
+        checkout(shop, name)
+        assert files(name).read_bytes() == content
+        assert pd.read_parquet(files(name))["text"].isin(held["input"]).all()
+        pd.testing.assert_frame_equal(rows_here(place, SETS), held)
+    checkout(shop, "v0004")
+    assert len(rows_here(place, SETS)) == sum(made.rows.values())
+    assert [v.faults for v in verify(shop)] == [[]] * 4
     session.store.close()
 
 

@@ -164,7 +164,7 @@ def mine(own: Path) -> Iterator[Session]:
 
 def a_row(session: Session, partition: str = "v0002") -> tuple[str, str]:
     """The first row of a partition: its id and text."""
-    rows = rows_of(session.workspace.root, "v0003", ["train"], ["row_id", "text"])
+    rows = rows_of(session.workspace.root, "v0003", ["train"], ["row_id", "input"])
     named = pq.read_table(
         session.workspace.reservoir / "v0001" / f"{partition}.parquet", columns=["row_id"]
     )
@@ -172,7 +172,7 @@ def a_row(session: Session, partition: str = "v0002") -> tuple[str, str]:
 
 
 def texts(session: Session, version: str) -> set[str]:
-    return set(rows_of(session.workspace.root, version)["text"])
+    return set(rows_of(session.workspace.root, version)["input"])
 
 
 def holding(session: Session, text: str) -> list[str]:
@@ -182,7 +182,9 @@ def holding(session: Session, text: str) -> list[str]:
         raw = path.read_bytes()
         if raw[:4] == b"PAR1":
             table = pq.read_table(path)
-            raw = "\n".join(table["text"].to_pylist()).encode() if "text" in table.column_names else b""
+            raw = (
+                "\n".join(table["input"].to_pylist()).encode() if "input" in table.column_names else b""
+            )
         if text.encode() in raw:
             found.append(path.relative_to(session.workspace.root).as_posix())
     return found
@@ -279,9 +281,9 @@ def test_git_checkout_of_an_old_version_brings_the_rows_that_are_left(
     said = typed("git checkout dataset/v0002 2>&1", root, path)
     assert "data/ is now v0002" in said
     assert f"of v0002 1 row was forgotten on {LATER:%Y-%m-%d}" in said
-    assert set(rows_here(mine.workspace, SETS)["text"]) == others
+    assert set(rows_here(mine.workspace, SETS)["input"]) == others
     typed("git checkout main", root, path)
-    assert set(rows_here(mine.workspace, SETS)["text"]) == texts(mine, "v0004")
+    assert set(rows_here(mine.workspace, SETS)["input"]) == texts(mine, "v0004")
 
 
 def test_versions_that_cannot_be_looked_into_are_named(mine: Session) -> None:

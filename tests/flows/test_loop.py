@@ -115,7 +115,7 @@ def test_lineage_can_be_walked_from_a_prediction_to_a_model(
     picked = rows[(rows["set"] == "train") & (rows["policy"] == "margin")].iloc[0]
     prediction = session.store.answers.get(picked["row_id"])
     assert prediction is not None
-    assert prediction.text == picked["text"]
+    assert prediction.text == picked["input"]
     candidates = session.registry.versions()
     assert {c.dataset for c in candidates} == {v.id for v in list_versions(session.workspace.root)}
     served = session.store.answers.window(

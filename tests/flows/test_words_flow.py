@@ -73,8 +73,8 @@ def attack(session: Session, count: int) -> dict[str, str]:
 
 
 def trained(session: Session) -> dict[str, tuple[str, str]]:
-    rows = rows_here(session.workspace, TRAIN, ["row_id", "label", "annotator"])
-    pairs = zip(rows["label"], rows["annotator"], strict=True)
+    rows = rows_here(session.workspace, TRAIN, ["row_id", "target", "annotator"])
+    pairs = zip(rows["target"], rows["annotator"], strict=True)
     return dict(zip(rows["row_id"], pairs, strict=True))
 
 

@@ -46,7 +46,7 @@ EVERY_THIRD = 3
 def fixed() -> pd.DataFrame:
     """Two texts of each label that training never sees."""
     return pd.DataFrame(
-        [{"text": t, "label": k} for k, texts in TEXTS.items() for t in texts[2::EVERY_THIRD]]
+        [{"input": t, "target": k} for k, texts in TEXTS.items() for t in texts[2::EVERY_THIRD]]
     )
 
 
@@ -56,13 +56,13 @@ def contender(fixed: pd.DataFrame) -> Contender:
         encoder = load_encoder("sentence-transformers/all-MiniLM-L6-v2")
     except ModelError as fault:
         pytest.skip(f"no encoder here: {fault.what}")
-    held_out = set(fixed["text"])
+    held_out = set(fixed["input"])
     rows = [(t, k) for k, texts in TEXTS.items() for t in texts if t not in held_out]
     head = fit_head(encoder.encode([t for t, _ in rows]), [k for _, k in rows])
-    return Contender("1", head, encoder.encode(list(fixed["text"])), encoder.encode)
+    return Contender("1", head, encoder.encode(list(fixed["input"])), encoder.encode)
 
 
 @pytest.fixture(scope="session")
 def ask(contender: Contender, fixed: pd.DataFrame) -> Callable[[list[str]], ContenderAnswers]:
     """The model's answers to the fixed rows and to more texts."""
-    return lambda texts: ContenderAnswers(contender, list(fixed["text"]), texts)
+    return lambda texts: ContenderAnswers(contender, list(fixed["input"]), texts)

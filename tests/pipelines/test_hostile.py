@@ -145,7 +145,7 @@ def hostile_rollout(verb: str, says: Any) -> Any:
     return shape(policy="theirs:Theirs")
 
 
-ROWS = pd.DataFrame({"row_id": ["a", "b", "c"], "label": ["x", "y", "x"], "timestamp": [NOW] * 3})
+ROWS = pd.DataFrame({"row_id": ["a", "b", "c"], "target": ["x", "y", "x"], "timestamp": [NOW] * 3})
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ ROWS = pd.DataFrame({"row_id": ["a", "b", "c"], "label": ["x", "y", "x"], "times
     [
         (None, "None"),
         (["a"], "a list, ['a']"),
-        (lambda rows, *_: rows[["label"]], "rows without row_id: label"),
+        (lambda rows, *_: rows[["target"]], "rows without row_id: target"),
         (lambda rows, *_: rows.iloc[1:].reset_index(drop=True), "at 0 the row_id 'b'"),
         (lambda rows, *_: rows.assign(row_id=["a", "b", "z"]), "at 2 the row_id 'z'"),
-        (lambda rows, *_: rows.assign(label=["x", "y", "y"]), "at 2 the label 'y'"),
-        (lambda rows, *_: rows.assign(label=["x", NAN, "x"]), "at 1 the label nan"),
+        (lambda rows, *_: rows.assign(target=["x", "y", "y"]), "at 2 the target 'y'"),
+        (lambda rows, *_: rows.assign(target=["x", NAN, "x"]), "at 1 the target nan"),
         (lambda rows, *_: rows.iloc[[0, 0]], "a row twice, or rows out of order"),
         (lambda rows, *_: rows.iloc[::-1], "a row twice, or rows out of order"),
     ],

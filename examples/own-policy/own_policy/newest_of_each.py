@@ -17,5 +17,5 @@ class NewestOfEach(Formation):
 
     def form(self, rows: pd.DataFrame, _as_of: datetime, _seed: int, /) -> pd.DataFrame:
         newest_first = rows.sort_values(["timestamp", "row_id"], ascending=False)
-        kept = newest_first.groupby("label", sort=False).head(self.rows)
+        kept = newest_first.groupby("target", sort=False).head(self.rows)
         return rows[rows.index.isin(kept.index)].copy()

@@ -249,10 +249,10 @@ def test_weak_labels_come_under_their_names_and_others_as_they_were_said(store: 
     store.feedback.add([Feedback("2", second, NOW, "thumbs", "up")])
     trust = {"correction": 0.8, "thumbs": 0.8}
     rows = store.at(LATER).labels.claim("v0002", LATER, trust, ["fee", "gone"])
-    took = dict(zip(rows["prediction_id"], rows["label"], strict=True))
+    took = dict(zip(rows["prediction_id"], rows["target"], strict=True))
     assert took == {first: "gone", second: "gone", third: "lost"}
     again = store.labels.claim("v0002", LATER, trust, [])
-    assert again["label"].tolist() == rows["label"].tolist()
+    assert again["target"].tolist() == rows["target"].tolist()
 
 
 def test_an_import_under_old_names_is_idempotent_across_the_change(store: Store) -> None:

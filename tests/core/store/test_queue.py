@@ -95,7 +95,7 @@ def test_two_votes_that_agree_settle_a_task_that_needs_two(store: Store) -> None
     assert leased(store, "cy", 30, needed=2) == [0]
     assert store.queue.vote(says(0, "ana", "b", 5), needed=2) == "done"
     row = store.labels.claim("v0002", NOW + 3 * DAY).iloc[0]
-    assert (row["label"], row["annotator"]) == ("b", "ana, bob")
+    assert (row["target"], row["annotator"]) == ("b", "ana, bob")
 
 
 def test_two_votes_that_differ_wait_for_an_adjudicator(store: Store) -> None:
@@ -241,10 +241,12 @@ def test_a_corrected_label_goes_into_the_next_dataset_and_the_last_one_stays_as_
     assert store.labels.unclaimed() == (1, 0)
     assert store.labels.claim("v0002", NOW + 3 * DAY).equals(first)
     second = store.labels.claim("v0003", NOW + 4 * DAY)
-    assert second[["prediction_id", "label", "annotator"]].to_numpy().tolist() == [[IDS[0], "b", "eve"]]
+    assert second[["prediction_id", "target", "annotator"]].to_numpy().tolist() == [
+        [IDS[0], "b", "eve"]
+    ]
     store.reviews.adjudicate(IDS[0], "a", "eve", NOW + 5 * DAY)
     assert store.labels.claim("v0003", NOW + 4 * DAY).equals(second)
-    assert store.labels.claim("v0004", NOW + 6 * DAY)["label"].tolist() == ["a"]
+    assert store.labels.claim("v0004", NOW + 6 * DAY)["target"].tolist() == ["a"]
     assert store.labels.claim("v0002", NOW + 3 * DAY).equals(first)
 
 
@@ -327,7 +329,7 @@ def test_a_vote_taken_back_leaves_the_label_that_others_agree_on(store: Store) -
     for who in ("ana", "bob"):
         store.queue.vote(says(0, who, "a"), needed=1)
     store.queue.unvote(IDS[0], "ana", *TIME)
-    assert store.labels.claim("v0002", NOW + 3 * DAY)[["label", "annotator"]].to_numpy().tolist() == [
+    assert store.labels.claim("v0002", NOW + 3 * DAY)[["target", "annotator"]].to_numpy().tolist() == [
         ["a", "bob"]
     ]
 

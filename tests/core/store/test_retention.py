@@ -46,7 +46,7 @@ def test_old_rows_go_and_those_that_are_wanted_stay(store: Store) -> None:
     given = store.feedback.within(NOW, NOW + timedelta(days=1))
     assert [f.feedback_id for f in given] == ["f1", "f150"]
     assert [t.request_id for t in store.queue.open()] == ["r1"]
-    assert store.labels.claim("v0003", NOW + timedelta(days=1))["text"].tolist() == ["text 2"]
+    assert store.labels.claim("v0003", NOW + timedelta(days=1))["input"].tolist() == ["text 2"]
 
 
 def test_killed_half_way_it_goes_on_and_counts_on(

@@ -72,7 +72,7 @@ def test_a_label_reaches_the_window_the_answers_and_one_partition(store: Store) 
     assert answers[answers["request_id"] == "r0"]["truth"].tolist() == ["b", "b"]
     assert store.labels.unclaimed() == (1, 0)
     first = store.labels.claim("v0002", NOW)
-    assert first["label"].tolist() == ["b"]
+    assert first["target"].tolist() == ["b"]
     assert store.labels.claim("v0002", NOW + DAY).equals(first)
     assert store.labels.claim("v0003", NOW + DAY).empty
     assert store.labels.unclaimed() == (0, 0)

@@ -179,8 +179,8 @@ def test_labels_that_look_wrong_are_listed_and_answered(own: Path) -> None:
 def test_a_corrected_first_row_is_in_the_next_dataset(own: Path) -> None:
     """It was never served: the reservoir alone has its text, and takes the correction as a new row."""
     rows = read(own / "data" / "reservoir", sets=["train"], partitions=["v0001"])
-    key, label, text = rows.loc[0, ["row_id", "label", "text"]]
-    other = next(x for x in rows["label"] if x != label)
+    key, label, text = rows.loc[0, ["row_id", "target", "input"]]
+    other = next(x for x in rows["target"] if x != label)
     known: Store = store(own)
     known.reviews.add([Review(key, END, label, other, 0.01, text)])
     everloop("rollout", "rollback", "-w", own, "--now", "2026-01-07")  # no retrain ends one
@@ -190,7 +190,7 @@ def test_a_corrected_first_row_is_in_the_next_dataset(own: Path) -> None:
     assert ran.code == 0, ran.err
     new = f"v{before + 1:04d}"
     last = read(own / "data" / "reservoir", partitions=[new]).set_index("row_id")
-    assert (last.loc[key, "label"], last.loc[key, "text"], last.loc[key, "set"]) == (
+    assert (last.loc[key, "target"], last.loc[key, "input"], last.loc[key, "set"]) == (
         other,
         text,
         "train",

@@ -42,7 +42,7 @@ def end_rollout(session: Session) -> None:
 def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     session = open_session(own)
     end_rollout(session)
-    counts = rows_here(session.workspace, TRAIN)["label"].value_counts()
+    counts = rows_here(session.workspace, TRAIN)["target"].value_counts()
     a, b, wide, gone = counts.index[:4]
     now = session.store.state.read(Retrains).last + timedelta(days=1)
     at = ("-w", str(own), "--now", now.isoformat())
@@ -79,9 +79,9 @@ def test_a_change_of_labels_goes_through_the_loop(own: Path) -> None:
     assert declared(session, utc(now)) is None
     result = retrain(session, utc(now), "a new label set")
     train = rows_here(session.workspace, TRAIN)
-    assert not {a, b, wide, gone} & set(train["label"])
+    assert not {a, b, wide, gone} & set(train["target"])
     assert not {a, b, wide, gone} & set(session.registry.load(result["candidate"]).trained.labels)
-    assert train.set_index("row_id")["label"].get(first) == "one"
+    assert train.set_index("row_id")["target"].get(first) == "one"
     assert show(own, result["dataset"]).version.label_set == LabelSet.load(own).version == 3
     assert not [f for c in verify(own) for f in c.faults]
     session.store.close()
@@ -103,13 +103,15 @@ def test_a_candidate_is_tested_on_the_collections_of_its_version(own: Path, tmp_
     end_rollout(session)
     train = rows_here(session.workspace, TRAIN)
     page = tmp_path / "hard.csv"
-    train[["text", "label"]].drop_duplicates("text").iloc[:3].to_csv(page, index=False)
+    train[["input", "target"]].set_axis(["text", "label"], axis=1).drop_duplicates("text").iloc[
+        :3
+    ].to_csv(page, index=False)
     collections.add(own, "hard-ones", page)
     now = session.store.state.read(Retrains).last + timedelta(days=1)
     made = retrain(session, utc(now), "collections")["dataset"]
     named = rows_here(session.workspace, TESTED)
     assert named.loc[named["set"] == "regression", "round"].tolist() == ["hard-ones"] * 3
-    assert not set(named["text"]) & set(rows_here(session.workspace, TRAIN)["text"])
+    assert not set(named["input"]) & set(rows_here(session.workspace, TRAIN)["input"])
     decision = next(d for d in session.store.decisions.read() if d.key == f"testing/{made}")
     assert "collection hard-ones: " in decision.reason
     assert decision.evidence.stored()["collection.hard-ones_rows"] == 3
@@ -248,7 +250,7 @@ def test_two_at_once_lose_no_change(own: Path) -> None:
 
 def test_a_split_that_was_killed_is_finished_after_another_change(own: Path) -> None:
     session = open_session(own)
-    wide, other = rows_here(session.workspace, TRAIN)["label"].value_counts().index[:2]
+    wide, other = rows_here(session.workspace, TRAIN)["target"].value_counts().index[:2]
     split = Operation("split", (wide,), ("one", "two"), datetime(2026, 3, 1, tzinfo=UTC).isoformat())
     LabelSet((split,)).save(own)  # killed before the reviews were opened
     change(session, Operation("retire", (other,), (), split.at))

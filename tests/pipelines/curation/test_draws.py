@@ -245,7 +245,7 @@ def test_a_round_looks_at_what_is_stored(looped: Session) -> None:
     train = rows_here(session.workspace)
     same = train["encoder"] == rows["encoder"][0]
     assert len(pool.known) == same.sum() > 0
-    assert pool.known.labels.tolist() == train.loc[same, "label"].tolist()
+    assert pool.known.labels.tolist() == train.loc[same, "target"].tolist()
     assert {k: v.shape for k, v in pool.collections.items()} == {"odd": (2, pool.places.shape[1])}
     audited = rows.loc[rows["audit"], "text"]
     assert len(audited)

@@ -31,7 +31,7 @@ def first() -> pd.DataFrame:
 
 def second() -> pd.DataFrame:
     audit = rows(["an audit text"], kind="eval", day=1).assign(set="audit")
-    relabelled = first().iloc[[2]].assign(label="lost_card")
+    relabelled = first().iloc[[2]].assign(target="lost_card")
     return pd.concat([rows(["fee?", "An  audit TEXT"], "fee", day=1), relabelled, audit])
 
 

@@ -93,14 +93,14 @@ def test_checkout_goes_over_blocks_and_back(shop: Workspace) -> None:
         checkout(shop.root, f"v{n:04d}")
         wanted = [x for x in NAMES if int(x[1:]) <= n]
         assert sorted(p.stem for p in shop.reservoir.rglob("*.parquet")) == wanted
-        shown = rows_here(shop, columns=["text"])["text"].tolist()
-        assert shown == rows_of(shop.root, f"v{n:04d}", ["train"], ["text"])["text"].tolist()
+        shown = rows_here(shop, columns=["input"])["input"].tolist()
+        assert shown == rows_of(shop.root, f"v{n:04d}", ["train"], ["input"])["input"].tolist()
     assert Repository(shop.root).git("status", "--porcelain") == ""
 
 
 def test_versions_of_many_blocks_differ_by_their_rows(shop: Workspace) -> None:
     found = diff(shop.root, "v0002", "v0006")
-    assert sorted(found.added["text"]) == sorted(
+    assert sorted(found.added["input"]) == sorted(
         f"{x}day {n}" for n in (4, 5, 6) for x in ("", "another of ")
     )
     assert found.removed.empty
@@ -124,7 +124,7 @@ def test_rows_are_what_the_partitions_say(shop: Workspace) -> None:
     wanted = scan(in_folder(shop.reservoir), NAMES, SCHEMA.names).table
     for name in COLUMNS:
         assert found.table[name].to_pylist() == wanted[name].to_pylist()
-    assert found.words.tolist() == word_hashes(wanted["text"].to_pylist()).tolist()
+    assert found.words.tolist() == word_hashes(wanted["input"].to_pylist()).tolist()
     assert found.counts.tolist() == [5, 2, 2, 2, 2]
     places = np.arange(len(wanted))[::-1]
     (vectors,) = found.vectors(places).values()

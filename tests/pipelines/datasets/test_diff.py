@@ -38,8 +38,8 @@ def test_rows_that_left_are_named(one: Workspace) -> None:
     asked = replace(plan(5), parent="v0001")
     make_version(one, late, asked, WindowFormation(policy="window", days=1), None)
     found = diff(one.root, "v0001", "v0005")
-    assert found.added["text"].tolist() == ["late"]
-    assert sorted(found.removed["text"]) == ["lost card", "my card", "top up"]
+    assert found.added["input"].tolist() == ["late"]
+    assert sorted(found.removed["input"]) == ["lost card", "my card", "top up"]
     assert found.removed["set"].unique().tolist() == ["train"]
     back = diff(one.root, "v0005", "v0001")
     pd.testing.assert_frame_equal(back.added, found.removed)
@@ -54,7 +54,9 @@ def test_a_row_that_changes_its_set_is_moved(one: Workspace) -> None:
     again["row_id"] = diff_ids(one, ["my card", "lost card"])
     make_version(one, again, plan(2), ALL, None)
     found = diff(one.root, "v0001", "v0002")
-    assert found.moved[["text", "set_before", "set"]].values.tolist() == [["my card", "train", "audit"]]
+    assert found.moved[["input", "set_before", "set"]].values.tolist() == [
+        ["my card", "train", "audit"]
+    ]
     assert found.added.empty
     assert found.removed.empty
     assert found.relabelled.empty
@@ -64,7 +66,7 @@ def test_a_row_that_changes_its_set_is_moved(one: Workspace) -> None:
 def diff_ids(workspace: Workspace, texts: list[str]) -> list[str]:
     from pipelines.datasets.partitions import read
 
-    known = read(workspace.reservoir).set_index("text")["row_id"]
+    known = read(workspace.reservoir).set_index("input")["row_id"]
     return [known[text] for text in texts]
 
 
@@ -92,8 +94,8 @@ def test_two_branches_may_use_one_name(one: Workspace, tmp_path: Path) -> None:
     )
     shutil.copytree(other.state / "remote", one.state / "remote", dirs_exist_ok=True)
     found = diff(one.root, "v0002", "v0003")
-    assert found.added["text"].tolist() == ["theirs"]
-    assert found.removed["text"].tolist() == ["mine"]
+    assert found.added["input"].tolist() == ["theirs"]
+    assert found.removed["input"].tolist() == ["mine"]
 
 
 class Tags(HTMLParser):

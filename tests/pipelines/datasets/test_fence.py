@@ -64,7 +64,7 @@ def test_no_near_copy_of_a_held_out_row_trains(empty_shop: Workspace, seed: int)
     """Every planted neighbour is kept out, no row that lies apart is, and the check agrees."""
     held = spread(40, "eval", seed)
     able = spread(60, "train", 100 + seed, near=matrix(held)[:7])
-    able.loc[59, "text"] = held["text"].iloc[0].upper() + "?!"
+    able.loc[59, "input"] = held["input"].iloc[0].upper() + "?!"
     make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
     made = json.loads((empty_shop.metrics / "datasets.json").read_text())
     assert made["fenced_by"] == {"same_words": 1, "near_copy": 7}
@@ -100,7 +100,7 @@ def test_a_leak_stops_the_version_and_its_rows_are_shown(
     make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
     before, versions = files(empty_shop), list_versions(empty_shop.root)
     new = spread(9, "train", 3, near=matrix(held)[:2])
-    new.loc[8, "text"] = "Eval 1 7!"
+    new.loc[8, "input"] = "Eval 1 7!"
     with monkeypatch.context() as patch:
         leaky(patch)
         with pytest.raises(DatasetError, match="too near rows that evaluate: 3") as caught:
@@ -138,7 +138,7 @@ def test_verify_names_the_rows_of_a_version_that_leaks(
     held, able = spread(40, "eval", 1), spread(60, "train", 2)
     make_version(empty_shop, pd.concat([held, able], ignore_index=True), plan(1), ALL, None)
     new = spread(9, "train", 3, near=matrix(held)[:2])
-    new.loc[8, "text"] = "Eval 1 7!"
+    new.loc[8, "input"] = "Eval 1 7!"
     with monkeypatch.context() as patch:
         leaky(patch)
         patch.setattr("pipelines.datasets.fence.check", lambda *_: None)
@@ -174,21 +174,21 @@ def test_the_newest_labels_may_test_before_they_train(one: Workspace) -> None:
     set_policy(one, recent_days=1)
     served = rows(["one", "two", "one more"], day=1.5).assign(policy="margin")
     make_version(one, served, plan(2), policy, None)
-    assert set(rows_here(one, ["recent"])["text"]) == {"one", "two", "one more"}
+    assert set(rows_here(one, ["recent"])["input"]) == {"one", "two", "one more"}
     copies = rows(["Two.", "three"], day=1.6).assign(policy="margin")
     make_version(one, copies, plan(3), policy, None)  # a day later they train
     assert "recent" not in show(one.root, "v0003").version.rows
-    assert {"one", "two", "three"} <= set(rows_here(one, TRAIN)["text"])
+    assert {"one", "two", "three"} <= set(rows_here(one, TRAIN)["input"])
 
 
 def test_a_collection_row_tests_until_it_is_taken_out(one: Workspace) -> None:
     named = rows(["refund me"], "refund").assign(set="regression", round="hard")
     make_version(one, pd.concat([named, rows(["Refund me!", "x"])]), plan(2), ALL, None)
-    assert rows_here(one, TESTED, ["text", "round"])["round"].tolist().count("hard") == 1
-    assert "Refund me!" not in set(rows_here(one, TRAIN)["text"])
+    assert rows_here(one, TESTED, ["input", "round"])["round"].tolist().count("hard") == 1
+    assert "Refund me!" not in set(rows_here(one, TRAIN)["input"])
     make_version(one, named.assign(set="out"), plan(3), ALL, None)
-    assert "refund me" not in set(rows_here(one, [*TRAIN, *TESTED])["text"])
-    assert "Refund me!" in set(rows_here(one, TRAIN)["text"])
+    assert "refund me" not in set(rows_here(one, [*TRAIN, *TESTED])["input"])
+    assert "Refund me!" in set(rows_here(one, TRAIN)["input"])
     assert [c.faults for c in verify(one.root)] == [[], [], []]
 
 
@@ -198,7 +198,7 @@ def test_a_collection_row_tests_until_it_is_taken_out(one: Workspace) -> None:
 def bad_rows() -> pd.DataFrame:
     """Six rows: a good one, then one of each fault."""
     found = rows(["good", " ", "no label", "nan", "set", "twice", "twice again"])
-    found.loc[2, "label"] = ""
+    found.loc[2, "target"] = ""
     found.loc[3, "embedding"] = np.full(4, np.nan, np.float16).tobytes()
     found.loc[4, "set"] = "test"
     found.loc[6, "row_id"] = found.loc[5, "row_id"]
@@ -223,7 +223,7 @@ def test_failures_name_the_row_and_the_reason() -> None:
 def test_a_failing_row_is_left_out_and_shown(one: Workspace) -> None:
     good = rows([f"fine {i}" for i in range(9)], day=1)
     make_version(one, pd.concat([good, bad_rows()]), plan(2), ALL, None)
-    assert {"fine 0", "good"} <= set(rows_here(one, TRAIN)["text"])
+    assert {"fine 0", "good"} <= set(rows_here(one, TRAIN)["input"])
     page = pd.read_csv(one.quarantine / "dataset-v0002.csv")
     assert page["row"].tolist() == [11, 12, 13, 14, 15, 16]
     assert "no such set" in page["reason"].tolist()
@@ -237,13 +237,13 @@ def test_where_most_rows_fail_there_is_no_version(one: Workspace) -> None:
     assert [v for v in verify(one.root) if v.id == "v0002"] == []
     set_policy(one, max_failed=1.0)  # somebody decides to go on without them
     make_version(one, bad_rows(), plan(2), AllFormation(policy="all", max_failed=1.0), None)
-    assert "good" in set(rows_here(one, TRAIN)["text"])
+    assert "good" in set(rows_here(one, TRAIN)["input"])
 
 
 def test_a_label_outside_a_closed_set_is_left_out(one: Workspace) -> None:
     new = pd.concat([rows(["a", "b"]), rows(["c"], "typo")])
     make_version(one, new, replace(plan(2), labels=("card", "top_up")), ALL, None)
-    assert "c" not in set(rows_here(one, TRAIN)["text"])
+    assert "c" not in set(rows_here(one, TRAIN)["input"])
     assert "not in the label set" in (one.quarantine / "dataset-v0002.csv").read_text()
 
 
@@ -261,8 +261,8 @@ def test_old_rows_are_called_what_they_are_called_now_and_old_versions_stay(one:
     made = make_version(one, rows(["a fee"], "fee", day=1), plan(2), ALL, None)
     assert made.label_set == 1
     assert made.labels == 2
-    assert set(rows_here(one, TRAIN)["label"]) == {"money", "fee"}
-    assert set(rows_of(one.root, "v0002", TRAIN)["label"]) == {"money", "fee"}
+    assert set(rows_here(one, TRAIN)["target"]) == {"money", "fee"}
+    assert set(rows_of(one.root, "v0002", TRAIN)["target"]) == {"money", "fee"}
     assert show(one.root, "v0002").counts.loc["money", "train"] == 3
     pd.testing.assert_frame_equal(rows_of(one.root, "v0001"), before)
     assert show(one.root, "v0001").version.label_set == 0
@@ -278,10 +278,10 @@ def test_old_rows_are_called_what_they_are_called_now_and_old_versions_stay(one:
 
 def test_rows_of_a_retired_or_split_label_train_no_more(one: Workspace) -> None:
     decide(one, Operation("retire", ("top_up",)), Operation("split", ("card",), ("lost", "fee")))
-    answered = first().iloc[[0]].assign(label="lost")
+    answered = first().iloc[[0]].assign(target="lost")
     make_version(one, answered, plan(2), ALL, None)
     found = rows_here(one, TRAIN)
-    assert found[["text", "label"]].to_numpy().tolist() == [["my card", "lost"]]
+    assert found[["input", "target"]].to_numpy().tolist() == [["my card", "lost"]]
     made = json.loads((one.metrics / "datasets.json").read_text())
     assert made["unlabelled"] == 4
     assert made["label_set"] == 2
@@ -291,9 +291,9 @@ def test_a_change_counts_from_its_time_on(one: Workspace) -> None:
     """A version as of the day before is made under the names of that day, whenever it is made."""
     decide(one, Operation("merge", ("card", "top_up"), ("money",), plan(3).as_of.isoformat()))
     assert make_version(one, rows(["a fee"], "fee", day=1), plan(2), ALL, None).label_set == 0
-    assert set(rows_here(one, TRAIN)["label"]) == {"card", "top_up", "fee"}
+    assert set(rows_here(one, TRAIN)["target"]) == {"card", "top_up", "fee"}
     assert make_version(one, rows(["a charge"], "fee", day=2), plan(3), ALL, None).label_set == 1
-    assert set(rows_here(one, TRAIN)["label"]) == {"money", "fee"}
+    assert set(rows_here(one, TRAIN)["target"]) == {"money", "fee"}
     assert [c.faults for c in verify(one.root)] == [[], [], []]
 
 

@@ -40,13 +40,13 @@ def test_sample_has_its_size_and_smaller_ones_are_inside_larger_ones(size: int) 
 
 def test_class_balanced_levels_what_is_common_and_keeps_what_is_rare() -> None:
     given = many()
-    given["label"] = ["rare"] * 4 + ["some"] * 20 + ["common"] * 66
+    given["target"] = ["rare"] * 4 + ["some"] * 20 + ["common"] * 66
     policy = ClassBalancedFormation(policy="class-balanced", per_label=10)
     kept = policy.form(given, AS_OF, 2)
-    assert kept["label"].value_counts().to_dict() == {"some": 10, "common": 10, "rare": 4}
+    assert kept["target"].value_counts().to_dict() == {"some": 10, "common": 10, "rare": 4}
     # what one label has does not change what is drawn of another
-    alone = policy.form(given[given["label"] == "common"], AS_OF, 2)
-    assert set(alone["row_id"]) == set(kept.loc[kept["label"] == "common", "row_id"])
+    alone = policy.form(given[given["target"] == "common"], AS_OF, 2)
+    assert set(alone["row_id"]) == set(kept.loc[kept["target"] == "common", "row_id"])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_all_keeps_all() -> None:
 
 def test_window_forgets() -> None:
     kept = WindowFormation(policy="window", days=3).form(many(), AS_OF, 0)
-    assert kept["text"].iloc[0] == "6 1"  # "6 0", of midnight, is three days old already
+    assert kept["input"].iloc[0] == "6 1"  # "6 0", of midnight, is three days old already
     assert len(kept) == 29
 
 

@@ -63,7 +63,7 @@ def test_a_clone_is_filled_from_a_remote(two: Workspace, tmp_path: Path) -> None
     assert pull(clone.root, remote="origin").objects == 11
     assert pull(clone.root, remote="origin").objects == 0
     checkout(clone.root, "v0001")
-    assert sorted(read(clone.reservoir)["text"]) == sorted(first()["text"])
+    assert sorted(read(clone.reservoir)["input"]) == sorted(first()["input"])
     assert len(rows_of(clone.root, "v0002")) == 6
 
 

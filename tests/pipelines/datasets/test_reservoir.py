@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from core.errors import DatasetError
 from pipelines.datasets import reservoir
-from pipelines.datasets.partitions import SCHEMA, add_partition, read
+from pipelines.datasets.partitions import (
+    SCHEMA,
+    add_partition,
+    in_folder,
+    read,
+    read_partition,
+    scan,
+)
 from pipelines.datasets.reservoir import first_rows, from_claim
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -28,8 +36,9 @@ def claimed(**changes: object) -> pd.DataFrame:
     row = {
         "prediction_id": "p1",
         "timestamp": START,
-        "text": "where is my card",
-        "label": "card",
+        "input": "where is my card",
+        "target": "card",
+        "kind": "label",
         "embedding": np.ones(4, np.float16).tobytes(),
         "encoder": "tiny",
         "segments": {"topic": "cards", "channel": "app"},
@@ -49,8 +58,9 @@ def test_a_partition_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert row == {
         "row_id": "p1",
         "timestamp": pd.Timestamp(START),
-        "text": "where is my card",
-        "label": "card",
+        "input": "where is my card",
+        "target": "card",
+        "kind": "label",
         "set": "train",
         "embedding": np.ones(4, np.float16).tobytes(),
         "encoder": "tiny",
@@ -93,7 +103,43 @@ def test_a_partition_is_never_rewritten(tmp_path: Path) -> None:
     add_partition(tmp_path, "v0001", rows("x"))
     with pytest.raises(DatasetError, match="cannot be rewritten"):
         add_partition(tmp_path, "v0001", rows("other"))
-    assert read(tmp_path)["text"].tolist() == ["x"]
+    assert read(tmp_path)["input"].tolist() == ["x"]
+
+
+def earlier(folder: Path, name: str, *texts: str) -> Path:
+    """A partition as versions before `input`, `target` and `kind` wrote it."""
+    path = add_partition(folder, name, rows(*texts))
+    table = pq.read_table(path).drop_columns("kind")
+    pq.write_table(table.rename_columns({"input": "text", "target": "label"}), path)
+    return path
+
+
+def test_partitions_of_earlier_columns_are_read_beside_new_ones(tmp_path: Path) -> None:
+    path = earlier(tmp_path, "v0001", "x", "y")
+    before = path.read_bytes()
+    add_partition(tmp_path, "v0002", rows("z", label="fee").assign(kind="demonstration"))
+    both = scan(in_folder(tmp_path), ["v0001", "v0002"], SCHEMA.names)
+    assert both.table.schema == SCHEMA
+    assert both.counts.tolist() == [2, 1]
+    told = both.table.select(["input", "target", "kind"]).to_pylist()
+    assert [tuple(row.values()) for row in told] == [
+        ("x", "card", "label"),
+        ("y", "card", "label"),
+        ("z", "fee", "demonstration"),
+    ]
+    alone = read_partition(path, ["kind", "target", "row_id"])
+    assert alone == both.table.slice(0, 2).select(["kind", "target", "row_id"])
+    assert add_partition(tmp_path, "v0001", rows("x", "y")) == path  # they are the same rows
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("column", ["target", "kind"])
+def test_a_partition_that_lacks_a_column_is_no_earlier_one(tmp_path: Path, column: str) -> None:
+    earlier(tmp_path, "v0001", "x")
+    path = add_partition(tmp_path, "v0002", rows("y"))
+    pq.write_table(pq.read_table(path).drop_columns(column), path)
+    with pytest.raises(DatasetError, match=rf"(?s)not of the reservoir.*v0002\.parquet.*no {column}\n"):
+        read(tmp_path)
 
 
 def test_writing_leaves_its_input_alone(tmp_path: Path) -> None:
@@ -104,15 +150,15 @@ def test_writing_leaves_its_input_alone(tmp_path: Path) -> None:
 
 
 def test_the_last_annotation_of_a_row_wins(tmp_path: Path) -> None:
-    add_partition(tmp_path, "v0001", from_claim(claimed(label="wrong")))
-    add_partition(tmp_path, "v0002", from_claim(claimed(label="right")))
-    assert read(tmp_path)["label"].tolist() == ["right"]
-    assert read(tmp_path, partitions=["v0001"])["label"].tolist() == ["wrong"]
+    add_partition(tmp_path, "v0001", from_claim(claimed(target="wrong")))
+    add_partition(tmp_path, "v0002", from_claim(claimed(target="right")))
+    assert read(tmp_path)["target"].tolist() == ["right"]
+    assert read(tmp_path, partitions=["v0001"])["target"].tolist() == ["wrong"]
 
 
 def test_only_the_sets_and_columns_asked_for(tmp_path: Path) -> None:
     add_partition(tmp_path, "v0001", pd.concat([rows("a", "b"), rows("c", kind="eval")]))
-    assert read(tmp_path, sets=["eval"], columns=["text"]).to_dict("list") == {"text": ["c"]}
+    assert read(tmp_path, sets=["eval"], columns=["input"]).to_dict("list") == {"input": ["c"]}
 
 
 def test_an_empty_reservoir_has_all_columns(tmp_path: Path) -> None:
@@ -141,14 +187,14 @@ def test_a_missing_partition_is_named(tmp_path: Path) -> None:
 
 def test_a_foreign_parquet_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v0001").mkdir()
-    pd.DataFrame({"text": ["x"]}).to_parquet(tmp_path / "v0001" / "v0001.parquet")
+    pd.DataFrame({"input": ["x"]}).to_parquet(tmp_path / "v0001" / "v0001.parquet")
     with pytest.raises(DatasetError, match=r"(?s)not of the reservoir.*no row_id"):
         read(tmp_path)
 
 
 def test_rows_of_another_shape_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="not reservoir rows"):
-        add_partition(tmp_path, "v0001", pd.DataFrame({"text": ["x"]}))
-    with pytest.raises(DatasetError, match="label: string not null"):
-        add_partition(tmp_path, "v0001", rows("x").assign(label=None))
+        add_partition(tmp_path, "v0001", pd.DataFrame({"input": ["x"]}))
+    with pytest.raises(DatasetError, match="target: string not null"):
+        add_partition(tmp_path, "v0001", rows("x").assign(target=None))
     assert list(tmp_path.iterdir()) == []

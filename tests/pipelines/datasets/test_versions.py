@@ -97,12 +97,12 @@ def test_the_stage_gives_the_same_bytes_again(two: Workspace) -> None:
 
 def test_no_held_out_text_trains(two: Workspace) -> None:
     train, held_out = rows_here(two), rows_here(two, EVALUATION)
-    assert train["text"].tolist() == ["top up", "my card", "lost card", "fee?"]
-    assert held_out[["text", "set"]].values.tolist() == [
+    assert train["input"].tolist() == ["top up", "my card", "lost card", "fee?"]
+    assert held_out[["input", "set"]].values.tolist() == [
         ["where is it?", "eval"],
         ["an audit text", "audit"],
     ]
-    assert not set(train["text"].map(normal)) & set(held_out["text"].map(normal))
+    assert not set(train["input"].map(normal)) & set(held_out["input"].map(normal))
     assert '"fenced": 2' in (two.metrics / "datasets.json").read_text()
 
 
@@ -121,7 +121,7 @@ def test_rows_after_as_of_stay_out(one: Workspace) -> None:
     late = rows(["too late"], day=30)
     made = make_version(one, late, plan(2), ALL, None)
     assert made.rows == version(one.root, "v0001").rows
-    assert "too late" in read(one.reservoir)["text"].tolist()
+    assert "too late" in read(one.reservoir)["input"].tolist()
 
 
 def test_what_a_version_took_is_in_the_next_whatever_its_clock_said(one: Workspace) -> None:
@@ -149,9 +149,9 @@ def test_other_changes_of_the_user_stay_uncommitted(one: Workspace) -> None:
 def test_two_versions_differ_by_their_rows(two: Workspace) -> None:
     before = state(two)
     found = diff(two.root, "v0001", "v0002")
-    assert sorted(found.added["text"]) == ["an audit text", "fee?"]
+    assert sorted(found.added["input"]) == ["an audit text", "fee?"]
     assert found.removed.empty
-    assert found.relabelled[["text", "label_before", "label"]].values.tolist() == [
+    assert found.relabelled[["input", "target_before", "target"]].values.tolist() == [
         ["lost card", "card", "lost_card"]
     ]
     assert found.to_text() == (

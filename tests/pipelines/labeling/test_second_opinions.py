@@ -89,7 +89,7 @@ def test_a_label_that_is_asked_again_goes_to_somebody_else_and_the_first_word_is
     rows = store.labels.claim("v0002", NOW + 3 * DAY)
     assert rows["prediction_id"].tolist() == IDS[1:2]
     store.queue.vote(says(0, "ana", "a"), needed=1)
-    assert store.labels.claim("v0003", NOW + 3 * DAY)[["label", "annotator"]].to_numpy().tolist() == [
+    assert store.labels.claim("v0003", NOW + 3 * DAY)[["target", "annotator"]].to_numpy().tolist() == [
         ["a", "ana"]
     ]
     story = store.lineage.story(IDS[0])
@@ -107,7 +107,7 @@ def test_what_a_dataset_has_taken_is_set_aside_until_somebody_answers(store: Sto
     assert store.labels.claim("v0003", NOW + 3 * DAY).empty
     store.queue.vote(says(0, "ana", "a"), needed=1)
     assert store.reviews.set_aside() == []
-    assert store.labels.claim("v0004", NOW + 3 * DAY)["label"].tolist() == ["a"]
+    assert store.labels.claim("v0004", NOW + 3 * DAY)["target"].tolist() == ["a"]
 
 
 def test_what_two_people_looked_at_is_not_judged_again(store: Store) -> None:

@@ -45,7 +45,7 @@ def test_what_is_trusted_trains_with_its_trust_and_without_a_propensity(store: S
     tell(store, 2, "thumbs", "up")
     rows = claimed(store)
     assert rows["prediction_id"].tolist() == IDS[:2]
-    assert rows["label"].tolist() == ["b", "b"]
+    assert rows["target"].tolist() == ["b", "b"]
     assert rows["trust"].tolist() == [1.0, 0.8]
     assert set(rows["policy"]) == set(rows["annotator"]) == {"feedback"}
     assert rows["propensity"].isna().all()
@@ -59,7 +59,7 @@ def test_thumbs_up_is_the_answers_own_label_where_it_is_trusted(store: Store) ->
     tell(store, 0, "thumbs", "up")
     tell(store, 1, "thumbs", "down")
     trusted = Labeling(trust_at_least=0.3).trusted
-    assert claimed(store, trust=trusted)[["prediction_id", "label"]].to_numpy().tolist() == [
+    assert claimed(store, trust=trusted)[["prediction_id", "target"]].to_numpy().tolist() == [
         [IDS[0], "a"]
     ]
 
@@ -70,7 +70,7 @@ def test_the_most_trusted_word_counts_then_the_last_one(store: Store) -> None:
     tell(store, 0, "correction", "a", minute=2)
     tell(store, 1, "correction", "a", minute=1)
     tell(store, 1, "correction", "b", minute=2)
-    assert claimed(store)["label"].tolist() == ["b", "b"]
+    assert claimed(store)["target"].tolist() == ["b", "b"]
 
 
 def test_users_make_no_new_class(store: Store) -> None:

@@ -138,7 +138,7 @@ def test_a_word_that_is_asked_waits_for_the_answer_and_then_is_a_persons(store: 
     store.labels.annotate([Annotation(IDS[0], "b", "eve", NOW), Annotation(IDS[1], "a", "eve", NOW)])
     assert (store.feedback.words_asked(), store.feedback.words_checked()) == (0, {"ann": Record(1, 1)})
     rows = store.labels.claim("v0003", NOW + DAY, Labeling().trusted, ["a", "b"])
-    assert rows[["label", "annotator"]].to_numpy().tolist() == [["b", "eve"], ["a", "eve"]]
+    assert rows[["target", "annotator"]].to_numpy().tolist() == [["b", "eve"], ["a", "eve"]]
     assert rows["policy"].tolist() == [VERIFY, VERIFY]
 
 

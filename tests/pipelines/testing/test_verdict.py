@@ -38,7 +38,12 @@ def rows(n: int, of_set: str = "eval", segments: str = "") -> pd.DataFrame:
     """n texts a label, all different."""
     return pd.DataFrame(
         [
-            {"text": f"{WORDS[label]} {label} {i}", "label": label, "set": of_set, "segments": segments}
+            {
+                "input": f"{WORDS[label]} {label} {i}",
+                "target": label,
+                "set": of_set,
+                "segments": segments,
+            }
             for i in range(n)
             for label in LABELS
         ]
@@ -54,7 +59,7 @@ def head(weight: Array | None = None) -> Head:
 
 
 def model(version: str, evaluation: pd.DataFrame, of: Head | None = None) -> Contender:
-    return Contender(version, of or head(), embed(list(evaluation["text"])), embed)
+    return Contender(version, of or head(), embed(list(evaluation["input"])), embed)
 
 
 SWAPPED = head(8 * np.eye(3)[[1, 0, 2]])  # card and loan confused: a third of the rows right
@@ -150,7 +155,7 @@ def test_min_accuracy_is_asked_of_the_first_model_too() -> None:
 
 
 def test_without_evaluation_rows_nobody_passes() -> None:
-    report = judged(head(), head(), rows(0).reindex(columns=["text", "label", "set", "segments"]))
+    report = judged(head(), head(), rows(0).reindex(columns=["input", "target", "set", "segments"]))
     assert report.verdict == "cannot judge"
     assert report.reasons == [
         "nothing to judge by: an evaluation set needs 10 rows (testing.min_rows), and there are: none. "
@@ -176,9 +181,9 @@ def test_a_handful_of_rows_is_shown_and_not_counted(candidate: Head, champion: H
 
 
 def test_a_set_that_counts_judges_beside_one_that_does_not() -> None:
-    few = rows(3, "audit").assign(text=lambda r: "new " + r["text"])
+    few = rows(3, "audit").assign(input=lambda r: "new " + r["input"])
     both = pd.concat([rows(4), few], ignore_index=True)
-    seen = embed(list(both["text"]))
+    seen = embed(list(both["input"]))
     was, now = seen.copy(), seen.copy()
     now[12:] = np.roll(now[12:], 1, axis=1)  # all of the audit rows wrong
     candidate, champion = Contender("2", head(), now, embed), Contender("1", head(), was, embed)
@@ -257,8 +262,8 @@ def test_a_single_row_and_a_single_label_are_enough() -> None:
 def test_a_loss_on_the_fixed_set_is_paid_for_by_recent_traffic() -> None:
     """5 of 100 old rows lost, 8 of 12 recent ones gained: -0.05 and +0.667, a mean of +0.308."""
     old, recent = rows(34).head(100), rows(4, "audit")
-    both = pd.concat([old, recent.assign(text="new " + recent["text"])], ignore_index=True)
-    seen = embed(list(both["text"]))
+    both = pd.concat([old, recent.assign(input="new " + recent["input"])], ignore_index=True)
+    seen = embed(list(both["input"]))
     was, now = seen.copy(), seen.copy()
     now[:5] = np.roll(now[:5], 1, axis=1)
     was[100:] = [1, 0, 0]
@@ -282,9 +287,9 @@ def test_a_loss_on_the_fixed_set_is_paid_for_by_recent_traffic() -> None:
 def test_nothing_pays_for_a_very_large_loss() -> None:
     """The champion is right on every old row and no new one, the candidate the other way round."""
     recent = rows(10, "audit")
-    both = pd.concat([rows(10), recent.assign(text="new " + recent["text"])], ignore_index=True)
+    both = pd.concat([rows(10), recent.assign(input="new " + recent["input"])], ignore_index=True)
     sign = np.where(both["set"] == "eval", 1, -1)[:, None]
-    seen = embed(list(both["text"]))
+    seen = embed(list(both["input"]))
     report = run_tests(
         Contender("2", head(), -sign * seen, embed),
         Contender("1", head(), sign * seen, embed),
@@ -340,13 +345,13 @@ def test_probes_are_few_new_and_stable() -> None:
         read.extend(texts)
         return embed(texts)
 
-    given = Contender("2", head(), embed(list(evaluation["text"])), counting)
+    given = Contender("2", head(), embed(list(evaluation["input"])), counting)
     run_tests(given, None, evaluation, Testing())
     first, read[:] = sorted(read), []
     assert len(first) == len(set(first)) == 100
-    assert not set(first) & set(evaluation["text"])
+    assert not set(first) & set(evaluation["input"])
     more = pd.concat([evaluation, rows(4, "audit")], ignore_index=True)
-    run_tests(Contender("3", head(), embed(list(more["text"])), counting), None, more, Testing())
+    run_tests(Contender("3", head(), embed(list(more["input"])), counting), None, more, Testing())
     assert sorted(read) == first  # an audit set that grows asks for no new text
 
 
@@ -355,14 +360,14 @@ def test_without_a_fixed_set_the_encoder_reads_nothing() -> None:
         raise AssertionError(texts)
 
     evaluation = rows(4, "audit")  # probes are made of the fixed set
-    candidate = Contender("2", head(), embed(list(evaluation["text"])), refuse)
+    candidate = Contender("2", head(), embed(list(evaluation["input"])), refuse)
     report = run_tests(candidate, None, evaluation, Testing())
     assert [e["rows"] for e in report.expectations] == [0] * 6
 
 
 def test_the_typical_text_of_a_label_is_the_one_in_its_middle() -> None:
     texts = ["card", "card card card", "card card", "loan"]
-    fixed = pd.DataFrame({"text": texts, "label": ["card", "card", "card", "loan"]})
+    fixed = pd.DataFrame({"input": texts, "target": ["card", "card", "card", "loan"]})
     answers = ContenderAnswers(Contender("1", head(), embed(texts), embed), texts, [])
     assert [p.text for p in typical(fixed, answers).probes] == ["card card", "loan"]
 
@@ -428,7 +433,7 @@ def test_slip_keeps_length_ends_and_letters() -> None:
 
 
 def test_a_text_that_cannot_be_changed_is_not_asked() -> None:
-    short = pd.DataFrame({"text": ["ok", "aaaa", "42"], "label": ["a", "a", "b"]})
+    short = pd.DataFrame({"input": ["ok", "aaaa", "42"], "target": ["a", "a", "b"]})
     assert changed(short, slip, 9, 0) == []
     assert [p.labels for p in joined(short, same=True, n=9, seed=0)] == [("a", "a")]
 
@@ -482,7 +487,7 @@ def test_a_memorization_result_counts_in_the_verdict() -> None:
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
     evaluation = rows(2, segments=json.dumps({evil: evil}))
-    evaluation["text"] = [f"{t} {evil}" for t in evaluation["text"]]
+    evaluation["input"] = [f"{t} {evil}" for t in evaluation["input"]]
     page = write_report(
         judged(SWAPPED, head(), evaluation), tmp_path / "reports" / "t.html", evil + "\ud800"
     )
