@@ -7,6 +7,7 @@ finished by the next forget, or by the next retrain before it counts its version
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -94,7 +95,7 @@ def forget(session: Session, found: Found, now: datetime) -> str:
         _drop_from_collection(path, found.texts)
     for path in found.pages:
         path.unlink(missing_ok=True)
-    found.spool = _drop_from_spool(found)
+    found.spool = _drop_from_spool(session, found)
     session.store.erasure.bury(found.ids, found.asked, now)
     return finish(session, now, found.texts)
 
@@ -168,7 +169,7 @@ def remains(session: Session, found: Found) -> list[str]:
         )
     if found.spool:
         lines.append(
-            "a server that runs has rows on its disk: they go when it brings them to the store"
+            "a server of an earlier version runs and has rows on its disk: they go when it stores them"
         )
     quoting = session.store.erasure.mentions(sorted(found.texts)) if found.texts else 0
     if quoting:
@@ -202,28 +203,32 @@ def _drop_from_collection(path: Path, texts: Collection[str]) -> None:
 def _spool(session: Session, found: Found) -> Iterator[tuple[Path, set[str]]]:
     """Files of answers that are not in the store yet, and hold some that are meant: which these are,
     with the other answers to the same requests."""
-    from serving.spool import groups, refused
+    from core.store import old_spools
+    from core.store.spool import Spool
 
-    meant = _meant(found)
-    for form, read in (("*.spool", groups), ("*.refused.jsonl", refused)):
-        for path in sorted(session.workspace.spool.glob(form)):
-            rows = [(r.request_id, r.prediction_id, meant(r)) for g in read(path) for r in g.rows]
+    folder, meant = session.workspace.spool, _meant(found)
+    read = {path: old_spools.rows(path) for path in old_spools.files(folder)}
+    with closing(Spool(folder)) as spool:
+        read[spool.path] = spool.rows()
+        for path, answers in read.items():
+            rows = [(r.request_id, r.prediction_id, meant(r)) for r in answers]
             requests = {request for request, _, is_meant in rows if is_meant}
             if requests:
                 yield path, {id for request, id, _ in rows if request in requests}
 
 
-def _drop_from_spool(found: Found) -> list[Path]:
-    """What is left of them: files of a server that runs."""
-    from serving.spool import remove, remove_refused
+def _drop_from_spool(session: Session, found: Found) -> list[Path]:
+    """What is left of them: files of a server of an earlier version that runs."""
+    from core.store import old_spools
+    from core.store.spool import Spool
 
-    living = []
-    for path in found.spool:
-        if path.suffix == ".jsonl":
-            remove_refused(path, _meant(found))
-        elif not remove(path, _meant(found)) and path.exists():
-            living.append(path)
-    return living
+    folder = session.workspace.spool
+    if found.spool:
+        old_spools.take_over(folder)
+        with closing(Spool(folder)) as spool:
+            spool.remove(_meant(found))
+    left = old_spools.files(folder)
+    return [path for path in found.spool if path in left]
 
 
 def _meant(found: Found) -> Callable[[Prediction], bool]:

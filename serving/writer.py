@@ -1,7 +1,8 @@
 """The prediction log's writer: answers of many callers, stored together, each safe before it is given.
 
 put -> queue -> one transaction -> futures.  While the store does not take them: put -> queue -> spool
-on disk -> futures, and a second thread brings the spool to the store, in order, once it answers again.
+on disk -> futures, and a second thread brings the spool to the store, in order, once it answers again:
+our own groups, those of writers that died, and those of other servers of the workspace.
 
 Every group has a number that the store remembers, so a group whose commit got lost on the way, or
 that was stored just before a crash, is not stored or counted twice.
@@ -24,11 +25,13 @@ from core.errors import RowError, StoreError
 from core.kept import Kept
 from core.records.answers import Prediction
 from core.store import Store
+from core.store.old_spools import take_over
+from core.store.spool import Spool, free
 from serving.metrics import Metrics
-from serving.spool import SUFFIX, Spool, free, leftovers
 
 log = logging.getLogger(__name__)
 GROUP_ROWS = 2000  # of one transaction
+LAST_ROWS = 200  # on disk, that are brought to the store in one go
 MOST_WAITING = 20_000  # rows in memory; more are refused
 RETRY_SECONDS = 0.5
 ASYNC_SECONDS = 1.0
@@ -86,8 +89,9 @@ class Writer:
         self._store, self._keep, self._folder, self._metrics = store, keep, folder, metrics
         self._promise = promise or LogPromise()
         self._apart = not store.url.startswith("sqlite")  # the store needs no room on our disk
-        self._spool = Spool(folder / f"{uuid4()}{SUFFIX}", self._promise.spool_bytes)
-        self._dead: list[Spool] = []  # of writers before us
+        self._name, self._spool = str(uuid4()), Spool(folder, self._promise.spool_bytes)
+        self._rows = self._ours = 0  # on disk, at the last look: rows, and groups that we put there
+        self._disk = threading.RLock()  # guards these two: one thread fills the spool, one empties it
         self._queue: deque[_Put] = deque()
         self._waiting = self._number = 0
         self._in_hand: list[_Put] = []
@@ -96,7 +100,6 @@ class Writer:
         self._lost = ""  # why rows were refused that nobody could keep, until one is stored again
         self._closing = threading.Event()
         self._changed = threading.Condition()  # guards the queue
-        self._disk = threading.Lock()  # guards our spool, which one thread fills and one empties
         self._work = threading.Thread(target=self._write_all, name="log-writer", daemon=True)
         self._mend = threading.Thread(target=self._drain_all, name="log-drain", daemon=True)
         metrics.log_waiting.set_function(lambda: self.state().waiting)
@@ -127,14 +130,12 @@ class Writer:
     def state(self) -> LogState:
         now = time.monotonic()
         with self._changed:
-            spools = [self._spool, *self._dead]
             held = [*self._in_hand, *self._queue]
-            since = [p.since for p in held[:1]] + ([self._spooled_since] if self._spool.size else [])
-            rows = sum(s.rows for s in spools)
+            since = [p.since for p in held[:1]] + ([self._spooled_since] if self._ours else [])
             fault = self._lost or (self._fault.what if self._fault else "")
-            if fault and rows:
-                fault += f": {rows} rows wait on disk"
-            return LogState(self._waiting, now - min(since, default=now), rows, fault)
+            if fault and self._rows:
+                fault += f": {self._rows} rows wait on disk"
+            return LogState(self._waiting, now - min(since, default=now), self._rows, fault)
 
     def faults(self) -> tuple[str, ...]:
         """What is wrong, in words; () when all is well."""
@@ -154,7 +155,7 @@ class Writer:
         """Whether answers were given that the store does not have yet."""
         with self._changed:
             early = any(p.early for p in (*self._in_hand, *self._queue))
-            return early or any(s.size for s in (self._spool, *self._dead))
+            return early or bool(self._rows or self._ours)
 
     def close(self, seconds: float = 10.0) -> None:
         """Flush, try once more to store what is on disk, and end. What stays is for the next writer."""
@@ -163,9 +164,7 @@ class Writer:
             self._changed.notify_all()
         self._work.join(seconds)
         self._mend.join(seconds)
-        with self._disk:
-            for spool in (self._spool, *self._dead):
-                spool.close()
+        self._spool.close()
 
     def _may_be_early(self, rows: int, now: float) -> bool:
         if self._promise.durability != "async" or self._fault or self._lost:
@@ -220,17 +219,18 @@ class Writer:
         kept = self._keep([row for p in puts for row in p.rows])
         self._number += 1
         group = replace(kept, passes=sum(p.passes for p in puts), number=self._number)
-        if not self._spool.size:  # else what waits on disk goes first
-            try:
-                self._append([group], self._spool.writer)
-                return
-            except RowError:
-                raise
-            except StoreError as fault:
-                self._fault = fault
         with self._disk:
-            self._spooled_since = self._spooled_since if self._spool.size else puts[0].since
-            self._spool.append(group)
+            if not self._ours:  # else what waits on disk goes first
+                try:
+                    self._append([group], self._name)
+                    return
+                except RowError:
+                    raise
+                except StoreError as fault:
+                    self._fault = fault
+            self._spool.append(self._name, [group])
+            self._spooled_since = self._spooled_since if self._ours else puts[0].since
+            self._rows, self._ours = self._rows + len(group.rows), self._ours + 1
         self._lost = ""
 
     def _append(self, groups: Sequence[Kept], writer: str) -> None:
@@ -266,8 +266,8 @@ class Writer:
                 self._work.join()  # whose last rows may go to the spool
             try:
                 self._drain()
-                if closing and not self._spool.size:
-                    self._store.answers.forget_writer(self._spool.writer)
+                if closing and not self._ours:
+                    self._store.answers.forget_writer(self._name)
             except (StoreError, OSError) as fault:
                 self._fault = fault if isinstance(fault, StoreError) else _unreadable(fault)
             if self._lost and self._spool.takes_more():
@@ -276,46 +276,46 @@ class Writer:
                 return
 
     def _drain(self) -> None:
-        """Bring to the store what waits on disk: first what the dead left, then our own."""
-        self._dead += leftovers(self._folder)
+        """Bring to the store what waits on disk, whoever wrote it."""
         troubled = self._fault is not None or bool(self._lost)
-        while self._dead:
-            dead = self._dead[0]
-            self._bring(dead)
-            dead.clear()
-            dead.close()
-            self._dead.pop(0)
-            self._store.answers.forget_writer(dead.writer)
-        if self._spool.size:
-            self._bring_ours()
-        elif troubled:
-            self._append([], self._spool.writer)  # is the store well again?
+        self._count_spooled()
+        with self._spool.draining() as is_ours:
+            if is_ours:
+                take_over(self._folder)
+                while self._bring() and self._count_spooled() > LAST_ROWS:
+                    pass
+            with self._disk:  # new answers wait for the last ones, or there would always be more
+                while is_ours and self._bring():
+                    pass
+                self._count_spooled()
+        if troubled and not self._ours:
+            self._append([], self._name)  # is the store well again?
 
-    def _bring(self, spool: Spool) -> None:
-        while spool.done < spool.size:
-            groups, end = spool.read(GROUP_ROWS)
+    def _bring(self) -> int:
+        """Bring some groups to the store; how many."""
+        writer, groups = self._spool.next(GROUP_ROWS)
+        if groups:
             try:
-                self._append(groups, spool.writer)
-            except RowError as fault:
-                self._bring_each(groups, spool, fault)
-            with self._disk:
-                spool.forget(groups, end)
+                self._append(groups, writer)
+            except RowError:
+                self._bring_each(writer, groups)
+            self._spool.done(writer, groups[-1])
+        return len(groups)
 
-    def _bring_each(self, groups: list[Kept], spool: Spool, fault: RowError) -> None:
+    def _bring_each(self, writer: str, groups: list[Kept]) -> None:
         """One by one; a group that the store will never take is put aside, for people to look at."""
         for group in groups:
             try:
-                self._append([group], spool.writer)
-            except RowError:
-                log.error("rows on disk that the store refuses are put aside: %s", fault)
-                spool.put_aside(group)
+                self._append([group], writer)
+            except RowError as fault:
+                log.error("rows that the store refuses stay in %s: %s", self._spool.path, fault)
+                self._spool.put_aside(writer, group, str(fault))
 
-    def _bring_ours(self) -> None:
-        while self._spool.size:
-            self._bring(self._spool)
-            with self._disk:
-                if self._spool.done == self._spool.size:
-                    self._spool.clear()
+    def _count_spooled(self) -> int:
+        """Rows on disk."""
+        with self._disk:
+            self._rows, self._ours = self._spool.waiting(self._name)
+            return self._rows
 
 
 def _passing(fault: Exception) -> bool:

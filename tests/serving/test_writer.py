@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +15,9 @@ import pytest
 from core.errors import StoreError
 from core.kept import Kept
 from core.store import Store
+from core.store.old_spools import take_over
+from core.store.spool import Spool, pack
 from serving.metrics import Metrics
-from serving.spool import Spool
 from serving.writer import LogPromise, Writer
 from tests.logs import row, stored, until, writing
 
@@ -46,7 +50,7 @@ def test_rows_are_stored_and_counted_when_the_future_is_done(store: Store, tmp_p
         assert writer.state().fault == ""
     assert sorted(stored(store)) == sorted(f"r{i}" for i in range(50))
     assert store.state.counters() == {"encoder_passes.serving": 50, "texts.serving": 50}
-    assert list(tmp_path.glob("*.spool")) == []
+    assert not Spool(tmp_path).path.exists()
 
 
 def test_a_locked_store_is_waited_for_on_disk_and_all_of_it_lands(store: Store, tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ def test_a_locked_store_is_waited_for_on_disk_and_all_of_it_lands(store: Store, 
 
 
 def test_a_full_spool_refuses_and_recovers(store: Store, tmp_path: Path) -> None:
-    with writing(store, tmp_path, LogPromise(spool_bytes=2000)) as writer:
+    with writing(store, tmp_path, LogPromise(spool_bytes=20_000)) as writer:
         with locked(store):
             writer.put([row(0)], 1).result(SOON)
             with pytest.raises(StoreError, match="the spool is full"):
@@ -79,30 +83,83 @@ def test_a_full_spool_refuses_and_recovers(store: Store, tmp_path: Path) -> None
     assert stored(store) == ["r0", "r20"]
 
 
-def test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame(
-    store: Store, tmp_path: Path
-) -> None:
-    dead = Spool(tmp_path / "dead.spool", 10_000)
-    dead.append(Kept([row(0)], 1, passes=1, number=1))
-    dead.append(Kept([row(1)], 1, passes=1, number=2))
-    dead.close()
-    whole = dead.path.read_bytes()
-    dead.path.write_bytes(whole + whole[:100])
-    store.answers.append(
-        [Kept([row(0)], 1, passes=1, number=1)], "dead"
-    )  # it died before it could say so
+def frame(group: Kept) -> bytes:
+    """As servers wrote a group before the spool was a SQLite file."""
+    body = pack(group)
+    return struct.pack("<III", len(body), zlib.crc32(body), len(group.rows)) + body
+
+
+def test_the_next_writer_takes_what_a_dead_one_left(store: Store, tmp_path: Path) -> None:
+    dead = Spool(tmp_path)
+    groups = [Kept([row(i)], 1, passes=1, number=i + 1) for i in range(2)]
+    dead.append("dead", groups)
+    store.answers.append(groups[:1], "dead")  # it died before it could say so
     with writing(store, tmp_path):
-        until(lambda: not dead.path.exists())
+        until(lambda: dead.waiting("dead") == (0, 0))
     assert stored(store) == ["r0", "r1"]
     assert store.state.counters() == {"encoder_passes.serving": 2, "texts.serving": 2}
 
 
-def test_a_living_writers_spool_is_left_alone(store: Store, tmp_path: Path) -> None:
-    living = Spool(tmp_path / "living.spool", 10_000)
-    living.append(Kept([row(0)], 1, number=1))
-    assert not Spool(living.path, 0).take()
-    living.close()
-    assert Spool(living.path, 0).take()
+def test_files_of_an_earlier_version_are_taken_over_but_for_a_torn_frame(
+    store: Store, tmp_path: Path
+) -> None:
+    old, refused = tmp_path / "dead.spool", tmp_path / "dead.refused.jsonl"
+    groups = [Kept([row(i)], 1, passes=1, number=i + 1) for i in range(3)]
+    old.write_bytes(frame(groups[0]) + frame(groups[1]) + frame(groups[1])[:100])
+    refused.write_bytes(pack(groups[2]) + b"\n")
+    store.answers.append(groups[:1], "dead")
+    with writing(store, tmp_path):
+        until(lambda: not old.exists() and not refused.exists())
+        until(lambda: Spool(tmp_path).waiting("dead") == (0, 0))
+    assert stored(store) == ["r0", "r1"]
+    assert store.state.counters() == {"encoder_passes.serving": 2, "texts.serving": 2}
+    assert [r.request_id for r in Spool(tmp_path).rows()] == ["r2"], "it stays for people to look at"
+
+
+def test_the_file_of_a_living_server_of_an_earlier_version_is_left_alone(
+    store: Store, tmp_path: Path
+) -> None:
+    old = tmp_path / "living.spool"
+    old.write_bytes(frame(Kept([row(0)], 1, number=1)))
+    with old.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        take_over(tmp_path)
+        assert old.exists()
+    take_over(tmp_path)
+    assert not old.exists()
+
+
+def test_one_process_at_a_time_empties_the_spool(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    with spool.draining() as first, Spool(tmp_path).draining() as second:
+        assert (first, second) == (True, False)
+
+
+def test_a_group_that_the_store_refuses_stays_and_the_rest_is_stored(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path)
+    spool.append("dead", [Kept([row(i)], 1, number=i + 1) for i in (0, 2)])
+    with sqlite3.connect(spool.path) as db:  # as a row that the store has a rule against
+        bad = pack(Kept([row(1)], 1, number=2)).replace(b'"output":"a"', b'"output":null')
+        db.execute("INSERT INTO groups VALUES ('dead', 2, 1, ?, NULL)", (bad,))
+    db.close()
+    with writing(store, tmp_path):
+        until(lambda: spool.waiting("dead") == (0, 0))
+    assert stored(store) == ["r0", "r2"]
+    assert [r.request_id for r in spool.rows()] == ["r1"]
+    assert "rows that the store refuses stay in" in caplog.text
+
+
+def test_only_its_owner_can_read_it_and_what_is_stored_is_not_in_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    group = Kept([row(0, text="a secret")], 1, number=1)
+    spool.append("w", [group])
+    assert any(b"a secret" in path.read_bytes() for path in tmp_path.iterdir())
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    spool.done("w", group)
+    assert not any(b"a secret" in path.read_bytes() for path in tmp_path.iterdir())
+    spool.close()
 
 
 def test_the_same_group_again_counts_nothing(store: Store) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from core.errors import StoreError
 from core.store import Store
+from core.store.spool import Spool
 from serving.writer import RETRY_SECONDS, Writer
 from tests.core.store.test_postgres import binary, call
 from tests.core.store.test_postgres import server as server
@@ -54,7 +55,7 @@ def killed(url: str, folder: Path, acknowledged: int, start: int = 0) -> list[st
 def check_all_there(store: Store, folder: Path, acknowledged: list[str]) -> None:
     """All of them, none twice, whether they waited on disk or not; counted once too."""
     with writing(store, folder):
-        until(lambda: not list(folder.glob("*.spool")))
+        until(lambda: Spool(folder).waiting("") == (0, 0))
     found = stored(store)
     assert set(acknowledged) <= set(found)
     assert len(found) == len(set(found)) == store.state.counters()["texts.serving"]

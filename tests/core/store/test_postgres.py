@@ -109,7 +109,7 @@ from tests.serving.labelling.test_api import (
 )
 from tests.serving.test_writer import (
     test_rows_are_stored_and_counted_when_the_future_is_done,
-    test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame,
+    test_the_next_writer_takes_what_a_dead_one_left,
     test_the_same_group_again_counts_nothing,
 )
 from tests.small_loop import job, make_session
@@ -155,7 +155,7 @@ __all__ = [  # run here too, with this file's `store`
     "test_the_columns_of_a_window",
     "test_the_most_trusted_word_counts_then_the_last_one",
     "test_the_nearest_labelled_texts_by_cosine",
-    "test_the_next_writer_takes_what_a_dead_one_left_but_for_a_torn_frame",
+    "test_the_next_writer_takes_what_a_dead_one_left",
     "test_the_oldest_round_comes_first_then_the_oldest_request",
     "test_the_rows_with_a_truth",
     "test_the_same_group_again_counts_nothing",

@@ -13,12 +13,12 @@ from core.kept import OTHER, Kept
 from core.records.labels import Annotation, AnnotationTask
 from core.state import Champion, Retrains
 from core.store import Store
+from core.store.spool import pack, unpack
 from flows import stages
 from flows.log import open_writer
 from pipelines.logging.profile import Profiled
 from pipelines.logging.sample import Sample
 from serving.metrics import Metrics
-from serving.spool import pack, unpack
 from tests.logs import EVER, NOW, row, stored
 from tests.small_loop import make_session
 
