@@ -19,6 +19,8 @@ from sqlalchemy import (
     Engine,
     LargeBinary,
     MetaData,
+    Row,
+    Select,
     Table,
     create_engine,
     event,
@@ -130,10 +132,32 @@ class Database:
             finally:
                 raw.close()
 
+    def rows(self, query: Any) -> Sequence[Row[Any]]:
+        with self.read() as db:
+            return db.execute(query).all()
+
+    def column(self, query: Any) -> list[Any]:
+        """The first value of each row."""
+        with self.read() as db:
+            return list(db.scalars(query))
+
+    def value(self, query: Any) -> Any:
+        """The first value of the first row; None where there is no row."""
+        with self.read() as db:
+            return db.scalar(query)
+
     def records(self, query: Any, shape: type[R]) -> list[R]:
         names = [f.name for f in fields(shape)]  # type: ignore[arg-type]  # every R is a dataclass
         with self.read() as db:
             return [shape(**{n: r[n] for n in names}) for r in db.execute(query).mappings()]
+
+    def record(self, query: Any, shape: type[R]) -> R | None:
+        """The first of them."""
+        return next(iter(self.records(query.limit(1), shape)), None)
+
+    def among(self, query: Select[Any], column: Any, values: Iterable[str]) -> list[Row[Any]]:
+        with self.read() as db:
+            return among(db, query, column, values)
 
 
 def is_postgres(db: Connection) -> bool:
@@ -221,6 +245,11 @@ def parts(items: Iterable[str], size: int = 500) -> Iterator[list[str]]:
     whole = list(items)
     for i in range(0, len(whole), size):
         yield whole[i : i + size]
+
+
+def among(db: Connection, query: Select[Any], column: Any, values: Iterable[str]) -> list[Row[Any]]:
+    """The rows whose column has one of these values."""
+    return [row for part in parts(values) for row in db.execute(query.where(column.in_(part)))]
 
 
 def _as_driver_takes(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, FromClause, delete, func, select
 
 from core import schema
-from core.database import Database, parts, plain
+from core.database import Database, plain
 from core.garbage import uncollected
 from core.ids import uuid7_floor
 from core.kept import Kept, Profile
@@ -71,20 +71,14 @@ class AnswerRepository:
     def known(self, request_ids: Sequence[str]) -> dict[str, Prediction]:
         """The answers already given to these requests: request id -> prediction (no arrays)."""
         t = schema.predictions
-        rows: list[Any] = []
-        with self.database.read() as db:
-            for part in parts(request_ids):
-                query = whole_answers(self._detail).where(
-                    t.c.request_id.in_(part), t.c.variant.in_(ANSWERED)
-                )
-                rows += db.execute(query).mappings().all()
-        return {r["request_id"]: as_prediction(r, self._detail) for r in rows}
+        query = whole_answers(self._detail).where(t.c.variant.in_(ANSWERED))
+        rows = self.database.among(query, t.c.request_id, request_ids)
+        return {r.request_id: as_prediction(r, self._detail) for r in rows}
 
     def get(self, prediction_id: str) -> Prediction | None:
-        query = whole_answers(self._detail).where(schema.predictions.c.prediction_id == prediction_id)
-        with self.database.read() as db:
-            row = db.execute(query).mappings().first()
-        return as_prediction(row, self._detail) if row else None
+        key, query = schema.predictions.c.prediction_id, whole_answers(self._detail)
+        rows = self.database.among(query, key, [prediction_id])
+        return as_prediction(rows[0], self._detail) if rows else None
 
     @property
     def _detail(self) -> type[Detail]:
@@ -92,14 +86,9 @@ class AnswerRepository:
 
     def texts(self, row_ids: Iterable[str]) -> dict[str, str]:
         """The texts of these predictions, as far as the log has them."""
-        found: dict[str, str] = {}
-        with self.database.read() as db:
-            for part in parts(row_ids):
-                query = select(schema.predictions.c.prediction_id, schema.predictions.c.text).where(
-                    schema.predictions.c.prediction_id.in_(part)
-                )
-                found |= {str(i): str(t) for i, t in db.execute(query)}
-        return found
+        p = schema.predictions.c
+        rows = self.database.among(select(p.prediction_id, p.text), p.prediction_id, row_ids)
+        return {str(i): str(text) for i, text in rows}
 
     def window(self, start: datetime, end: datetime, most: int | None = None) -> Window:
         """Every kept request of [start, end), in time order, with what is known of its truth.
@@ -137,9 +126,9 @@ class AnswerRepository:
 
     def _logged(self, start: datetime, end: datetime) -> int:
         """Rows of about [start, end), shadows too, counted without reading any."""
-        query = select(func.count()).where(*_ids(schema.predictions, start, end))
-        with self.database.read() as db:
-            return int(db.execute(query).scalar_one())
+        return int(
+            self.database.value(select(func.count()).where(*_ids(schema.predictions, start, end)))
+        )
 
     def side_by_side(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Answers and shadow answers of [start, end): request_id, model_version, variant, output,
@@ -190,8 +179,7 @@ class AnswerRepository:
         query = select(func.count()).select_from(t).where(t.c.variant.in_(ANSWERED))
         query = query.where(t.c.timestamp >= start) if start else query
         query = query.where(t.c.timestamp < end) if end else query
-        with self.database.read() as db:
-            return int(db.execute(query).scalar_one())
+        return int(self.database.value(query))
 
     def served(self, model_version: str) -> list[ServedAnswers]:
         """What a model answered, by variant; counted as it was written."""

@@ -39,8 +39,7 @@ class DecisionRepository:
 
     def get(self, key: str) -> Decision | None:
         t = schema.decisions
-        found: list[Decision] = self.database.records(select(t).where(t.c.key == key), Decision)
-        return found[0] if found else None
+        return self.database.record(select(t).where(t.c.key == key), Decision)
 
     def read(
         self, stage: str | None = None, since: datetime | None = None, newest: int | None = None
@@ -56,9 +55,8 @@ class DecisionRepository:
         """The newest decision of a stage whose evidence has this text by this name."""
         t = schema.decisions
         same = (t.c.stage == stage, t.c.evidence[name].as_string() == value)
-        query = select(t).where(*same).order_by(t.c.timestamp.desc(), t.c.key.desc()).limit(1)
-        found: list[Decision] = self.database.records(query, Decision)
-        return found[0] if found else None
+        query = select(t).where(*same).order_by(t.c.timestamp.desc(), t.c.key.desc())
+        return self.database.record(query, Decision)
 
     def put_rollout(self, rollout: Rollout) -> None:
         with self.database.write() as db:
@@ -75,11 +73,8 @@ class DecisionRepository:
     def live_rollout(self) -> Rollout | None:
         """The rollout under way, if one is."""
         t = schema.rollouts
-        found: list[Rollout] = self.database.records(
-            select(t).where(t.c.stage.in_(LIVE)).order_by(t.c.started.desc()).limit(1),
-            Rollout,
-        )
-        return found[0] if found else None
+        query = select(t).where(t.c.stage.in_(LIVE)).order_by(t.c.started.desc())
+        return self.database.record(query, Rollout)
 
 
 def _row(decision: Decision) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 
 from core import schema
 from core.arrays import Array
-from core.database import Database, insert_new, parts, upsert
+from core.database import Database, among, insert_new, upsert
 from core.records.signals import TrafficSample
 from core.store.state import count
 
@@ -47,7 +47,7 @@ class EmbeddingRepository:
             ]
             t = schema.embeddings.c.text_hash
             with self.database.write() as db:
-                known = {h for part in parts(missing) for h in db.scalars(select(t).where(t.in_(part)))}
+                known = among(db, select(t).distinct(), t, missing)
                 insert_new(db, schema.embeddings, rows)
                 new = len(rows) - len(known) if purpose != "reread" else 0
                 count(db, {f"encoder_passes.{purpose}": len(rows), f"texts.{purpose}": new})
@@ -58,25 +58,20 @@ class EmbeddingRepository:
 
     def _embeddings(self, hashes: Sequence[str], encoder: str) -> dict[str, Array]:
         t = schema.embeddings
-        found: dict[str, Array] = {}
-        with self.database.read() as db:
-            for part in parts(hashes):
-                query = select(t.c.text_hash, t.c.embedding)
-                rows = db.execute(query.where(t.c.encoder == encoder, t.c.text_hash.in_(part)))
-                found.update({r[0]: np.frombuffer(r[1], dtype=np.float16) for r in rows})
-        return found
+        query = select(t.c.text_hash, t.c.embedding).where(t.c.encoder == encoder)
+        rows = self.database.among(query, t.c.text_hash, hashes)
+        return {name: np.frombuffer(raw, dtype=np.float16) for name, raw in rows}
 
     def samples(self, encoder: str, before: datetime) -> list[TrafficSample]:
         """Those of traffic that ended before a time or at it, oldest first."""
         t = schema.samples
         query = select(t).where(t.c.encoder == encoder, t.c.end <= before).order_by(t.c.end)
-        with self.database.read() as db:
-            rows = db.execute(query).mappings().all()
         found = []
-        for r in rows:
-            dim, raw = np.frombuffer(r["embeddings"], dtype=np.int32, count=1)[0], r["embeddings"][4:]
-            embeddings = np.frombuffer(raw, dtype=np.float16).reshape(-1, dim)
-            found.append(TrafficSample(r["encoder"], r["start"], r["end"], r["rows"], embeddings))
+        for r in self.database.records(query, TrafficSample):
+            raw = bytes(r.embeddings)  # how many numbers a row has, then the rows
+            dim = np.frombuffer(raw, dtype=np.int32, count=1)[0]
+            rows = np.frombuffer(raw[4:], dtype=np.float16).reshape(-1, dim)
+            found.append(replace(r, embeddings=rows))
         return found
 
     def put_samples(self, samples: Sequence[TrafficSample]) -> None:
@@ -85,17 +80,7 @@ class EmbeddingRepository:
         if not samples:
             return
         t = schema.samples
-        rows = [
-            {
-                "encoder": s.encoder,
-                "start": s.start,
-                "end": s.end,
-                "rows": s.rows,
-                "embeddings": np.int32(s.embeddings.shape[1]).tobytes()
-                + s.embeddings.astype(np.float16).tobytes(),
-            }
-            for s in samples
-        ]
+        rows = [{**vars(s), "embeddings": _packed(s.embeddings)} for s in samples]
         oldest = max(s.end for s in samples) - timedelta(days=HISTORY_DAYS)
         with self.database.write() as db:
             upsert(db, t, [r for r in rows if not db.execute(_overlaps(r)).first()])
@@ -109,6 +94,10 @@ def text_hash(text: str) -> str:
     '46fb7408d4f285228f4af516ea25851b'
     """
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _packed(rows: Array) -> bytes:
+    return np.int32(rows.shape[1]).tobytes() + rows.astype(np.float16).tobytes()
 
 
 def _overlaps(row: dict[str, Any]) -> Any:

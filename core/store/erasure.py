@@ -81,8 +81,7 @@ class ErasureRepository:
     def to_forget(self) -> list[str]:
         """Rows whose forgetting was begun and is not done."""
         query = select(_T.c.row_id).where(~_T.c.done).order_by(_T.c.row_id)
-        with self.database.read() as db:
-            return list(db.execute(query).scalars())
+        return self.database.column(query)
 
     def erase(self, row_ids: Sequence[str], texts: Iterable[str]) -> None:
         """Delete rows and what was said of them, and what is kept of `texts`. Counts by hour

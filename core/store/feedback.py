@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from core import schema
 from core.arrays import Array
-from core.database import Database, insert_new, parts
+from core.database import Database, among, insert_new
 from core.records.answers import Feedback
 from core.records.labels import VERIFY
 from core.store.naming import Naming
@@ -75,8 +75,7 @@ class FeedbackRepository:
         """The prediction ids of answers of [start, end) that their users complained of before `end`."""
         p = schema.predictions
         query = select(p.c.prediction_id).where(p.c.timestamp >= start, p.c.timestamp < end)
-        with self.database.read() as db:
-            return set(db.execute(query.where(complained(self.naming, end))).scalars())
+        return set(self.database.column(query.where(complained(self.naming, end))))
 
     def names(self) -> Counter[str]:
         """How often users gave each label in feedback, under its name in the label set."""
@@ -84,22 +83,15 @@ class FeedbackRepository:
             "said"
         )  # by its name: in Postgres each CASE is another
         query = select(said, func.count()).where(_F.c.kind != "thumbs").group_by("said")
-        with self.database.read() as db:
-            return Counter({str(name): int(n) for name, n in db.execute(query)})
+        return Counter({str(name): int(n) for name, n in self.database.rows(query)})
 
     def words(self, as_of: datetime, trust: Mapping[str, float], labels: Collection[str]) -> list[Word]:
         """The labels that feedback gives to answers which nobody was asked about and no dataset has, in
         order of time: of each answer the most trusted one, then the latest."""
-        columns = (_P.c.output, _P.c.encoder, _P.c.embedding)
+        query = select(_P.c.prediction_id, _P.c.output, _P.c.encoder, _P.c.embedding)
         with self.database.read() as db:
             best = best_words(db, self.naming, as_of, trust, labels)
-            answers = {
-                r.prediction_id: r
-                for part in parts(best)
-                for r in db.execute(
-                    select(_P.c.prediction_id, *columns).where(_P.c.prediction_id.in_(part))
-                )
-            }
+            answers = {r.prediction_id: r for r in among(db, query, _P.c.prediction_id, best)}
         found = [
             Word(
                 key,
@@ -118,8 +110,7 @@ class FeedbackRepository:
     def newest(self, until: datetime) -> datetime | None:
         """When something was said last, up to a time."""
         query = select(_F.c.timestamp).where(_F.c.timestamp <= until)
-        with self.database.read() as db:
-            found = db.execute(query.order_by(_F.c.timestamp.desc()).limit(1)).scalar_one_or_none()
+        found = self.database.value(query.order_by(_F.c.timestamp.desc()).limit(1))
         return found if found is None else utc(found)
 
     def words_taken(self) -> dict[tuple[str, str], int]:
@@ -130,10 +121,7 @@ class FeedbackRepository:
         with self.database.read() as db:
             for key, who, when in db.execute(query.order_by(_F.c.timestamp, _F.c.feedback_id)):
                 taken[key] = (who, f"{when:%Y-%m-%d}")
-        counts: dict[tuple[str, str], int] = {}
-        for pair in taken.values():
-            counts[pair] = counts.get(pair, 0) + 1
-        return counts
+        return Counter(taken.values())
 
     def words_checked(self) -> dict[str, Record]:
         """Of each source: how many of its words people found right and wrong, where it was a word that
@@ -146,26 +134,22 @@ class FeedbackRepository:
             .group_by("whose", "held", "said")
         )
         found: dict[str, Record] = {}
-        with self.database.read() as db:
-            for who, label, word, n in db.execute(query):
-                known, right = found.get(who, Record(0, 0)), self.naming.task.agree(label, word)
-                new = (known.right + n, known.wrong) if right else (known.right, known.wrong + n)
-                found[who] = Record(*new)
+        for who, label, word, n in self.database.rows(query):
+            known, right = found.get(who, Record(0, 0)), self.naming.task.agree(label, word)
+            new = (known.right + n, known.wrong) if right else (known.right, known.wrong + n)
+            found[who] = Record(*new)
         return found
 
     def asked_since(self, start: datetime) -> int:
         """Tasks made after a time to check what users said."""
         query = select(func.count()).select_from(_K)
-        query = query.where(_K.c.policy == VERIFY, _K.c.timestamp > start)
-        with self.database.read() as db:
-            return int(db.execute(query).scalar_one())
+        return int(self.database.value(query.where(_K.c.policy == VERIFY, _K.c.timestamp > start)))
 
     def words_asked(self) -> int:
         """How many words wait for a person's answer."""
         answered = select(_A).where(same(_A, _K)).exists()
         query = select(func.count()).select_from(_K).where(_K.c.policy == VERIFY, ~answered)
-        with self.database.read() as db:
-            return int(db.execute(query).scalar_one())
+        return int(self.database.value(query))
 
 
 def complained(names: Naming, end: datetime) -> ColumnElement[bool]:

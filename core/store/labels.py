@@ -11,16 +11,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import (
-    Connection,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import Connection, func, select, update
 
 from core import schema
 from core.arrays import Array
-from core.database import Database, insert_new, parts
+from core.database import Database, among, insert_new
 from core.errors import LabelError
 from core.records.labels import Annotation
 from core.store.claims import partition_rows, take_words, took
@@ -64,8 +59,7 @@ class LabelRepository:
     def names(self) -> list[str]:
         """Every label that was given so far."""
         query = select(self.naming.held(schema.annotations.c.value)).distinct()
-        with self.database.read() as db:
-            return sorted(x for x in db.execute(query).scalars() if x is not None)
+        return sorted(x for x in self.database.column(query) if x is not None)
 
     def annotate(self, annotations: Sequence[Annotation]) -> int:
         """Store annotations; returns how many are new. The same one again is harmless; another
@@ -97,9 +91,8 @@ class LabelRepository:
     def rescore(self) -> int:
         """Score again what was scored under other names, or not at all; returns how many labels that
         were. Killed and called again, it goes on."""
-        fresh = (
-            select(_S).where(same(_S, _A), _S.c.label_set == self.naming.labels.fingerprint).exists()
-        )
+        mark = self.naming.labels.fingerprint
+        fresh = select(_S).where(same(_S, _A), _S.c.label_set == mark).exists()
         query = select(_A.c.prediction_id).join(_P, same(_P, _A)).order_by(_A.c.prediction_id)
         query = query.where(~fresh, self.naming.held(_A.c.value).is_not(None)).limit(SOME)
         done, last = 0, ""
@@ -113,8 +106,7 @@ class LabelRepository:
             last = found[-1]
 
     def count(self) -> int:
-        with self.database.read() as db:
-            return int(db.execute(select(func.count()).select_from(schema.annotations)).scalar_one())
+        return int(self.database.value(select(func.count()).select_from(schema.annotations)))
 
     def audited(self, before: datetime, most: int) -> list[tuple[str, str, bytes]]:
         """Text, encoder and embedding (float16 bytes) of audit tasks of earlier rounds whose label no
@@ -127,8 +119,7 @@ class LabelRepository:
             .order_by(k.c.timestamp.desc(), k.c.prediction_id)
             .limit(most)
         )
-        with self.database.read() as db:
-            return [(str(t), str(n), bytes(e or b"")) for t, n, e in db.execute(query)]
+        return [(str(t), str(n), bytes(e or b"")) for t, n, e in self.database.rows(query)]
 
     def untrained(self) -> list[tuple[str, str, bytes]]:
         """Label, encoder and embedding (float16 bytes) of annotations to train on that no partition has
@@ -141,52 +132,43 @@ class LabelRepository:
             .where(~k.c.audit, a.c.partition.is_(None), p.c.embedding.is_not(None), label.is_not(None))
             .order_by(k.c.timestamp, k.c.prediction_id)
         )
-        with self.database.read() as db:
-            return [(str(name), str(n), bytes(e)) for name, n, e in db.execute(query)]
+        return [(str(name), str(n), bytes(e)) for name, n, e in self.database.rows(query)]
 
     def examples(self, most: int) -> list[Example]:
         """Of the `most` newest annotations those whose embedding the log has, newest first, one size
         of embedding an encoder."""
         label = self.naming.held(_A.c.value)
         newest = select(_A.c.prediction_id, label.label("label"), _A.c.timestamp)
-        newest = newest.where(label.is_not(None))
-        newest_ = (
-            newest.order_by(_A.c.timestamp.desc(), _A.c.prediction_id.desc()).limit(most).subquery()
-        )
+        newest = newest.where(label.is_not(None)).limit(most)
+        new = newest.order_by(_A.c.timestamp.desc(), _A.c.prediction_id.desc()).subquery()
         query = (
-            select(_P.c.prediction_id, _P.c.text, newest_.c.label, _P.c.encoder, _P.c.embedding)
-            .join(newest_, newest_.c.prediction_id == _P.c.prediction_id)
+            select(_P.c.prediction_id, _P.c.text, new.c.label, _P.c.encoder, _P.c.embedding)
+            .join(new, same(new, _P))
             .where(_P.c.embedding.is_not(None))
-            .order_by(newest_.c.timestamp.desc(), _P.c.prediction_id.desc())
+            .order_by(new.c.timestamp.desc(), _P.c.prediction_id.desc())
         )
         size: dict[str, int] = {}
         found = []
-        with self.database.read() as db:
-            for key, text, name, encoder, raw in db.execute(query):
-                if len(raw) == size.setdefault(encoder, len(raw)):
-                    found.append(
-                        Example(key, text, name, encoder, np.frombuffer(raw, dtype=np.float16))
-                    )
+        for key, text, name, encoder, raw in self.database.rows(query):
+            if len(raw) == size.setdefault(encoder, len(raw)):
+                found.append(Example(key, text, name, encoder, np.frombuffer(raw, dtype=np.float16)))
         return found
 
     def in_use(self) -> list[str]:
         """Every label that an annotation or a vote gives, in order."""
         given, voted = (select(self.naming.held(c)) for c in (_A.c.value, _V.c.label))
-        with self.database.read() as db:
-            return sorted(x for x in db.execute(given.union(voted)).scalars() if x is not None)
+        return sorted(x for x in self.database.column(given.union(voted)) if x is not None)
 
     def answered(self) -> list[str]:
         """Every label that a model gave to a text which somebody was asked about."""
         asked = select(schema.tasks.c.prediction_id)
         query = select(self.naming.called(_P.c.output)).where(_P.c.prediction_id.in_(asked)).distinct()
-        with self.database.read() as db:
-            return sorted(db.execute(query).scalars())
+        return sorted(self.database.column(query))
 
     def by_partition(self, partitions: Sequence[str]) -> dict[str, int]:
         """How many annotations these reservoir partitions took, those that took any."""
         query = select(_A.c.partition, func.count()).where(_A.c.partition.in_(partitions))
-        with self.database.read() as db:
-            return {str(p): int(n) for p, n in db.execute(query.group_by(_A.c.partition))}
+        return {str(p): int(n) for p, n in self.database.rows(query.group_by(_A.c.partition))}
 
     def unclaimed(self) -> tuple[int, int]:
         """Annotations that no reservoir partition has taken: (for training, for audit)."""
@@ -196,8 +178,7 @@ class LabelRepository:
             .where(_A.c.partition.is_(None), self.naming.held(_A.c.value).is_not(None))
             .group_by(_K.c.audit)
         )
-        with self.database.read() as db:
-            counts = db.execute(query).all()
+        counts = self.database.rows(query)
         audit = sum(int(n) for drawn, n in counts if drawn)
         return sum(int(n) for _, n in counts) - audit, audit
 
@@ -242,8 +223,5 @@ class LabelRepository:
 
 def _labels(db: Connection, prediction_ids: Sequence[str]) -> dict[str, str]:
     t = schema.annotations
-    found: dict[str, str] = {}
-    for part in parts(prediction_ids):
-        query = select(t.c.prediction_id, t.c.value).where(t.c.prediction_id.in_(part))
-        found.update({r[0]: r[1] for r in db.execute(query)})
-    return found
+    query = select(t.c.prediction_id, t.c.value)
+    return {str(i): str(x) for i, x in among(db, query, t.c.prediction_id, prediction_ids)}

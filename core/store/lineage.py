@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, select
 
 from core import schema
 from core.database import Database
+from core.stored import plain
 
 LOGGED = (
     "prediction_id",
@@ -76,8 +76,4 @@ class LineageRepository:
         return self._plainly(select(*shown).where(key == row_id).order_by(*order))
 
     def _plainly(self, query: Any) -> list[dict[str, Any]]:
-        with self.database.read() as db:
-            rows = [dict(r) for r in db.execute(query).mappings()]
-        return [
-            {k: v.isoformat() if isinstance(v, datetime) else v for k, v in r.items()} for r in rows
-        ]
+        return [plain(dict(row._mapping)) for row in self.database.rows(query)]

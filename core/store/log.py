@@ -8,10 +8,10 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from core import schema
-from core.database import insert_columns, insert_new, is_postgres, parts, plain
+from core.database import among, insert_columns, insert_new, is_postgres, parts, plain
 from core.records.answers import Detail, Prediction
 from core.store.details import as_bytes, columns_of, table_of, take_detail
 from core.store.served import count_served
@@ -81,15 +81,13 @@ def _stored(db: Connection, rows: Sequence[Prediction], new: int) -> Sequence[Pr
     """Those that were stored. Another answer to the same request, under another id, was not."""
     if new == len(rows):
         return rows
-    stored: set[str] = set()
     p = schema.predictions.c.prediction_id
-    for part in parts((r.prediction_id for r in rows), AT_ONCE):
-        stored |= set(db.execute(select(p).where(p.in_(part))).scalars())
+    stored = {row[0] for row in among(db, select(p), p, (r.prediction_id for r in rows))}
     return [r for r in rows if r.prediction_id in stored]
 
 
-def as_prediction(row: Any, detail: type[Detail]) -> Prediction:
-    values = dict(row)
+def as_prediction(row: Row[Any], detail: type[Detail]) -> Prediction:
+    values = dict(row._mapping)
     values["detail"] = take_detail(detail, values)
     if values["embedding"] is not None:
         values["embedding"] = np.frombuffer(values["embedding"], dtype=np.float16)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, text
@@ -21,14 +21,7 @@ from core.store.tasks import as_task, close_tasks, same, task_rows, unsettled
 
 SOME = 500  # tasks that are settled in one transaction
 STATES: tuple[TaskState, ...] = ("open", "leased", "waiting", "disputed", "done", "skipped")
-_K, _P, _V, _L, _A = (
-    schema.tasks,
-    schema.predictions,
-    schema.votes,
-    schema.leases,
-    schema.annotations,
-)
-_U = schema.unconfirmed
+_K, _V, _L, _U = schema.tasks, schema.votes, schema.leases, schema.unconfirmed
 
 
 @dataclass(frozen=True)
@@ -64,8 +57,7 @@ class QueueRepository:
         """How many tasks were picked in [start, end): what a label budget counts."""
         t = schema.tasks
         query = select(func.count()).select_from(t).where(t.c.timestamp >= start, t.c.timestamp < end)
-        with self.database.read() as db:
-            return int(db.execute(query).scalar_one())
+        return int(self.database.value(query))
 
     def picks(self, model_version: str, after: datetime, until: datetime) -> list[Pick]:
         """The answers of a version that were picked in (after, until], in order."""
@@ -78,28 +70,20 @@ class QueueRepository:
             .where(k.c.policy.not_in(BY_HAND))
             .order_by(k.c.timestamp, k.c.prediction_id)
         )
-        with self.database.read() as db:
-            return [
-                Pick(t, float(chance), score_of(self.naming.task, *known))
-                for t, chance, *known in db.execute(query)
-            ]
+        return [
+            Pick(t, float(chance), score_of(self.naming.task, *known))
+            for t, chance, *known in self.database.rows(query)
+        ]
 
     def ids(self, prediction_ids: Sequence[str]) -> set[str]:
         """Which of these predictions are tasks."""
         t = schema.tasks.c.prediction_id
-        found: set[str] = set()
-        with self.database.read() as db:
-            for part in parts(prediction_ids):
-                found.update(db.execute(select(t).where(t.in_(part))).scalars())
-        return found
+        return {row[0] for row in self.database.among(select(t), t, prediction_ids)}
 
     def tasks(self, prediction_ids: Sequence[str]) -> dict[str, AnnotationTask]:
         """These tasks by their prediction, as far as the log has it still."""
-        found: dict[str, AnnotationTask] = {}
-        for part in parts(prediction_ids):
-            query = task_rows(self.naming).where(schema.tasks.c.prediction_id.in_(part))
-            found |= {t.prediction_id: t for t in self.database.records(query, AnnotationTask)}
-        return found
+        rows = self.database.among(task_rows(self.naming), _K.c.prediction_id, prediction_ids)
+        return {r.prediction_id: as_task(r) for r in rows}
 
     def lease(
         self, annotator: str, now: datetime, until: datetime, n: int = 1, votes_needed: int = 1
@@ -141,7 +125,7 @@ class QueueRepository:
         """How many tasks are in each state."""
         state = state_of(self.naming, now).label("state")
         query = select(state, func.count()).select_from(_K).where(*unsettled()).group_by(state)
-        with self.database.read() as db:
+        with self.database.read() as db:  # both of one moment
             found = {r[0]: int(r[1]) for r in db.execute(query)}
             asked = int(db.execute(select(func.count()).select_from(_K)).scalar_one())
         found["done"] = asked - sum(found.values())
@@ -215,8 +199,7 @@ class QueueRepository:
     def said_since(self, annotator: str, since: datetime) -> int:
         """Votes and skips of an annotator from this time on."""
         query = select(func.count()).where(_V.c.annotator == annotator, _V.c.timestamp >= since)
-        with self.database.read() as db:
-            return int(db.execute(query).scalar_one())
+        return int(self.database.value(query))
 
     def put_aside(self, votes: Sequence[Vote]) -> None:
         """Store votes that wait; another one of the same annotator replaces the one that waited."""
@@ -226,10 +209,7 @@ class QueueRepository:
     def waiting(self) -> list[Vote]:
         """The votes that wait, under their names in the label set."""
         found = self.database.records(select(_U).order_by(_U.c.prediction_id, _U.c.annotator), Vote)
-        return [
-            Vote(v.prediction_id, v.annotator, self.naming.now(v.label), v.timestamp, v.note)
-            for v in found
-        ]
+        return [replace(v, label=self.naming.now(v.label)) for v in found]
 
     def let_go(self, votes: Iterable[Vote]) -> None:
         """These wait no longer: they were cast, or their annotators have said something else."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,14 +12,14 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from core import schema
 from core.arrays import Array
-from core.database import Database, insert_new, parts, upsert
+from core.database import Database, among, insert_new, parts, upsert
 from core.errors import LabelError
 from core.records.labels import AnnotationTask, Dispute, Review, Vote
 from core.store.naming import Naming, with_label
 from core.store.queue import QueueRepository
 from core.store.scores import write_scores
 from core.store.task_states import different
-from core.store.tasks import as_task, keep_history, lock_tasks, same, task_rows, unsettled
+from core.store.tasks import keep_history, lock_tasks, same, task_rows, unsettled
 
 MOST = 200  # disputes that are read at once
 _K, _V, _L, _A, _R = schema.tasks, schema.votes, schema.leases, schema.annotations, schema.reviews
@@ -49,9 +49,8 @@ class ReviewRepository:
 
     def disputed(self, most: int = MOST) -> list[Dispute]:
         """Tasks whose annotators differ, oldest first, then labels under review, the worst first."""
-        with self.database.read() as db:
-            query = task_rows(self.naming).where(*unsettled(), different(self.naming) > 1).limit(most)
-            tasks = [as_task(r) for r in db.execute(query)]
+        query = task_rows(self.naming).where(*unsettled(), different(self.naming) > 1).limit(most)
+        tasks = self.database.records(query, AnnotationTask)
         votes = self._by_task([t.prediction_id for t in tasks])
         differ = [Dispute(t, v, said(v)) for t in tasks for v in [votes[t.prediction_id]]]
         return differ + self._doubted(most - len(differ))
@@ -87,11 +86,8 @@ class ReviewRepository:
         """Put labels under review; returns how many are new. One that was looked at and found right is
         not asked for again, as long as its label is the same."""
         with self.database.write() as db:
-            known = {
-                r.prediction_id: r
-                for part in parts(r.prediction_id for r in reviews)
-                for r in db.execute(select(_R).where(_R.c.prediction_id.in_(part)))
-            }
+            ids = [r.prediction_id for r in reviews]
+            known = {r.prediction_id: r for r in among(db, select(_R), _R.c.prediction_id, ids)}
             fresh = [r for r in reviews if self._to_be_asked(r, known.get(r.prediction_id))]
             upsert(db, _R, [{**asdict(r), "answered": None} for r in fresh])
         return sum(
@@ -105,9 +101,8 @@ class ReviewRepository:
 
     def count(self) -> int:
         """How many labels are under review."""
-        with self.database.read() as db:
-            query = select(func.count()).select_from(_R).where(_R.c.answered.is_(None))
-            return int(db.execute(query).scalar_one())
+        query = select(func.count()).select_from(_R).where(_R.c.answered.is_(None))
+        return int(self.database.value(query))
 
     def fresh(self, as_of: datetime) -> list[Fresh]:
         """Annotations up to a time that no partition has taken, with an embedding, in order of time."""
@@ -126,19 +121,8 @@ class ReviewRepository:
             .where(_P.c.embedding.is_not(None), label.is_not(None))
             .order_by(_P.c.timestamp, _A.c.prediction_id)
         )
-        with self.database.read() as db:
-            return [
-                Fresh(
-                    prediction_id=r.prediction_id,
-                    label=r.label,
-                    annotator=r.annotator,
-                    audit=bool(r.audit),
-                    encoder=r.encoder,
-                    embedding=np.frombuffer(r.embedding, np.float16),
-                    seconded=bool(r.seconded),
-                )
-                for r in db.execute(query)
-            ]
+        rows = self.database.records(query, Fresh)
+        return [replace(r, embedding=np.frombuffer(r.embedding, np.float16)) for r in rows]
 
     def ask_again(self, prediction_ids: Sequence[str], annotator: str, now: datetime, why: str) -> int:
         """Hand these tasks to somebody else than their annotator; returns how many are.
@@ -173,8 +157,7 @@ class ReviewRepository:
         leave them out."""
         answered = select(_A).where(same(_A, _H)).exists()
         query = select(_H.c.prediction_id).where(_H.c.partition != "", ~answered).distinct()
-        with self.database.read() as db:
-            return list(db.execute(query.order_by(_H.c.prediction_id)).scalars())
+        return self.database.column(query.order_by(_H.c.prediction_id))
 
     def _doubted(self, most: int) -> list[Dispute]:
         reviews = self.open(most)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from core import schema
-from core.database import Database, parts, upsert
+from core.database import Database, upsert
 from core.records.answers import Quarantined
 from core.records.signals import Signal, SystemSample
 
@@ -44,8 +44,7 @@ class SignalRepository:
 
     def names(self) -> list[str]:
         t = schema.signals
-        with self.database.read() as db:
-            return list(db.execute(select(t.c.name).distinct().order_by(t.c.name)).scalars())
+        return self.database.column(select(t.c.name).distinct().order_by(t.c.name))
 
     def put_system(self, sample: SystemSample) -> None:
         """Keep a sample, and let go of those that are too old for anybody to look at."""
@@ -75,5 +74,4 @@ class SignalRepository:
     def quarantined(self, request_ids: Sequence[str]) -> set[str]:
         """Which of these requests failed a check."""
         t = schema.quarantine.c.request_id
-        with self.database.read() as db:
-            return {r for part in parts(request_ids) for r in db.scalars(select(t).where(t.in_(part)))}
+        return {row[0] for row in self.database.among(select(t), t, request_ids)}

@@ -26,10 +26,7 @@ class StateRepository:
     def once(self, key: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a step, done only if it never finished. A step killed half-way runs again."""
         t = schema.steps
-        with self.database.read() as db:
-            done: dict[str, Any] | None = db.execute(
-                select(t.c.result).where(t.c.key == key)
-            ).scalar_one_or_none()
+        done: dict[str, Any] | None = self.database.value(select(t.c.result).where(t.c.key == key))
         if done is not None:
             return done
         result = step()
@@ -41,8 +38,7 @@ class StateRepository:
         """The results of all finished steps whose keys begin like this."""
         t = schema.steps
         query = select(t.c.key, t.c.result).where(t.c.key.startswith(start, autoescape=True))
-        with self.database.read() as db:
-            return {str(key): dict(result) for key, result in db.execute(query.order_by(t.c.key))}
+        return {str(key): dict(result) for key, result in self.database.rows(query.order_by(t.c.key))}
 
     def read(self, kind: type[S], name: str = "") -> S:
         """What is remembered of this kind; `name` tells several of a kind from each other."""
@@ -68,8 +64,7 @@ class StateRepository:
 
     def counters(self) -> dict[str, int]:
         t = schema.counters
-        with self.database.read() as db:
-            return {r[0]: int(r[1]) for r in db.execute(select(t.c.name, t.c.value))}
+        return {name: int(n) for name, n in self.database.rows(select(t.c.name, t.c.value))}
 
 
 def read_state(db: Connection, kind: type[S], name: str = "") -> S:

@@ -53,12 +53,12 @@ def test_it_can_be_read(shop: Path) -> None:
 )
 def test_its_models_answer_as_they_did(shop: Path, learnt: str) -> None:
     """In the labels that they learnt: a served answer is in those of today."""
-    import mlflow
+    from core.tracking import quiet_mlflow
 
     session = open_session(shop)
     texts = ["where is my parcel", "i want my money back", "cancel it please"]
     folder = session.registry.path("1").parent.parent
-    answers = mlflow.pyfunc.load_model(str(folder)).predict(texts)
+    answers = quiet_mlflow().pyfunc.load_model(str(folder)).predict(texts)
     assert answers["label"].tolist() == [learnt, "refund_status", "cancel_order"]
     assert answers["score"].tolist() == pytest.approx([0.7744337, 0.9302726, 0.9785619], abs=1e-5)
     model = session.registry.load("1")
