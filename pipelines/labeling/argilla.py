@@ -10,7 +10,7 @@ read, and so does `to_list(flatten=True)`, which also says what is a draft and w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import compress, zip_longest
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from core.files import whole_text
 from core.label_names import normal
 from core.readers import Refused, excerpt
 from core.records.labels import AnnotationTask
-from pipelines.labeling.files import json_objects, ours
+from pipelines.labeling.files import json_objects, ours, with_the_label
 from pipelines.labeling.handout import Handout
 from pipelines.labeling.judgements import Judgement
 
@@ -44,7 +44,8 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
     """
     records = json_objects(path)
     mine = ours(path, [_metadata(r).get("workspace") for r in records], project, "records", TOOL)
-    question = _question(compress(records, mine))
+    answered = {q for record in compress(records, mine) for q in _responses(record) or () if q}
+    question = with_the_label(answered, QUESTION)
     for row, (record, known) in enumerate(zip(records, mine, strict=True), 1):
         if known:
             yield from _said(row, record, question, annotator)
@@ -95,13 +96,6 @@ def _judgement(row: int, key: str, who: str, value: Any, status: str) -> Judgeme
     return Refused(row, f"a response by {who} that is no label", excerpt(value))
 
 
-def _question(records: Iterable[dict[str, Any]]) -> str | None:
-    """The question that has the label: ours, or under whatever name the only one that was answered.
-    None where several were, and none of them is ours."""
-    names = {q for record in records for q in _responses(record) or () if q}
-    return QUESTION if QUESTION in names or not names else names.pop() if len(names) == 1 else None
-
-
 def _responses(record: dict[str, Any]) -> Responses | None:
     """Each question that was answered: (value, user, status) of each response; "" for a response to
     none. None for what is of no form of Argilla's."""
@@ -110,14 +104,7 @@ def _responses(record: dict[str, Any]) -> Responses | None:
         if isinstance(given, list):
             return _before_2(given)
         if given is not None:
-            return {
-                q: [
-                    (r.get("value"), str(r.get("user_id") or ""), str(r.get("status") or ""))
-                    for r in some
-                ]
-                for q, some in given.items()
-                if some
-            }
+            return {q: [(r.get("value"), *_who(r)) for r in some] for q, some in given.items() if some}
         names = [key.removesuffix(FLAT) for key in record if key.endswith(FLAT) and record[key]]
         return {name: _flat(record, f"{name}{FLAT}") for name in names}
     except (AttributeError, TypeError):
@@ -133,11 +120,14 @@ def _before_2(given: list[Any]) -> Responses:
     """Argilla 1 has a list of responses, each with its answers to all questions."""
     found: Responses = {}
     for response in given:
-        who = str(response.get("user_id") or ""), str(response.get("status") or "")
         answers = {q: a.get("value") for q, a in (response.get("values") or {}).items()}
         for question, value in (answers or {"": None}).items():
-            found.setdefault(question, []).append((value, *who))
+            found.setdefault(question, []).append((value, *_who(response)))
     return found
+
+
+def _who(response: dict[str, Any]) -> tuple[str, str]:
+    return str(response.get("user_id") or ""), str(response.get("status") or "")
 
 
 def _metadata(record: dict[str, Any]) -> dict[str, Any]:

@@ -100,5 +100,13 @@ def ours(path: Path, owners: Sequence[Any], project: str, things: str, tool: str
     )
 
 
+def with_the_label(answered: set[str], ours: str) -> str | None:
+    """The question that has the label: ours, or under whatever name the only one that was answered.
+    None where several were, and none of them is ours."""
+    if ours in answered or not answered:
+        return ours
+    return answered.pop() if len(answered) == 1 else None
+
+
 def _known() -> str:
     return ".csv, .jsonl or .ndjson; .json with --format label-studio or --format argilla"

@@ -88,10 +88,8 @@ def take(
     waiting, late = _put_aside(store, slips, now)
     fresh = {(j.prediction_id, j.annotator) for j in labelled} - known
     refused = sorted([*refused, *late, *wrong], key=lambda r: r.row)
-    already = len(labelled) - len(fresh)
-    return Imported(
-        len(fresh), already, blank, refused, skipped, renamed, drafts, dict(Counter(waiting))
-    )
+    already, later = len(labelled) - len(fresh), dict(Counter(waiting))
+    return Imported(len(fresh), already, blank, refused, skipped, renamed, drafts, later)
 
 
 def release(store: Store, settings: Labeling, names: Collection[str]) -> int:

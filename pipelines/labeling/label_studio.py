@@ -20,7 +20,7 @@ from core.files import whole_text
 from core.label_names import normal
 from core.readers import Refused, excerpt
 from core.records.labels import AnnotationTask
-from pipelines.labeling.files import json_objects, ours
+from pipelines.labeling.files import json_objects, ours, with_the_label
 from pipelines.labeling.handout import Handout
 from pipelines.labeling.judgements import Judgement
 
@@ -65,7 +65,7 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
             expected="an export as JSON (not JSON-MIN, CSV or TSV)",
         )
     mine = ours(path, [_data(t).get("workspace") for t in tasks], project, "tasks", TOOL)
-    control = _control(compress(tasks, mine))
+    control = with_the_label(_choices(compress(tasks, mine)), LABEL)
     for row, (task, known) in enumerate(zip(tasks, mine, strict=True), 1):
         if known:
             yield from _said(row, task, control, annotator)
@@ -131,17 +131,15 @@ def _judgement(
     return Refused(row, f"{who} answered {shown}, and {wanted}", excerpt(said))
 
 
-def _control(tasks: Iterable[dict[str, Any]]) -> str | None:
-    """The choice that has the label: ours, or under whatever name the only one that was answered. None
-    where several were, and none of them is ours."""
-    names = {
+def _choices(tasks: Iterable[dict[str, Any]]) -> set[str]:
+    """The names of the choices that were answered."""
+    return {
         str(r.get("from_name"))
         for task in tasks
         for annotation in _annotations(task) or []
         for r in _regions(annotation)
         if _kind(r) == "choices"
     }
-    return LABEL if LABEL in names or not names else names.pop() if len(names) == 1 else None
 
 
 def _annotations(task: dict[str, Any]) -> list[dict[str, Any]] | None:

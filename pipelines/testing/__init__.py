@@ -56,8 +56,7 @@ class Testing(Section):
         "1 refuses nothing",
     )
     suites: list[SuitePolicy] = Field(
-        [],
-        description="behaviour tests of other packages: policy: package.module:Class",
+        [], description="behaviour tests of other packages: policy: package.module:Class"
     )
 
 
