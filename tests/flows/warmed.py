@@ -26,8 +26,6 @@ LATE = (
     "mlflow.pyfunc",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",
-    "great_expectations",
-    "core.expectations",
     "everloop.commands",
     "everloop.replay",
     "flows.batch_predict",
