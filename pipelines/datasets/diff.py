@@ -9,20 +9,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from core.arrays import Array
 from core.records.versions import DatasetVersion
 from pipelines.datasets.contents import StoredVersion, opened
 from pipelines.datasets.history import version
 from pipelines.datasets.layout import order
-from pipelines.datasets.manifest import SETS, Manifest
-from pipelines.datasets.partitions import Locate, among, scan
+from pipelines.datasets.manifest import TRAIN, Manifest, set_names
+from pipelines.datasets.partitions import Locate
 
 SHOWN = 10
 COLUMNS = ("row_id", "set", "input", "target")
@@ -107,47 +104,34 @@ def _spread(held: StoredVersion, oids: Sequence[str], counts: Array) -> Array:
 def _changed_rows(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Rows added, removed, relabelled, moved."""
     changed = pair.old != pair.new
-    rows = _read(pair, changed, ["row_id", "target", "input"]).to_pandas()
+    rows = pair.both.read(pair.locate, changed, ["row_id", "target", "input"]).to_pandas()
     rows["target"] = pair.both.called(rows["target"])
     rows["old"], rows["new"] = pair.old[changed], pair.new[changed]
     gone, come = rows[rows["old"] > 0], rows[rows["new"] > 0]
-    gone = gone.assign(set=_names(gone["old"]))
-    come = come.assign(set=_names(come["new"]))
+    gone = gone.assign(set=set_names(gone["old"]))
+    come = come.assign(set=set_names(come["new"]))
     both = come.merge(gone[["row_id", "target", "set"]], on="row_id", suffixes=("", "_before"))
-    seen = list(COLUMNS)
     return (
-        come.loc[~among(come["row_id"], gone["row_id"]), seen].reset_index(drop=True),
-        gone.loc[~among(gone["row_id"], come["row_id"]), seen].reset_index(drop=True),
-        both.loc[both["target"] != both["target_before"], [*seen, "target_before"]].reset_index(
-            drop=True
-        ),
-        both.loc[both["set"] != both["set_before"], [*seen, "set_before"]].reset_index(drop=True),
+        _shown(come, ~come["row_id"].isin(gone["row_id"])),
+        _shown(gone, ~gone["row_id"].isin(come["row_id"])),
+        _shown(both, both["target"] != both["target_before"], "target_before"),
+        _shown(both, both["set"] != both["set_before"], "set_before"),
     )
 
 
-def _read(pair: _Pair, chosen: Array, columns: Sequence[str]) -> pa.Table:
-    """Columns of the chosen rows (rows,) bool, in the order of their places."""
-    parts = pair.both.touched(chosen)
-    found = scan(pair.locate, [pair.both.partitions[i] for i in parts], columns)
-    pair.both.check(parts, found.counts)
-    inside = np.repeat(np.isin(np.arange(len(pair.both.counts)), parts), pair.both.counts)
-    return found.table.filter(pa.array(chosen[inside]))
-
-
-def _names(codes: pd.Series[int]) -> list[str]:
-    return [SETS[c - 1] for c in codes]
+def _shown(rows: pd.DataFrame, chosen: pd.Series[bool], *more: str) -> pd.DataFrame:
+    return rows.loc[chosen, [*COLUMNS, *more]].reset_index(drop=True)
 
 
 def _shares(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Shares of labels and of segments in the training rows of both."""
-    train = 1 + SETS.index("train")
-    old, new = pair.old == train, pair.new == train
+    old, new = pair.old == TRAIN, pair.new == TRAIN
     either = old | new
-    table = _read(pair, either, ["target", "segments"])
+    rows = pair.both.read(pair.locate, either, ["target", "segments"]).to_pandas()
     sides = (old[either], new[either])
-    labels = _counted(_called(pair, table["target"]), sides)
+    labels = _counted(pair.both.called(rows["target"]), sides)
     segments: dict[str, Array] = {}
-    for text, counts in _counted(table["segments"], sides).items():
+    for text, counts in _counted(rows["segments"].fillna(""), sides).items():
         for key, value in json.loads(text or "{}").items():
             name = f"{key}={value}"
             segments[name] = segments.get(name, 0) + counts
@@ -155,18 +139,9 @@ def _shares(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
     return _frame(labels, totals), _frame(segments, totals)
 
 
-def _called(pair: _Pair, labels: pa.ChunkedArray) -> pa.ChunkedArray:
-    named: Any = labels if not pair.both.renamed else pair.both.called(labels.to_pandas())
-    return labels if named is labels else pa.chunked_array([pa.array(named, pa.string())])
-
-
-def _counted(column: pa.ChunkedArray, sides: tuple[Array, Array]) -> dict[str, Array]:
+def _counted(column: pd.Series[str], sides: tuple[Array, Array]) -> dict[str, Array]:
     """Value -> (rows of the old side, rows of the new side)."""
-    encoded = pc.dictionary_encode(column, null_encoding="encode").combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        return {}  # no rows
-    codes = encoded.indices.to_numpy()
-    names = encoded.dictionary.to_pylist()
+    codes, names = pd.factorize(column)
     found = np.stack([np.bincount(codes[side], minlength=len(names)) for side in sides], axis=1)
     return dict(zip(names, found, strict=True))
 

@@ -57,12 +57,7 @@ class Manifest:
         Rows that were forgotten since are left out."""
         wanted = list(columns or SCHEMA.names)
         chosen = np.isin(self.sets, [1 + SETS.index(s) for s in sets])
-        parts = self.touched(chosen)
-        needed = list(dict.fromkeys([*wanted, *KEYS]))
-        found = scan(locate, [self.partitions[i] for i in parts], needed)
-        self.check(parts, found.counts)
-        inside = np.repeat(np.isin(np.arange(len(self.counts)), parts), self.counts)
-        table = found.table.filter(pa.array(chosen[inside]))
+        table = self.read(locate, chosen, list(dict.fromkeys([*wanted, *KEYS])))
         here = pc.not_equal(table["set"], GONE)
         names = set_names(self.sets[chosen])
         table = table.set_column(table.column_names.index("set"), "set", names).filter(here)
@@ -71,6 +66,14 @@ class Manifest:
         if "target" in wanted:
             frame["target"] = self.called(frame["target"])
         return frame
+
+    def read(self, locate: Locate, chosen: Array, columns: Sequence[str]) -> pa.Table:
+        """Columns of the chosen rows (rows,) bool, in the order of their places."""
+        parts = self.touched(chosen)
+        found = scan(locate, [self.partitions[i] for i in parts], columns)
+        self.check(parts, found.counts)
+        inside = np.repeat(np.isin(np.arange(len(self.counts)), parts), self.counts)
+        return found.table.filter(pa.array(chosen[inside]))
 
     def called(self, targets: pd.Series[str]) -> pd.Series[str]:
         """What labels of the partitions are called in this version."""

@@ -163,17 +163,6 @@ def among(values: Array, wanted: Array) -> Array:
     return np.asarray(pc.is_in(pa.array(values), value_set=pa.array(wanted)))
 
 
-def of_one_width(values: pa.Array) -> Array | None:
-    """(n, width) uint8 of strings or binaries that are all as long; None where they are not."""
-    lengths = pc.binary_length(values).fill_null(0).to_numpy()
-    width = int(lengths[0]) if len(lengths) else 0
-    if not width or (lengths != width).any():
-        return None
-    start = int(np.frombuffer(values.buffers()[1], np.int32)[values.offset])
-    whole = np.frombuffer(values.buffers()[2], np.uint8)
-    return whole[start : start + width * len(values)].reshape(-1, width)
-
-
 def _as_today(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     """Columns of a table that an earlier version wrote."""
     today = {old: new for new, old in EARLIER.items()}

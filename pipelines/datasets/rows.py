@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from core.arrays import Array
 from core.texts import words
-from pipelines.datasets.partitions import Locate, of_one_width, scan
+from pipelines.datasets.partitions import Locate, scan
 
 WORDS = "words"  # uint64, see `word_hashes`
 FILES = 32  # whose texts are in memory at once
@@ -94,9 +94,9 @@ def _vectors(table: pa.Table, start: int) -> Iterator[Vectors]:
     space = pd.DataFrame({"encoder": table["encoder"].to_pandas(), "length": lengths})
     space = space[(lengths > 0) & (lengths % 2 == 0)]
     for (encoder, length), at in space.groupby(["encoder", "length"]).groups.items():
-        raw = of_one_width(table["embedding"].take(at.to_numpy()).combine_chunks())
-        if raw is not None:
-            yield Vectors((encoder, length), start + at.to_numpy(), raw.view(np.float16))
+        raw = table["embedding"].take(at.to_numpy()).cast(pa.binary(int(length))).combine_chunks()
+        matrix = np.frombuffer(raw.buffers()[1], np.float16).reshape(len(at), -1)
+        yield Vectors((encoder, length), start + at.to_numpy(), matrix)
 
 
 def _joined(space: Space, found: Sequence[tuple[Array, Array]], places: Array) -> Vectors:
