@@ -87,19 +87,17 @@ def verify(
     return found
 
 
+@dataclass
 class _Verifier:
     """Looks at each object once, however many versions share it."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        objects: Objects,
-        tags: Mapping[str, str],
-        recorded: Mapping[str, str],
-        deep: bool,
-    ) -> None:
-        self.repository, self.objects, self.tags = repository, objects, tags
-        self.recorded, self.deep = recorded, deep
+    repository: Repository
+    objects: Objects
+    tags: Mapping[str, str]
+    recorded: Mapping[str, str]
+    deep: bool
+
+    def __post_init__(self) -> None:
         self.seen: dict[str, str] = {}  # oid -> what is wrong with it, "" for nothing
         self.there: set[str] = set()  # oids found at the remote
         self.fenced: dict[str, tuple[Sequence[str], Path]] = {}  # oids of partitions, manifest
