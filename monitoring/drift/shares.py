@@ -99,9 +99,9 @@ def count(codes: Array, classes: int, days: Array) -> Array:
     return np.asarray(flat.reshape(-1, classes))
 
 
-def in_bins(values: Array, reference: Array, bins: int = BINS) -> tuple[Array, Array, int]:
+def in_bins(values: Array, reference: Array) -> tuple[Array, Array, int]:
     """Both as codes of the bins that hold equal parts of the reference, and how many bins there are."""
-    inner = np.linspace(0, 1, bins + 1)[1:-1]
+    inner = np.linspace(0, 1, BINS + 1)[1:-1]
     edges = np.unique(np.quantile(reference, inner)) if len(reference) else np.zeros(0)
     # an edge is in the bin above it, and a lone value has one bin below and one above
     codes = [np.searchsorted(edges, x, side="right") for x in (values, reference)]

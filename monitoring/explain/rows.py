@@ -56,11 +56,11 @@ def joined(*sides: Side) -> Side:
     )
 
 
-def comparable_rows(view: View, most: int = MAX_ROWS) -> tuple[Side, Side]:
+def comparable_rows(view: View) -> tuple[Side, Side]:
     """The rows of (window, reference) that the window's commonest encoder read, in order of their id.
 
     Labels are those of the model that serves where it reads this encoder's embeddings, else those that
-    were answered. More than `most` rows are thinned out evenly. Raises IncomparableError saying why
+    were answered. More than MAX_ROWS rows are thinned out evenly. Raises IncomparableError saying why
     there is nothing to compare.
     """
     if len(view.window) == 0:
@@ -68,8 +68,8 @@ def comparable_rows(view: View, most: int = MAX_ROWS) -> tuple[Side, Side]:
     if len(view.reference) == 0:
         raise IncomparableError("not enough reference: 0 rows")
     encoder = commonest(view.window.rows["encoder"].sort_values())
-    window = _side(view, view.window, np.zeros(len(view.window), dtype=int), encoder, most)
-    reference = _side(view, view.reference, view.reference_ages, encoder, most)
+    window = _side(view, view.window, np.zeros(len(view.window), dtype=int), encoder)
+    reference = _side(view, view.reference, view.reference_ages, encoder)
     least = MIN_ROWS
     if len(window) < least or len(reference) < least:
         counts = f"{len(window)} rows of the window and {len(reference)} of the reference"
@@ -80,15 +80,15 @@ def comparable_rows(view: View, most: int = MAX_ROWS) -> tuple[Side, Side]:
     return window, reference
 
 
-def _side(view: View, rows: Window, ago: Array, encoder: str, most: int) -> Side:
+def _side(view: View, rows: Window, ago: Array, encoder: str) -> Side:
     frame, model = rows.rows, view.model
     sound = np.isfinite(rows.embeddings).all(axis=1) & (frame["encoder"] == encoder).to_numpy(
         dtype=bool
     )
     where = np.flatnonzero(sound)
     where = where[np.argsort(frame["prediction_id"].to_numpy(dtype=str)[where], kind="stable")]
-    if len(where) > most:
-        where = where[np.sort(np.random.default_rng(view.seed).permutation(len(where))[:most])]
+    if len(where) > MAX_ROWS:
+        where = where[np.sort(np.random.default_rng(view.seed).permutation(len(where))[:MAX_ROWS])]
     kept, embeddings, ago = frame.iloc[where].reset_index(drop=True), rows.embeddings[where], ago[where]
     if model.classify is None or model.encoder != encoder or len(where) == 0:
         scores = np.nan_to_num(kept["confidence"].to_numpy(dtype=float))
