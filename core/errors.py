@@ -10,6 +10,7 @@ EverloopError
 ├── LabelError       an annotation that cannot be accepted
 ├── DatasetError     a dataset version, DVC or git refuses
 ├── ModelError       weights missing, altered, or of another shape
+├── InputError       what a model is asked and cannot read: no message, longer than its context
 ├── RolloutError     a promotion or rollback that makes no sense now
 ├── ClockError       a time before what the workspace knows already, or far ahead
 ├── AccessError      an API key that is missing, or cannot be made or found
@@ -69,6 +70,10 @@ class DatasetError(EverloopError):
 
 class ModelError(EverloopError):
     """A model cannot be loaded, saved or trusted."""
+
+
+class InputError(EverloopError):
+    """A model cannot read what it is asked. The others in its batch are well."""
 
 
 class RolloutError(EverloopError):

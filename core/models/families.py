@@ -1,4 +1,4 @@
-"""Which family a model is of. The one place that knows; there is one family."""
+"""Which family a model is of. The one place that knows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from core.models.base import Model
 
 def load(folder: Path) -> Model:
     """The model in a folder. Raises ModelError."""
+    if _writes(folder):
+        from core.models.causal.model import CausalModel
+
+        return CausalModel.load(folder)
     from core.models.classifier.model import TextClassifier
 
     return TextClassifier.load(folder)
@@ -22,8 +26,19 @@ def untrained(name: str, max_tokens: int, runtime: str) -> Model:
     return TextClassifier(load_encoder(name, max_tokens, runtime))
 
 
+def untrained_writer(name: str, encoder: str, max_tokens: int, runtime: str) -> Model:
+    """The causal language model of this name, its requests embedded by `encoder`. Raises ModelError."""
+    from core.models.causal.model import base
+    from core.models.classifier.encoder import load_encoder
+
+    return base(name, load_encoder(encoder, max_tokens, runtime))
+
+
 def labels_of(folder: Path) -> list[str]:
-    """What the model in a folder may answer; its weights are not loaded. Raises ModelError."""
+    """What the model in a folder may answer; its weights are not loaded. None where it writes its
+    answers itself. Raises ModelError."""
+    if _writes(folder):
+        return []
     from core.models.classifier.head import Head
 
     return Head.load(folder).labels
@@ -31,6 +46,14 @@ def labels_of(folder: Path) -> list[str]:
 
 def packages_of(folder: Path) -> tuple[str, ...]:
     """What the model in a folder needs beside torch."""
+    if _writes(folder):
+        return ()
     from core.models.classifier.model import packages
 
     return packages(folder)
+
+
+def _writes(folder: Path) -> bool:
+    from core.models.causal.model import CONFIG
+
+    return (folder / CONFIG).is_file()

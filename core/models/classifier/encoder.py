@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -47,6 +48,9 @@ from core.progress import doing
 
 __all__ = ["DEFAULT", "PACKAGE", "Encoder", "load_encoder"]
 log = logging.getLogger(__name__)
+
+KEPT = 3  # encoders a process keeps: champion, candidate, and one more
+_kept: OrderedDict[str, Encoder] = OrderedDict()  # by identity, latest last
 
 
 @dataclass(eq=False)
@@ -200,6 +204,20 @@ def load_encoder(name: str, max_tokens: int = 128, runtime: str = "torch") -> En
         "onnx"
     ):  # other files may lie there later; an export is checked
         encoder.load()
+    return encoder
+
+
+def kept(identity: str) -> Encoder | None:
+    """The encoder of this identity, where the process has it."""
+    return _kept.get(identity)
+
+
+def keep(encoder: Encoder) -> Encoder:
+    """Remember an encoder of this process, and forget the one unused for longest."""
+    _kept[encoder.identity] = encoder
+    _kept.move_to_end(encoder.identity)
+    while len(_kept) > KEPT:
+        _kept.popitem(last=False)
     return encoder
 
 

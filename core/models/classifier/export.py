@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from core.errors import ModelError
 from core.files import write_whole
 from core.models.classifier.batches import PaddedTexts
 from core.models.classifier.runtimes import onnx_session, pooled
-from core.models.files import read_model
+from core.models.files import cache, read_model
 
 if TYPE_CHECKING:
     from core.models.classifier.encoder import Encoder
@@ -46,7 +45,7 @@ def calibration() -> list[str]:
 
 
 def _made(encoder: Encoder, runtime: str) -> Path:
-    place = _cache() / f"{_content(encoder)}-{runtime}.onnx"
+    place = cache("onnx") / f"{_content(encoder)}-{runtime}.onnx"
     if not place.exists():
         log.info("exporting encoder %s for runtime %s to %s", encoder.name, runtime, place)
         batches = encoder.tokens.batches(calibration())
@@ -179,8 +178,3 @@ def _content(encoder: Encoder) -> str:
     for file in (*files, TEXTS):
         whole.update(file.read_bytes() if file.exists() else b"")
     return whole.hexdigest()[:24]
-
-
-def _cache() -> Path:
-    named = os.environ.get("EVERLOOP_CACHE")
-    return (Path(named) if named else Path.home() / ".cache" / "everloop") / "onnx"

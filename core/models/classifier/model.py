@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +15,7 @@ from core.errors import ModelError
 from core.files import write_whole
 from core.label_set import LabelSet
 from core.models.base import Answer
-from core.models.classifier.encoder import Encoder, load_encoder
+from core.models.classifier.encoder import Encoder, keep, kept, load_encoder
 from core.models.classifier.head import Head
 from core.models.classifier.migrated import Migrated, answering, learning
 from core.models.classifier.runtimes import PACKAGES
@@ -24,9 +23,6 @@ from core.records.answers import ClassificationDetail
 
 CONFIG = "encoder.json"
 FOLDER = "encoder"  # weights that were fine-tuned here and have no name elsewhere
-KEPT = 3  # encoders a process keeps: champion, candidate, and one more
-
-_encoders: OrderedDict[str, Encoder] = OrderedDict()  # by identity, latest last
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +96,7 @@ class TextClassifier:
             "runtime": encoder.runtime,
         }
         write_whole(folder / CONFIG, (json.dumps(about, indent=1) + "\n").encode())
-        _keep(encoder)
+        keep(encoder)
 
     @staticmethod
     def load(folder: Path) -> TextClassifier:
@@ -115,7 +111,7 @@ class TextClassifier:
             raise ModelError("this is not a saved model", where=str(folder), got=str(fault)) from None
         head = Head.load(folder)
         runtime = about.get("runtime", "torch")
-        encoder = _encoders.get(identity) or load_encoder(name or str(folder / FOLDER), tokens, runtime)
+        encoder = kept(identity) or load_encoder(name or str(folder / FOLDER), tokens, runtime)
         if (encoder.identity, encoder.sha256) != (identity, about.get("sha256")):
             raise ModelError(
                 "the encoder is not the one this model was trained on",
@@ -133,7 +129,7 @@ class TextClassifier:
             )
         if encoder.local and not name:
             encoder.folder = folder / FOLDER  # where it was read from may hold another one by now
-        return TextClassifier(_keep(encoder), head)
+        return TextClassifier(keep(encoder), head)
 
     def on(self, runtime: str) -> TextClassifier:
         """The same weights on another runtime: another encoder, whose embeddings are not these."""
@@ -153,12 +149,3 @@ def packages(folder: Path) -> tuple[str, ...]:
     """What the model saved in a folder needs beside torch: the packages of its encoder's runtime."""
     runtime = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["runtime"]
     return PACKAGES if str(runtime).startswith("onnx") else ()
-
-
-def _keep(encoder: Encoder) -> Encoder:
-    """Remember an encoder of this process, and forget the one unused for longest."""
-    _encoders[encoder.identity] = encoder
-    _encoders.move_to_end(encoder.identity)
-    while len(_encoders) > KEPT:
-        _encoders.popitem(last=False)
-    return encoder

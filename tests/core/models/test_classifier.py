@@ -11,7 +11,7 @@ import pytest
 from core.errors import ModelError
 from core.label_set import LabelSet, Operation
 from core.models.base import Classifier, Model
-from core.models.classifier import model as classifier
+from core.models.classifier import encoder
 from core.models.classifier.encoder import DEFAULT, PACKAGE, Encoder, load_encoder
 from core.models.classifier.head import Head, fit_head
 from core.models.classifier.model import TextClassifier
@@ -248,7 +248,7 @@ def test_a_local_encoder_travels_with_its_model(
 ) -> None:
     model.save(tmp_path / "v1")
     shutil.move(tmp_path / "v1", tmp_path / "elsewhere")
-    monkeypatch.setattr(classifier, "_encoders", type(classifier._encoders)())  # another process
+    monkeypatch.setattr(encoder, "_kept", type(encoder._kept)())  # another process
     again = TextClassifier.load(tmp_path / "elsewhere")
     assert again.encoder is not model.encoder
     assert said(again, TEXTS) == said(model, TEXTS)
@@ -277,7 +277,7 @@ def test_another_encoder_than_the_one_it_was_trained_on_is_refused(
     model: TextClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.save(tmp_path)
-    monkeypatch.setattr(classifier, "_encoders", type(classifier._encoders)())
+    monkeypatch.setattr(encoder, "_kept", type(encoder._kept)())
     save_tiny_encoder(tmp_path / "encoder", seed=1)
     with pytest.raises(ModelError, match="not the one this model was trained on"):
         TextClassifier.load(tmp_path)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import ModelError
+from core.models.classifier import encoder as encoders
 from core.models.classifier import export, runtimes
-from core.models.classifier import model as classifier
 from core.models.classifier.agreement import agreement
 from core.models.classifier.encoder import Encoder, load_encoder
 from core.models.classifier.export import calibration
@@ -160,7 +160,7 @@ def test_a_model_keeps_its_runtime_on_the_disk(
     encoder = load_encoder(tiny, 64, runtime)
     model = TextClassifier(encoder, fit_head(encoder.encode(TEXTS[:3]), ["a", "b", "c"]))
     model.save(tmp_path)
-    monkeypatch.setattr(classifier, "_encoders", type(classifier._encoders)())  # another process
+    monkeypatch.setattr(encoders, "_kept", type(encoders._kept)())  # another process
     again = TextClassifier.load(tmp_path)
     assert (again.encoder.runtime, again.encoder.identity) == (runtime, encoder.identity)
     assert said(again, TEXTS) == said(model, TEXTS)

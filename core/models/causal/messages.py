@@ -1,0 +1,51 @@
+"""What a model that writes is asked: a text, or the messages of a chat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.errors import InputError
+from core.records.answers import Message
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+
+
+def as_messages(input: Any) -> list[Message]:
+    """The messages of an input; a text is one message of a user. Raises InputError.
+
+    >>> as_messages("hi")
+    [{'role': 'user', 'content': 'hi'}]
+    """
+    if isinstance(input, str):
+        return [{"role": "user", "content": input}]
+    if not isinstance(input, (list, tuple)) or not input:
+        raise InputError("no message to answer", got=repr(input)[:80], expected="a text, or messages")
+    for at, message in enumerate(input):
+        role = message.get("role") if isinstance(message, dict) else message
+        if role not in ROLES:
+            raise InputError(
+                "a role that nobody knows",
+                where=f"messages[{at}]",
+                got=repr(role)[:80],
+                expected=", ".join(ROLES),
+            )
+    return [{**message, "content": content(message)} for message in input]
+
+
+def spoken(input: Any) -> str:
+    """The text of an input that is embedded: its messages without those of the system, a line each.
+
+    >>> spoken([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}])
+    'hi'
+    """
+    if isinstance(input, str):
+        return input
+    return "\n".join(content(m) for m in input if m["role"] not in ("system", "developer"))
+
+
+def content(message: Message) -> str:
+    """The text of a message; of one in parts, of those that are text."""
+    parts = message.get("content")
+    if isinstance(parts, list):
+        return "\n".join(str(part["text"]) for part in parts if part.get("type") == "text")
+    return str(parts or "")

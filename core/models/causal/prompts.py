@@ -1,0 +1,64 @@
+"""Inputs and answers as tokens: the chat template of the tokenizer, and what fits into the context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import InputError, ModelError
+from core.models.causal.messages import as_messages
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """A tokenizer with a chat template, and how many tokens its model can read and write together."""
+
+    tokenizer: Any
+    context: int
+    where: str  # for errors
+
+    def __post_init__(self) -> None:
+        if not self.tokenizer.chat_template:
+            raise ModelError(
+                "the tokenizer has no chat template",
+                where=self.where,
+                expected="a model that was trained on chats, or a chat_template.jinja in its folder",
+                do="take the model's Instruct version",
+            )
+        if self.tokenizer.eos_token_id is None:
+            raise ModelError("the tokenizer names no token that ends an answer", where=self.where)
+
+    def prompt(self, input: Any) -> list[int]:
+        """What the model goes on from. Raises InputError: too long, or no messages."""
+        messages = as_messages(input)
+        try:
+            text = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+        except Exception as fault:  # each template raises what it likes
+            raise InputError(
+                "the model's chat template refuses these messages", where=self.where, got=str(fault)
+            ) from None
+        tokens = self._tokens(text)
+        if len(tokens) >= self.context:
+            raise InputError(
+                "the prompt is longer than the model's context",
+                where=self.where,
+                got=f"{len(tokens):,} tokens",
+                expected=f"at most {self.context - 1:,}, so that one is left to answer with",
+                do="shorten the messages: nothing is cut without a word",
+            )
+        return tokens
+
+    def answer(self, text: str) -> list[int]:
+        """A right answer as the model is to write it, with its end."""
+        return [*self._tokens(text), self.tokenizer.eos_token_id]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What the model wrote."""
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+    def _tokens(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids

