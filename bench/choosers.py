@@ -20,7 +20,7 @@ from bench.rounds import Day, Picked
 from core.arrays import Array
 from core.records.labels import AnnotationTask
 from pipelines.curation.cover import wants
-from pipelines.curation.pacing import Account, RoundNeed
+from pipelines.curation.pacing.pacing import Account, RoundNeed
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import HeldOut, KnownRows, Pool
 

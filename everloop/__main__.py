@@ -10,7 +10,6 @@ import gc
 import os
 import sys
 import warnings
-from contextlib import nullcontext
 
 QUIET = {
     "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: three times the speed on busy cores
@@ -39,13 +38,11 @@ def main() -> None:
     if theirs := clash():
         _fail(theirs)
     from core.errors import EverloopError
-    from everloop.progress import shown
 
     try:
-        with nullcontext() if sys.argv[1:2] == ["serve"] else shown():  # a server's stderr is a log
-            from everloop.commands import app
+        from everloop.commands import app
 
-            app(prog_name="everloop")
+        app(prog_name="everloop")
     except EverloopError as fault:
         _fail(fault)
     except OSError as fault:  # a full disk, a folder that is a file, no right to write

@@ -109,5 +109,5 @@ def _before(session: Session, when: datetime, latest: NewestRecord, by_hand: boo
         got=f"{when:%Y-%m-%d %H:%M:%S}, {'by --now' if by_hand else 'by the clock of this machine'}",
         expected=f"{latest.allowed:%Y-%m-%d %H:%M:%S} or later: {latest.what} is of "
         f"{latest.time:%Y-%m-%d %H:%M:%S}",
-        do=f"{do}; if the later time is the wrong one: everloop clock --set-back",
+        do=f"{do}; if the later time is the wrong one: everloop check --set-back",
     )

@@ -28,7 +28,8 @@ from flows.session import Session
 from flows.situation import situation
 from flows.topics import candidates
 from pipelines.curation.cover import wants
-from pipelines.curation.pacing import USUAL, Account, RoundNeed
+from pipelines.curation.pacing.need import USUAL
+from pipelines.curation.pacing.pacing import Account, RoundNeed, paced
 from pipelines.curation.picking import TEST, answered
 from pipelines.curation.pool import HeldOut, KnownRows, Pool
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here
@@ -62,9 +63,8 @@ def _pick(session: Session, now: datetime) -> dict[str, Any]:
     account, looks = _paced(session, now)
     looks.append(RoundNeed(now, len(pool), float(wants(pool).sum())))
     asked = store.queue.picked(last + timedelta(microseconds=1), now)  # by people
-    budget, account = policy.pacing.budget(
-        policy.labels_per_day, _elapsed_days(pool, last, now), account.less(asked), looks
-    )
+    days, left = _elapsed_days(pool, last, now), account.less(asked)
+    budget, account = paced(policy.pacing, policy.labels_per_day, days, left, looks)
     wanted = labels_wanted(session.strategy.triggers, situation(session, now))
     tasks = policy.pick(pool, budget, f"{now:%Y-%m-%dT%H:%M}", now, for_test=wanted)
     store.queue.add(tasks)

@@ -45,7 +45,7 @@ def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame,
                     timestamp=version.as_of,
                     verdict=f"first model {candidate.version}",
                     reason=f"{candidate.recipe} on v0001: {version.trains()}, {version.labels} labels, "
-                    f"evaluation accuracy {candidate.metrics['all_accuracy']:.3f}"
+                    f"evaluation accuracy {candidate.metrics['evaluation_accuracy']:.3f}"
                     f"{refused(session, version)}{_little(session, version)}",
                     evidence=TrainingEvidence(metrics=dict(candidate.metrics)),
                 )

@@ -87,6 +87,8 @@ def settle(
 ) -> str:
     """Adjudicate; returns the label as it is called today. Raises LabelError for a label outside the
     set, one that nobody has used and is not meant as a `new` one, and for what is no task."""
+    reviews = session.store.at(now).reviews
+    reviews.check(prediction_id)
     closed, label = declared(session, now), given(session, normal(label), now)
     names = labels_in_use(session, now)
     if not label or (label not in names and not (new and closed is None)):
@@ -99,7 +101,7 @@ def settle(
             expected=f"'{near}'" if near else ", ".join(names),
             do="--new-label if it is meant" if label and closed is None else "",
         )
-    session.store.at(now).reviews.adjudicate(prediction_id, label, annotator, now)
+    reviews.adjudicate(prediction_id, label, annotator, now)
     return label
 
 

@@ -123,7 +123,7 @@ def pin(session: Session, now: datetime, asked: Requester, version: str | None =
             "only the version that serves can be pinned",
             got=f"version {version}",
             expected=f"version {champion}",
-            do=f"everloop rollout rollback --to {version}, then pin",
+            do=_way_to(session, str(version)),
         )
     held = Pin(champion, now, asked.by, asked.why)
     seen = PinEvidence(champion, now, asked.by, asked.why)
@@ -132,6 +132,16 @@ def pin(session: Session, now: datetime, asked: Requester, version: str | None =
     session.store.decisions.put([decision], [held])
     session.listen(decision)
     return decision
+
+
+def _way_to(session: Session, version: str) -> str:
+    """How a version that does not serve comes to serve."""
+    live = session.store.decisions.live_rollout()
+    if live and live.candidate == version:
+        return f"everloop rollout promote, then: everloop rollout pin {version}"
+    if version in _served(session, reigns(session)):
+        return f"everloop rollout rollback --to {version}, then: everloop rollout pin {version}"
+    return f"{STATUS}; without a number, pin holds the version that serves"
 
 
 def unpin(session: Session, now: datetime, asked: Requester) -> Decision:

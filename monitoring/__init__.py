@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from core.params import Section
 from core.records.decisions import Severity
-from monitoring.alerts.rules import AnyRule
+from monitoring.alerts.rules.rule import RulePolicy
 from monitoring.drift.distances import Metric
 from monitoring.hooks import PATTERN, MeasurementPolicy
 
@@ -90,7 +90,7 @@ class Monitoring(Section):
     signals: list[MeasurementPolicy] = Field(
         [], description="signals of other packages: policy: package.module:Class, and its settings"
     )
-    rules: list[AnyRule] = Field(
+    rules: list[RulePolicy] = Field(
         [], description="more rules, on any signal or segment: range, predicted, anomaly"
     )
     notify: list[Variable] = Field(

@@ -39,6 +39,14 @@ class Fresh:
     seconded: bool  # a second person has looked at it
 
 
+def _nobodys(prediction_id: str) -> LabelError:
+    return LabelError(
+        "no task for this prediction id",
+        where=prediction_id,
+        do="everloop label status shows ids, and so do the files of everloop label export",
+    )
+
+
 @dataclass
 class ReviewRepository:
     """Disputes of both kinds, the one verb that ends them, and what is asked a second time."""
@@ -54,6 +62,16 @@ class ReviewRepository:
         votes = self._by_task([t.prediction_id for t in tasks])
         differ = [Dispute(t, v, said(v)) for t in tasks for v in [votes[t.prediction_id]]]
         return differ + self._doubted(most - len(differ))
+
+    def check(self, prediction_id: str) -> None:
+        """Raises LabelError for what is neither a task nor labelled nor under review."""
+        tables = (schema.tasks, _A, _R)
+        with self.database.read() as db:
+            if any(
+                db.execute(select(1).where(t.c.prediction_id == prediction_id)).first() for t in tables
+            ):
+                return
+        raise _nobodys(prediction_id)
 
     def adjudicate(self, prediction_id: str, label: str, annotator: str, timestamp: datetime) -> None:
         """Settle what is in dispute, or correct what is settled: the next dataset takes the new label,
@@ -73,7 +91,7 @@ class ReviewRepository:
             doubted = db.execute(select(_R).where(_R.c.prediction_id == prediction_id)).first()
             wrong = doubted is not None and self.naming.now(doubted.label) != label
             if not (task or known or doubted):
-                raise LabelError("no task for this prediction id", where=prediction_id)
+                raise _nobodys(prediction_id)
             if known is not None and self.naming.now(known.value) != label:
                 keep_history(db, known)
                 db.execute(update(_A).where(this).values(new))

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from everloop.commands import (
-    clock,
     collection,
     data,
     keys,
@@ -23,6 +22,7 @@ from everloop.commands import (
     workspace,
 )
 from everloop.commands.options import Group
+from everloop.progress import shown
 
 
 def _said(asked: bool) -> None:
@@ -46,17 +46,19 @@ app = typer.Typer(
 
 @app.callback()
 def _top(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_said),
     ] = False,
-) -> None: ...
+) -> None:
+    context.with_resource(shown())
 
 
 for command in (
     *(workspace.init, workspace.check, workspace.train, serve.serve, predict.predict),
     *(replay.demo, replay.replay, monitor.monitor, monitor.alerts, monitor.signals),
-    *(turn.loop, turn.retrain, turn.schedule, runtimes.runtimes, clock.clock),
+    *(turn.loop, turn.retrain, turn.schedule, runtimes.runtimes),
 ):
     app.command()(command)
 app.command(hidden=True)(workspace.stage)  # dvc.yaml calls it

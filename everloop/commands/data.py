@@ -21,20 +21,28 @@ def list_(
     version: Annotated[
         str, typer.Argument(help="One version: how it came to be, and why.", callback=dataset)
     ] = "",
+    rows: Annotated[
+        bool, typer.Option("--rows", help="What this version was made from, and its rows by label.")
+    ] = False,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Every dataset version, oldest first; or one, its parent and so on, and why each was made.
 
-    Example: everloop data list v0003
+    Example: everloop data list v0003 --rows
     """
     from core import workspace as places
 
+    if rows and not version:
+        raise typer.BadParameter("say which version, as v0003", param_hint="'--rows'")
     root = places.find(workspace).root
-    shown = _ancestors(root, version) if version else _versions(root)
-    typer.echo(shown or "no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv")
+    shown = _contents if rows else _ancestors if version else _versions
+    typer.echo(
+        shown(root, version)
+        or "no dataset version yet; the first: everloop train TRAIN.csv --eval EVAL.csv"
+    )
 
 
-def _versions(root: Path) -> str:
+def _versions(root: Path, _version: str) -> str:
     from everloop.table import table
     from pipelines.datasets.history import list_versions
 
@@ -70,16 +78,10 @@ def _ancestors(root: Path, version: str) -> str:
     return table(["version", "as of (UTC)", "rows", "train", "labels", "reason"], rows)
 
 
-@app.command()
-def show(version: Version, workspace: WorkspaceOption = Path()) -> None:
-    """One version: what it was made from, and its rows by label.
+def _contents(root: Path, version: str) -> str:
+    from pipelines.datasets.contents import show
 
-    Example: everloop data show v0003
-    """
-    from core import workspace as places
-    from pipelines.datasets.contents import show as read
-
-    typer.echo(read(places.find(workspace).root, version).to_text())
+    return show(root, version).to_text()
 
 
 @app.command()

@@ -55,6 +55,8 @@ GONE = {  # commands of older versions, and what does their work now
     "everloop sample": "everloop demo --data FOLDER",
     "everloop quarantine": "everloop monitor --failed 7d",
     "everloop collection show": "everloop collection list NAME",
+    "everloop clock": "everloop check --clock, or --set-back",
+    "everloop data show": "everloop data list VERSION --rows",
     "everloop data log": "everloop data list VERSION",
     "everloop label set show": "everloop label set",
 }

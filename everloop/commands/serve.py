@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from everloop.commands.options import WorkspaceOption
+from everloop.progress import over
 
 if TYPE_CHECKING:
     from flows.session import Session
@@ -36,6 +37,7 @@ def serve(
 
     Example: everloop serve -w shop --port 8000
     """
+    over()  # its stderr is a log
     from datetime import UTC, datetime
     from functools import partial
 

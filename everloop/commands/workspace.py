@@ -25,6 +25,13 @@ def check(
     trust: Annotated[
         bool, typer.Option("--trust", help="Let the code that params.yaml names run here.")
     ] = False,
+    clock: Annotated[
+        bool,
+        typer.Option("--clock", help="Show this machine's clock and the newest records."),
+    ] = False,
+    back: Annotated[
+        bool, typer.Option("--set-back", help="Call all that claims to be later of now.")
+    ] = False,
 ) -> None:
     """Validate params.yaml and report all faults together.
 
@@ -38,8 +45,19 @@ def check(
     --trust, and again after that code has changed; the settings of such a policy are checked after
     it, too. Where the workspace was copied or moved, its absolute paths are put right.
 
+    A turn before what the workspace knows is refused (a minute between machines is allowed, an hour
+    before answers and labels). Where a clock ran ahead and was mended, every turn would be refused;
+    --set-back is the way out: each record of later than now gets the time of now. Nothing is dropped
+    but signals of windows that have not been. Stop servers and schedules first.
+
     Example: everloop check -w shop
     """
+    if clock or back:
+        from everloop.clock import clock as told
+
+        for words in told(workspace, back):
+            typer.echo(words)
+        return
     from core import params
     from core import trust as trusted
     from core import workspace as places

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ValidationError
 
 from core.imported import BadCodeError, class_at
 from core.plugins import Policies, made
+from monitoring.alerts.rules.rule import RulePolicy
 from monitoring.hooks import MeasurementPolicy
 from pipelines.curation import CurationPolicy
+from pipelines.curation.pacing.pacing import PacingPolicy
 from pipelines.datasets import Datasets
 from pipelines.datasets.exporters.exporter import ExporterPolicy
 from pipelines.logging import LoggingPolicy
@@ -27,7 +29,9 @@ STAGES = (
     ExporterPolicy,
     LoggingPolicy,
     MeasurementPolicy,
+    PacingPolicy,
     RolloutPolicy,
+    RulePolicy,
     SuitePolicy,
     Training,
     TriggerPolicy,

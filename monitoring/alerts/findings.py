@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from core.records.decisions import Severity
 from core.records.signals import Signal
-from monitoring.alerts.rules import RangeRule, Rule, Verdict
+from monitoring.alerts.rules.range import RangeRule
+from monitoring.alerts.rules.rule import Rule, Verdict, judged
 from monitoring.signals import SPECS
 from monitoring.view import Spec
 
@@ -68,7 +69,7 @@ def unsaid(signals: Sequence[Signal], rules: Sequence[Rule], past: Past) -> list
         if signal is None:
             notes.append(f"{place}: a rule is there, and no such signal in this window")
         elif signal.value is not None:
-            verdict = rule.judge(signal, spec_of(signal.name).bad, past(rule, signal))
+            verdict = judged(rule, signal, spec_of(signal.name).bad, past(rule, signal))
             notes += [f"{place}: {verdict.words}"] if verdict.words and not verdict.broken else []
     return notes
 
@@ -102,11 +103,11 @@ def _verdicts(signal: Signal, rules: Sequence[Rule], past: Past) -> Iterable[tup
     spec = spec_of(signal.name)
     if spec.bad and not signal.segment:
         own: Rule = RangeRule(policy="range", signal=signal.name)
-        verdict = own.judge(signal, spec.bad, ())
+        verdict = judged(own, signal, spec.bad, ())
         yield own, replace(verdict, words=_words(signal, spec)) if verdict.broken else verdict
     for rule in rules:
         if (rule.signal, rule.segment) == (signal.name, signal.segment):
-            yield rule, rule.judge(signal, spec.bad, past(rule, signal))
+            yield rule, judged(rule, signal, spec.bad, past(rule, signal))
 
 
 def _words(signal: Signal, spec: Spec) -> str:

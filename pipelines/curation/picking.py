@@ -15,7 +15,8 @@ from core.records.labels import AnnotationTask
 from core.records.windows import Window
 from core.returned import shown, wrong
 from pipelines.curation.draw import inclusion
-from pipelines.curation.pacing import Even, PacingPolicy
+from pipelines.curation.pacing.even import Even
+from pipelines.curation.pacing.pacing import PacingPolicy
 from pipelines.curation.pool import Pool
 from pipelines.curation.round import Sizes, draw
 

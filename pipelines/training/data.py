@@ -120,13 +120,13 @@ def accuracy(model: Classifier, embeddings: Array, labels: list[str]) -> float:
 
 
 def measured(model: Classifier, data: TrainingData) -> dict[str, float]:
-    """The metrics every recipe reports. Without evaluation rows there is no `all_accuracy`."""
+    """The metrics every recipe reports. Without evaluation rows there is no `evaluation_accuracy`."""
     metrics = {
         "train_rows": float(len(data.labels)),
         "train_labels": float(len(set(data.labels))),
         "train_accuracy": accuracy(model, data.embeddings, data.labels),
-        "all_rows": float(len(data.eval_labels)),
+        "evaluation_rows": float(len(data.eval_labels)),
     }
     if data.eval_labels:
-        metrics["all_accuracy"] = accuracy(model, data.eval_embeddings, data.eval_labels)
+        metrics["evaluation_accuracy"] = accuracy(model, data.eval_embeddings, data.eval_labels)
     return metrics

@@ -62,20 +62,20 @@ class FinetuneRecipe(Recipe):
 
 def _better(plain: Trained, tuned: Trained | None) -> Trained:
     """`tuned` where it is no worse on the evaluation rows, else `plain` and the reason."""
-    before = plain.metrics.get("all_accuracy")
-    after = tuned.metrics.get("all_accuracy") if tuned else None
+    before = plain.metrics.get("evaluation_accuracy")
+    after = tuned.metrics.get("evaluation_accuracy") if tuned else None
     if tuned is None:
         note = "finetune diverged, try a smaller learning_rate: the head model is kept"
     elif before is None or after is None:
         note = "finetune has no evaluation rows to prove itself on: the head model is kept"
     elif after < before:
         note = (
-            f"finetune is worse than head on {plain.metrics['all_rows']:.0f} evaluation rows"
+            f"finetune is worse than head on {plain.metrics['evaluation_rows']:.0f} evaluation rows"
             f" ({after:.4f} against {before:.4f}): the head model is kept"
         )
     else:
-        metrics = {**tuned.metrics, "head_all_accuracy": before}
+        metrics = {**tuned.metrics, "head_evaluation_accuracy": before}
         return Trained(tuned.model, metrics, [f"finetune {after:.4f}, head alone {before:.4f}"])
     log.warning(note)
-    rejected = {} if after is None else {"finetune_all_accuracy": after}
+    rejected = {} if after is None else {"finetune_evaluation_accuracy": after}
     return Trained(plain.model, {**plain.metrics, **rejected}, [note])

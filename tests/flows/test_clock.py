@@ -73,7 +73,7 @@ def error(where: Path, got: str) -> str:
         f"  got:      {got}\n"
         "  expected: 2026-01-06 23:59:00 or later: dataset v0003 is of 2026-01-07 00:00:00\n"
         "  do:       leave --now out, or give a later time; if the later time is the wrong one: "
-        "everloop clock --set-back\n"
+        "everloop check --set-back\n"
     )
 
 
@@ -172,9 +172,9 @@ def test_a_clock_that_ran_ahead_is_set_back(session: Session) -> None:
     here = ("-w", session.workspace.root)
     assert "later time already" in refused("loop", *here)
 
-    shown = everloop("clock", *here).out
+    shown = everloop("check", *here, "--clock").out
     assert "an answer      2098-12-31 23:00:00  later than now\n" in shown
-    ran = everloop("clock", *here, "--set-back")
+    ran = everloop("check", *here, "--set-back")
     assert (ran.code, ran.err) == (0, "")
     assert "(the latest said 2099-01-01 00:00)" in ran.out
     assert "later than now" not in ran.out
@@ -187,7 +187,7 @@ def test_a_clock_that_ran_ahead_is_set_back(session: Session) -> None:
     correct_one(session, datetime.now(UTC), 1)
     made = stages.retrain(session, clock.acting(session, None), "of today")
     assert made["dataset"] == f"v{done + 1:04d}"
-    nothing = everloop("clock", *here, "--set-back").out
+    nothing = everloop("check", *here, "--set-back").out
     assert ": nothing was later\n" in nothing
 
 

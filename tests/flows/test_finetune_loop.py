@@ -117,7 +117,7 @@ def test_a_candidate_is_no_worse_than_the_head_alone_or_says_so(
     notes = {d.key: d.reason for d in session.store.decisions.read("training")}
     for candidate in session.registry.versions()[1:]:
         note = notes[f"training/{candidate.dataset}"]
-        if "head_all_accuracy" in candidate.metrics:
+        if "head_evaluation_accuracy" in candidate.metrics:
             tuned, head = re.findall(r"finetune (0\.[0-9]+), head alone (0\.[0-9]+)", note)[0]
             assert float(tuned) >= float(head)
         else:

@@ -120,5 +120,5 @@ def test_what_does_not_train_is_counted_with_the_reason(tmp_path: Path) -> None:
     assert version.endswith("all          7     61     6      0  2 near-copies of evaluation rows")
     assert (
         "  left out  2 near-copies of evaluation rows\n"
-        in everloop("data", "show", "1", "-w", place).out
+        in everloop("data", "list", "1", "--rows", "-w", place).out
     )

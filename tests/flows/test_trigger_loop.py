@@ -43,7 +43,7 @@ def test_what_was_promised_is_the_first_models_evaluation(
     [first] = session.registry.versions()
     assert promise is not None
     assert promise.rows == 30
-    assert 1 - promise.wrong / 30 == pytest.approx(first.metrics["all_accuracy"])
+    assert 1 - promise.wrong / 30 == pytest.approx(first.metrics["evaluation_accuracy"])
 
 
 def test_each_round_stands_for_all_answers_it_drew_from(

@@ -219,7 +219,13 @@ def test_only_the_version_that_serves_is_pinned(shop: Session) -> None:
         "error: only the version that serves can be pinned\n"
         "  got:      version 1\n"
         "  expected: version 2\n"
-        "  do:       everloop rollout rollback --to 1, then pin\n"
+        "  do:       everloop rollout rollback --to 1, then: everloop rollout pin 1\n"
+    )
+    assert refused(*here[:2], "7", *here[2:], *at(1)) == (
+        "error: only the version that serves can be pinned\n"
+        "  got:      version 7\n"
+        "  expected: version 2\n"
+        "  do:       everloop rollout status; without a number, pin holds the version that serves\n"
     )
 
 

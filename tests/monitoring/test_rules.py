@@ -18,7 +18,10 @@ from core.errors import ParamsError
 from core.records.signals import Signal
 from flows.strategy import Strategy
 from monitoring import Monitoring
-from monitoring.alerts.rules import AnomalyRule, PredictedRule, RangeRule, Rule
+from monitoring.alerts.rules.anomaly import AnomalyRule
+from monitoring.alerts.rules.predicted import PredictedRule
+from monitoring.alerts.rules.range import RangeRule
+from monitoring.alerts.rules.rule import Rule
 from tests import ROOT
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday: the window is the Sunday
@@ -277,7 +280,7 @@ def test_rules_are_written_in_params_yaml(tmp_path: Path) -> None:
     ("rule", "fault"),
     [
         ({"signal": "drift.lables", "policy": "range"}, "monitoring.rules.0.signal: got 'drift.lables', expected a known signal; did you mean 'drift.labels'\\?"),
-        ({"signal": "rows", "policy": "ranged"}, "monitoring.rules.0.policy: got 'ranged', expected one of range, predicted, anomaly; did you mean 'range'\\?"),
+        ({"signal": "rows", "policy": "ranged"}, "monitoring.rules.0.policy: got 'ranged', expected one of anomaly, predicted, range; did you mean 'range'\\?"),
         ({"signal": "rows", "policy": "range", "hi": 3}, "monitoring.rules.0.hi: unknown key; did you mean 'high'\\?"),
         ({"policy": "range"}, "monitoring.rules.0.signal: missing"),
     ],

@@ -19,8 +19,11 @@ from core.evidence import TriggerEvidence
 from core.models.base import Answer
 from core.records.answers import ClassificationDetail, Prediction
 from core.records.decisions import Decision
+from core.records.signals import Signal
 from everloop.laws.windows import START, window
+from monitoring.alerts.rules.rule import Rule, Verdict, judged
 from monitoring.hooks import told
+from pipelines.curation.pacing.pacing import Account, Pacing, paced
 from pipelines.curation.picking import Curation
 from pipelines.curation.pool import Pool
 from pipelines.datasets.exporters.exporter import Exporter, written
@@ -38,14 +41,14 @@ NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NAN = float("nan")
 
 
-def hostile(base: type, verb: str, says: Any) -> Any:
+def hostile(base: type, verb: str, says: Any, **settings: Any) -> Any:
     """A policy of somebody else whose verb returns this, or what this function makes of its arguments."""
 
     def method(_self: object, *given: Any) -> Any:
         return says(*given) if callable(says) else says
 
     shape = type("Theirs", (base,), {verb: method, "__module__": "theirs"})
-    return shape(policy="theirs:Theirs")
+    return shape(policy="theirs:Theirs", **settings)
 
 
 def told_of(verb: str, got: str) -> str:
@@ -277,3 +280,21 @@ def test_logging(says: Any, got: str) -> None:
 )
 def test_signals_say_it_in_a_note_and_the_loop_goes_on(says: Any, words: str) -> None:
     assert told("theirs:Theirs", lambda: says)[1] == words
+
+
+@pytest.mark.parametrize(
+    "says",
+    [None, 5, (5,), (5, 5), (-1, Account()), (2.5, Account()), (True, Account()), (5, Account(NAN))],
+)
+def test_pacing(says: Any) -> None:
+    with pytest.raises(PolicyError, match=told_of("budget", "")):
+        paced(hostile(Pacing, "budget", says), 20, 1.0, Account(), [])
+
+
+@pytest.mark.parametrize(
+    "says", [None, True, Verdict(None), Verdict(False, low=NAN), Verdict(True, None)]
+)
+def test_alert_rules(says: Any) -> None:
+    rule = hostile(Rule, "judge", says, signal="rows")
+    with pytest.raises(PolicyError, match=told_of("judge", "")):
+        judged(rule, Signal("rows", NOW, NOW, 1.0, ""), None, [])

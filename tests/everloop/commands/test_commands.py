@@ -129,7 +129,10 @@ def test_help_is_instant() -> None:
         (["check", "--bogus"], "Error: No such option: --bogus"),
         (["init"], "Error: Missing argument 'directory'."),
         (["replay", "a.csv"], "Error: Missing option '--initial'."),
-        (["data", "show"], "Error: Missing argument 'version'."),
+        (["data", "show"], "Error: 'show' is gone; now: everloop data list VERSION --rows"),
+        (["clock"], "Error: 'clock' is gone; now: everloop check --clock, or --set-back"),
+        (["data", "list", "--rows"], "Error: Invalid value for '--rows': say which version, as v0003"),
+        (["data", "diff", "v1"], "Error: Missing argument 'b'."),
         (
             ["stage", "all"],
             "Error: Invalid value for 'name': Value error, 'all' is not one of "
@@ -249,8 +252,8 @@ def test_data_list(shop: Path, empty: Path) -> None:
     assert everloop("data", "list", "-w", empty).out == first
 
 
-def test_data_show(shop: Path) -> None:
-    lines = everloop("data", "show", "v0001", "-w", shop).out.splitlines()
+def test_rows_of_a_version(shop: Path) -> None:
+    lines = everloop("data", "list", "v0001", "--rows", "-w", shop).out.splitlines()
     assert [re.sub(r"[0-9a-f]{12,}", "HASH", x) for x in lines[:11]] == [
         "v0001",
         "  as of     2026-01-05 00:00 UTC",
@@ -267,7 +270,7 @@ def test_data_show(shop: Path) -> None:
     assert len(lines) == 11 + 6
     assert all(re.fullmatch(r"  [a-z_]+ +\d+ +\d+ +0", x) for x in lines[11:])
     assert sum(int(x.split()[1]) for x in lines[11:]) == 60
-    assert refused("data", "show", "v9", "-w", shop) == (
+    assert refused("data", "list", "v9", "--rows", "-w", shop) == (
         "error: there is no dataset version v0009\n"
         f"  where:    {shop}\n"
         "  expected: v0003, or one of v0001 .. v0003\n"

@@ -200,14 +200,14 @@ def test_checkout_then_stage(own: Path) -> None:
 @pytest.mark.parametrize("name", ["v1", "1", "V0001", "dataset/v0001"])
 def test_a_version_is_the_same_however_it_is_written(shop: Path, tmp_path: Path, name: str) -> None:
     here = ("-w", shop)
-    for command in (("show",), ("list",), ("verify",)):
+    for command in (("list", "--rows"), ("list",), ("verify",)):
         asked = everloop("data", *command, name, *here)
         assert asked == everloop("data", *command, "v0001", *here)
         assert asked.code == 0
     assert everloop("data", "diff", name, "v2", *here).out.startswith("v0001 -> v0002")
     ran = everloop("data", "export", name, tmp_path / "rows.csv", *here)
     assert ran.out == f"wrote 90 rows of v0001 to {tmp_path / 'rows.csv'}\n"
-    assert "there is no dataset version v0099" in refused("data", "show", "99", *here)
+    assert "there is no dataset version v0099" in refused("data", "list", "99", "--rows", *here)
 
 
 def test_a_model_and_a_dataset_of_one_number(shop: Path) -> None:

@@ -16,6 +16,7 @@ from tests.command_line import everloop, refused
 from tests.everloop.commands.test_commands import END, asked, store
 
 __all__ = ["asked"]
+SHOWN = "everloop label status shows ids, and so do the files of everloop label export"
 
 
 def tasks(shop: Path) -> list[str]:
@@ -144,8 +145,10 @@ def test_what_cannot_be_adjudicated(asked: Path) -> None:
         "  expected: 'cancel_order'\n"
     )
     assert refused("label", "adjudicate", "nobody", "track_order", "-w", asked) == (
-        "error: no task for this prediction id\n  where:    nobody\n"
+        f"error: no task for this prediction id\n  where:    nobody\n  do:       {SHOWN}\n"
     )
+    both = refused("label", "adjudicate", "nobody", "no such label", "-w", asked)
+    assert both.startswith("error: no task for this prediction id\n  where:    nobody\n")
 
 
 def test_a_workspace_without_tasks(empty: Path) -> None:

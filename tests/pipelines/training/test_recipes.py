@@ -55,9 +55,9 @@ def test_head_reads_no_text_and_repeats_itself(
     assert encoder.reads == before
     assert one.metrics == two.metrics
     assert head_bytes(one, tmp_path / "one") == head_bytes(two, tmp_path / "two")
-    expected = {"train_rows": 12.0, "train_labels": 3.0, "train_accuracy": 1.0, "all_rows": 3.0}
+    expected = {"train_rows": 12.0, "train_labels": 3.0, "train_accuracy": 1.0, "evaluation_rows": 3.0}
     assert expected.items() <= one.metrics.items()
-    assert 0 <= one.metrics["all_accuracy"] <= 1
+    assert 0 <= one.metrics["evaluation_accuracy"] <= 1
 
 
 def test_head_starts_from_the_champion_and_keeps_its_labels(
@@ -69,7 +69,7 @@ def test_head_starts_from_the_champion_and_keeps_its_labels(
     trained = HeadRecipe(policy="head").train(more, champion)
     assert trained.model.head is not None
     assert trained.model.head.labels == ["pay", "rate", "sky", "song"]
-    assert "all_accuracy" not in trained.metrics
+    assert "evaluation_accuracy" not in trained.metrics
 
 
 def test_rows_that_do_not_fit_together_are_refused(data: TrainingData) -> None:
@@ -92,7 +92,7 @@ def test_finetune_moves_the_encoder_repeats_itself_and_leaves_nothing_behind(
     before = encoder.encode(["rain"]).tobytes()
     one, two = (recipe.train(data, TextClassifier(encoder)) for _ in range(2))
     assert one.metrics == two.metrics
-    assert one.metrics["all_accuracy"] >= one.metrics["head_all_accuracy"]
+    assert one.metrics["evaluation_accuracy"] >= one.metrics["head_evaluation_accuracy"]
     assert one.model.encoder.identity == two.model.encoder.identity != encoder.identity
     assert encoder.encode(["rain"]).tobytes() == before
     assert head_bytes(one, tmp_path / "one") == head_bytes(two, tmp_path / "two")
@@ -108,7 +108,9 @@ def test_finetune_says_so_when_it_is_worse(
     rows = TrainingData(*(data.texts, data.labels, data.embeddings) * 2)  # knows every answer
     trained = recipe.train(rows, TextClassifier(encoder))
     assert trained.model.encoder is encoder
-    assert trained.metrics["all_accuracy"] == 1.0 > trained.metrics["finetune_all_accuracy"]
+    assert (
+        trained.metrics["evaluation_accuracy"] == 1.0 > trained.metrics["finetune_evaluation_accuracy"]
+    )
     assert trained.notes[0].startswith("finetune is worse than head on 12 evaluation rows (")
     assert trained.notes[0].endswith("against 1.0000): the head model is kept")
     assert trained.notes[0] in caplog.messages

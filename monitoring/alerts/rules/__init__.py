@@ -1,0 +1,1 @@
+"""What is bad: limits that a signal must keep to."""

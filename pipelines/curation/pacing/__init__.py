@@ -1,0 +1,1 @@
+"""When labels are spent."""
