@@ -14,14 +14,16 @@ from pydantic import BaseModel
 from core import params
 from core.errors import ParamsError
 from core.removed_settings import GONE
-from everloop.init import TEMPLATES, init
+from everloop.init import init
 from everloop.reference import settings
 from flows.strategy import Strategy
 from tests import ROOT
 from tests.command_line import everloop, refused
 
 MADE = ("build", "demo", "replays", "out", "artifacts")
-TEMPLATE = (TEMPLATES / "params.yaml").read_text(encoding="utf-8")
+TEMPLATE = (
+    Path(__file__).with_name("params.yaml").read_text(encoding="utf-8")
+)  # more keys than init writes
 
 
 POLICIES = (
@@ -266,7 +268,9 @@ def test_check_prints_the_strategy_with_its_defaults(tmp_path: Path) -> None:
     before = sorted(place.root.rglob("*"))
     ran = everloop("check", "-w", place.root)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[:3] == [
+    assert ran.out.splitlines()[:5] == [
+        "task:",
+        "  policy: classification",
         "model:",
         "  encoder: sentence-transformers/all-MiniLM-L6-v2  # a Hugging Face name, or a local folder",
         "  max_tokens: 128  # tokens of a text that the encoder reads",
@@ -351,15 +355,15 @@ def test_signals_by_their_old_names_are_understood_and_told(tmp_path: Path) -> N
     place = init(tmp_path / "shop")
     text = place.params.read_text(encoding="utf-8")
     rule = "  rules:\n    - {policy: range, signal: accuracy.powered, segment: plan=pro, low: 0.7}\n"
-    text = text.replace("  reference_days: 7\n", f"  reference_days: 7\n{rule}")
+    text = text.replace("  window_hours: 24\n", f"  window_hours: 24\n{rule}")
     trigger = "    - {policy: accuracy, signal: accuracy.ipw, floor: 0.7}\n"
     place.params.write_text(text.replace("  of:\n", f"  of:\n{trigger}"), encoding="utf-8")
     strategy = params.load(place.params, Strategy)
     assert strategy.monitoring.rules[0].signal == "accuracy"
     ran = everloop("check", "-w", place.root)
     assert ran.out.splitlines()[-3:] == [
-        "# line 20, monitoring.rules.0.signal: accuracy.powered is called accuracy now",
-        "# line 35, triggers.of.0.signal: accuracy.ipw is called accuracy now",
+        "# line 15, monitoring.rules.0.signal: accuracy.powered is called accuracy now",
+        "# line 28, triggers.of.0.signal: accuracy.ipw is called accuracy now",
         f"# {place.params} has no fault",
     ]
 
