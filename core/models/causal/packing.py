@@ -1,0 +1,109 @@
+"""Rows to learn as sequences of tokens: near rows one after the other, as turns of one chat.
+
+A row that follows rows like it is a row with examples before it, and every answer of the sequence is
+learnt. So a model learns to read examples at the price of learning the rows alone (Shi et al. 2024,
+"In-Context Pretraining: Language Modeling Beyond Document Boundaries").
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.arrays import Array
+from core.errors import InputError
+from core.models.base import Input
+from core.models.causal.examples import SYSTEM, unit
+from core.models.causal.messages import as_messages, spoken
+from core.models.causal.prompts import Prompts
+from core.models.causal.renaming import form_of, renamed, words_of
+from core.records.answers import Message
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What there is to learn: what was right to answer to each input."""
+
+    inputs: Sequence[Input]
+    targets: Sequence[str]
+    embeddings: Array  # (n, dim)
+
+
+Turn = tuple[Input, str, bool]  # what was asked, what is right, and whether it is learnt
+
+
+@dataclass(frozen=True)
+class TokenSequence:
+    tokens: list[int]
+    learnt: list[bool]  # at which tokens the loss counts
+
+
+def sequences(
+    prompts: Prompts, rows: Rows, examples: int, rename: float, seed: int
+) -> list[TokenSequence]:
+    """One pass over the rows: each is in one sequence, after at most `examples` rows that are near it.
+
+    In a share `rename` of the sequences the names in the answers are others (see `renaming`). Raises
+    InputError: a row that is longer than the context by itself.
+    """
+    rng = random.Random(seed)
+    words, form = words_of([spoken(each) for each in rows.inputs]), form_of(rows.targets)
+    made = []
+    for group in near_groups(rows.embeddings, examples + 1, rng):
+        turns = [(rows.inputs[i], rows.targets[i], True) for i in group]
+        if words and rng.random() < rename:
+            texts, targets = [spoken(t[0]) for t in turns], [t[1] for t in turns]
+            others = renamed(texts, targets, form, words, rng)
+            turns = [(t[0], *other) for t, other in zip(turns, others, strict=True)]
+        made += _fitting(prompts, turns)
+    return [each for each in made if any(each.learnt)]
+
+
+def near_groups(embeddings: Array, size: int, rng: random.Random) -> Iterator[list[int]]:
+    """Every row once, in groups of a row and the rows nearest to it that are in no group yet."""
+    close = unit(embeddings)
+    left = np.ones(len(close), bool)
+    order = list(range(len(close)))
+    rng.shuffle(order)
+    for row in order:
+        if not left[row]:
+            continue
+        left[row] = False
+        free = np.flatnonzero(left)
+        near = free[np.argsort(-(close[free] @ close[row]), kind="stable")[: size - 1]]
+        left[near] = False
+        group = near.tolist()
+        rng.shuffle(group)
+        yield [*group, row]
+
+
+def _fitting(prompts: Prompts, turns: list[Turn]) -> list[TokenSequence]:
+    """The turns as one sequence; as one each where together they are longer than the context, or where
+    the model's template does not write a chat so that it goes on as it began."""
+    try:
+        whole = _sequence(prompts, turns)
+        if whole and len(whole.tokens) <= prompts.context:
+            return [whole]
+    except InputError:
+        if len(turns) == 1:
+            raise
+    return [each for turn in turns for each in _fitting(prompts, [turn])] if len(turns) > 1 else []
+
+
+def _sequence(prompts: Prompts, turns: list[Turn]) -> TokenSequence | None:
+    """System prompts of the first turn stand before all."""
+    messages: list[Message] = [m for m in as_messages(turns[0][0]) if m["role"] in SYSTEM]
+    tokens: list[int] = []
+    learnt: list[bool] = []
+    for input, target, counts in turns:
+        messages += [m for m in as_messages(input) if m["role"] not in SYSTEM]
+        prompt, answer = prompts.prompt(messages), prompts.answer(target)
+        if prompt[: len(tokens)] != tokens:
+            return None
+        learnt += [False] * (len(prompt) - len(tokens)) + [counts] * len(answer)
+        tokens = prompt + answer
+        messages.append({"role": "assistant", "content": target})
+    return TokenSequence(tokens, learnt)

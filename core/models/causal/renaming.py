@@ -1,0 +1,106 @@
+"""Other names for what a JSON answer takes from a closed set, so that they must be read from examples.
+
+A model that has seen every name says it from memory and does not look at its examples. Where the names
+are others in each group of rows, and the same within it, the only way to know one is to read it above
+(symbol tuning: Wei et al. 2023, "Symbol tuning improves in-context learning in language models").
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+WORD = re.compile(r"[^\W\d_]{3,12}")
+KEPT_KEYS = 0.9  # a key in this share of all answers is their form, not their content
+
+
+def words_of(texts: Sequence[str]) -> list[str]:
+    """The words that new names are made of, in an order of their own.
+
+    >>> words_of(["Call me at 5", "call a cab"])
+    ['cab', 'call']
+    """
+    return sorted({word.lower() for text in texts for word in WORD.findall(text)})
+
+
+def form_of(targets: Sequence[str]) -> frozenset[str]:
+    """The keys that nearly every answer has.
+
+    >>> sorted(form_of(['{"name": "a", "arguments": {"x": 1}}', '{"name": "b", "arguments": {}}']))
+    ['arguments', 'name']
+    """
+    read = [value for value in map(_object, targets) if value is not None]
+    found = Counter(key for value in read for key in set(_keys(value)))
+    return frozenset(key for key, rows in found.items() if rows >= KEPT_KEYS * len(read))
+
+
+def renamed(
+    texts: Sequence[str],
+    targets: Sequence[str],
+    form: frozenset[str],
+    words: Sequence[str],
+    rng: random.Random,
+) -> list[tuple[str, bool]]:
+    """Each target under other names, and whether every new name in it came before, so that it can be
+    known.
+
+    A name is a key outside the `form`, or a string that its text does not hold: it was chosen from a
+    set. One that a single target has keeps its own. What is no JSON object stays as it is.
+    """
+    values = [_object(target) for target in targets]
+    found = [set(_names(v, t.lower(), form)) for v, t in zip(values, texts, strict=True)]
+    times = Counter(name for names in found for name in names)
+    new = {name: _other(name, words, rng) for name in sorted(times) if times[name] > 1}
+    made, known = [], set[str]()
+    for target, value, names in zip(targets, values, found, strict=True):
+        replaced = names & set(new)
+        text = json.dumps(_with(value, new), ensure_ascii=False) if replaced else target
+        made.append((text, replaced <= known))
+        known |= replaced
+    return made
+
+
+def _names(value: Any, text: str, form: frozenset[str]) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (key for key in value if key not in form)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        yield from _names(part, text, form)
+    if isinstance(value, str) and value.lower() not in text:
+        yield value
+
+
+def _with(value: Any, new: Mapping[str, str]) -> Any:
+    """A value under new names."""
+    if isinstance(value, dict):
+        return {new.get(key, key): _with(part, new) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with(part, new) for part in value]
+    return new.get(value, value) if isinstance(value, str) else value
+
+
+def _other(name: str, words: Sequence[str], rng: random.Random) -> str:
+    """As many words as the name has.
+
+    >>> _other("alarm_set", ["cab"], random.Random(0))
+    'cab_cab'
+    """
+    return "_".join(rng.choice(words) for _ in re.split(r"[_\s.-]+", name))
+
+
+def _object(target: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(target)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _keys(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [*value, *(key for part in value.values() for key in _keys(part))]
+    return [key for part in value for key in _keys(part)] if isinstance(value, list) else []
