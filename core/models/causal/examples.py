@@ -1,8 +1,8 @@
 """Examples that a model reads before it answers: requests and what was right to say to them.
 
 The nearest of them, by the embedding that each request has anyway, stand before a request as turns of
-the chat (retrieval: Liu et al. 2022, "What Makes Good In-Context Examples for GPT-3?"). So a label counts
-with the next version, without training.
+the chat (retrieval: Liu et al. 2022, "What Makes Good In-Context Examples for GPT-3?"). So a label
+counts with the next version, without training.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from core.arrays import Array
 from core.errors import ModelError
 from core.files import whole_file
 from core.models.base import Input
-from core.models.causal.messages import as_messages
+from core.models.causal.messages import SYSTEM, as_messages
 from core.records.answers import Message
 
 FILE = "examples.parquet"
-SYSTEM = ("system", "developer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ class Examples:
         close = unit(embeddings) @ unit(self.embeddings).T
         newest_first = close[:, ::-1]
         order = np.argsort(-newest_first, axis=1, kind="stable")[:, :count]
-        return (len(self.targets) - 1 - order).tolist()
+        return [[len(self.targets) - 1 - int(at) for at in row] for row in order]
 
     def shown(self, input: Input, rows: Sequence[int]) -> list[Message]:
         """The messages of an input with these examples before it, the nearest one last."""
@@ -90,5 +89,6 @@ NONE = Examples([], [], np.zeros((0, 0), np.float16))
 
 def unit(embeddings: Array) -> Array:
     """(n, dim) float32, each row of length 1; a row of zeros stays one."""
-    rows = np.asarray(embeddings, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows: Array = np.asarray(embeddings, np.float32)
+    lengths: Array = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-12))

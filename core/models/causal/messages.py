@@ -7,7 +7,8 @@ from typing import Any
 from core.errors import InputError
 from core.records.answers import Message
 
-ROLES = ("system", "developer", "user", "assistant", "tool")
+SYSTEM = ("system", "developer")
+ROLES = (*SYSTEM, "user", "assistant", "tool")
 
 
 def as_messages(input: Any) -> list[Message]:
@@ -38,9 +39,7 @@ def spoken(input: Any) -> str:
     >>> spoken([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}])
     'hi'
     """
-    if isinstance(input, str):
-        return input
-    return "\n".join(content(m) for m in input if m["role"] not in ("system", "developer"))
+    return "\n".join(str(m["content"]) for m in as_messages(input) if m["role"] not in SYSTEM)
 
 
 def content(message: Message) -> str:

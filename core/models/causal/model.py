@@ -14,6 +14,7 @@ from core.errors import ModelError
 from core.files import write_whole
 from core.label_set import LabelSet
 from core.models.base import Answer, Input
+from core.models.causal.examples import NONE, Examples
 from core.models.causal.messages import spoken
 from core.models.causal.writer import Writer, load_writer
 from core.models.causal.writing import Written
@@ -30,11 +31,14 @@ _writers: OrderedDict[str, Writer] = OrderedDict()  # by weights, latest last
 
 @dataclass(frozen=True, eq=False)
 class CausalModel:
-    """`max_new_tokens` is how long an answer may get."""
+    """`max_new_tokens` is how long an answer may get. It reads the `shots` nearest of its examples
+    before each request."""
 
     encoder: Encoder
     writer: Writer
     max_new_tokens: int = 256
+    examples: Examples = NONE
+    shots: int = 0
 
     @property
     def identity(self) -> str:
@@ -56,13 +60,23 @@ class CausalModel:
 
     def answer(self, inputs: Sequence[Input], embeddings: Array | None = None) -> list[Answer]:
         """What it writes to each. Raises InputError where one cannot be answered, before any is."""
-        prompts = [self.writer.prompts.prompt(each) for each in inputs]
         read = self.embed([spoken(each) for each in inputs]) if embeddings is None else embeddings
+        near = self.examples.near(read, self.shots)
+        prompts = [self._prompt(each, rows) for each, rows in zip(inputs, near, strict=True)]
         written = self.writer.write(prompts, self.max_new_tokens)
         return [
             self._answer(each, len(prompt), one, row)
             for each, prompt, one, row in zip(inputs, prompts, written, read, strict=True)
         ]
+
+    def _prompt(self, input: Input, near: list[int]) -> list[int]:
+        """Its tokens, after as many of these examples as leave room for the longest answer."""
+        prompts = self.writer.prompts
+        for count in range(len(near), 0, -1):
+            tokens = prompts.read(self.examples.shown(input, near[:count]))
+            if len(tokens) + self.max_new_tokens <= prompts.context:
+                return tokens
+        return prompts.prompt(input)
 
     def _answer(self, input: Input, prompt_tokens: int, written: Written, embedding: Array) -> Answer:
         mean = sum(written.logprobs) / len(written.logprobs)
@@ -87,14 +101,17 @@ class CausalModel:
         return replace(self, encoder=on)
 
     def save(self, folder: Path) -> None:
-        """The weights, the encoder where it has no public name, and last generator.json: a folder with
-        it is whole."""
+        """The weights, the examples, the encoder where it has no public name, and last generator.json:
+        a folder with it is whole."""
         self.writer.copy_files(folder / WRITER)
         if self.encoder.local:
             self.encoder.copy_files(folder / ENCODER)
+        if self.shots:
+            self.examples.save(folder)
         about = {
             "sha256": self.writer.sha256,
             "max_new_tokens": self.max_new_tokens,
+            "shots": self.shots,
             "encoder": {
                 "name": "" if self.encoder.local else self.encoder.name,
                 "identity": self.encoder.identity,
@@ -121,7 +138,9 @@ class CausalModel:
         _same("encoder", folder, read.identity, identity)
         writer = _writers.get(sha256) or load_writer(str(folder / WRITER))
         _same("weights", folder, writer.sha256, sha256)
-        return CausalModel(keep(read), _keep(writer), most)
+        shots = about.get("shots", 0)
+        examples = Examples.load(folder) if shots else NONE
+        return CausalModel(keep(read), _keep(writer), most, examples, shots)
 
 
 def base(name: str, encoder: Encoder) -> CausalModel:

@@ -16,8 +16,8 @@ import numpy as np
 from core.arrays import Array
 from core.errors import InputError
 from core.models.base import Input
-from core.models.causal.examples import SYSTEM, unit
-from core.models.causal.messages import as_messages, spoken
+from core.models.causal.examples import unit
+from core.models.causal.messages import SYSTEM, as_messages, spoken
 from core.models.causal.prompts import Prompts
 from core.models.causal.renaming import form_of, renamed, words_of
 from core.records.answers import Message
@@ -83,14 +83,18 @@ def near_groups(embeddings: Array, size: int, rng: random.Random) -> Iterator[li
 def _fitting(prompts: Prompts, turns: list[Turn]) -> list[TokenSequence]:
     """The turns as one sequence; as one each where together they are longer than the context, or where
     the model's template does not write a chat so that it goes on as it began."""
-    try:
-        whole = _sequence(prompts, turns)
-        if whole and len(whole.tokens) <= prompts.context:
-            return [whole]
-    except InputError:
-        if len(turns) == 1:
-            raise
-    return [each for turn in turns for each in _fitting(prompts, [turn])] if len(turns) > 1 else []
+    whole = _sequence(prompts, turns)
+    if whole and len(whole.tokens) <= prompts.context:
+        return [whole]
+    if len(turns) > 1:
+        return [each for turn in turns for each in _fitting(prompts, [turn])]
+    raise InputError(
+        "a row is longer than the model's context",
+        where=spoken(turns[0][0])[:60],
+        got=f"{len(whole.tokens) if whole else 0:,} tokens with its answer",
+        expected=f"at most {prompts.context:,}",
+        do="leave this row out of the dataset, or take a model with a longer context",
+    )
 
 
 def _sequence(prompts: Prompts, turns: list[Turn]) -> TokenSequence | None:
@@ -100,7 +104,7 @@ def _sequence(prompts: Prompts, turns: list[Turn]) -> TokenSequence | None:
     learnt: list[bool] = []
     for input, target, counts in turns:
         messages += [m for m in as_messages(input) if m["role"] not in SYSTEM]
-        prompt, answer = prompts.prompt(messages), prompts.answer(target)
+        prompt, answer = prompts.read(messages), prompts.answer(target)
         if prompt[: len(tokens)] != tokens:
             return None
         learnt += [False] * (len(prompt) - len(tokens)) + [counts] * len(answer)

@@ -31,16 +31,7 @@ class Prompts:
 
     def prompt(self, input: Any) -> list[int]:
         """What the model goes on from. Raises InputError: too long, or no messages."""
-        messages = as_messages(input)
-        try:
-            text = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
-        except Exception as fault:  # each template raises what it likes
-            raise InputError(
-                "the model's chat template refuses these messages", where=self.where, got=str(fault)
-            ) from None
-        tokens = self._tokens(text)
+        tokens = self.read(input)
         if len(tokens) >= self.context:
             raise InputError(
                 "the prompt is longer than the model's context",
@@ -50,6 +41,19 @@ class Prompts:
                 do="shorten the messages: nothing is cut without a word",
             )
         return tokens
+
+    def read(self, input: Any) -> list[int]:
+        """The tokens of an input, however many. Raises InputError: no messages."""
+        messages = as_messages(input)
+        try:
+            text = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+        except Exception as fault:  # each template raises what it likes
+            raise InputError(
+                "the model's chat template refuses these messages", where=self.where, got=str(fault)
+            ) from None
+        return self._tokens(text)
 
     def answer(self, text: str) -> list[int]:
         """A right answer as the model is to write it, with its end."""
