@@ -59,7 +59,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_it_passes_our_laws(installed: Path, tmp_path: Path) -> None:
     named = [x for path in POLICIES for x in ("--policy", path)]
-    laws = ["-p", "everloop.laws.plugin", "-p", "no:cacheprovider", "--pyargs", "everloop.laws", *named]
+    laws = ["-p", "no:cacheprovider", "--pyargs", "everloop.laws", *named]
     said = call(sys.executable, "-m", "pytest", "-v", *laws, folder=tmp_path)
     for file in ("test_curation", "test_triggers", "test_datasets", "test_settings"):
         assert f"{file}.py" in said
