@@ -40,10 +40,7 @@ SCHEMA = pa.schema(
     ]
 )
 LABEL: Kind = "label"
-EARLIER = {
-    "input": "text",
-    "target": "label",
-}  # names in partitions of earlier versions: all are labels
+EARLIER = {"input": "text", "target": "label"}  # in partitions of earlier versions; all are labels
 EITHER = pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in EARLIER.values())])
 WITHOUT_EMBEDDING = tuple(n for n in SCHEMA.names if n != "embedding")
 GONE = "gone"  # the set of a row that was forgotten: its place stays, what it said does not
