@@ -98,7 +98,9 @@ def _checked(rule: ColumnRule, rows: pd.DataFrame) -> Check:
 def _of_texts(values: pd.Series[Any], broken: Callable[[str], bool]) -> Array:
     import numpy as np
 
-    return np.fromiter((isinstance(v, str) and broken(v) for v in values), bool, len(values))
+    return np.fromiter(
+        (isinstance(v, str) and broken(v) for v in values.to_numpy(object)), bool, len(values)
+    )
 
 
 def _blank(text: str) -> bool:
