@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -96,26 +96,37 @@ BAD: dict[str, Callable[[], View]] = {
     "no labels": lambda: view(today(truth=None, audit=False), before(truth=None, audit=False)),
     "no server": lambda: view(today(), before(), system=[]),
 }
-bad = pytest.mark.parametrize("given", BAD.values(), ids=BAD.keys())
+GOOD: dict[str, Callable[[], View]] = {
+    "usual": lambda: view(today(), before()),
+    "usual again": lambda: view(today(), before()),
+    "shuffled": lambda: view(shuffled(today()), shuffled(before())),
+    "no rows, no server": lambda: view(no_rows(today()), before(), system=[]),
+    "a thousand rows": lambda: view(today(1000), before(7000)),
+    "ten thousand rows": lambda: view(today(10_000), before(7000)),
+}
 
 
-def told(measure: Measure, given: View) -> dict[tuple[str, str], Signal]:
-    parts = (given, *given.segments())
-    return {(s.name, s.segment): s for part in parts for s in measure(part)}
+def shuffled(window: Window) -> Window:
+    return window.take(np.random.default_rng(7).permutation(len(window)))
 
 
 @cache
-def usual(measure: Measure) -> frozenset[str]:
-    return frozenset(s.name for s in measure(view(today(), before())))
+def parts(given: str) -> tuple[View, ...]:
+    """All traffic and its segments, made once for all measures, as a look at a window does."""
+    made = (GOOD | BAD)[given]()
+    return (made, *made.segments())
+
+
+def told(measure: Measure, views: Sequence[View]) -> dict[tuple[str, str], Signal]:
+    return {(s.name, s.segment): s for one in views for s in measure(one)}
 
 
 @every
-@bad
-def test_bad_input_changes_values_and_says_why_there_is_none(
-    measure: Measure, given: Callable[[], View]
-) -> None:
-    found = told(measure, given())
-    assert {name for name, segment in found if not segment} == usual(measure)
+@pytest.mark.parametrize("given", BAD)
+def test_bad_input_changes_values_and_says_why_there_is_none(measure: Measure, given: str) -> None:
+    found = told(measure, parts(given))
+    usual = {s.name for s in measure(parts("usual")[0])}
+    assert {name for name, segment in found if not segment} == usual
     for signal in found.values():
         if signal.value is None:
             assert signal.note.startswith(("not enough", "not comparable")), signal
@@ -127,44 +138,44 @@ def test_bad_input_changes_values_and_says_why_there_is_none(
 @every
 def test_of_no_rows_nothing_is_said_but_how_many(measure: Measure) -> None:
     """A zero would be taken for a measurement."""
-    silent = measure(view(no_rows(today()), before(), system=[]))
+    silent = measure(parts("no rows, no server")[0])
     said = {s.name for s in silent if s.value is not None}
     assert said <= {"rows", "accuracy"}  # which is that of the last days
 
 
 @every
 def test_every_signal_has_a_spec_of_its_unit(measure: Measure) -> None:
-    signals = list(measure(view(today(), before())))
+    signals = list(measure(parts("usual")[0]))
     assert [s.unit for s in signals] == [SPECS[s.name].unit for s in signals]
 
 
 @every
 def test_the_same_input_gives_the_same_signals(measure: Measure) -> None:
-    assert told(measure, view(today(), before())) == told(measure, view(today(), before()))
+    assert told(measure, parts("usual")) == told(measure, parts("usual again"))
 
 
 @every
 def test_the_input_is_not_changed(measure: Measure) -> None:
-    window, reference = today(), before()
-    told(measure, view(window, reference))
-    for given, made in ((window, today()), (reference, before())):
-        assert given.rows.equals(made.rows)
-        np.testing.assert_array_equal(given.embeddings, made.embeddings)
+    given = view(today(), before())
+    told(measure, (given, *given.segments()))
+    pristine = parts("usual")[0]
+    for ours, made in (
+        (given.whole, pristine.whole),
+        (given.whole_reference, pristine.whole_reference),
+    ):
+        assert ours.rows.equals(made.rows)
+        np.testing.assert_array_equal(ours.embeddings, made.embeddings)
 
 
 @every
 def test_the_order_of_rows_does_not_matter(measure: Measure) -> None:
-    mixed = np.random.default_rng(7).permutation
-    window, reference = today(), before()
-    ordered = told(measure, view(window, reference))
-    shuffled = told(measure, view(*(w.take(mixed(len(w))) for w in (window, reference))))
-    assert close(ordered, shuffled, exact=True) == {}
+    ordered, mixed = (told(measure, parts(given)) for given in ("usual", "shuffled"))
+    assert close(ordered, mixed, exact=True) == {}
 
 
 @every
 def test_a_thousand_rows_and_ten_thousand_say_the_same(measure: Measure) -> None:
-    reference = before(7000)
-    few, many = (told(measure, view(today(rows), reference)) for rows in (1000, 10_000))
+    few, many = (told(measure, parts(given)) for given in ("a thousand rows", "ten thousand rows"))
     assert close(few, many, exact=False) == {}
 
 
@@ -203,17 +214,26 @@ BESIDE_ALL = ("text.oov", "text.unknown", "novelty", "duplicates")  # rows held 
 @every
 def test_a_segment_is_measured_as_if_its_rows_were_all_there_is(measure: Measure) -> None:
     """What is worked out once for all traffic and shared by its segments changes no number."""
-    window, reference = today(2000), before(14_000)
-    whole = view(window, reference, feedback=feedback(window, reference), system=[])
-    for segment in whole.segments():
-        only = [
-            w.take((w.rows["segment.plan"] == segment.where[1]).to_numpy()) for w in (window, reference)
-        ]
-        alone = replace(whole, whole=only[0], whole_reference=only[1], segment=segment.segment)
+    for segment, alone in alone_and_within():
         found, expected = ({s.name: s for s in measure(v)} for v in (segment, alone))
         assert found.keys() == expected.keys()
         for name in found.keys() - set(BESIDE_ALL):
             assert found[name] == expected[name]
+
+
+@cache
+def alone_and_within() -> list[tuple[View, View]]:
+    """Each segment as a part of all traffic, and as all the traffic there is."""
+    window, reference = today(2000), before(14_000)
+    whole = view(window, reference, feedback=feedback(window, reference), system=[])
+    found = []
+    for segment in whole.segments():
+        ours, theirs = (
+            w.take((w.rows["segment.plan"] == segment.where[1]).to_numpy()) for w in (window, reference)
+        )
+        alone = replace(whole, whole=ours, whole_reference=theirs, segment=segment.segment)
+        found.append((segment, alone))
+    return found
 
 
 def feedback(*windows: Window) -> pd.DataFrame:
