@@ -22,6 +22,7 @@ T = TypeVar("T")
 LOOK_SECONDS = 4  # in which a service answers a look
 GONE_SECONDS = 8.0  # without an answer to any look: it is away
 EVERY_SECONDS = 1.0
+AGAIN = "then run this again; nothing was lost"
 
 
 def while_there(ask: Callable[[], T], look: Callable[[], None]) -> T:
@@ -110,6 +111,16 @@ def words(body: str, most: int = 120) -> str:
     shown = re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>", " ", body[:20_000])
     line = " ".join(shown.split())
     return line if len(line) <= most else f"{line[:most]}…"
+
+
+def refused(service: str, where: str, status: int, said: str, login: str) -> dict[str, str] | None:
+    """The words of the error for a server that answered and does not serve us; None where it may."""
+    told = {"where": where, "got": f"{status} {said}".strip()}
+    if status in (401, 403, 407):
+        return {"what": f"{service} does not let us in", **told, "do": login}
+    if status >= 500:
+        return {"what": f"{service} is out of order", **told, "do": f"see its log, {AGAIN}"}
+    return None
 
 
 def shown(url: str) -> str:

@@ -30,14 +30,6 @@ KINDS = (".csv", ".jsonl", ".ndjson", ".parquet")
 COLUMNS = Columns(label="label")
 
 
-def collections(root: Path) -> dict[str, pd.DataFrame]:
-    """Every collection of the workspace at `root`, by name: rows of (text, label), in their order.
-
-    Raises DataError for a file that cannot be used, and for a row that cannot.
-    """
-    return {name: read(path) for name, path in files(root).items()}
-
-
 def files(root: Path) -> dict[str, Path]:
     """Where each collection lies, in the order of their names. Raises DataError for a bad name."""
     found: dict[str, Path] = {}

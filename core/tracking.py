@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.away import LOOK_SECONDS, shown, while_there, why, words
+from core.away import AGAIN, LOOK_SECONDS, refused, shown, while_there, why, words
 from core.errors import StoreError
 from core.files import whole_file
 
@@ -25,7 +25,6 @@ T = TypeVar("T")
 SERVERS = ("http://", "https://")
 DATABASES = ("postgresql", "mysql", "mssql")
 SQLITE = "sqlite:///"
-AGAIN = "then run this again; nothing was lost"
 # what MLflow says, or its database: what went wrong -> what to do. URL stands for the address
 KNOWN = (
     (
@@ -161,26 +160,15 @@ def _unreachable(url: str, fault: Exception) -> StoreError:
 
 def _check(url: str, answer: Any) -> None:
     """Raises StoreError when an answer is not one of a tracking server that takes us."""
-    status, said = answer.status_code, f"{answer.status_code} {_message(answer.text)}".strip()
-    if status in (401, 403, 407):
-        raise StoreError(
-            "the tracking server does not let us in",
-            where=shown(url),
-            got=said,
-            do="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-        )
-    if status >= 500:
-        raise StoreError(
-            "the tracking server is out of order",
-            where=shown(url),
-            got=said,
-            do=f"see its log, {AGAIN}",
-        )
+    status, said, where = answer.status_code, _message(answer.text), shown(url)
+    login = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+    if told := refused("the tracking server", where, status, said, login):
+        raise StoreError(**told)
     if status != 429 and (status != 200 or not _lists_experiments(answer.text)):
         raise StoreError(
             "this is not a tracking server",
-            where=shown(url),
-            got=said,
+            where=where,
+            got=f"{status} {said}".strip(),
             expected="an MLflow server",
             do="set MLFLOW_TRACKING_URI right; the workspace's own database serves without it",
         )

@@ -12,11 +12,10 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from core.away import LOOK_SECONDS, shown, why, words
+from core.away import AGAIN, LOOK_SECONDS, refused, shown, why, words
 from core.errors import EverloopError
 
 CONNECT_SECONDS = 2  # Prefect's client tries to connect four times, whatever it is told
-AGAIN = "then run this again; nothing was lost"
 OWN = ("Failed to reach API", "Found incompatible versions", "Timed out while attempting to connect")
 
 
@@ -86,17 +85,13 @@ def _refusal(fault: Exception) -> PrefectAwayError:
 
 
 def _answered(where: str, status: int, said: str) -> PrefectAwayError:
-    got = f"{status} {said}".strip()
-    if status in (401, 403, 407):
-        do = "set PREFECT_API_AUTH_STRING=USER:PASSWORD; for Prefect Cloud: PREFECT_API_KEY"
-        return PrefectAwayError("Prefect's server does not let us in", where=where, got=got, do=do)
-    if status >= 500:
-        do = f"see its log, {AGAIN}"
-        return PrefectAwayError("Prefect's server is out of order", where=where, got=got, do=do)
+    login = "set PREFECT_API_AUTH_STRING=USER:PASSWORD; for Prefect Cloud: PREFECT_API_KEY"
+    if told := refused("Prefect's server", where, status, said, login):
+        return PrefectAwayError(**told)
     return PrefectAwayError(
         "this is not a Prefect server",
         where=where,
-        got=got,
+        got=f"{status} {said}".strip(),
         expected="Prefect's API",
         do="set PREFECT_API_URL right: it ends in /api; unset it to need no server",
     )

@@ -18,6 +18,11 @@ from core import schema
 from core.database import upsert
 from core.kept import Profile, merged
 from core.store.naming import Naming
+from core.stored import plain
+
+KEY = ("hour", "model_version", "variant", "encoder")
+COUNTS = ("rows", "labels", "scores", "lengths", "segments")  # stored as JSON
+SUMS = ("sums", "squares")  # stored as float64
 
 
 def read(db: Connection, start: datetime, end: datetime, names: Naming) -> list[Profile]:
@@ -45,36 +50,14 @@ def _renamed(found: Profile, names: Naming) -> Profile:
 
 
 def _row(writer: str, p: Profile) -> dict[str, Any]:
-    return {
-        "writer": writer,
-        "hour": p.hour,
-        "model_version": p.model_version,
-        "variant": p.variant,
-        "encoder": p.encoder,
-        "counts": {
-            "rows": p.rows,
-            "labels": p.labels,
-            "scores": p.scores.tolist(),
-            "lengths": p.lengths.tolist(),
-            "segments": p.segments,
-        },
-        "sums": p.sums.astype(np.float64).tobytes(),
-        "squares": p.squares.astype(np.float64).tobytes(),
-    }
+    found = {n: getattr(p, n) for n in KEY}
+    found |= {n: getattr(p, n).astype(np.float64).tobytes() for n in SUMS}
+    return {"writer": writer, **found, "counts": {n: plain(getattr(p, n)) for n in COUNTS}}
 
 
 def _profile(row: Any) -> Profile:
-    counts = row["counts"]
-    return Profile(
-        row["hour"],
-        row["model_version"],
-        row["variant"],
-        row["encoder"],
-        counts["rows"],
-        counts["labels"],
-        np.array(counts["scores"]),
-        np.array(counts["lengths"]),
-        counts["segments"],
-        np.frombuffer(row["sums"], dtype=np.float64),
-        np.frombuffer(row["squares"], dtype=np.float64),
-    )
+    found: dict[str, Any] = {n: row[n] for n in KEY}
+    found |= {n: row["counts"][n] for n in COUNTS}
+    found |= {n: np.array(found[n]) for n in ("scores", "lengths")}
+    found |= {n: np.frombuffer(row[n], dtype=np.float64) for n in SUMS}
+    return Profile(**found)

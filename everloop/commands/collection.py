@@ -64,7 +64,7 @@ def list_(
         rows = collections.named(root, name)
         typer.echo(table(["label", "text"], rows[["label", "text"]].to_numpy().tolist()))
         return
-    found = collections.collections(root)
+    found = {name: collections.read(path) for name, path in collections.files(root).items()}
     if not found:
         typer.echo("no collection yet; the first: everloop collection add NAME FILE")
         return

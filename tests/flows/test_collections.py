@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.collections import add, collections, files, named
+from core.collections import add, files, named, read
 from core.errors import DataError
 from flows.monitor import look
 from flows.session import open_session
@@ -33,10 +33,10 @@ def test_every_file_is_a_collection(tmp_path: Path) -> None:
     kept(tmp_path, "refunds.csv", "text,label,note\nmy money back,refund,hard\n")
     kept(tmp_path, "b.jsonl", '{"text": "call me", "label": "call"}\n')
     kept(tmp_path, "README.md", "what these are")
-    found = collections(tmp_path)
+    found = {name: read(path) for name, path in files(tmp_path).items()}
     assert list(found) == ["b", "refunds"]
     assert found["refunds"].to_dict("list") == {"text": ["my money back"], "label": ["refund"]}
-    assert collections(tmp_path / "no") == {}
+    assert files(tmp_path / "no") == {}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_every_file_is_a_collection(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_named(tmp_path: Path, name: str, text: str, said: str) -> None:
     kept(tmp_path, name, text)
     with pytest.raises(DataError, match=said):
-        collections(tmp_path)
+        [read(path) for path in files(tmp_path).values()]
 
 
 def test_two_files_of_one_name(tmp_path: Path) -> None:
