@@ -1,8 +1,11 @@
 """MLflow's own database of a workspace holds the absolute address of every artifact.
 
 Of a workspace that was copied or moved they are put right before the database is opened, so that a
-copy reads and writes its own files and never those of the workspace it was copied from. Where a model
-lies is read here too: to import MLflow for one address takes two seconds.
+copy reads and writes its own files and never those of the workspace it was copied from. MLflow has no
+call that changes a stored address (its issues 3144 and 3719 ask for one), so its tables are written.
+
+Where a model lies is read here too. `MlflowClient.get_logged_model` says it as well, but to import
+MLflow for one address takes two seconds, in which a server could answer.
 """
 
 from __future__ import annotations

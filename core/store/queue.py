@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
@@ -211,7 +211,7 @@ class QueueRepository:
         found = self.database.records(select(_U).order_by(_U.c.prediction_id, _U.c.annotator), Vote)
         return [replace(v, label=self.naming.now(v.label)) for v in found]
 
-    def let_go(self, votes: Iterable[Vote]) -> None:
+    def let_go(self, votes: Sequence[Vote]) -> None:
         """These wait no longer: they were cast, or their annotators have said something else."""
         with self.database.write() as db:
             for v in votes:

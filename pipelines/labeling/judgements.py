@@ -84,7 +84,7 @@ def take(
     held = {id(j) for j in slips}
     meant = [j for j in said if id(j) not in held]
     labelled, skipped, wrong = _vote(store, meant, settings.annotators, now)
-    store.queue.let_go(_as_vote(j, now) for j in labelled)  # what they said before they were asked
+    store.queue.let_go([_as_vote(j, now) for j in labelled])  # what they said before they were asked
     waiting, late = _put_aside(store, slips, now)
     fresh = {(j.prediction_id, j.annotator) for j in labelled} - known
     refused = sorted([*refused, *late, *wrong], key=lambda r: r.row)
