@@ -36,6 +36,7 @@ def save_tiny_causal(folder: Path, seed: int = 0, *, template: str | None = TEMP
         eos_token_id=0,
         bos_token_id=None,
         tie_word_embeddings=True,
+        initializer_range=0.3,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
