@@ -12,8 +12,9 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from core.workspace import Workspace
 NAME = "everloop"  # of the experiment and of the registered model
 KEY, RECIPE, DATASET = "everloop.key", "everloop.recipe", "everloop.dataset"
 MODEL = "everloop.model"  # of a version: its logged model, which MLflow itself forgets
+BATCH = 1000  # numbers that MLflow takes at once
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "scikit-learn", "torch", "transformers")
 
 
@@ -88,6 +90,18 @@ class Registry:
                 self._client.log_artifact(run_id, str(path), "reports")
             for name, value in metrics.items():
                 self._client.log_metric(run_id, name, value)
+
+    def attach_curves(self, run_id: str, curves: Mapping[str, Sequence[float]], when: datetime) -> None:
+        """A value for each step of a training, kept with its run. Doing it again changes nothing."""
+        from mlflow.entities import Metric
+
+        stamp = int(when.timestamp() * 1000)
+        with self._faults():
+            for name, values in curves.items():
+                kept = len(self._client.get_metric_history(run_id, name))
+                points = [Metric(name, v, stamp, step) for step, v in enumerate(values)][kept:]
+                for at in range(0, len(points), BATCH):
+                    self._client.log_batch(run_id, metrics=points[at : at + BATCH])
 
     def versions(self) -> list[Candidate]:
         """Every registered version, oldest first."""

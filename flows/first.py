@@ -97,4 +97,5 @@ def _train(session: Session, version: DatasetVersion) -> dict[str, Any]:
         metrics=trained.metrics,
         dataset=version,
     )
+    session.registry.attach_curves(candidate.run_id, trained.curves, version.as_of)
     return asdict(candidate)

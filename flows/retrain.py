@@ -97,6 +97,7 @@ def _train(session: Session, version: DatasetVersion, plan: RetrainPlan) -> Cand
             metrics=trained.metrics,
             dataset=version,
         )
+        session.registry.attach_curves(candidate.run_id, trained.curves, plan.as_of)
         notes = f"; {'; '.join(trained.notes)}" if trained.notes else ""
         session.record(
             Decision(

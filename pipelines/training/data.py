@@ -69,6 +69,7 @@ class Trained:
     model: Model
     metrics: dict[str, float]
     notes: list[str] = field(default_factory=list)  # for people: what was not as hoped, with numbers
+    curves: dict[str, list[float]] = field(default_factory=dict)  # by name, a value for each step
 
 
 def trained(recipe: Recipe, data: TrainingData, start: Model) -> Trained:

@@ -153,6 +153,15 @@ def test_reports_are_kept_with_the_run(registry: Registry, saved: Path, tmp_path
     assert again.metrics == {"eval_accuracy": 0.75, "test_passed": 1.0}
 
 
+def test_a_curve_has_a_value_for_each_step_once(registry: Registry, saved: Path) -> None:
+    candidate = log(registry, saved, "v0007/curve")
+    values = [1 / (step + 1) for step in range(1500)]  # more than MLflow takes at once
+    for _ in range(2):  # one that was killed is attached again
+        registry.attach_curves(candidate.run_id, {"loss": values}, DATASET.as_of)
+    history = registry._client.get_metric_history(candidate.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == list(enumerate(values))
+
+
 def test_mlflow_can_load_the_model_and_nothing_is_pickled(registry: Registry, saved: Path) -> None:
     import mlflow
     import pandas as pd

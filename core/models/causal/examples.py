@@ -28,7 +28,7 @@ FILE = "examples.parquet"
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Rows of one dataset version, oldest first."""
+    """Demonstrations of one dataset version, oldest first."""
 
     inputs: list[Input]
     targets: list[str]

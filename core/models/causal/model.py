@@ -14,31 +14,32 @@ from core.errors import ModelError
 from core.files import write_whole
 from core.label_set import LabelSet
 from core.models.base import Answer, Input
+from core.models.causal.decoding import Written
 from core.models.causal.examples import NONE, Examples
+from core.models.causal.language_model import LanguageModel, load_language_model
 from core.models.causal.messages import spoken
-from core.models.causal.writer import Writer, load_writer
-from core.models.causal.writing import Written
 from core.models.classifier.encoder import Encoder, keep, kept, load_encoder
 from core.records.answers import GenerationDetail
 
 CONFIG = "generator.json"
-WRITER = "generator"
+FOLDER = "generator"
 ENCODER = "encoder"  # where it has no public name
 KEPT = 2  # models a process keeps loaded: champion and candidate
 
-_writers: OrderedDict[str, Writer] = OrderedDict()  # by weights, latest last
+_loaded: OrderedDict[str, LanguageModel] = OrderedDict()  # by weights, latest last
 
 
 @dataclass(frozen=True, eq=False)
 class CausalModel:
     """`max_new_tokens` is how long an answer may get. It reads the `shots` nearest of its examples
-    before each request."""
+    before each request. `learnt` are digests of the rows that its weights were trained on."""
 
     encoder: Encoder
-    writer: Writer
+    lm: LanguageModel
     max_new_tokens: int = 256
     examples: Examples = NONE
     shots: int = 0
+    learnt: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> str:
@@ -63,7 +64,7 @@ class CausalModel:
         read = self.embed([spoken(each) for each in inputs]) if embeddings is None else embeddings
         near = self.examples.near(read, self.shots)
         prompts = [self._prompt(each, rows) for each, rows in zip(inputs, near, strict=True)]
-        written = self.writer.write(prompts, self.max_new_tokens)
+        written = self.lm.write(prompts, self.max_new_tokens)
         return [
             self._answer(each, len(prompt), one, row)
             for each, prompt, one, row in zip(inputs, prompts, written, read, strict=True)
@@ -71,7 +72,7 @@ class CausalModel:
 
     def _prompt(self, input: Input, near: list[int]) -> list[int]:
         """Its tokens, after as many of these examples as leave room for the longest answer."""
-        prompts = self.writer.prompts
+        prompts = self.lm.prompts
         for count in range(len(near), 0, -1):
             tokens = prompts.read(self.examples.shown(input, near[:count]))
             if len(tokens) + self.max_new_tokens <= prompts.context:
@@ -89,7 +90,7 @@ class CausalModel:
             min_logprob=min(written.logprobs),
             first_token_ms=written.first_ms,
         )
-        text = self.writer.prompts.text(written.tokens)
+        text = self.lm.prompts.text(written.tokens)
         return Answer(text, math.exp(mean), detail, embedding)
 
     def under(self, labels: LabelSet) -> CausalModel:  # noqa: ARG002  it has no labels
@@ -103,15 +104,16 @@ class CausalModel:
     def save(self, folder: Path) -> None:
         """The weights, the examples, the encoder where it has no public name, and last generator.json:
         a folder with it is whole."""
-        self.writer.copy_files(folder / WRITER)
+        self.lm.copy_files(folder / FOLDER)
         if self.encoder.local:
             self.encoder.copy_files(folder / ENCODER)
         if self.shots:
             self.examples.save(folder)
         about = {
-            "sha256": self.writer.sha256,
+            "sha256": self.lm.sha256,
             "max_new_tokens": self.max_new_tokens,
             "shots": self.shots,
+            "learnt": sorted(self.learnt),
             "encoder": {
                 "name": "" if self.encoder.local else self.encoder.name,
                 "identity": self.encoder.identity,
@@ -130,22 +132,23 @@ class CausalModel:
         try:
             about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             sha256, most, encoder = about["sha256"], about["max_new_tokens"], about["encoder"]
+            learnt = frozenset(about["learnt"])
             name, runtime = encoder["name"] or str(folder / ENCODER), encoder["runtime"]
             identity, max_tokens = encoder["identity"], encoder["max_tokens"]
         except (OSError, ValueError, KeyError, TypeError) as fault:
             raise ModelError("this is not a saved model", where=str(folder), got=str(fault)) from None
         read = kept(identity) or load_encoder(name, max_tokens, runtime)
         _same("encoder", folder, read.identity, identity)
-        writer = _writers.get(sha256) or load_writer(str(folder / WRITER))
-        _same("weights", folder, writer.sha256, sha256)
-        shots = about.get("shots", 0)
+        lm = _loaded.get(sha256) or load_language_model(str(folder / FOLDER))
+        _same("weights", folder, lm.sha256, sha256)
+        shots = about["shots"]
         examples = Examples.load(folder) if shots else NONE
-        return CausalModel(keep(read), _keep(writer), most, examples, shots)
+        return CausalModel(keep(read), _keep(lm), most, examples, shots, learnt)
 
 
 def base(name: str, encoder: Encoder) -> CausalModel:
     """A model that nothing here has trained yet. Raises ModelError."""
-    return CausalModel(encoder, _keep(load_writer(name)))
+    return CausalModel(encoder, _keep(load_language_model(name)))
 
 
 def _same(what: str, folder: Path, got: str, expected: str) -> None:
@@ -159,10 +162,10 @@ def _same(what: str, folder: Path, got: str, expected: str) -> None:
         )
 
 
-def _keep(writer: Writer) -> Writer:
+def _keep(lm: LanguageModel) -> LanguageModel:
     """Remember a model of this process, and forget the one unused for longest."""
-    _writers[writer.sha256] = writer
-    _writers.move_to_end(writer.sha256)
-    while len(_writers) > KEPT:
-        _writers.popitem(last=False)
-    return writer
+    _loaded[lm.sha256] = lm
+    _loaded.move_to_end(lm.sha256)
+    while len(_loaded) > KEPT:
+        _loaded.popitem(last=False)
+    return lm

@@ -24,7 +24,7 @@ from core.records.answers import Message
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Demonstrations:
     """What there is to learn: what was right to answer to each input."""
 
     inputs: Sequence[Input]
@@ -42,7 +42,7 @@ class TokenSequence:
 
 
 def sequences(
-    prompts: Prompts, rows: Rows, examples: int, rename: float, seed: int
+    prompts: Prompts, rows: Demonstrations, examples: int, rename: float, seed: int
 ) -> list[TokenSequence]:
     """One pass over the rows: each is in one sequence, after at most `examples` rows that are near it.
 

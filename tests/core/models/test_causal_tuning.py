@@ -10,73 +10,79 @@ import numpy as np
 import pytest
 
 from core.models.causal import checkpoints, tuning
-from core.models.causal.tuning import Row, Tuned, Tuning, tune
-from core.models.causal.writer import Writer, load_writer
+from core.models.causal.language_model import LanguageModel, load_language_model
+from core.models.causal.packing import Demonstrations, TokenSequence, sequences
+from core.models.causal.tuning import Tuned, TuningPlan, tune
 from tests.core.models.tiny_causal import save_tiny_causal
 
-PLAN = Tuning(epochs=3, learning_rate=1e-2, batch_size=4, seed=1)
+PLAN = TuningPlan(learning_rate=1e-2, batch_size=4, seed=1)
 PAIRS = [("pay", "card"), ("rain", "sky"), ("play a song", "music"), ("stop", "end")] * 4
 
 
 @pytest.fixture(scope="module")
-def writer(tmp_path_factory: pytest.TempPathFactory) -> Writer:
-    return load_writer(save_tiny_causal(tmp_path_factory.mktemp("tiny")))
+def lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return load_language_model(save_tiny_causal(tmp_path_factory.mktemp("tiny")))
 
 
-def rows(writer: Writer) -> list[Row]:
-    return [writer.prompts.row(asked, answer) for asked, answer in PAIRS]
+def passes(lm: LanguageModel, epochs: int = 3) -> list[list[TokenSequence]]:
+    rows = Demonstrations(
+        [asked for asked, _ in PAIRS], [answer for _, answer in PAIRS], np.eye(len(PAIRS))
+    )
+    return [sequences(lm.prompts, rows, 0, 0.0, seed) for seed in range(epochs)]
 
 
-def outputs(writer: Writer) -> list[str]:
-    prompts = [writer.prompts.prompt(asked) for asked, _ in PAIRS[:4]]
-    return [writer.prompts.text(one.tokens) for one in writer.write(prompts, 12)]
+def outputs(lm: LanguageModel) -> list[str]:
+    prompts = [lm.prompts.prompt(asked) for asked, _ in PAIRS[:4]]
+    return [lm.prompts.text(one.tokens) for one in lm.write(prompts, 12)]
 
 
-def weights(writer: Writer) -> dict[str, Any]:
+def weights(lm: LanguageModel) -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    return load_file(next(writer.folder.glob("*.safetensors")))
+    return load_file(next(lm.folder.glob("*.safetensors")))
 
 
-def changed(before: Writer, after: Writer) -> set[str]:
+def changed(before: LanguageModel, after: LanguageModel) -> set[str]:
     import torch
 
     one, other = weights(before), weights(after)
     return {k for k in one if not torch.equal(one[k].to(torch.bfloat16), other[k])}
 
 
-def test_it_learns_the_answers_and_leaves_the_start_alone(writer: Writer) -> None:
-    tuned = tune(writer, rows(writer), replace(PLAN, epochs=40))
-    assert outputs(tuned.writer) == [answer for _, answer in PAIRS[:4]]
+def test_it_learns_the_answers_and_leaves_the_start_alone(lm: LanguageModel) -> None:
+    tuned = tune(lm, passes(lm, 40), PLAN)
+    assert outputs(tuned.lm) == [answer for _, answer in PAIRS[:4]]
     assert len(tuned.losses) == 40 * 4
     assert tuned.losses[-1] < tuned.losses[0] - 0.5
-    assert load_writer(str(writer.folder)).sha256 == writer.sha256
+    assert load_language_model(str(lm.folder)).sha256 == lm.sha256
 
 
-def test_the_loss_is_that_of_transformers_on_the_answer_alone(writer: Writer) -> None:
+def test_the_loss_is_that_of_transformers_on_the_answer_alone(lm: LanguageModel) -> None:
     import torch
 
-    network = tuning.read_network(writer.folder, torch.float32)
-    batch = rows(writer)[:3]
+    network = tuning.read_network(lm.folder, torch.float32)
+    batch = passes(lm, 1)[0][:3]
     width = max(len(row.tokens) for row in batch)
     ids = torch.tensor([row.tokens + [0] * (width - len(row.tokens)) for row in batch])
     mask = torch.tensor([[1] * len(row.tokens) + [0] * (width - len(row.tokens)) for row in batch])
     labels = torch.full_like(ids, -100)
-    for at, (row, (asked, answer)) in enumerate(zip(batch, PAIRS, strict=False)):
-        begin = len(writer.prompts.prompt(asked))
+    for at, row in enumerate(batch):
+        begin = row.learnt.index(True)
         labels[at, begin : len(row.tokens)] = ids[at, begin : len(row.tokens)]
+        answer = lm.prompts.text(row.tokens[begin:])
+        assert answer in dict(PAIRS).values()
         assert len(row.tokens) - begin == len(answer) + 1  # and the end
     expected = float(network(input_ids=ids, attention_mask=mask, labels=labels).loss.detach())
     assert float(tuning._loss_of(network)(batch).detach()) == pytest.approx(expected, rel=1e-2)
 
 
-def test_logits_that_are_no_product_are_taken_from_the_model(writer: Writer) -> None:
+def test_logits_that_are_no_product_are_taken_from_the_model(lm: LanguageModel) -> None:
     import torch
 
     class Scaled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.inner = tuning.read_network(writer.folder, torch.float32)
+            self.inner = tuning.read_network(lm.folder, torch.float32)
 
         def get_decoder(self) -> Any:
             return self.inner.get_decoder()
@@ -89,8 +95,8 @@ def test_logits_that_are_no_product_are_taken_from_the_model(writer: Writer) -> 
             out.logits = out.logits * 100
             return out
 
-    batch = rows(writer)[:1]
-    plain = tuning._loss_of(tuning.read_network(writer.folder, torch.float32))(batch)
+    batch = passes(lm, 1)[0][:1]
+    plain = tuning._loss_of(tuning.read_network(lm.folder, torch.float32))(batch)
     assert float(tuning._loss_of(Scaled())(batch).detach()) > 5 * float(plain.detach())
 
 
@@ -102,62 +108,63 @@ def test_logits_that_are_no_product_are_taken_from_the_model(writer: Writer) -> 
         pytest.param({}, lambda name: ".layers." in name, id="all"),
     ],
 )
-def test_only_what_is_asked_for_moves(writer: Writer, part: dict[str, int], moved: Any) -> None:
-    tuned = tune(writer, rows(writer), replace(PLAN, **part))
-    assert changed(writer, tuned.writer) == {name for name in weights(writer) if moved(name)}
+def test_only_what_is_asked_for_moves(lm: LanguageModel, part: dict[str, int], moved: Any) -> None:
+    tuned = tune(lm, passes(lm), replace(PLAN, **part))
+    assert changed(lm, tuned.lm) == {name for name in weights(lm) if moved(name)}
     assert tuned.losses[-1] < tuned.losses[0]
 
 
-def test_the_same_seed_gives_the_same_weights(writer: Writer) -> None:
-    once, again = tune(writer, rows(writer), PLAN), tune(writer, rows(writer), PLAN)
-    other = tune(writer, rows(writer), replace(PLAN, seed=2))
-    assert (once.losses, once.writer.sha256) == (again.losses, again.writer.sha256)
-    assert once.writer.sha256 != other.writer.sha256
+def test_the_same_seed_gives_the_same_weights(lm: LanguageModel) -> None:
+    once, again = tune(lm, passes(lm), PLAN), tune(lm, passes(lm), PLAN)
+    other = tune(lm, passes(lm), replace(PLAN, seed=2))
+    assert (once.losses, once.lm.sha256) == (again.losses, again.lm.sha256)
+    assert once.lm.sha256 != other.lm.sha256
 
 
 def test_rows_of_like_length_share_a_batch() -> None:
     lengths = np.random.default_rng(0).integers(10, 100, 640).tolist()
-    steps = tuning._steps(lengths, PLAN)
-    assert sorted(i for step in steps for i in step) == sorted(list(range(640)) * 3)
-    padded = sum(len(step) * max(lengths[i] for i in step) for step in steps)
-    assert padded < 1.1 * 3 * sum(lengths)
+    rows = [TokenSequence([at] * n, [True] * n) for at, n in enumerate(lengths)]
+    steps = tuning._steps([rows, rows], PLAN)
+    assert sorted(row.tokens[0] for step in steps for row in step) == sorted([*range(640)] * 2)
+    padded = sum(len(step) * max(len(row.tokens) for row in step) for step in steps)
+    assert padded < 1.1 * 2 * sum(lengths)
 
 
 KILLED = """
 import os, signal, sys
 from core.models.causal import checkpoints, tuning
-from core.models.causal.writer import load_writer
-from tests.core.models.test_causal_tuning import PLAN, rows
+from core.models.causal.language_model import load_language_model
+from tests.core.models.test_causal_tuning import PLAN, passes
 
 checkpoints.EVERY = 0.0
 def killed(what, at=0, total=None, unit=""):
     if (what, at) == ("training", int(sys.argv[2])):
         os.kill(os.getpid(), signal.SIGKILL)
 tuning.doing = killed
-writer = load_writer(sys.argv[1])
-tuning.tune(writer, rows(writer), PLAN)
+lm = load_language_model(sys.argv[1])
+tuning.tune(lm, passes(lm), PLAN)
 """
 
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_the_same(
-    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = tune(writer, rows(writer), PLAN)
+    whole = tune(lm, passes(lm), PLAN)
     monkeypatch.setenv("EVERLOOP_CACHE", str(tmp_path))
-    asked = [sys.executable, "-c", KILLED, str(writer.folder), "7"]
+    asked = [sys.executable, "-c", KILLED, str(lm.folder), "7"]
     assert subprocess.run(asked, timeout=600, check=False).returncode == -9
     assert len(list((tmp_path / "training").glob("*.safetensors"))) == 1
     steps: list[int] = []
     monkeypatch.setattr(tuning, "doing", lambda _what, at, *_: steps.append(at))
-    tuned: Tuned = tune(writer, rows(writer), PLAN)
+    tuned: Tuned = tune(lm, passes(lm), PLAN)
     assert steps == list(range(7, 12))
-    assert (tuned.losses, tuned.writer.sha256) == (whole.losses, whole.writer.sha256)
+    assert (tuned.losses, tuned.lm.sha256) == (whole.losses, whole.lm.sha256)
     assert not list((tmp_path / "training").glob("*"))
 
 
 def test_checkpoints_that_nobody_came_back_for_go(
-    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import os
 

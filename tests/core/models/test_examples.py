@@ -11,7 +11,7 @@ import pytest
 from core.errors import InputError, ModelError
 from core.models.causal.examples import FILE, Examples
 from core.models.causal.model import CausalModel
-from core.models.causal.packing import Rows, near_groups, sequences
+from core.models.causal.packing import Demonstrations, near_groups, sequences
 from core.models.causal.renaming import form_of, renamed
 from core.models.classifier.encoder import Encoder, load_encoder
 from core.records.answers import GenerationDetail
@@ -75,7 +75,7 @@ def test_a_model_reads_its_examples_and_is_the_same_when_loaded(
 
 def test_examples_make_room_for_the_answer_and_the_request_is_never_cut(model: CausalModel) -> None:
     taught = with_examples(model, ["pay " * 9, "rain"], ["money", "water"], shots=2)
-    context = model.writer.prompts.context
+    context = model.lm.prompts.context
     for words in range(1, 12):
         (answer,) = taught.answer(["card " * words])
         assert answer.detail.prompt_tokens + 12 <= context  # type: ignore[union-attr]
@@ -100,8 +100,8 @@ def test_groups_hold_every_row_once_with_its_nearest() -> None:
 
 
 def test_a_sequence_is_a_chat_whose_answers_alone_are_learnt(model: CausalModel) -> None:
-    prompts = model.writer.prompts
-    rows = Rows(["a", "b"], ["1", "2"], np.ones((2, 2)))
+    prompts = model.lm.prompts
+    rows = Demonstrations(["a", "b"], ["1", "2"], np.ones((2, 2)))
     (made,) = sequences(prompts, rows, examples=3, rename=0.0, seed=0)
     said = [t for t, learnt in zip(made.tokens, made.learnt, strict=True) if learnt]
     whole = prompts.tokenizer.decode(made.tokens)
@@ -116,11 +116,11 @@ def test_a_sequence_is_a_chat_whose_answers_alone_are_learnt(model: CausalModel)
 def test_rows_too_long_for_one_sequence_are_one_each_and_a_longer_one_is_an_error(
     model: CausalModel,
 ) -> None:
-    prompts = model.writer.prompts
-    rows = Rows(["a" * 70, "b" * 70], ["1", "2"], np.ones((2, 2)))
+    prompts = model.lm.prompts
+    rows = Demonstrations(["a" * 70, "b" * 70], ["1", "2"], np.ones((2, 2)))
     assert len(sequences(prompts, rows, 1, 0.0, 0)) == 2
     with pytest.raises(InputError, match="a row is longer than the model's context"):
-        sequences(prompts, Rows(["a" * 200], ["1"], np.ones((1, 2))), 1, 0.0, 0)
+        sequences(prompts, Demonstrations(["a" * 200], ["1"], np.ones((1, 2))), 1, 0.0, 0)
 
 
 def test_new_names_are_the_same_in_a_group_and_learnt_only_where_they_can_be_known() -> None:

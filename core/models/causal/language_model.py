@@ -14,8 +14,8 @@ from typing import Any
 from core.errors import ModelError
 from core.files import whole_file
 from core.models.causal import offline
+from core.models.causal.decoding import Written, decode
 from core.models.causal.prompts import Prompts
-from core.models.causal.writing import Written, write
 from core.models.classifier.runtimes import packed
 from core.models.files import (
     FILES,
@@ -33,7 +33,7 @@ DEFAULT = offline.NAME
 
 
 @dataclass(eq=False)
-class Writer:
+class LanguageModel:
     """Weights and tokenizer in a folder. Both are read at the first answer; the folder must last."""
 
     name: str  # as the Hub names it, or a folder
@@ -51,10 +51,10 @@ class Writer:
         """At most `most` tokens to each prompt. One call at a time: each uses all cores."""
         room = [min(most, self.prompts.context - len(p)) for p in prompts]
         with self._alone:
-            return write(self._network, prompts, room, self._stops)
+            return decode(self._network, prompts, room, self._stops)
 
     def copy_files(self, to: Path) -> None:
-        """Everything `load_writer` needs, into the folder `to`."""
+        """Everything `load_language_model` needs, into the folder `to`."""
         to.mkdir(parents=True, exist_ok=True)
         for path in (p for pattern in FILES for p in sorted(self.folder.glob(pattern))):
             with whole_file(to / path.name) as half:
@@ -105,7 +105,7 @@ def read_network(folder: Path, dtype: Any) -> Any:
         ).eval()
 
 
-def load_writer(name: str) -> Writer:
+def load_language_model(name: str) -> LanguageModel:
     """The model `name`: a local folder, or as the Hub names it. Raises ModelError.
 
     A Hub name is looked for in the Hugging Face cache, then in the `offline-lm` extra, then on the Hub.
@@ -116,7 +116,7 @@ def load_writer(name: str) -> Writer:
     sha256 = digest(folder)
     log.info("model %s from %s (%s)", name, source, folder)
     public = name if folder != Path(name).resolve() else str(folder)
-    return Writer(public, folder, sha256)
+    return LanguageModel(public, folder, sha256)
 
 
 def _find(name: str) -> tuple[Path, str]:

@@ -24,19 +24,19 @@ class Written:
     first_ms: float = 0.0
 
 
-def write(
+def decode(
     network: Any, prompts: Sequence[list[int]], room: Sequence[int], stops: Collection[int]
 ) -> list[Written]:
     """Greedy. `room` is how many tokens each may get, `stops` the tokens that end an answer."""
     out = [Written() for _ in prompts]
     for rows in by_length([len(p) for p in prompts]):
-        _write_batch(
+        _decode_batch(
             network, [prompts[i] for i in rows], [room[i] for i in rows], stops, [out[i] for i in rows]
         )
     return out
 
 
-def _write_batch(
+def _decode_batch(
     network: Any,
     prompts: list[list[int]],
     room: list[int],
