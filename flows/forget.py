@@ -17,6 +17,8 @@ from core import collections
 from core.errors import DatasetError
 from core.records.answers import Prediction
 from core.state import Forgetting, Retrains
+from core.store import old_spools
+from core.store.spool import Spool
 from core.stored import plain
 from core.texts import normal
 from flows.session import Session
@@ -203,9 +205,6 @@ def _drop_from_collection(path: Path, texts: Collection[str]) -> None:
 def _spool(session: Session, found: Found) -> Iterator[tuple[Path, set[str]]]:
     """Files of answers that are not in the store yet, and hold some that are meant: which these are,
     with the other answers to the same requests."""
-    from core.store import old_spools
-    from core.store.spool import Spool
-
     folder, meant = session.workspace.spool, _meant(found)
     read = {path: old_spools.rows(path) for path in old_spools.files(folder)}
     with closing(Spool(folder)) as spool:
@@ -219,9 +218,6 @@ def _spool(session: Session, found: Found) -> Iterator[tuple[Path, set[str]]]:
 
 def _drop_from_spool(session: Session, found: Found) -> list[Path]:
     """What is left of them: files of a server of an earlier version that runs."""
-    from core.store import old_spools
-    from core.store.spool import Spool
-
     folder = session.workspace.spool
     if found.spool:
         old_spools.take_over(folder)

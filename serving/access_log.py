@@ -24,7 +24,7 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.errors import EverloopError
+from core.errors import EverloopError, ModelError
 from serving.keys import OPEN, SCOPES
 from serving.metrics import Metrics
 from serving.refusals import refusal
@@ -102,8 +102,7 @@ def _route(scope: Scope) -> str:
 def _failed(fault: BaseException, scope: Scope, request_id: str) -> ASGIApp:
     """What the caller hears of a failure; the rest is for the log."""
     if isinstance(fault, asyncio.CancelledError):
-        stopping = EverloopError("the server is shutting down", do="ask again")
-        return refusal(scope["path"], 503, stopping)
+        return refusal(scope["path"], ModelError("the server is shutting down", do="ask again"))
     fields = {"request_id": request_id, "method": scope["method"], "route": _route(scope)}
     trace = "".join(traceback.format_exception(fault))
     _write(logging.ERROR, "the server failed", fields | {"traceback": trace})
@@ -112,7 +111,7 @@ def _failed(fault: BaseException, scope: Scope, request_id: str) -> ASGIApp:
         where=f"request {request_id}",
         do="ask again; the server's log has the reason under this request id",
     )
-    return refusal(scope["path"], 500, said)
+    return refusal(scope["path"], said)
 
 
 def _write(level: int, event: str, fields: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from serving.operations import operate
 from serving.page import page
 from serving.protocols import inference, mlflow, own
 from serving.protocols.engine_client import EngineClient, json
+from serving.refusals import refusal
 from serving.settings import Serving
 
 Clock = Callable[[], datetime]
@@ -65,8 +66,8 @@ def create_app(
         return HTMLResponse(page(app.openapi()))
 
     @app.exception_handler(EverloopError)
-    async def ours(_: Call, fault: EverloopError) -> Response:
-        return own.refuse(fault)
+    async def ours(call: Call, fault: EverloopError) -> Response:
+        return refusal(call.scope["path"], fault)
 
     @app.exception_handler(HTTPException)
     async def http(call: Call, fault: HTTPException) -> Response:

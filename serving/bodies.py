@@ -11,7 +11,7 @@ from serving.codings import coding_of, unpack
 from serving.memory import Memory
 from serving.protocols.faults import TooBigError
 from serving.reading import aside
-from serving.refusals import unread
+from serving.refusals import refusal
 
 BODY_SECONDS = 30.0
 LARGE = 1 << 18  # bytes; what such calls needed is given back
@@ -32,7 +32,9 @@ class Bodies:
         try:
             body = await self._unpacked(scope, receive, announced)
         except EverloopError as fault:
-            return await unread(scope["path"], fault)(scope, receive, send)
+            late = isinstance(fault, LateError)
+            how = (408, {"connection": "close"}) if late else ()
+            return await refusal(scope["path"], fault, *how)(scope, receive, send)
         if body is not None:  # else the caller left, and there is nobody to answer
             await self._app(scope, _again(body, receive), send)
             if len(body) > LARGE:

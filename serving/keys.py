@@ -97,7 +97,7 @@ class Guard:
                 expected="Authorization: Bearer TOKEN, of a key that is not revoked",
                 do=f"everloop keys add NAME --scope {needed}",
             )
-            answer = refusal(call["path"], 401, fault, {"www-authenticate": 'Bearer realm="everloop"'})
+            answer = refusal(call["path"], fault, 401, {"www-authenticate": 'Bearer realm="everloop"'})
             return await answer(call, receive, send)
         call.setdefault("state", {})["key"] = key.name
         if needed not in key.scopes:
@@ -108,7 +108,7 @@ class Guard:
                 do=f"everloop keys add NAME --scope {needed}",
             )
             why = f'Bearer realm="everloop", error="insufficient_scope", scope="{needed}"'
-            answer = refusal(call["path"], 403, fault, {"www-authenticate": why})
+            answer = refusal(call["path"], fault, 403, {"www-authenticate": why})
             return await answer(call, receive, send)
         return await self._app(call, receive, send)
 

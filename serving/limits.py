@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from ipaddress import IPv6Address, ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.errors import BusyError
 from core.ids import hash_user
+from serving.protocols.faults import TooManyError
 from serving.refusals import refusal
 
 SOURCES = 10_000
@@ -56,14 +55,13 @@ class FeedbackLimit:
         wait = self._rate.take(source, self._clock())
         if not wait:
             return await self._app(scope, receive, send)
-        fault = BusyError(
+        fault = TooManyError(
             "too much feedback from one source",
             retry_seconds=wait,
             expected="at most serving.feedback_per_minute of params.yaml",
             do="send it more slowly, after the seconds of Retry-After",
         )
-        headers = {"retry-after": str(math.ceil(wait))}
-        return await refusal(scope["path"], 429, fault, headers)(scope, receive, send)
+        return await refusal(scope["path"], fault)(scope, receive, send)
 
 
 def caller_of(scope: Scope) -> str:

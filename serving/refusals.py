@@ -1,51 +1,70 @@
-"""What the server refuses before a protocol sees it, said in the shape of that protocol."""
+"""What cannot be answered, said in the shape of the protocol that was asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from fastapi.responses import JSONResponse
+import orjson
+from fastapi import Response
 
-from core.errors import EverloopError, LateError
+from core.errors import EverloopError
 from serving.messages import Fault
-from serving.protocols.faults import for_caller, sentence
-from serving.protocols.faults import status as status_of
+from serving.protocols import faults
 
 MLFLOW_CODES = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
-    400: "BAD_REQUEST",
+    404: "RESOURCE_DOES_NOT_EXIST",
     408: "REQUEST_TIMEOUT",
     413: "INVALID_PARAMETER_VALUE",
-    415: "BAD_REQUEST",
+    500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
 }
 
 
-MLFLOW = ("/invocations", "/ping", "/endpoints/", "/api/2.0/")
+def _own(fault: EverloopError, _: int) -> dict[str, Any]:
+    where, got = faults.short(fault.where), faults.short(fault.got)
+    told = Fault(error=fault.what, where=where, got=got, expected=fault.expected, do=fault.do)
+    return told.model_dump()
+
+
+def _mlflow(fault: EverloopError, status: int) -> dict[str, Any]:
+    code = MLFLOW_CODES.get(status, "BAD_REQUEST")
+    return {"error_code": code, "message": faults.sentence(fault)}
+
+
+def _inference(fault: EverloopError, _: int) -> dict[str, Any]:
+    return {"error": faults.sentence(fault)}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the calls of one protocol tell a fault."""
+
+    paths: tuple[str, ...]  # that calls begin with
+    mend: int  # status of a request that has to be mended
+    body: Callable[[EverloopError, int], dict[str, Any]]
+
+
+OWN = Shape((), 422, _own)
+SHAPES = (
+    Shape(("/invocations", "/ping", "/endpoints/", "/api/2.0/"), 400, _mlflow),
+    Shape(("/v2",), 400, _inference),
+)
 
 
 def refusal(
-    path: str, status: int, fault: EverloopError, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """The answer to a call of `path` that is refused.
+    path: str, fault: EverloopError, status: int = 0, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer to a call of `path`. `status` where it is not that of the fault.
 
-    >>> refusal("/v2/models/a/infer", 413, EverloopError("too big", got="9 MB")).body
+    >>> refusal("/v2/models/a/infer", faults.TooBigError("too big", got="9 MB")).body
     b'{"error":"too big; got 9 MB"}'
     """
-    fault = for_caller(fault, status)
-    if path.startswith("/v2"):
-        return JSONResponse({"error": sentence(fault)}, status, headers)
-    if path.startswith(MLFLOW):
-        code = MLFLOW_CODES.get(status, "INTERNAL_ERROR")
-        return JSONResponse({"error_code": code, "message": sentence(fault)}, status, headers)
-    parts = {name: getattr(fault, name) for name in ("where", "got", "expected", "do")}
-    return JSONResponse(Fault(error=fault.what, **parts).model_dump(), status, headers)
-
-
-def unread(path: str, fault: EverloopError) -> JSONResponse:
-    """The answer to a call whose body could not be read."""
-    if isinstance(fault, LateError):
-        return refusal(path, 408, fault, {"connection": "close"})
-    mend = 400 if path.startswith(("/v2", *MLFLOW)) else 422
-    return refusal(path, status_of(fault, mend), fault)
+    shape = next((s for s in SHAPES if path.startswith(s.paths)), OWN)
+    status = status or faults.status(fault, shape.mend)
+    body = orjson.dumps(shape.body(faults.for_caller(fault, status), status))
+    return Response(body, status, {**faults.headers(fault), **(headers or {})}, "application/json")

@@ -55,7 +55,7 @@ class NotReady:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._ending.by != UNTOLD and scope["type"] == "http" and scope["path"] in READY:
             fault = ModelError("the server is shutting down", do="ask another server")
-            return await refusal(scope["path"], 503, fault)(scope, receive, send)
+            return await refusal(scope["path"], fault)(scope, receive, send)
         return await self._app(scope, receive, send)
 
 

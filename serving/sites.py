@@ -36,7 +36,7 @@ class CrossSiteGuard:
             try:
                 check(scope)
             except AccessError as fault:
-                return await refusal(scope["path"], 403, fault)(scope, receive, send)
+                return await refusal(scope["path"], fault)(scope, receive, send)
         return await self._app(scope, receive, send)
 
 

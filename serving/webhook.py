@@ -43,16 +43,16 @@ def mlflow_webhook(
     async def hear(call: Request) -> Response:
         """An alias of the model moved in MLflow's registry: look who serves now."""
         if not secret:
-            return refusal(PATH, 404, _no_secret())
+            return refusal(PATH, _no_secret(), 404)
         body = await call.body()
         header = call.headers.get
         sent = (header("x-mlflow-delivery-id", ""), header("x-mlflow-timestamp", ""), body)
         if not _signed(secret, *sent, header("x-mlflow-signature", ""), clock().timestamp()):
-            return refusal(PATH, 401, _not_signed())
+            return refusal(PATH, _not_signed(), 401)
         try:
             ours = _is_ours(body)
         except orjson.JSONDecodeError as fault:
-            return refusal(PATH, 422, _not_json(fault))
+            return refusal(PATH, _not_json(fault))
         if ours:
             await run_in_threadpool(refresh)
         return Response(status_code=204)

@@ -41,7 +41,7 @@ from serving.limits import Rate, source_of
 from serving.messages import Fault
 from serving.protocols.engine_client import AROUND, Direct, described, parameter, reference
 from serving.protocols.faults import TooManyError
-from serving.protocols.own import json_body, refuse
+from serving.protocols.own import json_body
 from serving.reading import JSON, read
 
 BODIES = (VoteBody,)
@@ -51,7 +51,7 @@ VOTES_PER_MINUTE = 120  # a person and a full outbox; not a script that labels e
 
 
 def routes(queue: AnnotationQueue, clock: Callable[[], datetime]) -> APIRouter:
-    router, rate = APIRouter(route_class=_LabellingRoute, tags=["Labelling"]), Rate(VOTES_PER_MINUTE)
+    router, rate = APIRouter(route_class=Direct, tags=["Labelling"]), Rate(VOTES_PER_MINUTE)
 
     @router.get("/v1/label/setup", **described(Setup, _REFUSED))
     async def setup(call: Call) -> Response:
@@ -98,10 +98,6 @@ def routes(queue: AnnotationQueue, clock: Callable[[], datetime]) -> APIRouter:
         return _json(NearOnes(similar=found))
 
     return router
-
-
-class _LabellingRoute(Direct):
-    refuse = staticmethod(refuse)
 
 
 def _json(content: BaseModel) -> Response:

@@ -10,7 +10,6 @@ import itertools
 import math
 import os
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -27,6 +26,7 @@ from core.ids import hash_user, uuid7
 from core.records.answers import Prediction, Request
 from serving.engine import Engine
 from serving.protocols.faults import hidden, too_many
+from serving.refusals import refusal
 from serving.settings import Serving
 from serving.traffic import Traffic
 
@@ -103,23 +103,17 @@ def _timeout(asked: str | None) -> float:
 
 
 class Direct(APIRoute):
-    """A route whose function takes the call and makes the response; its faults become `refuse`'s.
+    """A route whose function takes the call and makes the response.
 
     FastAPI's `Depends` does not reach it: what must come first is middleware.
     """
 
-    @staticmethod
-    @abstractmethod
-    def refuse(fault: EverloopError) -> Response: ...
-
     def get_route_handler(self) -> Callable[[Call], Coroutine[Any, Any, Response]]:
-        answer, refuse = self.endpoint, self.refuse
-
         async def handler(call: Call) -> Response:
             try:
-                response: Response = await answer(call)
+                response: Response = await self.endpoint(call)
             except EverloopError as fault:
-                return refuse(fault)
+                return refusal(call.scope["path"], fault)
             return response
 
         return handler

@@ -19,7 +19,7 @@ from fastapi import APIRouter, Response
 from fastapi import Request as Call
 from pydantic import TypeAdapter
 
-from core.errors import DataError, EverloopError
+from core.errors import DataError
 from core.records.answers import Prediction
 from serving.messages.inference import (
     MODEL,
@@ -35,7 +35,7 @@ from serving.messages.inference import (
     Wanted,
 )
 from serving.messages.own import told
-from serving.protocols import faults, tensors
+from serving.protocols import tensors
 from serving.protocols.engine_client import (
     AROUND,
     WAIT,
@@ -59,7 +59,7 @@ EVERYTHING = [Wanted(name=name) for name in OUTPUTS]
 
 
 def routes(client: EngineClient) -> APIRouter:
-    router = APIRouter(route_class=_InferenceRoute, tags=["Open Inference Protocol v2"])
+    router = APIRouter(route_class=Direct, tags=["Open Inference Protocol v2"])
     server = ServerMetadata(version=version("everloop")).model_dump()
 
     @router.post("/v2/models/{model}/versions/{version}/infer", **_INFER_VERSION)
@@ -108,14 +108,6 @@ def routes(client: EngineClient) -> APIRouter:
         return json(server)
 
     return router
-
-
-class _InferenceRoute(Direct):
-    @staticmethod
-    def refuse(fault: EverloopError) -> Response:
-        status = faults.status(fault, mend=400)
-        said = faults.sentence(faults.for_caller(fault, status))
-        return json({"error": said}, status, faults.headers(fault))
 
 
 def _check_model(call: Call) -> None:

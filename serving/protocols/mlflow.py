@@ -20,10 +20,9 @@ from fastapi import APIRouter, Response
 from fastapi import Request as Call
 from pydantic import BaseModel, TypeAdapter
 
-from core.errors import DataError, EverloopError
+from core.errors import DataError
 from serving.messages.mlflow import NAME, Endpoint, Endpoints, Invocation, MlflowFault, Split
 from serving.messages.own import AnswersMessage, Asker, answers
-from serving.protocols import faults
 from serving.protocols.engine_client import (
     AROUND,
     WAIT,
@@ -40,18 +39,12 @@ from serving.reading import JSON, SMALL, aside, media_type, read
 COLUMN = "text"
 CSV = "text/csv"
 COMMAS = 100_000  # in one line of CSV
-CODES = {404: "RESOURCE_DOES_NOT_EXIST", 500: "INTERNAL_ERROR"} | {
-    503: "TEMPORARILY_UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-
-
 BODIES = (Invocation,)
 INVOCATION = TypeAdapter(Invocation)
 
 
 def routes(client: EngineClient) -> APIRouter:
-    router = APIRouter(route_class=_MlflowRoute, tags=["MLflow"])
+    router = APIRouter(route_class=Direct, tags=["MLflow"])
     spoken = version("mlflow")  # whose protocol this is; clients compare
 
     @router.post("/invocations", **_INVOCATIONS)
@@ -90,15 +83,6 @@ def routes(client: EngineClient) -> APIRouter:
         return Response(spoken, media_type="text/plain")
 
     return router
-
-
-class _MlflowRoute(Direct):
-    @staticmethod
-    def refuse(fault: EverloopError) -> Response:
-        status = faults.status(fault, mend=400)
-        said = faults.sentence(faults.for_caller(fault, status))
-        body = {"error_code": CODES.get(status, "BAD_REQUEST"), "message": said}
-        return json(body, status, faults.headers(fault))
 
 
 async def _asked(call: Call, most: int) -> tuple[list[str], Asker]:

@@ -21,7 +21,6 @@ from fastapi import Request as Call
 from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
-from core.errors import EverloopError
 from core.ids import hash_user
 from core.records.answers import Feedback, Request
 from core.store import Store
@@ -40,7 +39,6 @@ from serving.messages.own import (
     answers,
     inputs_of,
 )
-from serving.protocols import faults
 from serving.protocols.engine_client import (
     AROUND,
     WAIT,
@@ -62,7 +60,7 @@ def routes(
     client: EngineClient, store: Store, unknown: Callable[[str, datetime], str] = lambda *_: ""
 ) -> APIRouter:
     """`unknown` says of a label why it cannot train yet, "" where it can."""
-    router = APIRouter(route_class=_OwnRoute, tags=["Everloop"])
+    router = APIRouter(route_class=Direct, tags=["Everloop"])
 
     @router.post("/v1/predict", **_PREDICT)
     async def predict(call: Call) -> Response:
@@ -107,23 +105,6 @@ def routes(
         return json(found.model_dump())
 
     return router
-
-
-def refuse(fault: EverloopError) -> Response:
-    status = faults.status(fault, mend=422)
-    headers, fault = faults.headers(fault), faults.for_caller(fault, status)
-    body = Fault(
-        error=fault.what,
-        where=faults.short(fault.where),
-        got=faults.short(fault.got),
-        expected=fault.expected,
-        do=fault.do,
-    )
-    return json(body.model_dump(), status, headers)
-
-
-class _OwnRoute(Direct):
-    refuse = staticmethod(refuse)
 
 
 async def json_body(call: Call) -> bytes:
