@@ -15,9 +15,10 @@ from core.records.signals import Signal, SystemSample
 from core.records.windows import Window
 from monitoring import Monitoring
 from monitoring.accuracy.feedback import feedback_by_answer
-from monitoring.drift.embeddings import DriftSettings, EmbeddingDrift, History, embedding_drift
+from monitoring.drift.embeddings import EmbeddingDrift, History, embedding_drift
 from monitoring.drift.features import IncomparableError
 from monitoring.drift.threshold import Threshold
+from monitoring.drift.types import DriftSettings
 from monitoring.quality.checks import Check, check
 from monitoring.quality.sample import described
 

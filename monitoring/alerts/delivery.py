@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from core.episodes import Episode, words_now
@@ -50,11 +51,7 @@ class DeliveryError(Exception):
 
 def channels(notify: Sequence[str], least: Severity) -> list[Channel]:
     """The channels that params.yaml names."""
-
-    def through(name: str) -> Callable[[Message], None]:
-        return lambda message: by_apprise(_address(name), message)
-
-    return [Channel(name, through(name), least) for name in dict.fromkeys(notify)]
+    return [Channel(name, partial(_send, name), least) for name in dict.fromkeys(notify)]
 
 
 def due(episode: Episode, channel: Channel, told: Told, now: datetime) -> Level | None:
@@ -95,9 +92,8 @@ def by_apprise(url: str, message: Message) -> None:
         raise DeliveryError(why or "Apprise says no more")
 
 
-def _address(name: str) -> str:
+def _send(name: str, message: Message) -> None:
     variable = name.removeprefix("env:")
-    found = os.environ.get(variable, "")
-    if not found:
+    if not (address := os.environ.get(variable, "")):
         raise DeliveryError(f"the environment variable {variable} is not set")
-    return found
+    by_apprise(address, message)

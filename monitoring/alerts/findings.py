@@ -111,13 +111,8 @@ def _verdicts(signal: Signal, rules: Sequence[Rule], past: Past) -> Iterable[tup
 
 
 def _words(signal: Signal, spec: Spec) -> str:
-    return "; ".join(p for p in (spec.words.format(**_numbers(signal)), signal.note) if p)
+    return "; ".join(p for p in (spec.words.format(**vars(signal)), signal.note) if p)
 
 
 def placed(name: str, segment: str) -> str:
     return f"{name} of {segment}" if segment else name
-
-
-def _numbers(signal: Signal) -> dict[str, float]:
-    found = {n: getattr(signal, n) for n in ("value", "baseline", "low", "high")}
-    return {n: x for n, x in found.items() if x is not None}

@@ -24,9 +24,16 @@ from core.records.signals import TrafficSample
 from core.records.windows import Window
 from monitoring.drift.features import DAY_ROWS, check_comparable, feature_map, halves, spread_out
 from monitoring.drift.gradual import SCALE_DAYS, Weeks, in_burst
-from monitoring.drift.mmd import WEEK, MeanEmbeddings
-from monitoring.drift.threshold import DriftResult, Threshold
-from monitoring.drift.types import DriftEpisode, NewestDay, next_episodes, under_way, usual_since
+from monitoring.drift.mmd import MeanEmbeddings
+from monitoring.drift.threshold import DriftResult
+from monitoring.drift.types import (
+    DriftEpisode,
+    DriftSettings,
+    NewestDay,
+    next_episodes,
+    under_way,
+    usual_since,
+)
 
 MIN_DAY_ROWS = 10
 DAY = timedelta(days=1)
@@ -50,15 +57,6 @@ class EmbeddingDrift:
     drawn: tuple[TrafficSample, ...]  # of reference days that had none, and of the window
 
 
-@dataclass(frozen=True)
-class DriftSettings:
-    """How a window is held against its reference."""
-
-    rule: Threshold
-    span: float = WEEK  # days of a sliding reference
-    alone: bool = False  # nothing but the reference counts
-
-
 def embedding_drift(
     window: Window, reference: Window, ages: Array, held: DriftSettings, history: History | None = None
 ) -> EmbeddingDrift:
@@ -76,7 +74,7 @@ def embedding_drift(
     days, near = _mean_embeddings(past, window, usual, old, under_way(history.episodes))
     ordinary = days.variation(near & ~np.append(in_burst(past, history.episodes), False))
     late = usual if held.alone else near & np.append(_settled(past, history.episodes), False)
-    look = NewestDay(days, usual, late, window.start, held.rule, ordinary, held.span, held.alone)
+    look = NewestDay(days, usual, late, window.start, held, ordinary)
     day, episodes = next_episodes(look, history.episodes)
     week, episodes = Weeks(past, window, old[:-1], held.rule, episodes).next()
     drawn = TrafficSample(

@@ -20,7 +20,7 @@ import numpy as np
 
 from core.arrays import Array
 from monitoring.drift.mmd import NEAR, WEEK, MeanEmbeddings
-from monitoring.drift.threshold import NOTHING_KNOWN, DayVariation, DriftResult, Threshold
+from monitoring.drift.threshold import DayVariation, DriftResult, Threshold
 
 DriftType = Literal["instantaneous", "gradual", "periodic", "temporary"]
 RECENT, SEASON = "the reference", "the same weekday of earlier weeks"
@@ -45,6 +45,15 @@ class DriftEpisode:
     evidence: dict[str, float]
 
 
+@dataclass(frozen=True)
+class DriftSettings:
+    """How a window is held against its reference."""
+
+    rule: Threshold
+    span: float = WEEK  # days of a sliding reference, which a change has to last to be what is usual
+    alone: bool = False  # nothing but the reference counts
+
+
 @dataclass(frozen=True, eq=False)
 class NewestDay:
     """The newest of some days, the last of `days`, and what it may be held against."""
@@ -53,22 +62,20 @@ class NewestDay:
     usual: Array  # (k,) True for the days of the reference
     late: Array  # (k,) True for the days that say how much days differ
     now: datetime  # when the newest day began
-    rule: Threshold
-    ordinary: DayVariation = NOTHING_KNOWN  # what days differ beyond sampling noise
-    span: float = WEEK  # days that a change has to last to be what is usual
-    alone: bool = False  # the reference is all that counts, whatever else was seen
+    held: DriftSettings
+    ordinary: DayVariation  # what days differ beyond sampling noise
 
     def references(self, episodes: Sequence[DriftEpisode]) -> dict[str, Array]:
         """What was usual up to now: (k,) True where a day belongs to it, by name."""
         found = {RECENT: self.usual}
-        if not self.alone:
+        if not self.held.alone:
             ages = self.days.ages
             same = self.days.same_weekday(len(ages) - 1)
             found[SEASON] = same & (ages < WEEK * (SEASON_WEEKS + 0.5))
             open_one = under_way(episodes)
             if open_one is not None:
                 age = self.age(open_one.since)
-                found[BEFORE] = (ages > age + NEAR) & (ages < age + self.span + NEAR)
+                found[BEFORE] = (ages > age + NEAR) & (ages < age + self.held.span + NEAR)
                 found[DURING] = (ages > NEAR) & (ages < age + NEAR)
         return {name: chosen for name, chosen in found.items() if chosen.any()}
 
@@ -83,7 +90,7 @@ class NewestDay:
         for mixtures in (each, *each[:, None]):
             side, value, sd = self.days.from_mixture(newest, mixtures)
             nearest = max(seen, key=lambda name: float(side @ seen[name]))
-            found.append(self.rule.compare(value, sd, self.ordinary, self._rows(side), nearest))
+            found.append(self.held.rule.compare(value, sd, self.ordinary, self._rows(side), nearest))
         return min(found, key=_excess)
 
     def judge_usual(self, seen: dict[str, Array]) -> DriftResult:
@@ -95,7 +102,7 @@ class NewestDay:
         mixtures = self.days.stretched(self.late, apart)
         side, value, sd = self.days.from_mixture(len(self.days) - 1, mixtures)
         usual = self.days.unexplained(self.late, apart)
-        other = self.rule.compare(value, sd, usual, self._rows(side), LATE)
+        other = self.held.rule.compare(value, sd, usual, self._rows(side), LATE)
         return min(found, other, key=_excess)
 
     def _rows(self, side: Array) -> int:
@@ -118,7 +125,7 @@ def next_episodes(
     """What the newest day is, and the episodes as they stand after it."""
     seen = look.references(episodes)
     found = look.judge_usual(seen)
-    if look.alone:
+    if look.held.alone:
         return found, tuple(episodes)
     told = [e for e in episodes if e.since < look.now]
     now = under_way(told)
@@ -154,10 +161,10 @@ def _gone_on(look: NewestDay, seen: dict[str, Array], told: list[DriftEpisode]) 
     if back is not None and not back.alarm and back.value < here.value:
         reason = f"over after {days:.0f} days: the traffic is again as it was before"
         ended = _ended(episode, look.now, kind="temporary", reason=reason, evidence=evidence)
-    elif days >= look.span and back is not None and back.value > GREW * episode.evidence["value"]:
+    elif days >= look.held.span and back is not None and back.value > GREW * episode.evidence["value"]:
         reason = f"it began within a day and has grown since: after {days:.0f} days it is far more"
         ended = replace(episode, kind="gradual", reason=reason, evidence={**evidence, "moved": days})
-    elif days >= look.span:
+    elif days >= look.held.span:
         reason = f"it came from one day to the next, and after {days:.0f} days it is what is usual"
         ended = _ended(episode, look.now, reason=reason, evidence=evidence)
     else:

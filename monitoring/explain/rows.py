@@ -34,16 +34,6 @@ class Side:
     def texts(self) -> list[str]:
         return ["" if t is None else str(t) for t in self.rows["text"]]
 
-    def take(self, where: Array) -> Side:
-        rows = self.rows.iloc[where].reset_index(drop=True)
-        return Side(
-            rows,
-            self.embeddings[where],
-            self.labels[where],
-            self.confidence[where],
-            self.ago[where],
-        )
-
 
 def joined(*sides: Side) -> Side:
     """All their rows, one side after the other."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def described(
     for sample in (ours, theirs):
         sample.rows["unknown"] = _unknown(sample, unknown)
         sample.rows["novelty"] = _novelty(sample, known)
-        sample.rows["duplicate"] = _duplicates(sample)
+        sample.rows["duplicate"] = _by_encoder(sample, True, lambda _, rows: duplicated(rows))
     return _told(ours), _told(theirs)
 
 
@@ -78,18 +79,16 @@ def _known(ours: Window, theirs: Window, labelled: Window | None) -> Window:
 
 def _novelty(window: Window, known: Window) -> Array:
     """Against the known rows of the same encoder; NaN for the known ones themselves."""
-    found = np.full(len(window), np.nan)
     fresh = ~window.rows["prediction_id"].isin(known.rows["prediction_id"]).to_numpy(dtype=bool)
-    for encoder in window.rows["encoder"].unique():
-        here = np.flatnonzero(fresh & (window.rows["encoder"] == encoder).to_numpy(dtype=bool))
-        there = (known.rows["encoder"] == encoder).to_numpy(dtype=bool)
-        found[here] = novelty(window.embeddings[here], known.embeddings[there])
-    return found
+    of = {e: known.embeddings[here] for e, here in known.rows.groupby("encoder").indices.items()}
+    nobody = known.embeddings[:0]
+    return _by_encoder(window, fresh, lambda e, rows: novelty(rows, of.get(e, nobody)))
 
 
-def _duplicates(window: Window) -> Array:
+def _by_encoder(window: Window, chosen: Array | bool, work: Callable[[Any, Array], Array]) -> Array:
+    """(n,) what is said of each encoder's rows; NaN for those that are not chosen."""
     found = np.full(len(window), np.nan)
     for encoder in window.rows["encoder"].unique():
-        here = np.flatnonzero((window.rows["encoder"] == encoder).to_numpy(dtype=bool))
-        found[here] = duplicated(window.embeddings[here])
+        here = np.flatnonzero(chosen & (window.rows["encoder"] == encoder).to_numpy(dtype=bool))
+        found[here] = work(encoder, window.embeddings[here])
     return found

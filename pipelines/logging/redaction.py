@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 import regex
 
+from core.cells import unstorable
 from core.errors import ParamsError, RowError
 
 SEARCH_SECONDS = 0.2  # of this process's time
@@ -143,31 +144,24 @@ def _hook(name: str) -> Clean:
     module, _, function = name.partition(":")
     try:
         made: Clean = getattr(importlib.import_module(module), function)
+        if not callable(made):
+            raise ValueError(type(made).__name__)
     except (ImportError, AttributeError, ValueError) as fault:
-        raise _no_hook(name, str(fault)) from None
-    if not callable(made):
-        raise _no_hook(name, type(made).__name__)
+        raise ParamsError(
+            "the function that redacts cannot be used",
+            where=f"logging.redact_with: {name}",
+            got=str(fault),
+            expected="MODULE:FUNCTION, a function of a text that returns a text",
+            do="put the module's folder on PYTHONPATH, or mend the name in params.yaml",
+        ) from None
     return made
-
-
-def _no_hook(name: str, got: str) -> ParamsError:
-    return ParamsError(
-        "the function that redacts cannot be used",
-        where=f"logging.redact_with: {name}",
-        got=got,
-        expected="MODULE:FUNCTION, a function of a text that returns a text",
-        do="put the module's folder on PYTHONPATH, or mend the name in params.yaml",
-    )
 
 
 def _checked(hook: Clean, name: str) -> Clean:
     def checked(text: str) -> str:
         made = hook(text)
-        try:
-            if "\x00" not in made and made.encode() is not None:
-                return made
-        except (TypeError, AttributeError, UnicodeEncodeError):
-            pass
+        if isinstance(made, str) and not unstorable(made):
+            return made
         raise RowError(
             "the function that redacts gave no text that can be stored",
             where=f"logging.redact_with: {name}",

@@ -62,7 +62,11 @@ def judge(
         *(_words(e) for e in asked.expectations if e.stops),
     ]
     first = names[1] is None
-    open_ = [] if together else [_nothing(against, settings.min_rows)]
+    rows = {name: c.rows for name, c in _drawn(against).items()}
+    open_ = [] if together else [f"nothing to judge by: {too_few(rows, settings.min_rows)}"]
+    few = f"shown, not counted: fewer than {settings.min_rows} rows"
+    sets = [_describe(n, c, first, "" if n in counted else few) for n, c in against.items()]
+    warned = [s for s in slices if s["segment"] and s["warning"] and s["counted"]]
     paid = [] if blocks or first else _paid(counted, settings)
     verdict: Judgement = "fail" if blocks else "cannot judge" if open_ else "pass"
     return TestReport(
@@ -73,13 +77,10 @@ def judge(
             *blocks,
             *open_,
             *asked.labels.words(),
-            *(
-                _describe(n, c, first, "" if n in counted else _few(settings))
-                for n, c in against.items()
-            ),
+            *sets,
             *paid,
             *_kept(asked.expectations),
-            *(f"warning: {_describe_slice(s)}" for s in slices if _warns(s)),
+            *(f"warning: {_describe_slice(s)}" for s in warned),
         ],
         metrics=_metrics(against, together, asked.expectations, first),
         slices=slices,
@@ -88,19 +89,9 @@ def judge(
     )
 
 
-def _warns(s: dict[str, Any]) -> bool:
-    return bool(s["segment"] and s["warning"] and s["counted"])
-
-
 def counts(name: str, rows: int, needed: int) -> bool:
     """Whether an evaluation set judges, or is only shown."""
     return name.startswith(COLLECTION) or rows >= needed
-
-
-def _nothing(against: dict[str, PairedComparison], needed: int) -> str:
-    """Why nobody can judge, and what to do."""
-    rows = {name: c.rows for name, c in _drawn(against).items()}
-    return f"nothing to judge by: {too_few(rows, needed)}"
 
 
 def too_few(rows: Mapping[str, int], needed: int) -> str:
@@ -116,10 +107,6 @@ def too_few(rows: Mapping[str, int], needed: int) -> str:
         f"The champion stays. Next: label {more} more audit rows (curation.audit_share says how many "
         "are drawn), or start with more: everloop train TRAIN.csv --eval EVAL.csv"
     )
-
-
-def _few(settings: Testing) -> str:
-    return f"shown, not counted: fewer than {settings.min_rows} rows"
 
 
 def _accuracy(
@@ -188,10 +175,8 @@ def _describe(name: str, c: PairedComparison, first: bool, only_shown: str) -> s
 
 
 def _describe_slice(s: dict[str, Any]) -> str:
-    return (
-        f"{set_name(s['set'])}, {s['segment']}: {s['candidate']:.3f} against {s['champion']:.3f} "
-        f"on {s['rows']} rows"
-    )
+    both = f"{s['candidate']:.3f} against {s['champion']:.3f} on {s['rows']} rows"
+    return f"{set_name(s['set'])}, {s['segment']}: {both}"
 
 
 def _words(e: Expectation) -> str:

@@ -15,12 +15,12 @@ from core.records.windows import Window
 from core.store import Store
 from core.stored import plain, record
 from monitoring.drift.distances import SHARES
-from monitoring.drift.embeddings import DriftSettings, EmbeddingDrift, History, embedding_drift
+from monitoring.drift.embeddings import EmbeddingDrift, History, embedding_drift
 from monitoring.drift.features import IncomparableError
 from monitoring.drift.shares import shares_drift
 from monitoring.drift.threshold import DayVariation, Threshold, day_variation
 from monitoring.drift.two_sample import classifier_drift
-from monitoring.drift.types import DriftEpisode
+from monitoring.drift.types import DriftEpisode, DriftSettings
 
 DIM, TOPICS, ROWS = 16, 6, 120
 CENTRES = 1.5 * np.random.default_rng(99).normal(size=(TOPICS, DIM))
