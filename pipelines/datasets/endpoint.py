@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from core.away import LOOK_SECONDS, words
 
-OF_SCHEME = {"gs": "https://storage.googleapis.com", "http": "", "https": ""}
+GOOGLE = "https://storage.googleapis.com"
 
 
 def endpoint(config: Mapping[str, Any]) -> str:
@@ -32,7 +32,7 @@ def endpoint(config: Mapping[str, Any]) -> str:
         )
         region = config.get("region") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         return next((str(c) for c in chosen if c), f"https://s3.{region}.amazonaws.com")
-    return (OF_SCHEME[scheme] or url) if scheme in OF_SCHEME else ""
+    return GOOGLE if scheme == "gs" else url if scheme in ("http", "https") else ""
 
 
 def check_reachable(address: str) -> None:

@@ -78,16 +78,8 @@ class Git:
         stdin: str = "",
         date: datetime | None = None,
     ) -> str:
-        """What git prints. Raises DatasetError with git's own words."""
-        return self._git(arguments, settings, stdin, date).decode("utf-8")
-
-    def _git(
-        self,
-        arguments: Sequence[str],
-        settings: Sequence[str] = (),
-        stdin: str = "",
-        date: datetime | None = None,
-    ) -> bytes:
+        """What git prints; bytes that are no UTF-8 are lone surrogates. Raises DatasetError with git's
+        own words."""
         env = {k: v for k, v in os.environ.items() if k not in OTHER_REPOSITORY}
         env |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
         if date:
@@ -106,7 +98,7 @@ class Git:
             raise DatasetError("git is not installed", got="no `git` on the PATH") from None
         if done.returncode:
             raise self._refusal(arguments[0], done.stderr.decode(errors="replace").strip())
-        return done.stdout
+        return done.stdout.decode("utf-8", "surrogateescape")
 
     def _refusal(self, command: str, words: str) -> DatasetError:
         lines = words.splitlines() or ["no reason given"]
@@ -203,7 +195,8 @@ class Git:
 
     def read_many(self, objects: Sequence[str]) -> list[str]:
         """Objects such as `HEAD:params.yaml`, all with one git command; "" for what is no file."""
-        raw = self._git(["cat-file", "--batch"], stdin="".join(f"{o}\n" for o in objects))
+        printed = self.git("cat-file", "--batch", stdin="".join(f"{o}\n" for o in objects))
+        raw = printed.encode("utf-8", "surrogateescape")  # sizes are in bytes
         found, at = [], 0
         for _ in objects:
             end = raw.index(b"\n", at)
