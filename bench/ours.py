@@ -21,8 +21,9 @@ from bench.streams import Stream
 from core.arrays import Array
 from core.records.windows import Window
 from monitoring import Monitoring
-from monitoring.drift.embeddings import DriftSettings, History, embedding_drift
+from monitoring.drift.embeddings import History, embedding_drift
 from monitoring.drift.threshold import Threshold
+from monitoring.drift.types import DriftSettings
 from monitoring.limits import EMBEDDING_SHIFT
 from monitoring.signals import drift
 from monitoring.signals.confidence import fall

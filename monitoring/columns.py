@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
+from core.arrays import Frame
 
 COLUMNS = {"output": "label", "confidence": "score"}
 
 
-def as_users_know(rows: pd.DataFrame) -> pd.DataFrame:
+def as_users_know(rows: Frame) -> Frame:
     """A copy of the rows under these names."""
     return rows.drop(columns="score", errors="ignore").rename(columns=COLUMNS)

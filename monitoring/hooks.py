@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any
 
+from core.arrays import Frame
 from core.params import Section
 from core.plugins import of
 from core.returned import shown
 from monitoring.columns import as_users_know
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from monitoring.view import View
 
 PATTERN = r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?$"
@@ -37,7 +36,7 @@ class Measurement(Section):
 MeasurementPolicy = Annotated[Measurement, of(Measurement, stage="signals")]
 
 
-def values(hook: str, rows: pd.DataFrame) -> tuple[dict[str, float | None], str]:
+def values(hook: str, rows: Frame) -> tuple[dict[str, float | None], str]:
     """What `package.module:function` says of a copy of the rows."""
     module, _, name = hook.partition(":")
     return told(hook, lambda: getattr(importlib.import_module(module), name)(as_users_know(rows)))

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from core.arrays import Array
+from core.arrays import Array, Frame, Series
 from core.records.signals import Signal, SystemSample
 from core.records.windows import Window
 from monitoring import Monitoring
@@ -19,12 +19,9 @@ from monitoring.drift.embeddings import EmbeddingDrift, History, embedding_drift
 from monitoring.drift.features import IncomparableError
 from monitoring.drift.threshold import Threshold
 from monitoring.drift.types import DriftSettings
+from monitoring.limits import EMBEDDING_SHIFT, MAX_CHARACTERS, MIN_ROWS
 from monitoring.quality.checks import Check, check
 from monitoring.quality.sample import described
-
-if TYPE_CHECKING:
-    import pandas as pd
-from monitoring.limits import EMBEDDING_SHIFT, MAX_CHARACTERS, MIN_ROWS
 
 MIN_DAYS = 2  # of a reference
 MAX_SEGMENTS = 10  # of each segment column, the largest first
@@ -70,7 +67,7 @@ class Collected:
     fault: str = ""  # why there are no answers
 
 
-def no_feedback() -> pd.DataFrame:
+def no_feedback() -> Frame:
     import pandas as pd
 
     names = ["prediction_id", "timestamp", "kind", "value", "source"]
@@ -89,7 +86,7 @@ class View:
     # rows with a truth, longer back; None: those of window and reference
     labelled: Window | None = None
     recent: Window | None = None  # an even draw of the days that accuracy is estimated over
-    feedback: pd.DataFrame = field(default_factory=no_feedback)  # on answers of window and reference
+    feedback: Frame = field(default_factory=no_feedback)  # on answers of window and reference
     segment: str = ""  # "" is all traffic, else "column=value"
     seed: int = 0
     system: Sequence[SystemSample] = ()  # what servers said of themselves in the window's time
@@ -124,7 +121,7 @@ class View:
         return check(self.window, self.model.known, MAX_CHARACTERS, settings.expectations)
 
     @cached_property
-    def feedback_by_answer(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def feedback_by_answer(self) -> tuple[Frame, Frame]:
         """What users said of window and reference, see accuracy/feedback.py. Late words count for no
         day: each answer is judged by what was said until its own window's end, or the newest window,
         which had least time, would always look best."""
@@ -266,7 +263,7 @@ def windows_before(window: Window, reference: Window) -> Array:
     return np.asarray(-((times - start) // length), dtype=int)
 
 
-def commonest(values: pd.Series) -> str:
+def commonest(values: Series) -> str:
     """Of two equally common values, the last seen."""
     counts = values.iloc[::-1].value_counts(sort=False, dropna=False)
     return str(counts.idxmax())

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.arrays import Array
+from core.arrays import Array, Series
 from core.near import unit
 from core.records.windows import Window
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def joined(*parts: ScoredAnswers) -> ScoredAnswers:
     )
 
 
-def _as_days(times: pd.Series) -> Array:
+def _as_days(times: Series) -> Array:
     import pandas as pd
 
     since = pd.to_datetime(times, utc=True, cache=False) - pd.Timestamp(0, tz="UTC")

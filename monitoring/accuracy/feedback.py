@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from core.arrays import Array
+from core.arrays import Array, Frame
 from core.records.windows import Window
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def feedback_by_answer(window: Window, feedback: pd.DataFrame, until: Array) -> pd.DataFrame:
+def feedback_by_answer(window: Window, feedback: Frame, until: Array) -> Frame:
     """Of each answer, in the order of the window: kept (chance that the log kept it), thumb (True is
     down, none where there is none), corrected. What was said counts before `until` (n,), in UTC."""
     import pandas as pd

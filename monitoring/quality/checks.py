@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from core.arrays import Array
+from core.arrays import Array, Frame, Series
 from core.expectations import Check
 from core.records.windows import Window
 from monitoring import DataExpectation
 from monitoring.columns import as_users_know
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Check", "ColumnRule", "check", "failed_rows", "missing_columns", "rules"]
 
@@ -31,7 +27,7 @@ class ColumnRule:
     name: str
     column: str
     asks: str  # what the page says of it
-    broken: Callable[[pd.Series[Any]], Array]  # (n,) bool
+    broken: Callable[[Series], Array]  # (n,) bool
 
 
 def rules(known_labels: Set[str], max_length: int) -> list[ColumnRule]:
@@ -79,23 +75,23 @@ def failed_rows(checks: Sequence[Check]) -> dict[str, list[str]]:
     return rows
 
 
-def missing_columns(rows: pd.DataFrame) -> list[str]:
+def missing_columns(rows: Frame) -> list[str]:
     return [c for c in COLUMNS if c not in rows]
 
 
-def ids_of(rows: pd.DataFrame) -> pd.Series[Any]:
+def ids_of(rows: Frame) -> Series:
     """What a failed row is called: its request's id, or its place where there are no ids."""
     import pandas as pd
 
     return rows["request_id"] if "request_id" in rows else pd.Series(range(len(rows)))
 
 
-def _checked(rule: ColumnRule, rows: pd.DataFrame) -> Check:
+def _checked(rule: ColumnRule, rows: Frame) -> Check:
     failed = ids_of(rows)[rule.broken(rows[rule.column])]
     return Check(rule.name, failed.empty, tuple(map(str, failed)))
 
 
-def _of_texts(values: pd.Series[Any], broken: Callable[[str], bool]) -> Array:
+def _of_texts(values: Series, broken: Callable[[str], bool]) -> Array:
     import numpy as np
 
     return np.fromiter(
@@ -107,7 +103,7 @@ def _blank(text: str) -> bool:
     return not text.strip()
 
 
-def _no_share(values: pd.Series[Any]) -> Array:
+def _no_share(values: Series) -> Array:
     import pandas as pd
 
     numbers = pd.to_numeric(values, errors="coerce")

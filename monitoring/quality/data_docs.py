@@ -11,17 +11,14 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from core.arrays import Frame
 from core.page import write_page
 from core.readers import excerpt
 from core.records.windows import Window
 from monitoring import DataExpectation
 from monitoring.columns import as_users_know
 from monitoring.quality.checks import missing_columns, rules
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EXAMPLES = 10  # values that a failed check shows
 FOREIGN = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*>|<footer\b.*?</footer>", re.S)
@@ -59,7 +56,7 @@ def data_docs(
     )
 
 
-def _found(rows: pd.DataFrame, known_labels: Set[str], max_length: int) -> Iterator[RuleResult]:
+def _found(rows: Frame, known_labels: Set[str], max_length: int) -> Iterator[RuleResult]:
     missing = missing_columns(rows)
     yield RuleResult("schema", "every column is there", len(rows) if missing else 0, missing)
     for rule in rules(known_labels, max_length):
@@ -69,7 +66,7 @@ def _found(rows: pd.DataFrame, known_labels: Set[str], max_length: int) -> Itera
             yield RuleResult(rule.name, f"{rule.column} {rule.asks}", len(bad), shown)
 
 
-def _own(rows: pd.DataFrame, own: Sequence[DataExpectation]) -> str:
+def _own(rows: Frame, own: Sequence[DataExpectation]) -> str:
     """What Great Expectations' page says of the user's checks."""
     from core.expectations import batches, quietly
     from monitoring.quality.expectations import suite_of

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from core.arrays import Frame, Series
 from core.expectations import Check, batches, quietly, suite, validated
 from monitoring import DataExpectation
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def check_own(rows: pd.DataFrame, ids: pd.Series[Any], own: Sequence[DataExpectation]) -> list[Check]:
+def check_own(rows: Frame, ids: Series, own: Sequence[DataExpectation]) -> list[Check]:
     """What each says of the rows; last, those that cannot be made, and why."""
     asked, broken = suite_of(own)
     return [*validated(rows.reset_index(drop=True), ids, asked), *broken]

@@ -6,14 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from core.arrays import Array
-
-if TYPE_CHECKING:
-    import pandas as pd
+from core.arrays import Array, Frame
 
 GRAM = 4  # words of the n-grams whose repetition counts
 CHARACTERS = 4000  # of a text that are looked at
@@ -31,7 +28,7 @@ class Words:
     codes: Array  # (w,) which word it is
 
 
-def describe(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def describe(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[Frame, Frame]:
     """One row a text, for the texts of a window and of its reference.
 
     characters, words; unseen: words that no text of the reference holds (of a reference text: that no
@@ -58,7 +55,7 @@ def _holding(words: Words, size: int) -> Array:
     return np.bincount(pairs % max(size, 1), minlength=size)
 
 
-def _frame(texts: Sequence[Any], words: Words, unseen: Array) -> pd.DataFrame:
+def _frame(texts: Sequence[Any], words: Words, unseen: Array) -> Frame:
     import pandas as pd
 
     there = np.array([isinstance(t, str) for t in texts], dtype=bool)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.arrays import Array
+from core.arrays import Array, Frame
 from core.records.signals import Signal
 from core.records.windows import Window
 from core.tasks import CLASSIFICATION
@@ -16,9 +15,6 @@ from monitoring.drift.threshold import DayVariation, DriftResult, Threshold, day
 from monitoring.limits import CONFIDENCE_DROP, MIN_ROWS
 from monitoring.signals.means import mean
 from monitoring.view import Spec, View, commonest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CONFIDENCE = Spec(
     "confidence",
@@ -92,7 +88,7 @@ def _ordinary(scores: Array, ages: Array) -> DayVariation:
     return day_variation(away, scores.std() * np.sqrt(1 / rows[some] + 1 / others[some]))
 
 
-def _scores(rows: pd.DataFrame) -> Array:
+def _scores(rows: Frame) -> Array:
     scores: Array = rows["confidence"].to_numpy(dtype=float)
     return scores[np.isfinite(scores)]
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.arrays import Frame
 from core.records.signals import Signal
 from monitoring.accuracy.shares import Estimate, weighted
 from monitoring.limits import COMPLAINT_RISE, MIN_LABELS
 from monitoring.view import Spec, View
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def _spec(name: str, words: str) -> Spec:
@@ -35,7 +32,7 @@ def measure(view: View) -> Iterator[Signal]:
     yield _share(view, CORRECTIONS, ours, theirs, "corrected")
 
 
-def _share(view: View, spec: Spec, ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Signal:
+def _share(view: View, spec: Spec, ours: Frame, theirs: Frame, column: str) -> Signal:
     """The share of True in a column, weighed by the chance that the log kept a row."""
     what, needed = "thumbs" if column == "thumb" else "answers", MIN_LABELS
     if len(ours) < needed:
@@ -57,5 +54,5 @@ def _share(view: View, spec: Spec, ours: pd.DataFrame, theirs: pd.DataFrame, col
     return view.signal(spec, now.value, note, baseline=usual.value + rise, low=now.low, high=now.high)
 
 
-def _estimate(rows: pd.DataFrame, column: str) -> Estimate:
+def _estimate(rows: Frame, column: str) -> Estimate:
     return weighted(rows[column].to_numpy(dtype=bool), rows["kept"].to_numpy(dtype=float))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from core.arrays import Array
+from core.arrays import Array, Series
 from core.records.signals import Signal
 from monitoring.limits import MIN_ROWS
 from monitoring.view import Spec, View
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Values: TypeAlias = "Array | pd.Series[Any]"  # (n,), one a row
+Values: TypeAlias = "Array | Series"  # (n,), one a row
 
 
 def mean(view: View, spec: Spec, ours: Values, theirs: Values, why: str = "") -> Signal:

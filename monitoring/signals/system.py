@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.arrays import Array
+from core.arrays import Array, Frame
 from core.records.signals import Signal
 from monitoring.limits import MIN_ROWS
 from monitoring.view import Spec, View
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PERCENTILES = (50, 95, 99)
 
@@ -63,7 +59,7 @@ def _latency(view: View) -> Iterator[Signal]:
         yield view.signal(spec, float(np.percentile(ours, percent)), note)
 
 
-def _milliseconds(rows: pd.DataFrame) -> Array:
+def _milliseconds(rows: Frame) -> Array:
     if "latency_ms" not in rows:
         return np.zeros(0)
     found = rows["latency_ms"].to_numpy(dtype=float)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from core.arrays import Frame
 from pipelines.datasets.formation import Formation
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class AllFormation(Formation):
     policy: Literal["all"]
 
-    def form(self, rows: pd.DataFrame, _as_of: datetime, _seed: int, /) -> pd.DataFrame:
+    def form(self, rows: Frame, _as_of: datetime, _seed: int, /) -> Frame:
         return rows.copy()

@@ -6,14 +6,12 @@ Common labels are drawn down; rare ones keep every row. Nothing is repeated or m
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from core.arrays import Frame
 from pipelines.datasets.formation import Formation, drawn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class ClassBalancedFormation(Formation):
@@ -22,7 +20,7 @@ class ClassBalancedFormation(Formation):
         ge=1, examples=[7, 1000], description="training rows of each label at most, drawn uniformly"
     )
 
-    def form(self, rows: pd.DataFrame, _as_of: datetime, seed: int, /) -> pd.DataFrame:
+    def form(self, rows: Frame, _as_of: datetime, seed: int, /) -> Frame:
         """A row's luck hangs on its id and the seed, so a label's draw does not change with others."""
         of_each = rows.groupby("target", sort=False).groups.values()
         kept = [drawn(rows.loc[index], self.per_label, f"balance/{seed}") for index in of_each]

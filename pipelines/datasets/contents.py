@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from core.arrays import Frame
 from core.files import whole_file
 from core.records.versions import DatasetVersion
 from core.workspace import Workspace
@@ -20,9 +21,6 @@ from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.objects import Objects, files_of
 from pipelines.datasets.partitions import WITHOUT_EMBEDDING, Locate, in_folder
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 IN_FILES = {"input": "text", "target": "label"}  # as in the files that people bring; all are labels
 EXPORTED = ("set", *(n for n in WITHOUT_EMBEDDING if n != "set"))
 TRAIN, EVALUATION = ("train",), ("eval", "audit")
@@ -34,7 +32,7 @@ class Contents:
     """A version and its rows by label: one row a label, one column a set."""
 
     version: DatasetVersion
-    counts: pd.DataFrame
+    counts: Frame
 
     def to_text(self) -> str:
         v = self.version
@@ -71,7 +69,7 @@ def show(root: Path, id: str) -> Contents:
 
 def rows_here(
     workspace: Workspace, sets: Sequence[str] = TRAIN, columns: Sequence[str] | None = None
-) -> pd.DataFrame:
+) -> Frame:
     """The rows of the version whose data is in the folder, as in the reservoir, in time order."""
     manifest = Manifest.load(workspace.dataset / MANIFEST)
     return manifest.rows(in_folder(workspace.reservoir), sets, columns)
@@ -111,7 +109,7 @@ def opened(root: Path, *ids: str) -> Iterator[list[StoredVersion]]:
 
 def rows_of(
     root: Path, id: str, sets: Sequence[str] = SETS, columns: Sequence[str] | None = None
-) -> pd.DataFrame:
+) -> Frame:
     """The rows of a version, training and evaluation, as in the reservoir. The folder is left alone."""
     with opened(root, id) as (held,):
         return held.manifest.rows(held.bring(), sets, columns)

@@ -13,12 +13,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from core.arrays import Series
 from core.errors import DatasetError
 from pipelines.datasets.layout import order
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pipelines.datasets.manifest import Manifest
 
 
@@ -71,7 +70,7 @@ def replaced(found: Iterable[Rewritten]) -> dict[str, str]:
     return ends
 
 
-def rows_gone(manifest: Manifest, sets: pd.Series[str], found: Iterable[Rewritten]) -> str:
+def rows_gone(manifest: Manifest, sets: Series, found: Iterable[Rewritten]) -> str:
     """In words, how many rows of a version were forgotten; "" where none was. sets: (rows,) as the
     partitions say by now."""
     from pipelines.datasets.partitions import GONE

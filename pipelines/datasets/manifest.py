@@ -13,20 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from core.arrays import Array
+from core.arrays import Array, Frame, Series
 from core.errors import DatasetError
 from core.files import whole_file
 from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
 TRAIN = 1 + SETS.index("train")  # what is more evaluates
@@ -52,7 +49,7 @@ class Manifest:
 
     def rows(
         self, locate: Locate, sets: Sequence[str] = SETS, columns: Sequence[str] | None = None
-    ) -> pd.DataFrame:
+    ) -> Frame:
         """The rows of some sets, in time order; `set` says which. Columns as in the reservoir.
         Rows that were forgotten since are left out."""
         wanted = list(columns or SCHEMA.names)
@@ -62,7 +59,7 @@ class Manifest:
         names = set_names(self.sets[chosen])
         table = table.set_column(table.column_names.index("set"), "set", names).filter(here)
         table = table.sort_by([("timestamp", "ascending"), ("row_id", "ascending")])
-        frame: pd.DataFrame = table.select(wanted).to_pandas()
+        frame: Frame = table.select(wanted).to_pandas()
         if "target" in wanted:
             frame["target"] = self.called(frame["target"])
         return frame
@@ -75,7 +72,7 @@ class Manifest:
         inside = np.repeat(np.isin(np.arange(len(self.counts)), parts), self.counts)
         return found.table.filter(pa.array(chosen[inside]))
 
-    def called(self, targets: pd.Series[str]) -> pd.Series[str]:
+    def called(self, targets: Series) -> Series:
         """What labels of the partitions are called in this version."""
         return targets.replace(dict(self.renamed)) if self.renamed else targets
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from core.arrays import Frame
 from pipelines.datasets.formation import Formation, drawn, newer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class MixedFormation(Formation):
@@ -23,7 +21,7 @@ class MixedFormation(Formation):
         description="share of the training rows drawn uniformly from older ones",
     )
 
-    def form(self, rows: pd.DataFrame, as_of: datetime, seed: int, /) -> pd.DataFrame:
+    def form(self, rows: Frame, as_of: datetime, seed: int, /) -> Frame:
         """Where nothing is new, the older rows are all there is, and all of them stay."""
         new = newer(rows, as_of, self.days)
         if not new.any():

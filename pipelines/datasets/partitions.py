@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from core.arrays import Array
+from core.arrays import Array, Frame
 from core.errors import DatasetError
 from core.files import whole_file
 from core.records.labels import Kind
 from pipelines.datasets.layout import block, order
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCHEMA = pa.schema(
     [
@@ -61,7 +58,7 @@ def in_folder(reservoir: Path) -> Locate:
     return lambda name: reservoir / block(name) / f"{name}.parquet"
 
 
-def add_partition(reservoir: Path, name: str, rows: pd.DataFrame) -> Path:
+def add_partition(reservoir: Path, name: str, rows: Frame) -> Path:
     """Write a partition once. The same rows again change nothing; other rows raise DatasetError."""
     path = in_folder(reservoir)(name)
     table = to_table(rows, path)
@@ -87,7 +84,7 @@ def write(path: Path, table: pa.Table) -> None:
         pq.write_table(table, half, compression="zstd", write_statistics=False, store_schema=False)
 
 
-def to_table(rows: pd.DataFrame, path: Path) -> pa.Table:
+def to_table(rows: Frame, path: Path) -> pa.Table:
     """Rows in the reservoir's schema; `path` is where they are going, for the error's sake."""
     if set(rows.columns) != set(SCHEMA.names):
         raise DatasetError(
@@ -108,7 +105,7 @@ def read(
     sets: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     partitions: Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> Frame:
     """Rows in time order; of a row that was annotated twice, the later annotation.
 
     Everything by default, else only these sets, columns and partitions (oldest first).
@@ -117,7 +114,7 @@ def read(
     wanted = list(SCHEMA.names if columns is None else columns)
     needed = list(dict.fromkeys([*wanted, *KEYS]))
     found = scan(in_folder(reservoir), here if partitions is None else partitions, needed)
-    rows: pd.DataFrame = found.table.to_pandas()
+    rows: Frame = found.table.to_pandas()
     rows = rows[rows["set"] != GONE].drop_duplicates("row_id", keep="last")
     if sets is not None:
         rows = rows[rows["set"].isin(list(sets))]

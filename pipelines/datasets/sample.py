@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from core.arrays import Frame
 from pipelines.datasets.formation import Formation, drawn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class SampleFormation(Formation):
@@ -19,5 +17,5 @@ class SampleFormation(Formation):
         ge=1, examples=[40, 1000], description="training rows at most, drawn anew for each version"
     )
 
-    def form(self, rows: pd.DataFrame, _as_of: datetime, seed: int, /) -> pd.DataFrame:
+    def form(self, rows: Frame, _as_of: datetime, seed: int, /) -> Frame:
         return rows[rows.index.isin(drawn(rows, self.rows, f"sample/{seed}"))].copy()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from core.arrays import Frame
 from core.ids import hash_user
 from core.records.answers import Request
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def requests(frame: pd.DataFrame) -> list[Request]:
+def requests(frame: Frame) -> list[Request]:
     """The rows of `core.tables.read_rows` as requests, in their order, without truth or user names.
 
     >>> import pandas as pd

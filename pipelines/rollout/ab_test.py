@@ -14,19 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from core.arrays import Frame
 from core.intervals import Interval, unpaired_difference
 from core.records.decisions import Decision
 from core.records.rollouts import Rollout
 from core.texts import counted
 from pipelines.rollout.compare import arms, compare
 from pipelines.rollout.promotion import Promotion, Verdict, begin, decision, end, must_be_live
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Metric = Literal["accuracy", "feedback"]
 DAY = timedelta(days=1)
@@ -87,9 +85,7 @@ class AbTest(Promotion):
     def start(self, candidate: str, champion: str, now: datetime, key: str) -> Rollout:
         return begin((candidate, champion), now, key, "ab_test", self.share)
 
-    def advance(
-        self, rollout: Rollout, answers: pd.DataFrame, now: datetime
-    ) -> tuple[Rollout, Decision]:
+    def advance(self, rollout: Rollout, answers: Frame, now: datetime) -> tuple[Rollout, Decision]:
         """A rollout that another policy began is split from now on."""
         must_be_live(rollout)
         if rollout.stage != "ab_test":
@@ -117,7 +113,7 @@ class AbTest(Promotion):
         return verdict, f"neither is proven better, the {self.tie} is taken: {found.words()}"
 
 
-def evidence(answers: pd.DataFrame, rollout: Rollout, metric: Metric) -> AbEvidence:
+def evidence(answers: Frame, rollout: Rollout, metric: Metric) -> AbEvidence:
     """What the answers of a rollout's stage say of its two models."""
     seen = compare(answers, rollout.candidate, rollout.champion)
     if metric == "accuracy":

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from core.arrays import Frame, Series
 from core.intervals import Interval, paired_difference
 from core.records.rollouts import Rollout
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Arm:
         return self.complained / self.users if self.users else math.nan
 
 
-def compare(answers: pd.DataFrame, candidate: str, champion: str) -> LiveComparison:
+def compare(answers: Frame, candidate: str, champion: str) -> LiveComparison:
     """The two models on the requests that both scored."""
     once = answers.drop_duplicates(["request_id", "model_version"]).set_index("request_id")
     new, old = (once[once["model_version"] == version] for version in (candidate, champion))
@@ -64,7 +61,7 @@ def compare(answers: pd.DataFrame, candidate: str, champion: str) -> LiveCompari
     )
 
 
-def arms(answers: pd.DataFrame, rollout: Rollout) -> tuple[Arm, Arm]:
+def arms(answers: Frame, rollout: Rollout) -> tuple[Arm, Arm]:
     """Who was answered by the candidate and who by the champion, as the rollout drew them.
 
     Left out: a request that only one model scored (its server did not know of the rollout yet), and
@@ -80,15 +77,15 @@ def arms(answers: pd.DataFrame, rollout: Rollout) -> tuple[Arm, Arm]:
     return _arm(as_drawn, rollout.candidate), _arm(as_drawn, rollout.champion)
 
 
-def _arm(sent: pd.DataFrame, version: str) -> Arm:
+def _arm(sent: Frame, version: str) -> Arm:
     own = sent[sent["model_version"] == version]
     users = own.groupby("user")["complained"].any()
     return Arm(len(own), len(users), int(users.sum()))
 
 
-def _mean(values: pd.Series) -> float:
+def _mean(values: Series) -> float:
     return float(values.astype(float).mean())
 
 
-def _top_share(labels: pd.Series) -> float:
+def _top_share(labels: Series) -> float:
     return float(labels.value_counts(normalize=True).max()) if len(labels) else math.nan

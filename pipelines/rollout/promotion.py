@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from core.arrays import Frame
 from core.errors import RolloutError
 from core.evidence import RolloutEvidence
 from core.params import Section
@@ -17,7 +18,6 @@ from core.records.rollouts import Rollout, Stage
 from core.returned import finite, shown, wrong
 
 if TYPE_CHECKING:
-    import pandas as pd
     from _typeshed import DataclassInstance
 
 Verdict = Literal["wait", "advance", "promote", "rollback"]
@@ -34,9 +34,7 @@ class Promotion(Section):
         """A rollout that begins. The same key, candidate and champion give the same `rollout_id`."""
 
     @abstractmethod
-    def advance(
-        self, rollout: Rollout, answers: pd.DataFrame, now: datetime
-    ) -> tuple[Rollout, Decision]:
+    def advance(self, rollout: Rollout, answers: Frame, now: datetime) -> tuple[Rollout, Decision]:
         """The rollout after this look at it, and why. `answers`: those of both models since the stage
         began, `store.answers.side_by_side(stage_started, now)`.
 
@@ -54,7 +52,7 @@ def started(policy: Promotion, versions: tuple[str, str], now: datetime, key: st
 
 
 def advanced(
-    policy: Promotion, rollout: Rollout, answers: pd.DataFrame, now: datetime
+    policy: Promotion, rollout: Rollout, answers: Frame, now: datetime
 ) -> tuple[Rollout, Decision]:
     """A policy's next look at a rollout. Raises PolicyError where it answers of another rollout, or
     where rollout and verdict do not agree."""

@@ -13,18 +13,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
+from core.arrays import Frame
 from core.records.decisions import Decision
 from core.records.rollouts import Rollout
 from core.texts import counted
 from pipelines.rollout.compare import LiveComparison, compare
 from pipelines.rollout.promotion import Promotion, Verdict, begin, decision, end, must_be_live
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLLAPSE_ROWS = 25
 COLLAPSE_SHARE, HEALTHY_SHARE = 0.9, 0.6
@@ -63,9 +61,7 @@ class ShadowCanary(Promotion):
     def start(self, candidate: str, champion: str, now: datetime, key: str) -> Rollout:
         return begin((candidate, champion), now, key, "shadow")
 
-    def advance(
-        self, rollout: Rollout, answers: pd.DataFrame, now: datetime
-    ) -> tuple[Rollout, Decision]:
+    def advance(self, rollout: Rollout, answers: Frame, now: datetime) -> tuple[Rollout, Decision]:
         """A stage older than `max_hours` decides on what it has: few pairs are judged by their labels
         alone; without any, it waits while there is no traffic, and rolls back a candidate that scored
         none of it.

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from core.arrays import Frame
 from core.params import Section
 from core.records.versions import TestReport
 from pipelines.testing.expectations import Contender, ContenderAnswers, Expectation, suite, typical
@@ -20,9 +20,6 @@ from pipelines.testing.labels import Scarce
 from pipelines.testing.own import SuitePolicy, families_of
 from pipelines.testing.sheet import Sheet
 from pipelines.testing.verdict import MoreResults, judge
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Contender", "Testing", "run_tests"]
 MAX_PROBES = 100  # new texts the encoder reads to test behaviour
@@ -63,7 +60,7 @@ class Testing(Section):
 def run_tests(
     candidate: Contender,
     champion: Contender | None,
-    evaluation: pd.DataFrame,
+    evaluation: Frame,
     settings: Testing,
     more: Sequence[Expectation] = (),
     labels: Scarce | None = None,

@@ -12,15 +12,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.arrays import Array
+from core.arrays import Array, Frame
 from core.intervals import Bounds, chance_of, paired_difference
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MIN_ROWS = 20  # a slice of fewer rows says more about chance than about a model
 
@@ -80,7 +76,7 @@ def compare(champion: Array, candidate: Array) -> PairedComparison:
     )
 
 
-def segments(rows: pd.DataFrame, min_rows: int = MIN_ROWS) -> Iterator[tuple[str, Array]]:
+def segments(rows: Frame, min_rows: int = MIN_ROWS) -> Iterator[tuple[str, Array]]:
     """Each `column=value` of the rows' segments that has enough rows, as a boolean mask.
 
     >>> import pandas as pd

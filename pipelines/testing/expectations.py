@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from core.arrays import Array
+from core.arrays import Array, Frame
 from core.models.base import Classifier
 from pipelines.testing.compare import compare
 from pipelines.testing.probes import Probe, change_case, changed, joined, politely, slip
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Embed = Callable[[list[str]], Array]
 FAMILIES = 5  # that need new texts; they share max_probes
@@ -128,7 +125,7 @@ class Family:
         )
 
 
-def suite(fixed: pd.DataFrame, max_probes: int, seed: int = 0) -> list[Family]:
+def suite(fixed: Frame, max_probes: int, seed: int = 0) -> list[Family]:
     """The families that can be asked of any text classifier; `fixed` has columns input and target."""
     n = max_probes // FAMILIES
     return [
@@ -145,7 +142,7 @@ def suite(fixed: pd.DataFrame, max_probes: int, seed: int = 0) -> list[Family]:
     ]  # fmt: skip
 
 
-def typical(fixed: pd.DataFrame, answers: ContenderAnswers) -> Family:
+def typical(fixed: Frame, answers: ContenderAnswers) -> Family:
     """MFT: each label's text nearest to the mean of the label's embeddings must be read right."""
     probes = []
     for label, rows in fixed.groupby("target", sort=True):

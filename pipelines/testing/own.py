@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from core.arrays import Frame
 from core.params import Section
 from core.plugins import of
 from core.returned import shown, wrong
 from pipelines.testing.probes import Probe
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pipelines.testing.expectations import ContenderAnswers, Family
 
 
@@ -27,14 +26,14 @@ class Suite(Section):
     policy: str
 
     @abstractmethod
-    def families(self, fixed: pd.DataFrame, probes: int) -> Sequence[Family]:
+    def families(self, fixed: Frame, probes: int) -> Sequence[Family]:
         """What is expected, each with at most `probes` texts; `fixed` has columns input and target."""
 
 
 SuitePolicy = Annotated[Suite, of(Suite)]
 
 
-def families_of(own: Suite, fixed: pd.DataFrame, probes: int) -> list[Family]:
+def families_of(own: Suite, fixed: Frame, probes: int) -> list[Family]:
     """What a suite expects. Raises PolicyError where it is no list of families; and later, when a
     family is asked, where it says neither True nor False of an answer."""
     from pipelines.testing.expectations import Family

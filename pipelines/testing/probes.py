@@ -10,10 +10,8 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
+from core.arrays import Frame
 
 MANNERS = ("hi there, {}", "please {}", "{} please", "{}, thanks", "hello! {} thank you")
 
@@ -58,7 +56,7 @@ def politely(text: str, draw: int = 0) -> str:
     return MANNERS[draw % len(MANNERS)].format(text)
 
 
-def changed(rows: pd.DataFrame, change: Callable[[str, int], str], n: int, seed: int) -> list[Probe]:
+def changed(rows: Frame, change: Callable[[str, int], str], n: int, seed: int) -> list[Probe]:
     """The first n texts, in the order of their hash, that the change does change.
 
     >>> import pandas as pd
@@ -73,7 +71,7 @@ def changed(rows: pd.DataFrame, change: Callable[[str, int], str], n: int, seed:
     return [p for p in asked if p.text != p.sources[0]][:n]
 
 
-def joined(rows: pd.DataFrame, same: bool, n: int, seed: int) -> list[Probe]:
+def joined(rows: Frame, same: bool, n: int, seed: int) -> list[Probe]:
     """Two texts one after the other, of the same label or of two different ones; no text is used twice.
 
     >>> import pandas as pd
@@ -93,7 +91,7 @@ def _couples(rows: list[tuple[str, str]], same: bool) -> Iterator[Probe]:
             yield Probe((text, other[0]), (label, other[1]), f"{text.rstrip('.!? ')}. {other[0]}")
 
 
-def _in_order(rows: pd.DataFrame, salt: str, seed: int) -> list[tuple[str, str]]:
+def _in_order(rows: Frame, salt: str, seed: int) -> list[tuple[str, str]]:
     """Each text once with its label, in an order that adding or moving rows does not disturb."""
     pairs = dict(zip(rows["input"], rows["target"], strict=True)).items()
     return sorted(pairs, key=lambda row: (_draw(salt, seed, row[0]), row[0]))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from core.arrays import Array
+from core.arrays import Array, Frame
 from pipelines.testing.compare import PairedComparison, compare, segments
 from pipelines.testing.expectations import ContenderAnswers
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LARGE = 0.05  # a segment that loses this much, beyond chance, is worth a warning
 SHOWN = 10
@@ -23,7 +20,7 @@ class Sheet:
     """The evaluation rows with what both models said of them."""
 
     def __init__(
-        self, rows: pd.DataFrame, candidate: ContenderAnswers, champion: ContenderAnswers | None
+        self, rows: Frame, candidate: ContenderAnswers, champion: ContenderAnswers | None
     ) -> None:
         texts, truth = rows["input"], rows["target"].to_numpy(dtype=object)
         self.rows = rows

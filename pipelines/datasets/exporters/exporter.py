@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from core.arrays import Frame
 from core.errors import DataError
 from core.imported import BadCodeError
 from core.params import Section
 from core.plugins import Policies, made, of
 from core.returned import wrong
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Exporter(Section):
@@ -22,14 +20,14 @@ class Exporter(Section):
     policy: str
 
     @abstractmethod
-    def write(self, rows: pd.DataFrame, file: Path) -> None:
+    def write(self, rows: Frame, file: Path) -> None:
         """Rows in time order, without embeddings, into a file that is put in place once it is whole."""
 
 
 ExporterPolicy = Annotated[Exporter, of(Exporter)]
 
 
-def written(exporter: Exporter, rows: pd.DataFrame, file: Path) -> None:
+def written(exporter: Exporter, rows: Frame, file: Path) -> None:
     """The rows, in the exporter's file. Raises PolicyError where there is none."""
     exporter.write(rows, file)
     if not file.is_file() or (len(rows) and not file.stat().st_size):
