@@ -1,1 +1,1 @@
-"""What the rows look like: Great Expectations checks, text statistics, novelty and duplicates."""
+"""What the rows look like: checks of each row, text statistics, novelty and duplicates."""

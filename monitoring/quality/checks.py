@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from core.arrays import Array, Frame, Series
-from core.expectations import Check
 from core.records.windows import Window
 from monitoring import DataExpectation
 from monitoring.columns import as_users_know
@@ -18,6 +17,19 @@ from monitoring.columns import as_users_know
 __all__ = ["Check", "ColumnRule", "check", "failed_rows", "missing_columns", "rules"]
 
 COLUMNS = ("prediction_id", "request_id", "timestamp", "model_version", "text", "label", "score")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one frame. `failed` holds ids of rows, never the values, which may be private.
+
+    A check that broke (`error`) says nothing about the data: it did not pass and no row failed it.
+    """
+
+    name: str
+    passed: bool
+    failed: tuple[str, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True)

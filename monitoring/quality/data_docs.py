@@ -68,8 +68,7 @@ def _found(rows: Frame, known_labels: Set[str], max_length: int) -> Iterator[Rul
 
 def _own(rows: Frame, own: Sequence[DataExpectation]) -> str:
     """What Great Expectations' page says of the user's checks."""
-    from core.expectations import batches, quietly
-    from monitoring.quality.expectations import suite_of
+    from monitoring.quality.expectations import batches, quietly, suite_of
 
     suite, _ = suite_of(own)
     form = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES}
