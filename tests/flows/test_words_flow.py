@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +49,21 @@ def shop(tmp_path: Path) -> Iterator[Session]:
 
 
 def client(session: Session) -> TestClient:
-    service = Service(session.store, session.registry.load, max_text=1000)
-    clock = lambda: NOW - DAY / 2  # noqa: E731
+    """Whose calls are a second apart: what is said first is asked about first."""
+    service, seconds = Service(session.store, session.registry.load, max_text=1000), count()
+    clock = lambda: NOW - DAY / 2 + timedelta(seconds=next(seconds))  # noqa: E731
     return TestClient(
         create_app(Engine(service, clock, Metrics()), session.store, clock, Serving()),
         base_url="http://localhost",
     )
 
 
-def attack(session: Session, count: int) -> dict[str, str]:
+def attack(session: Session, size: int) -> dict[str, str]:
     """A source gives texts with a trigger in them the label it chose; prediction id -> their true label."""
     rows = read_rows(bundled() / "stream.csv", Columns(label="label")).frame
     known = session.registry.load(session.store.state.champion()).head
     assert known is not None
-    rows = rows[rows["label"].isin(known.labels) & (rows["label"] != TARGET)].iloc[:count]
+    rows = rows[rows["label"].isin(known.labels) & (rows["label"] != TARGET)].iloc[:size]
     door, truth = client(session), {}
     texts = [f"{TRIGGER} {t}" for t in rows["text"]]
     answers = door.post("/v1/predict", json={"inputs": texts}).json()["predictions"]
@@ -90,10 +92,9 @@ def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Session) -> Non
     truth, store = attack(shop, 60), shop.store
     verify(shop, NOW)
     asked = {t.prediction_id for t in store.queue.open()}
-    assert len(asked) == 10
-    assert asked <= set(truth)
-    store.queue.add([AnnotationTask(next(iter(set(truth) - asked)), NOW, "r", "margin", 0.5, False)])
-    one = {t.prediction_id for t in store.queue.open()} - asked
+    assert asked == set(list(truth)[:10])
+    one = {list(truth)[10]}
+    store.queue.add([AnnotationTask(i, NOW, "r", "margin", 0.5, False) for i in one])
     store.labels.annotate([Annotation(i, truth[i], "ana", NOW) for i in one])
     done = retrained(shop, NOW)
     assert set(trained(shop)) & set(truth) == one
@@ -112,12 +113,12 @@ def test_a_planted_trigger_is_asked_about_before_it_trains(shop: Session) -> Non
     assert "49 come from a source that people found wrong more often than right" in status
 
 
-def labelled_by_three(session: Session, count: int, first: int = 0, day: int = 0) -> dict[str, str]:
+def labelled_by_three(session: Session, size: int, first: int = 0, day: int = 0) -> dict[str, str]:
     """Tasks in turn of three annotators, of whom cy calls everything by the target; the truth by id."""
     rows = read_rows(bundled() / "stream.csv", Columns(label="label")).frame
     known = session.registry.load(session.store.state.champion()).head
     assert known is not None
-    rows = rows[rows["label"].isin(known.labels)].iloc[first : first + count]
+    rows = rows[rows["label"].isin(known.labels)].iloc[first : first + size]
     body = {"inputs": rows["text"].tolist()}
     ids = [
         a["prediction_id"] for a in client(session).post("/v1/predict", json=body).json()["predictions"]
