@@ -1,7 +1,9 @@
 """Recipe `sft`: a causal language model learns to write the right answers. Minutes for 600 rows.
 
 It starts from the champion. A row is new where the champion has not learnt it; the others keep it from
-forgetting, and only a share of them is read again (experience replay: Rolnick et al. 2019).
+forgetting, and only a share of them is read again (experience replay: Rolnick et al. 2019). The model
+learns to read examples, too: near rows stand in one sequence, in some of them under other names, and
+the rows of the version are the examples that it reads before a request.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pydantic import Field
 
 from core.errors import InputError, ModelError
 from core.models.base import Model
+from core.models.causal.examples import NONE, Examples
 from core.models.causal.messages import spoken
 from core.models.causal.model import CausalModel
 from core.models.causal.packing import Demonstrations, TokenSequence, sequences
@@ -47,15 +50,26 @@ class SftRecipe(Recipe):
     replay: float = Field(
         0.75, ge=0, lt=1, description="share of the rows that the champion has learnt already"
     )
+    examples: int = Field(
+        3, ge=0, le=32, description="nearest rows that the model reads before a request; 0 for none"
+    )
+    rename: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="share of the sequences whose JSON answers have other names, so that the model "
+        "learns to read names in its examples",
+    )
 
     def train(self, data: TrainingData, start: Model) -> Trained:
         """The tuned model, or the champion where there is no new row."""
         champion = writing(start)
-        rows, notes = _readable(champion.lm.prompts, data)
-        digests = {i: _digest(data.texts[i], data.labels[i]) for i in rows}
+        rows, notes = readable(champion.lm.prompts, data)
+        digests = {i: digest(data.texts[i], data.labels[i]) for i in rows}
         new = [i for i in rows if digests[i] not in champion.learnt]
         if not new:
-            return Trained(champion, {"new_rows": 0.0}, [*notes, "no new row: the champion is kept"])
+            notes = [*notes, "no new row: the champion's weights are kept"]
+            return Trained(self.reading(champion, data, rows), {"new_rows": 0.0}, notes)
         old = _replayed([i for i in rows if digests[i] in champion.learnt], len(new), self.replay)
         passes = self._passes(champion.lm.prompts, data, [*new, *old])
         tuned = tune(champion.lm, passes, self._plan)
@@ -68,7 +82,16 @@ class SftRecipe(Recipe):
         }
         learnt = champion.learnt.union(digests[i] for i in new)
         model = replace(champion, lm=tuned.lm, learnt=learnt)
-        return Trained(model, metrics, notes, {"loss": tuned.losses})
+        return Trained(self.reading(model, data, rows), metrics, notes, {"loss": tuned.losses})
+
+    def reading(self, model: CausalModel, data: TrainingData, rows: Sequence[int]) -> CausalModel:
+        """The model with these rows as its examples."""
+        if not self.examples:
+            return replace(model, examples=NONE, shots=0)
+        chosen = Examples(
+            [data.texts[i] for i in rows], [data.labels[i] for i in rows], data.embeddings[rows]
+        )
+        return replace(model, examples=chosen, shots=self.examples)
 
     def _passes(
         self, prompts: Prompts, data: TrainingData, rows: Sequence[int]
@@ -76,11 +99,15 @@ class SftRecipe(Recipe):
         chosen = Demonstrations(
             [data.texts[i] for i in rows], [data.labels[i] for i in rows], data.embeddings[rows]
         )
-        return [sequences(prompts, chosen, 0, 0.0, seed) for seed in range(self.epochs)]
+        return [
+            sequences(prompts, chosen, self.examples, self.rename, seed) for seed in range(self.epochs)
+        ]
 
     @property
     def _plan(self) -> TuningPlan:
-        return TuningPlan(self.learning_rate, self.batch_size, self.layers, self.lora_rank)
+        """A step reads about `batch_size` rows, however many are in one sequence."""
+        sequences = max(1, self.batch_size // (self.examples + 1))
+        return TuningPlan(self.learning_rate, sequences, self.layers, self.lora_rank)
 
 
 def writing(start: Model) -> CausalModel:
@@ -90,7 +117,7 @@ def writing(start: Model) -> CausalModel:
     return start
 
 
-def _readable(prompts: Prompts, data: TrainingData) -> tuple[list[int], list[str]]:
+def readable(prompts: Prompts, data: TrainingData) -> tuple[list[int], list[str]]:
     """The rows that fit into the context; of the others how many they are, and the first."""
     pairs = list(zip(data.texts, data.labels, strict=True))
     tokens = np.array([len(prompts.read(asked)) + len(prompts.answer(right)) for asked, right in pairs])
@@ -113,5 +140,5 @@ def _replayed(old: Sequence[int], new: int, share: float) -> list[int]:
     return [old[i] for i in np.random.default_rng(0).permutation(len(old))[:most]]
 
 
-def _digest(asked: Any, answer: str) -> str:
+def digest(asked: Any, answer: str) -> str:
     return hashlib.blake2b(json.dumps([asked, answer]).encode(), digest_size=8).hexdigest()

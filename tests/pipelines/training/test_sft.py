@@ -16,7 +16,7 @@ from tests.core.models.tiny_causal import tiny_causal
 
 PAIRS = [("pay", "card"), ("rain", "sky"), ("play a song", "music"), ("stop", "end")]
 MORE = [("is it cold", "sky"), ("loud", "music")]
-SETTINGS = SftRecipe(policy="sft", epochs=60, learning_rate=1e-2, batch_size=4)
+SETTINGS = SftRecipe(policy="sft", epochs=60, learning_rate=1e-2, batch_size=4, examples=0)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def test_without_a_new_row_the_champion_is_kept(start: CausalModel) -> None:
     quick = SETTINGS.model_copy(update={"epochs": 1})
     first = trained(quick, version(start, PAIRS), start)
     again = trained(quick, version(start, PAIRS), first.model)
-    assert again.model is first.model
-    assert again.notes == ["no new row: the champion is kept"]
+    assert again.model.lm is first.model.lm  # type: ignore[attr-defined]
+    assert again.notes == ["no new row: the champion's weights are kept"]
 
 
 def test_a_row_longer_than_the_context_is_named(start: CausalModel) -> None:
