@@ -1,7 +1,7 @@
 """The likeliest next token, again and again, for many prompts at once.
 
 Prompts of similar length share a batch; shorter ones are padded on the left. Rows that are done leave
-the batch. What all prompts begin with (a system prompt) is read once.
+the batch.
 """
 
 from __future__ import annotations
@@ -73,10 +73,8 @@ def _decode_batch(
 
 
 def _likeliest(logits: Any) -> tuple[list[int], list[float]]:
-    scores = logits.float()
-    top = scores.max(-1)
-    logprobs = top.values - scores.logsumexp(-1)
-    return top.indices.tolist(), logprobs.tolist()
+    best = logits.float().log_softmax(-1).max(-1)
+    return best.indices.tolist(), best.values.tolist()
 
 
 class _Reader:

@@ -21,7 +21,7 @@ from core.models.causal.offline import NAME, PACKAGE
 from core.models.classifier.encoder import DEFAULT, Encoder, load_encoder
 from core.records.answers import GenerationDetail
 from tests.core.models.tiny import save_tiny_encoder
-from tests.core.models.tiny_causal import save_tiny_causal, tiny_causal
+from tests.core.models.tiny_causal import TEMPLATE, save_tiny_causal, tiny_causal
 
 INPUTS = [
     "pay",
@@ -230,3 +230,13 @@ def test_the_model_of_the_extra_answers(tmp_path: Path, monkeypatch: pytest.Monk
     assert "Paris" in answer.output
     about = json.loads((model.lm.folder / "config.json").read_text())
     assert "quantization_config" not in about
+
+
+def test_a_template_that_adds_a_system_prompt_is_given_an_empty_one(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    default = "{% if messages[0]['role'] != 'system' %}<system>I am a helpful assistant.</s>{% endif %}"
+    lm = causal.base(save_tiny_causal(tmp_path, seed=5, template=default + TEMPLATE), encoder).lm
+    assert lm.prompts.text(lm.prompts.read("pay")) == "<system><user>pay<assistant>"
+    own = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "pay"}]
+    assert lm.prompts.text(lm.prompts.read(own)) == "<system>Be brief.<user>pay<assistant>"
