@@ -309,7 +309,7 @@ def die_after(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "replace", mortal(os.replace))
     monkeypatch.setattr(shutil, "rmtree", mortal(shutil.rmtree))
-    for kind, name in ((Repository, "_git"), (Repository, "track"), (Objects, "_move")):
+    for kind, name in ((Repository, "git"), (Repository, "track"), (Objects, "_move")):
         monkeypatch.setattr(kind, name, mortal(getattr(kind, name)))
 
 
