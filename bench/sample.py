@@ -1,6 +1,6 @@
 """The bundled stream: a month of requests to an imaginary shop, with four kinds of drift.
 
-    python -m bench.sample everloop/samples      writes train, eval, stream and events
+    python -m bench.sample everloop/samples/classification      writes train, eval, stream and events
 
     request_id,timestamp,user_id,text,label,topic
     s00000,2026-01-05 00:34:22,u0101,has order A-2561 shipped yet,track_order,orders
@@ -77,9 +77,9 @@ def make_sample(directory: Path, seed: int = 7) -> None:
         labels = KNOWN * count
         writer.random.shuffle(labels)
         rows = [(writer.text(label), label, writer.topic[label]) for label in labels]
-        _write(directory / f"{name}.csv", ["text", "label", "topic"], rows)
+        write_csv(directory / f"{name}.csv", ["text", "label", "topic"], rows)
     columns = ["request_id", "timestamp", "user_id", "text", "label", "topic"]
-    _write(directory / "stream.csv", columns, _stream(writer))
+    write_csv(directory / "stream.csv", columns, _stream(writer))
     events = json.dumps({"start": f"{START:%Y-%m-%d}", "days": DAYS, "events": EVENTS}, indent=1)
     (directory / "events.json").write_text(events + "\n", encoding="utf-8", newline="\n")
 
@@ -206,7 +206,7 @@ def _slip(text: str, random: Random) -> str:
     return text[:at] + random.choice([swapped, short, double]) + text[at + 2 :]
 
 
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
