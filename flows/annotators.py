@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from core.arrays import stacked
 from core.evidence import AskedAgainEvidence
 from core.records.decisions import Decision
 from core.store.claims import WEAK
@@ -52,9 +53,8 @@ def _before(session: Session, now: datetime, encoder: str) -> pd.DataFrame:
 
 def _doubts(found: Sequence[Fresh], rows: pd.DataFrame) -> list[Doubt]:
     """Doubts about the fresh labels; their rows are positions in `found`, then in `rows`."""
-    vectors = [np.frombuffer(e, np.float16) for e in rows["embedding"]]
     return doubts(
-        np.stack([*(f.embedding for f in found), *vectors]),
+        stacked([*(f.embedding.tobytes() for f in found), *rows["embedding"]]),
         [*(f.label for f in found), *rows["target"]],
         [*(f.annotator for f in found), *rows["annotator"]],
         [*(not f.seconded for f in found), *[False] * len(rows)],
@@ -92,18 +92,7 @@ def _decision(doubted: Sequence[Doubt], count: int, now: datetime, partition: st
             partition,
             people,
             count,
-            [
-                {
-                    "annotator": d.annotator,
-                    "looks": d.looks,
-                    "contradicted": d.contradicted,
-                    "of": d.of,
-                    "others": d.others,
-                    "of_others": d.of_others,
-                    "chance": d.chance,
-                }
-                for d in doubted
-            ],
+            [{k: v for k, v in asdict(d).items() if k not in ("rows", "earlier")} for d in doubted],
         ),
         severity="warning",
     )

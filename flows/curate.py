@@ -7,16 +7,15 @@ named collections, once each.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from core import collections
-from core.arrays import Array
+from core.arrays import Array, stacked
 from core.errors import DataError
 from core.evidence import CurationEvidence
 from core.records.decisions import Decision
@@ -32,12 +31,8 @@ from pipelines.curation.pacing.need import USUAL
 from pipelines.curation.pacing.pacing import Account, RoundNeed, paced
 from pipelines.curation.picking import TEST, answered
 from pipelines.curation.pool import HeldOut, KnownRows, Pool
-from pipelines.datasets.contents import TESTED, TRAIN, rows_here
-from pipelines.datasets.layout import MANIFEST
+from pipelines.datasets.contents import TESTED, TRAIN, newest_rows
 from pipelines.triggers.trigger import labels_wanted
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NO_TEXTS = "logging.policy is profile: no text is kept, so nothing can be picked for labels"
 DAY = timedelta(days=1)
@@ -160,40 +155,24 @@ def _known(session: Session, encoder: str, store: Store) -> KnownRows:
     """Rows that the next model learns from and that have an embedding by this encoder: of the newest
     dataset, evenly drawn if many, and those labelled since. What has a label that is gone since is
     learnt from no more."""
-    rows = _stored(session, TRAIN, "target")
+    rows = newest_rows(session.workspace, TRAIN, ["target", "encoder", "embedding"])
     rows["target"] = rows["target"].map(store.label_set.now)
     rows = rows[(rows["encoder"] == encoder) & rows["target"].notna()]
     rows = rows.iloc[:: -(-len(rows) // MOST_KNOWN) or 1]
     since = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
     embeddings = [*rows["embedding"], *(found for _, found in since)]
     labels = [*rows["target"], *(label for label, _ in since)]
-    return KnownRows(_matrix(embeddings), np.array(labels, dtype=object))
+    return KnownRows(stacked(embeddings), np.array(labels, dtype=object))
 
 
 def _held_out(session: Session, encoder: str, now: datetime) -> HeldOut:
     """Rows that evaluate: those of the newest dataset, and earlier audit picks that no dataset has."""
-    rows = _stored(session, TESTED, "input")
+    rows = newest_rows(session.workspace, TESTED, ["input", "encoder", "embedding"])
     waiting = session.store.labels.audited(now, MOST_HELD_OUT)
     found = [*rows.loc[rows["encoder"] == encoder, "embedding"]][::-1]
     found = [embedding for _, name, embedding in waiting if name == encoder] + found
     texts = [*session.texts(rows), *(text for text, _, _ in waiting)]
-    return HeldOut(texts, _matrix(found[:MOST_HELD_OUT]))
-
-
-def _stored(session: Session, sets: Sequence[str], column: str) -> pd.DataFrame:
-    """A column of the rows of the newest dataset, with their encoder and embedding (float16 bytes)."""
-    import pandas as pd
-
-    columns = [column, "encoder", "embedding"]
-    if not (session.workspace.dataset / MANIFEST).is_file():
-        return pd.DataFrame({c: [] for c in columns}, dtype=object)
-    return rows_here(session.workspace, sets, columns)
-
-
-def _matrix(stored: Iterable[bytes]) -> Array:
-    """(k, dim) float32."""
-    rows = [np.frombuffer(e, dtype=np.float16) for e in stored]
-    return np.stack(rows).astype(np.float32) if rows else np.zeros((0, 0), dtype=np.float32)
+    return HeldOut(texts, stacked(found[:MOST_HELD_OUT]))
 
 
 def _topics(session: Session, prediction_ids: list[str]) -> Array:

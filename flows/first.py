@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -12,7 +11,6 @@ from core.evidence import TrainingEvidence
 from core.records.decisions import Decision
 from core.records.versions import Candidate, DatasetVersion
 from core.state import Champion, RetrainResult, Retrains
-from core.stored import plain, record
 from core.texts import first_few
 from flows.label_set import declared
 from flows.model_stages import train_candidate
@@ -31,12 +29,11 @@ def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame,
     with session.timed("first model"):
         if session.store.state.read(Champion).version is None:
             session.check()
-        made = session.store.state.once(
-            "datasets/v0001", lambda: _dataset(session, train, evaluation, now)
+        made = session.store.state.made
+        version = made(
+            DatasetVersion, "datasets/v0001", lambda: _dataset(session, train, evaluation, now)
         )
-        version = record(DatasetVersion, made)
-        trained = session.store.state.once("training/v0001", lambda: _train(session, version))
-        candidate = record(Candidate, trained)
+        candidate = made(Candidate, "training/v0001", lambda: _train(session, version))
         if session.store.state.read(Champion).version is None:
             session.record(
                 Decision(
@@ -70,7 +67,7 @@ def _little(session: Session, version: DatasetVersion) -> str:
 
 def _dataset(
     session: Session, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime
-) -> dict[str, Any]:
+) -> DatasetVersion:
     base = session.base
 
     def rows(table: pd.DataFrame, kind: Literal["train", "eval"]) -> pd.DataFrame:
@@ -80,13 +77,10 @@ def _dataset(
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
     plan = Plan("v0001", now, seed=1, parent="", labels=declared(session, now))
     first = with_collections(first, regression_rows(session, "", now))
-    made: dict[str, Any] = plain(
-        make_version(session.workspace, first, plan, session.strategy.datasets, None)
-    )
-    return made
+    return make_version(session.workspace, first, plan, session.strategy.datasets, None)
 
 
-def _train(session: Session, version: DatasetVersion) -> dict[str, Any]:
+def _train(session: Session, version: DatasetVersion) -> Candidate:
     trained = train_candidate(session)
     check_runtime(session, trained.model, rows_here(session.workspace, EVALUATION))
     candidate = session.registry.log_candidate(
@@ -98,4 +92,4 @@ def _train(session: Session, version: DatasetVersion) -> dict[str, Any]:
         dataset=version,
     )
     session.registry.attach_curves(candidate.run_id, trained.curves, version.as_of)
-    return asdict(candidate)
+    return candidate

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from core import collections
 from core.errors import DatasetError
 from core.records.answers import Prediction
+from core.records.versions import DatasetVersion
 from core.state import Forgetting, Retrains
 from core.store import old_spools
 from core.store.spool import Spool
-from core.stored import plain
 from core.texts import normal
 from flows.session import Session
 from pipelines.datasets import erase
@@ -136,17 +136,14 @@ def _rebuild(session: Session, ids: Collection[str], there: bool, now: datetime)
     id, as_of = under_way.id, under_way.as_of or now
     number = int(id[1:])
 
-    def make() -> dict[str, Any]:
+    def make() -> DatasetVersion:
         rewritten = erase.erase(session.workspace, ids, as_of)
-        reason = "rows were forgotten"
-        plan = Plan(id, as_of, number, f"v{number - 1:04d}", reason)
+        plan = Plan(id, as_of, number, f"v{number - 1:04d}", "rows were forgotten")
         champion = session.registry.path(session.store.state.champion())
         policy = session.strategy.datasets
-        version = make_version(session.workspace, None, plan, policy, champion, rewritten)
-        found: dict[str, Any] = plain(version)
-        return found
+        return make_version(session.workspace, None, plan, policy, champion, rewritten)
 
-    state.once(f"datasets/{id}", make)
+    state.made(DatasetVersion, f"datasets/{id}", make)
     state.write(replace(state.read(Retrains), done=number))
     state.write(Forgetting())
     return id

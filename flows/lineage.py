@@ -13,6 +13,7 @@ from typing import Any
 
 from core.errors import DataError
 from core.evidence import TestEvidence
+from core.ids import is_uuid7
 from core.state import Champion
 from core.store import Store
 from core.store.lineage import Story
@@ -84,7 +85,7 @@ class _Tracer:
             }
             story = self.store.lineage.story(row["prediction_id"])
             answered = [self._model(row["model_version"], "answered by model")]
-            leads = [*answered, *_said(story), *self._fed(row["prediction_id"], story)]
+            leads = [*answered, *_said(story), *self._fed(row["prediction_id"], story.partitions)]
             yield Link("prediction", row["prediction_id"], facts, leads)
 
     def rows(self, id: str) -> Iterator[Link]:
@@ -96,17 +97,14 @@ class _Tracer:
             facts = {"on": _time(story.tombstone["timestamp"]), "by": story.tombstone["asked"]}
             yield Link("forgotten row", id, facts)
         elif story.task or story.labels:
-            leads = [*_said(story), *self._fed(id, story)]
+            leads = [*_said(story), *self._fed(id, story.partitions)]
             yield Link("prediction that the log no longer has", id, {}, leads)
-        elif _row_id(id):
-            fed = self._fed_from(id, ["v0001"])
+        elif is_uuid7(id):
+            fed = self._fed(id, ["v0001"])
             if fed:
                 yield Link("first row", id, {}, fed)
 
-    def _fed(self, row_id: str, story: Story) -> list[Link]:
-        return self._fed_from(row_id, story.partitions)
-
-    def _fed_from(self, row_id: str, partitions: Sequence[str]) -> list[Link]:
+    def _fed(self, row_id: str, partitions: Sequence[str]) -> list[Link]:
         from pipelines.datasets.holders import holders, place_of
 
         places = [p for name in partitions if (p := place_of(self.place, name, row_id))]
@@ -253,12 +251,6 @@ def _few(links: Iterable[Link]) -> Iterator[Link]:
         half = SHOWN // 2
         more = Link(f"... {len(group) - SHOWN} more of", f"{kind} (--json has them all)")
         yield from [*group[:half], more, *group[-half:]]
-
-
-def _row_id(id: str) -> bool:
-    from core.ids import is_uuid7
-
-    return is_uuid7(id)
 
 
 def _time(iso: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.arrays import Array
+from core.arrays import Array, stacked
 from core.files import write_whole
 from core.models import families
 from core.models.base import Classifier, Model
@@ -138,7 +138,7 @@ def embeddings(session: Session, model: Model, rows: pd.DataFrame) -> Array:
     if not len(rows):
         return model.embed([]).astype(np.float32)
     if (rows["encoder"] == model.identity).all():
-        return np.stack([np.frombuffer(e, np.float16) for e in rows["embedding"]]).astype(np.float32)
+        return stacked(rows["embedding"])
     return session.store.embeddings.of(session.texts(rows), model.identity, model.embed, "reread")
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from core.arrays import stacked
 from core.records.windows import Window
 from flows.session import Session
 from monitoring.limits import REFERENCE_ROWS
@@ -73,9 +74,8 @@ def _training(session: Session, model: ServedModel, start: datetime) -> tuple[Wi
         return session.store.answers.window(start, start), "training, of no dataset version"
     rows = rows_of(session.workspace.root, dataset)
     rows = rows[(rows["set"] == "train") & (rows["encoder"] == model.encoder)].reset_index(drop=True)
-    raw = [np.frombuffer(e, dtype=np.float16) for e in rows["embedding"]]
-    embeddings = np.stack(raw).astype(np.float32) if raw else np.zeros((0, 0), np.float32)
-    shares = model.classify(embeddings) if raw and model.classify else np.zeros((0, 0), np.float32)
+    embeddings = stacked(rows["embedding"])
+    shares = model.classify(embeddings) if len(rows) and model.classify else stacked([])
     frame = rows[["timestamp", "encoder", "user_key"]].assign(
         text=session.texts(rows),
         prediction_id=rows["row_id"],

@@ -17,7 +17,6 @@ from core.evidence import TestEvidence, TrainingEvidence
 from core.records.decisions import Decision
 from core.records.versions import Candidate, DatasetVersion
 from core.state import Forgetting, RetrainPlan, RetrainResult, Retrains
-from core.stored import plain, record
 from core.texts import counted
 from flows import undo
 from flows.forget import finish
@@ -69,23 +68,20 @@ def retrain(session: Session, now: datetime, reason: str) -> dict[str, Any]:
 def _dataset(session: Session, plan: RetrainPlan) -> DatasetVersion:
     as_of, number = plan.as_of, int(plan.id[1:])
 
-    def make() -> dict[str, Any]:
+    def make() -> DatasetVersion:
         parent = f"v{number - 1:04d}"
         named = regression_rows(session, parent, as_of)
         rows = with_collections(claimed(session, plan.id, as_of), named)
         asked = Plan(plan.id, as_of, number, parent, plan.reason, declared(session, as_of))
         champion = session.registry.path(plan.champion)
-        version = make_version(session.workspace, rows, asked, session.strategy.datasets, champion)
-        found: dict[str, Any] = plain(version)
-        return found
+        return make_version(session.workspace, rows, asked, session.strategy.datasets, champion)
 
     with session.timed("datasets"):
-        made = session.store.state.once(f"datasets/{plan.id}", make)
-    return record(DatasetVersion, made)
+        return session.store.state.made(DatasetVersion, f"datasets/{plan.id}", make)
 
 
 def _train(session: Session, version: DatasetVersion, plan: RetrainPlan) -> Candidate:
-    def make() -> dict[str, Any]:
+    def make() -> Candidate:
         began = time.perf_counter()
         trained = train_candidate(session)
         seconds = round(time.perf_counter() - began, 3)  # no metric: it is another on every run
@@ -110,10 +106,10 @@ def _train(session: Session, version: DatasetVersion, plan: RetrainPlan) -> Cand
                 evidence=TrainingEvidence(candidate.run_id, seconds, trained.metrics),
             )
         )
-        return asdict(candidate)
+        return candidate
 
     with session.timed("training"):
-        return record(Candidate, session.store.state.once(f"training/{version.id}", make))
+        return session.store.state.made(Candidate, f"training/{version.id}", make)
 
 
 def refused(session: Session, version: DatasetVersion) -> str:

@@ -14,7 +14,7 @@ from core.models.classifier.model import TextClassifier
 from core.models.classifier.runtimes import RUNTIMES, Runtime, threads
 from core.progress import doing
 from flows.session import Session
-from pipelines.datasets.contents import rows_here
+from pipelines.datasets.contents import newest_rows
 from pipelines.datasets.layout import MANIFEST
 
 if TYPE_CHECKING:
@@ -73,12 +73,11 @@ def runtimes(session: Session) -> list[Measured]:
 
 
 def _evaluation(session: Session) -> pd.DataFrame:
-    manifest = session.workspace.dataset / MANIFEST
-    rows = rows_here(session.workspace, ["eval"], ["input"]) if manifest.is_file() else pd.DataFrame()
+    rows = newest_rows(session.workspace, ["eval"], ["input"])
     if not len(rows):
         raise ModelError(
             "there are no evaluation rows to compare runtimes on",
-            where=str(manifest),
+            where=str(session.workspace.dataset / MANIFEST),
             do="bring a dataset version into data/: everloop data checkout v0001",
         )
     return rows

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from core.arrays import stacked
 from core.evidence import UsersLabelsEvidence
 from core.label_set import LabelSet
 from core.records.decisions import Decision
@@ -18,8 +18,7 @@ from core.records.labels import VERIFY, AnnotationTask
 from core.store.claims import WEAK
 from core.store.feedback import Word
 from flows.session import Session
-from pipelines.datasets.contents import TRAIN, rows_here
-from pipelines.datasets.layout import MANIFEST
+from pipelines.datasets.contents import TRAIN, newest_rows
 from pipelines.labeling.words import WHY, Fate, LabelKnowledge, fates
 
 STAGE = "labeling"
@@ -76,10 +75,9 @@ def known(session: Session, now: datetime, encoder: str) -> LabelKnowledge:
     fresh = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
     mine = rows[~users & (rows["encoder"] == encoder)]
     labels = [*mine["target"], *(label for label, _ in fresh)]
-    vectors = [np.frombuffer(e, np.float16) for e in (*mine["embedding"], *(e for _, e in fresh))]
     able = len(set(labels)) >= FEWEST_LABELS
     return LabelKnowledge(
-        fit_head(np.stack(vectors), labels) if able else None,
+        fit_head(stacked([*mine["embedding"], *(e for _, e in fresh)]), labels) if able else None,
         encoder,
         Counter([*rows.loc[~users, "target"], *(label for label, _ in fresh)]),
         Counter(rows.loc[users, "target"]),
@@ -91,9 +89,7 @@ def known(session: Session, now: datetime, encoder: str) -> LabelKnowledge:
 def trained(session: Session, labels: LabelSet) -> pd.DataFrame:
     """The rows that the newest dataset trains on, their labels as they are called."""
     columns = ["row_id", "target", "encoder", "embedding", "annotator"]
-    if not (session.workspace.dataset / MANIFEST).is_file():
-        return pd.DataFrame({c: [] for c in columns}, dtype=object)
-    rows = rows_here(session.workspace, TRAIN, columns)
+    rows = newest_rows(session.workspace, TRAIN, columns)
     rows["target"] = rows["target"].map(labels.now)
     return rows[rows["target"].notna()]
 

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, select
 
 from core import schema
-from core.database import Database, insert_new, plain, upsert
+from core.database import Database, insert_new, upsert
+from core.database import plain as plain_sql
 from core.errors import ModelError, StoreError
 from core.state import Champion
-from core.stored import Remembered
+from core.stored import Remembered, plain, record
 
+R = TypeVar("R")
 S = TypeVar("S", bound=Remembered)
 
 
@@ -33,6 +35,10 @@ class StateRepository:
         with self.database.write() as db:
             insert_new(db, t, [{"key": key, "result": result}])
         return result
+
+    def made(self, kind: type[R], key: str, step: Callable[[], R]) -> R:
+        """The same, of a step that makes a record."""
+        return record(kind, self.once(key, lambda: plain(step())))
 
     def results(self, start: str) -> dict[str, dict[str, Any]]:
         """The results of all finished steps whose keys begin like this."""
@@ -90,7 +96,7 @@ def count(db: Connection, more: dict[str, int]) -> None:
     """Add to counters, in the transaction of what they count."""
     rows = [(name, by) for name, by in more.items() if by]
     if rows:
-        plain(db, _COUNT, rows)
+        plain_sql(db, _COUNT, rows)
 
 
 _COUNT = """

@@ -75,6 +75,15 @@ def rows_here(
     return manifest.rows(in_folder(workspace.reservoir), sets, columns)
 
 
+def newest_rows(workspace: Workspace, sets: Sequence[str], columns: Sequence[str]) -> Frame:
+    """The same, of a workspace that may not have a version yet."""
+    import pandas as pd
+
+    if (workspace.dataset / MANIFEST).is_file():
+        return rows_here(workspace, sets, columns)
+    return pd.DataFrame({c: [] for c in columns}, dtype=object)
+
+
 class StoredVersion:
     """The data of one version, as objects: nothing of the folder is touched."""
 
