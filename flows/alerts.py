@@ -18,7 +18,7 @@ from monitoring.alerts.decisions import FATIGUE_DAYS, back, course, fatigue, in_
 from monitoring.alerts.delivery import Channel, DeliveryError, Level, due, message
 from monitoring.alerts.episodes import Change, turn
 from monitoring.alerts.findings import Past, findings
-from monitoring.alerts.rules.rule import Rule
+from monitoring.alerts.rules.base import Rule
 from monitoring.alerts.severity import ORDER
 from pipelines.triggers.trigger import last_seen
 

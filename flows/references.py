@@ -15,7 +15,7 @@ from core.readers import nearest
 from core.workspace import Workspace, inside
 from flows.fits import Key, sections
 from flows.strategy import Strategy
-from monitoring.alerts.rules.rule import RENAMED
+from monitoring.alerts.rules.base import RENAMED
 from pipelines.curation.like_these import LikeThese
 
 HUB = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # what may be a model's name, and need not be a folder

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from core.params import Section
 from core.records.decisions import Severity
-from monitoring.alerts.rules.rule import RulePolicy
+from monitoring.alerts.rules.base import RulePolicy
 from monitoring.drift.distances import Metric
 from monitoring.hooks import PATTERN, MeasurementPolicy
 

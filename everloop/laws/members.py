@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.imported import BadCodeError, class_at
 from core.plugins import Policies, made
-from monitoring.alerts.rules.rule import RulePolicy
+from monitoring.alerts.rules.base import RulePolicy
 from monitoring.hooks import MeasurementPolicy
 from pipelines.curation import CurationPolicy
 from pipelines.curation.pacing.pacing import PacingPolicy

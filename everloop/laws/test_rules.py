@@ -11,7 +11,7 @@ import pytest
 
 from core.records.signals import Signal
 from everloop.laws.members import every
-from monitoring.alerts.rules.rule import Bad, Rule, RulePolicy, judged
+from monitoring.alerts.rules.base import Bad, Rule, RulePolicy, judged
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday: the window is the Sunday
 DAY = timedelta(days=1)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from core.records.decisions import Severity
 from core.records.signals import Signal
+from monitoring.alerts.rules.base import Rule, Verdict, judged
 from monitoring.alerts.rules.range import RangeRule
-from monitoring.alerts.rules.rule import Rule, Verdict, judged
 from monitoring.signals import SPECS
 from monitoring.view import Spec
 

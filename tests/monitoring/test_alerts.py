@@ -17,8 +17,8 @@ from monitoring import Monitoring
 from monitoring.alerts.decisions import describe, fatigue, opened, over
 from monitoring.alerts.episodes import Change, turn
 from monitoring.alerts.findings import Finding, findings, unsaid
+from monitoring.alerts.rules.base import Rule
 from monitoring.alerts.rules.range import RangeRule
-from monitoring.alerts.rules.rule import Rule
 from monitoring.alerts.severity import severity
 
 START = datetime(2026, 1, 13, tzinfo=UTC)

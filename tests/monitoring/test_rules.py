@@ -19,9 +19,9 @@ from core.records.signals import Signal
 from flows.strategy import Strategy
 from monitoring import Monitoring
 from monitoring.alerts.rules.anomaly import AnomalyRule
+from monitoring.alerts.rules.base import Rule
 from monitoring.alerts.rules.predicted import PredictedRule
 from monitoring.alerts.rules.range import RangeRule
-from monitoring.alerts.rules.rule import Rule
 from tests import ROOT
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday: the window is the Sunday

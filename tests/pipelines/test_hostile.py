@@ -21,7 +21,7 @@ from core.records.answers import ClassificationDetail, Prediction
 from core.records.decisions import Decision
 from core.records.signals import Signal
 from everloop.laws.windows import START, window
-from monitoring.alerts.rules.rule import Rule, Verdict, judged
+from monitoring.alerts.rules.base import Rule, Verdict, judged
 from monitoring.hooks import told
 from pipelines.curation.pacing.pacing import Account, Pacing, paced
 from pipelines.curation.picking import Curation

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from core.records.signals import Signal
+from monitoring.alerts.rules.base import Bad, Verdict
 from monitoring.alerts.rules.history import FromHistory, known, spread
-from monitoring.alerts.rules.rule import Bad, Verdict
 
 HISTORY = timedelta(days=28)  # that it looks back
 MIN_VALUES = 14  # without which it says nothing

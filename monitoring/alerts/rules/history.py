@@ -11,7 +11,7 @@ from pydantic import Field
 
 from core.arrays import Array
 from core.records.signals import Signal
-from monitoring.alerts.rules.rule import Bad, Rule, Verdict, outside
+from monitoring.alerts.rules.base import Bad, Rule, Verdict, outside
 
 Side = Literal["above", "below", "both"]
 DAY = timedelta(days=1)

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from core.arrays import Array
 from core.records.signals import Signal
+from monitoring.alerts.rules.base import Bad, Verdict
 from monitoring.alerts.rules.history import DAY, FromHistory, known, spread
-from monitoring.alerts.rules.rule import Bad, Verdict
 
 HISTORY = timedelta(weeks=8)  # that it looks back
 MIN_WEEKS = 3  # without which it says nothing

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.records.signals import Signal
-from monitoring.alerts.rules.rule import Bad, Rule, Verdict, outside
+from monitoring.alerts.rules.base import Bad, Rule, Verdict, outside
 
 
 class RangeRule(Rule):
