@@ -10,7 +10,7 @@ the reason, and the others are taken. `label` is the truth: it is never part of 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from core.errors import DataError
 from core.files import whole_text
 from core.label_names import normal
 from core.readers import Record, Refused, Table, excerpt, nearest, read_table
+from core.tasks import Classification
 from core.times import utc
 
 __all__ = [
@@ -60,6 +61,8 @@ class Columns:
 
 
 DEFAULT_COLUMNS = Columns()
+Target = Callable[[Any], str]  # see Task.target
+A_LABEL: Target = Classification().target
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,17 @@ def read_rows(
     *,
     labels: Sequence[str] | None = None,
     max_text_characters: int = MAX_TEXT_CHARACTERS,
+    target: Target = A_LABEL,
 ) -> Rows:
     """The rows of a CSV, JSONL (.jsonl, .ndjson) or Parquet file. With `labels`, no other is taken.
+    `target` reads the cells of the column `label`.
 
     Raises DataError when the file cannot be used: not there, not a table, a column missing, no rows,
     or more of them than are held in memory.
     """
     table = read_table(path)
     columns = resolve(path, table.columns, columns)
-    gate = _Gate(path.stem, columns, labels, max_text_characters)
+    gate = _Gate(path.stem, columns, labels, max_text_characters, target)
     taken: list[tuple[Any, ...]] = []
     refused: list[Refused] = []
     for record in bounded(path, table, columns.text):
@@ -141,12 +146,17 @@ class _Gate:
     """Lets rows through in the order of the file; it remembers the clock and the ids it has seen."""
 
     def __init__(
-        self, stem: str, columns: Columns, labels: Sequence[str] | None, max_text_characters: int
+        self,
+        stem: str,
+        columns: Columns,
+        labels: Sequence[str] | None,
+        max_text_characters: int,
+        target: Target,
     ) -> None:
         self._stem = stem
         self._columns = columns
         self._labels = None if labels is None else set(map(normal, labels))
-        self._max = max_text_characters
+        self._max, self._target = max_text_characters, target
         self._used = [name for f in fields(columns) if (name := getattr(columns, f.name))]
         self._roles = {*self._used, "label", ""}
         self._now, self._now_row = EPOCH, 0
@@ -161,13 +171,17 @@ class _Gate:
             if isinstance(cell, str) and (reason := unstorable(cell)):
                 return Refused(row, reason, excerpt(cell))
         text = values.get(c.text)
-        given = values.get(c.label) if c.label else None
-        label = normal(given) if c.label else None
-        fault = text_fault(text, self._max) or (
-            None if label is None else self._label_fault(given, label)
-        )
-        if fault:
+        label = None
+        if fault := text_fault(text, self._max):
             return Refused(row, *fault)
+        if c.label:
+            given = values.get(c.label)
+            try:
+                label = self._target(given)
+            except ValueError as why:
+                return Refused(row, str(why), excerpt(given).strip() if as_string(given) else "")
+            if fault := self._undeclared(label):
+                return Refused(row, *fault)
         when = _time(values.get(c.time)) if c.time else None
         key = as_string(values.get(c.id)).strip() if c.id else f"{self._stem}-{row}"
         fault = self._time_fault(when, values.get(c.time) if c.time else None) or self._id_fault(key)
@@ -180,11 +194,7 @@ class _Gate:
         segments = {storable(k): storable(s) for k, v in rest if (s := _segment(v))}
         return key, when, as_string(values.get(c.user)) if c.user else "", text, label, segments
 
-    def _label_fault(self, given: Any, label: str) -> tuple[str, str] | None:
-        if isinstance(given, (list, dict)):
-            return f"the label is of type {type(given).__name__}, expected one name", excerpt(given)
-        if not label:
-            return "no label", ""
+    def _undeclared(self, label: str) -> tuple[str, str] | None:
         if self._labels is None or label in self._labels:
             return None
         if label not in self._near:

@@ -10,11 +10,13 @@ import yaml
 
 from core.errors import WorkspaceError
 from core.files import write_whole
+from core.tasks import CLASSIFICATION
 from core.workspace import Workspace, check_name
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.local import LOCAL, local_settings
 
 TEMPLATES = Path(__file__).parent / "templates"
+PARAMS = {CLASSIFICATION: "params.yaml"}  # of a new workspace, by its task
 DVC_CONFIG = """\
 [core]
     analytics = false
@@ -47,13 +49,16 @@ IGNORED = {
 OURS = ("params.yaml", "dvc.yaml", ".dvc/config", *IGNORED)
 
 
-def init(directory: Path, say: Callable[[str], None] = lambda _: None) -> Workspace:
+def init(
+    directory: Path, say: Callable[[str], None] = lambda _: None, task: str = CLASSIFICATION
+) -> Workspace:
     """Make the folder a workspace, adding only what is missing; `say` is told each thing done.
 
     A new repository gets its first commit; in one that has commits the user is told what to commit.
-    Raises WorkspaceError, before anything is written, when the folder has other files by these names.
+    Raises WorkspaceError, before anything is written, when the folder has other files by these names,
+    or there is no such task.
     """
-    root = directory.expanduser().absolute()
+    root, params = directory.expanduser().absolute(), template(task)
     check_name(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -61,7 +66,7 @@ def init(directory: Path, say: Callable[[str], None] = lambda _: None) -> Worksp
         repository = Repository(root)
         repository.start()
         with repository.exclusive():
-            made = _write_missing(root) + _write_hook(repository)
+            made = _write_missing(root, params) + _write_hook(repository)
             for name in made:
                 say(f"made {name}")
             _commit(repository, bool(made), say)
@@ -73,6 +78,13 @@ def init(directory: Path, say: Callable[[str], None] = lambda _: None) -> Worksp
             expected="a writable folder",
         ) from None
     return Workspace(root.resolve())
+
+
+def template(task: str) -> Path:
+    """The params.yaml that a workspace of this task begins with. Raises WorkspaceError."""
+    if task not in PARAMS:
+        raise WorkspaceError("no such task", where="--task", got=task, expected=" or ".join(PARAMS))
+    return TEMPLATES / PARAMS[task]
 
 
 def _check_free(root: Path) -> None:
@@ -103,13 +115,14 @@ def _is_ours(dvc_yaml: Path) -> bool:
 
 
 def _is_template(path: Path) -> bool:
-    return path.read_bytes() == (TEMPLATES / path.name).read_bytes()
+    known = {path.name, *PARAMS.values()} if path.name in PARAMS.values() else {path.name}
+    return _read(path) in [_read(TEMPLATES / name) for name in known]
 
 
-def _write_missing(root: Path) -> list[str]:
+def _write_missing(root: Path, params: Path) -> list[str]:
     """Write what is not there; the names of it."""
-    wanted = {".dvc/config": DVC_CONFIG}
-    wanted |= {n: (TEMPLATES / n).read_text(encoding="utf-8") for n in ("params.yaml", "dvc.yaml")}
+    wanted = {".dvc/config": DVC_CONFIG, "params.yaml": _read(params)}
+    wanted["dvc.yaml"] = _read(TEMPLATES / "dvc.yaml")
     wanted = {n: text for n, text in wanted.items() if not (root / n).exists()}
     for name, lines in IGNORED.items():
         text = _read(root / name)

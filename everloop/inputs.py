@@ -25,6 +25,8 @@ def pair(
     """The usable rows of a training and an evaluation file. Raises DataError, see `check_labels`."""
     train = rows(paths[0], "initial", columns, strategy, quarantine)
     evaluation = rows(paths[1], "eval", columns, strategy, quarantine)
+    if not strategy.task.labelled:
+        return train, evaluation
     asked = (paths[0], train["label"]), (paths[1], evaluation["label"])
     if warning := check_labels(*asked, names, strategy.labeling.closed):
         sys.stderr.write(f"warning: {warning}\n")
@@ -42,6 +44,7 @@ def rows(path: Path, role: str, columns: Columns, strategy: Strategy, quarantine
         columns,
         labels=strategy.labeling.closed,
         max_text_characters=strategy.logging.max_text_characters,
+        target=strategy.task.target,
     )
     if not table.refused:
         return table.frame

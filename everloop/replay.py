@@ -87,7 +87,7 @@ def run(
         policy=logging,
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
-    oracle = Oracle(truth, job.label_delay)
+    oracle = Oracle(truth, job.label_delay, session.task.kind)
     progress = session.store.state.read(ReplayPosition)
     for number, chunk in enumerate(_chunks(requests(job.stream), start, step)):
         end = start + (number + 1) * step

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.models.base import Model
+from core.records.windows import Window
 from core.tasks import Task
+from flows.answers import Asked, outputs
 from flows.session import Session
+
+FIRST = "1"  # version of the first model
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ def daily_scores(session: Session, truth: Mapping[str, str], start: datetime, da
 def _scored_days(
     session: Session, truth: Mapping[str, str], start: datetime, days: int
 ) -> Iterator[Day]:
-    first = session.registry.load("1")
+    first = session.registry.load(FIRST)
     for n in range(days):
         day = start + timedelta(days=n)
         store = session.store.at(day + timedelta(days=1))
@@ -41,9 +46,20 @@ def _scored_days(
         right = _sum(session.task, window.rows["output"], expected)
         frozen = None
         if set(window.rows["encoder"]) == {first.identity}:
-            said = first.under(store.label_set).answer(list(window.rows["text"]), window.embeddings)
-            frozen = _sum(session.task, (answer.output for answer in said), expected)
+            frozen = _sum(
+                session.task, _frozen(session, first.under(store.label_set), window), expected
+            )
         yield Day(f"{day:%Y-%m-%d}", len(window), right, frozen)
+
+
+def _frozen(session: Session, first: Model, window: Window) -> list[str]:
+    """What the first model says to each request. What it said when it served, it would say again."""
+    said = window.rows["output"].to_numpy(dtype=object).copy()
+    served = (window.rows["model_version"] == FIRST).to_numpy(dtype=bool) & session.task.costly
+    rest = window.take(~served)
+    asked = Asked(first, session.registry.path(FIRST))
+    said[~served] = outputs(session, asked, rest.rows["text"].tolist(), rest.embeddings)
+    return list(said)
 
 
 def _sum(task: Task, outputs: Iterable[str], truth: list[str]) -> float:

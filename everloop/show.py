@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from core import workspace as places
-from core.errors import EverloopError
+from core.errors import EverloopError, WorkspaceError
 from core.files import write_whole
 from core.label_set import LabelSet
 from core.progress import doing, whole
 from core.records.decisions import Decision
 from core.tables import Columns
-from everloop.init import TEMPLATES, init
+from core.tasks import CLASSIFICATION
+from everloop.init import init, template
 from everloop.inputs import pair, rows
 from flows.session import Session, open_session
 from flows.strategy import Strategy, load
@@ -30,7 +31,7 @@ class Files:
     initial: Path
     evaluation: Path
     text: str = "text"
-    label: str = "label"
+    target: str | None = None  # the column of the task, unless told
     time: str = "timestamp"
 
 
@@ -38,6 +39,7 @@ def show_replay(
     files: Files,
     place: Path,
     *,
+    task: str = CLASSIFICATION,
     frozen: bool = False,
     oracle: bool = False,
     delay_hours: float = 0.0,
@@ -51,9 +53,9 @@ def show_replay(
         raise EverloopError("--frozen and --oracle exclude each other", do="choose one")
     if json_file:
         _check_file(json_file)
-    strategy = _strategy(place)
+    strategy = _strategy(place, task)
     quarantine = places.Workspace(place).quarantine
-    labelled = Columns(text=files.text, label=files.label)
+    labelled = Columns(text=files.text, label=files.target or strategy.task.column)
     names = LabelSet.load(place) if place.is_dir() else LabelSet()
     job = Replay(
         rows(files.stream, "stream", replace(labelled, time=files.time), strategy, quarantine),
@@ -62,7 +64,7 @@ def show_replay(
         frozen,
     )
     if _fresh(place):
-        init(place)
+        init(place, task=task)
     session = open_session(place, label_everything(strategy) if oracle else strategy)
     claim(session, job)  # before there is any progress to show
     console = progress.console()
@@ -79,12 +81,22 @@ def _fresh(place: Path) -> bool:
     return all(n.startswith(".") or n in ("params.yaml", "dvc.yaml", "data") for n in found)
 
 
-def _strategy(place: Path) -> Strategy:
-    """The strategy of a workspace, or of the one that will be made there."""
+def _strategy(place: Path, task: str) -> Strategy:
+    """The strategy of a workspace, or of the one that will be made there. Raises WorkspaceError for one
+    of another task."""
     if not _fresh(place):
         places.find(place)
     written = place / "params.yaml"
-    return load(written if written.exists() else TEMPLATES / "params.yaml", place)
+    found = load(written if written.exists() else template(task), place)
+    if found.task.policy != task:
+        raise WorkspaceError(
+            "this workspace is for another task",
+            where=str(written),
+            got=f"task: {found.task.policy}",
+            expected=task,
+            do=f"--task {found.task.policy}, or choose another --workspace",
+        )
+    return found
 
 
 def _check_file(path: Path) -> None:

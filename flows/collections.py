@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from core import collections
 from core.errors import DataError
 from core.label_set import LabelSet
 from core.models.base import Model
+from flows.answers import Asked, outputs, rights
 from flows.session import Session
 from monitoring.view import Collected
 
@@ -32,11 +32,12 @@ def collected(session: Session, champion: Model, labels: LabelSet) -> list[Colle
 def _answered(
     session: Session, champion: Model, labels: LabelSet, name: str, rows: pd.DataFrame
 ) -> Collected:
-    texts = rows["text"].tolist()
+    texts, truth = rows["text"].tolist(), [labels.last(x) for x in rows["label"]]
     read = session.store.embeddings.of(texts, champion.identity, champion.embed, "testing")
-    said = [answer.output for answer in champion.under(labels).answer(texts, read)]
-    truth = np.array([labels.last(x) for x in rows["label"]], dtype=object)
-    return Collected(name, truth, np.array(said, dtype=object))
+    asked = Asked(champion.under(labels), session.registry.path(session.store.state.champion()))
+    right = rights(session, outputs(session, asked, texts, read), truth)
+    strange = sum(x not in asked.model.labels for x in truth) if session.task.labelled else 0
+    return Collected(name, right, strange)
 
 
 def _line(fault: DataError) -> str:

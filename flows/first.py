@@ -56,8 +56,10 @@ def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame,
 def _little(session: Session, version: DatasetVersion) -> str:
     """What there is too little of: rows of a label, and rows to judge the next model by."""
     least, needed = session.strategy.training.min_label_rows, session.strategy.testing.min_rows
-    labels = rows_here(session.workspace, TRAIN, ["target"])["target"].value_counts()
-    few = [f"`{label}` ({n})" for label, n in sorted(labels.items()) if n < least]
+    few = []
+    if session.task.labelled:
+        labels = rows_here(session.workspace, TRAIN, ["target"])["target"].value_counts()
+        few = [f"`{label}` ({n})" for label, n in sorted(labels.items()) if n < least]
     said = f"; a slip? fewer than {least} rows to train on: {first_few(few, 5)}" if few else ""
     rows = version.rows.get("eval", 0)
     if rows < needed:
@@ -72,10 +74,13 @@ def _dataset(
 
     def rows(table: pd.DataFrame, kind: Literal["train", "eval"]) -> pd.DataFrame:
         read = session.store.embeddings.of(table["text"].tolist(), base.identity, base.embed, "initial")
-        return first_rows(table[["text", "label", "segments"]], read, kind, base.identity, now)
+        columns = table[["text", "label", "segments"]]
+        return first_rows(columns, read, kind, base.identity, now, session.task.kind)
 
     first = pd.concat([rows(train, "train"), rows(evaluation, "eval")], ignore_index=True)
-    plan = Plan("v0001", now, seed=1, parent="", labels=declared(session, now))
+    plan = Plan(
+        "v0001", now, seed=1, parent="", labels=declared(session, now), fault=session.task.fault
+    )
     first = with_collections(first, regression_rows(session, "", now))
     return make_version(session.workspace, first, plan, session.strategy.datasets, None)
 

@@ -45,6 +45,8 @@ def sections(section: BaseModel, at: Key = ()) -> Iterator[tuple[Key, BaseModel]
 
 
 def _policies(strategy: Strategy, task: Task | Unread) -> Iterator[tuple[Key, str]]:
+    if strategy.labeling.closed is not None and not getattr(task, "labelled", True):
+        yield ("labeling", "labels"), "a set of labels is for classification"
     for at, section in sections(strategy):
         if not fits(section, task):
             yield (*at, "policy"), f"{getattr(section, 'policy', '')!r} is for {_for(section)}"

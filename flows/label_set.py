@@ -20,6 +20,17 @@ def declared(session: Session, now: datetime) -> tuple[str, ...] | None:
     return None if closed is None else tuple(session.store.label_set_at(now).current(closed))
 
 
+def check_labelled(session: Session) -> None:
+    """Raises LabelError where answers are no labels."""
+    if not session.task.labelled:
+        raise LabelError(
+            "answers are no labels here",
+            where=str(session.workspace.params),
+            got=f"task: {session.task.policy}",
+            expected="a task whose answers are of a set of labels",
+        )
+
+
 def given(session: Session, label: str, now: datetime) -> str:
     """What a label that somebody gives is called. Raises LabelError for one that is no more."""
     labels = session.store.label_set_at(now)
@@ -36,6 +47,7 @@ def change(session: Session, asked: Operation) -> tuple[LabelSet, int]:
     """
     from flows.labels import known_labels
 
+    check_labelled(session)
     root = session.workspace.root
     with Repository(root).exclusive():
         labels = LabelSet.load(root)

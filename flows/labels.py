@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from core.records.labels import Review
 from core.state import Champion, FeedbackRead
 from core.tables import EPOCH
 from flows.annotators import second_opinions
-from flows.label_set import declared, given
+from flows.label_set import check_labelled, declared, given
 from flows.session import Session
 from flows.words import Ruling, check, hear, judge
 from pipelines.datasets.partitions import read
@@ -68,7 +69,8 @@ def import_labels(
     else:
         reader = label_studio.read if form == "label-studio" else argilla.read
         found = reader(path, project(session, now), annotator)
-    names = None if new or declared(session, now) is not None else labels_in_use(session, now)
+    known = new or not session.task.labelled or declared(session, now) is not None
+    names = None if known else labels_in_use(session, now)
     done = take(found, session.store.at(now), session.strategy.labeling, now, names)
     release(session, now)
     return done
@@ -110,6 +112,7 @@ def review(session: Session, now: datetime) -> tuple[int, int]:
     are new, and how many labels were looked at: those with an embedding of the commonest encoder."""
     from pipelines.labeling.suspects import suspects
 
+    check_labelled(session)
     doing("looking for labels that look wrong")
     store = session.store.at(now)
     rows = labelled(session, now, store.label_set)
@@ -158,10 +161,12 @@ def claimed(session: Session, partition: str, as_of: datetime) -> pd.DataFrame:
     reservoir has. The same rows again whenever it is asked."""
     trusted, store = session.strategy.labeling.trusted, session.store.at(as_of)
     labels = known_labels(session, store.label_set)
-    second_opinions(session, as_of, partition)
-    heard = session.store.state.once(
-        f"words/{partition}", lambda: hear(session, as_of, labels, partition)
-    )
+    heard: dict[str, Any] = {"trains": []}
+    if session.task.labelled:
+        second_opinions(session, as_of, partition)
+        heard = session.store.state.once(
+            f"words/{partition}", lambda: hear(session, as_of, labels, partition)
+        )
     rows = from_claim(store.labels.claim(partition, as_of, trusted, labels, set(heard["trains"])))
     corrected, aside = session.store.labels.corrected(partition), session.store.reviews.set_aside()
     if not corrected and not aside:
@@ -177,7 +182,7 @@ def claimed(session: Session, partition: str, as_of: datetime) -> pd.DataFrame:
 def verify(session: Session, now: datetime) -> None:
     """Make tasks of users' words, where some are new or still to be asked."""
     newest, heard = session.store.feedback.newest(now), session.store.state.read(FeedbackRead)
-    if newest is None or (heard.until == newest and not heard.unasked):
+    if not session.task.labelled or newest is None or (heard.until == newest and not heard.unasked):
         return
     with session.timed("labeling"):
         labels = known_labels(session, session.store.at(now).label_set)
@@ -200,7 +205,8 @@ def ask_about(session: Session, now: datetime, count: int) -> int:
 def labels_in_use(session: Session, now: datetime) -> list[str]:
     """The labels that may be given without a question: as `known_labels`, and those of single votes."""
     store = session.store.at(now)
-    voted = store.labels.in_use() if declared(session, now) is None else []
+    given = session.task.labelled and declared(session, now) is None
+    voted = store.labels.in_use() if given else []
     return store.label_set.current([*known_labels(session, store.label_set), *voted])
 
 
@@ -213,7 +219,10 @@ def unknown_labels(session: Session, labels: Iterable[str], now: datetime) -> di
 
 
 def known_labels(session: Session, labels: LabelSet) -> list[str]:
-    """The declared labels; where they are open, those of the model that serves and of people so far."""
+    """The declared labels; where they are open, those of the model that serves and of people so far.
+    None where answers are no labels."""
+    if not session.task.labelled:
+        return []
     closed = session.strategy.labeling.closed
     names = {*_learnt(session), *session.store.labels.names()} if closed is None else closed
     return labels.current(names)

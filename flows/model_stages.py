@@ -18,18 +18,22 @@ import pandas as pd
 
 from core.arrays import Array, stacked
 from core.files import write_whole
+from core.ids import bucket
 from core.models import families
 from core.models.base import Classifier, Model
 from core.records.versions import TestReport
+from flows.answers import Asked, outputs, rights
 from flows.runtimes import torch_agreement
 from flows.session import Session
 from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here
 from pipelines.datasets.inputs import label_set, read_inputs
-from pipelines.testing import Contender, run_tests
+from pipelines.testing import Contender, WritingContender, run_tests
 from pipelines.testing.labels import Scarce, scarce
 from pipelines.testing.memorization import memorizes
 from pipelines.testing.report import write_report
 from pipelines.testing.runtime import same_labels
+
+MOST_ASKED = 100  # evaluation rows of a set, where an answer takes seconds
 
 if TYPE_CHECKING:
     from core.label_set import LabelSet
@@ -44,14 +48,14 @@ def train_candidate(session: Session) -> Trained:
 
     place = session.workspace
     start = _start(session)
-    rows, evaluation = rows_here(place, TRAIN), rows_here(place, EVALUATION)
+    rows, evaluation = rows_here(place, TRAIN), _some(session, rows_here(place, EVALUATION))
     needed, known = session.strategy.training.min_label_rows, _known(session)
     train = rows if known is None else rows[learnable(list(rows["target"]), known, needed)]
     data = TrainingData(
-        session.texts(train),
+        session.inputs(train),
         train["target"].tolist(),
         embeddings(session, start, train),
-        session.texts(evaluation),
+        session.inputs(evaluation),
         evaluation["target"].tolist(),
         embeddings(session, start, evaluation),
     )
@@ -62,6 +66,9 @@ def train_candidate(session: Session) -> Trained:
         result = replace(result, metrics=metrics, notes=[*result.notes, note])
     shutil.rmtree(place.candidate, ignore_errors=True)  # what an earlier recipe left is not ours
     result.model.save(place.candidate)
+    if session.task.costly:
+        metrics = {**result.metrics, **_measured(session, result.model, evaluation)}
+        result = replace(result, metrics=metrics)
     _write(place.metrics / "training.json", result.metrics)
     return result
 
@@ -85,15 +92,15 @@ def test_candidate(session: Session, names: tuple[str, str], page: Path) -> Test
     place = session.workspace
     settings = session.strategy.testing
     candidate, before = families.load(place.candidate), champion(session)
-    train, evaluation = rows_here(place, TRAIN), rows_here(place, TESTED)
-    learnt = memorizes(embeddings(session, candidate, train), train["target"].tolist())
+    train, evaluation = rows_here(place, TRAIN), _some(session, rows_here(place, TESTED))
     report = run_tests(
-        _contender(session, names[0], candidate, evaluation),
-        _contender(session, names[1], before, evaluation) if before else None,
+        _contender(session, names[0], Asked(candidate, place.candidate), evaluation),
+        _contender(session, names[1], Asked(before, place.champion), evaluation) if before else None,
         evaluation,
         settings,
-        [learnt, *_same_labels(session, candidate, evaluation)],
+        _of_a_classifier(session, candidate, train, evaluation),
         _scarce(session, candidate, train, evaluation),
+        session.task,
     )
     write_report(report, page)
     _write(place.metrics / "testing.json", report.metrics)
@@ -112,15 +119,39 @@ def _scarce(
 
 
 def _known(session: Session) -> list[str] | None:
-    """The labels that the champion answers, under their names of the dataset; None without one."""
-    before = champion(session)
+    """The labels that the champion answers, under their names of the dataset; None without one, and
+    where answers are no labels."""
+    before = champion(session) if session.task.labelled else None
     return None if before is None else before.under(_labels(session)).labels
 
 
-def _same_labels(session: Session, model: Model, rows: pd.DataFrame) -> list[Expectation]:
-    """What is asked of a model whose runtime is not torch."""
+def _of_a_classifier(
+    session: Session, model: Model, train: pd.DataFrame, rows: pd.DataFrame
+) -> list[Expectation]:
+    """That its head learns by heart, and of one whose runtime is not torch that it says the same."""
+    if not session.task.labelled:
+        return []
+    learnt = memorizes(embeddings(session, model, train), train["target"].tolist())
     told = torch_agreement(session, model, rows)
-    return [same_labels(told)] if told else []
+    return [learnt, *([same_labels(told)] if told else [])]
+
+
+def _some(session: Session, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows to ask about: where an answer takes seconds, some of each set, the same ones each time."""
+    if not session.task.costly:
+        return rows
+    places = rows["row_id"].map(bucket)
+    return rows[places.groupby(rows["set"]).rank(method="first") <= MOST_ASKED].reset_index(drop=True)
+
+
+def _measured(session: Session, model: Model, rows: pd.DataFrame) -> dict[str, float]:
+    """What a recipe of classifiers says of itself: how many of the evaluation rows are right."""
+    if not len(rows):
+        return {"evaluation_rows": 0.0}
+    asked = Asked(model, session.workspace.candidate)
+    said = outputs(session, asked, session.inputs(rows), embeddings(session, model, rows))
+    right = rights(session, said, rows["target"].tolist())
+    return {"evaluation_rows": float(len(rows)), "evaluation_accuracy": float(right.mean())}
 
 
 def champion(session: Session) -> Model | None:
@@ -142,17 +173,20 @@ def embeddings(session: Session, model: Model, rows: pd.DataFrame) -> Array:
     return session.store.embeddings.of(session.texts(rows), model.identity, model.embed, "reread")
 
 
-def _contender(session: Session, version: str, model: Model, rows: pd.DataFrame) -> Contender:
-    asked = model.under(
-        _labels(session)
-    )  # a champion may be older than a merge, or than the normal form
-    if not isinstance(asked, Classifier):
-        raise AssertionError("only a classifier is tested so far")
+def _contender(
+    session: Session, version: str, asked: Asked, rows: pd.DataFrame
+) -> Contender | WritingContender:
+    model, vectors = asked.model, embeddings(session, asked.model, rows)
 
     def embed(texts: list[str]) -> Array:
         return session.store.embeddings.of(texts, model.identity, model.embed, "testing")
 
-    return Contender(version, asked, embeddings(session, model, rows), embed)
+    # a champion may be older than a merge, or than the normal form
+    named = model.under(_labels(session))
+    if isinstance(named, Classifier):
+        return Contender(version, named, vectors, embed)
+    said = outputs(session, asked, session.inputs(rows), vectors)
+    return WritingContender(version, said, lambda new: outputs(session, asked, new, embed(new)))
 
 
 def _write(path: Path, values: object) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.arrays import Array
 from core.evidence import AlertEvidence
 from core.label_set import LabelSet
 from core.models import base
@@ -114,17 +115,28 @@ def _view(session: Session, start: datetime, now: datetime) -> View:
         system=store.signals.system(start, now),
         history=history(session, model.encoder, start),
         collections=collected(session, champion, store.label_set),
+        task=session.task,
     )
 
 
 def _model(session: Session, champion: base.Model, labels: LabelSet) -> ServedModel:
     """The champion, as monitoring sees it: answering in these labels."""
-    version, rollout = session.store.state.champion(), session.store.decisions.live_rollout()
-    learnt = [*champion.labels, *(session.registry.labels(rollout.candidate) if rollout else ())]
-    known = frozenset(labels.last(x) for x in learnt)  # what was retired since was no fault then
-    model = champion.under(labels)
+    version = session.store.state.champion()
+    known = _known(session, champion, labels) if session.task.labelled else None
+    model, embeddings = champion.under(labels), session.store.embeddings
     classify = model.probabilities if isinstance(model, base.Classifier) else None
-    return ServedModel(version, model.labels, known, model.identity, classify, model.unknown)
+
+    def embed(outputs: list[str]) -> Array:
+        return embeddings.of(outputs, model.identity, model.embed, "outputs")
+
+    return ServedModel(version, model.labels, known, model.identity, classify, model.unknown, embed)
+
+
+def _known(session: Session, champion: base.Model, labels: LabelSet) -> frozenset[str]:
+    """The labels of who serves; what was retired since was no fault then."""
+    rollout = session.store.decisions.live_rollout()
+    learnt = [*champion.labels, *(session.registry.labels(rollout.candidate) if rollout else ())]
+    return frozenset(labels.last(x) for x in learnt)
 
 
 def _failed(view: View) -> list[Quarantined]:

@@ -76,14 +76,15 @@ def _training(session: Session, model: ServedModel, start: datetime) -> tuple[Wi
     rows = rows[(rows["set"] == "train") & (rows["encoder"] == model.encoder)].reset_index(drop=True)
     embeddings = stacked(rows["embedding"])
     shares = model.classify(embeddings) if len(rows) and model.classify else stacked([])
+    answers = shares.argmax(axis=1) if len(shares) else ()
     frame = rows[["timestamp", "encoder", "user_key"]].assign(
         text=session.texts(rows),
         prediction_id=rows["row_id"],
         request_id=rows["row_id"],
         model_version=model.version,
         variant="champion",
-        output=[model.labels[i] for i in shares.argmax(axis=1)] if len(shares) else [],
-        confidence=shares.max(axis=1) if len(shares) else [],
+        output=[model.labels[i] for i in answers] if model.classify else rows["target"],
+        confidence=shares.max(axis=1) if len(shares) else np.nan,
         truth=pd.Series([None] * len(rows), dtype=object),
         score=np.nan,
         audit=False,

@@ -57,7 +57,7 @@ def _before(session: Session, parent: str) -> pd.DataFrame:
 def _named(session: Session, name: str, rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     base = session.base
     read = session.store.embeddings.of(rows["text"].tolist(), base.identity, base.embed, "testing")
-    made = first_rows(rows, np.asarray(read), "eval", base.identity, as_of)
+    made = first_rows(rows, np.asarray(read), "eval", base.identity, as_of, session.task.kind)
     made["row_id"] = [
         uuid7(EPOCH, "collection", name, text, label)
         for text, label in zip(rows["text"], rows["label"], strict=True)

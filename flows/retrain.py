@@ -72,7 +72,8 @@ def _dataset(session: Session, plan: RetrainPlan) -> DatasetVersion:
         parent = f"v{number - 1:04d}"
         named = regression_rows(session, parent, as_of)
         rows = with_collections(claimed(session, plan.id, as_of), named)
-        asked = Plan(plan.id, as_of, number, parent, plan.reason, declared(session, as_of))
+        labels, fault = declared(session, as_of), session.task.fault
+        asked = Plan(plan.id, as_of, number, parent, plan.reason, labels, fault)
         champion = session.registry.path(plan.champion)
         return make_version(session.workspace, rows, asked, session.strategy.datasets, champion)
 

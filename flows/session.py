@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core import trust, workspace
 from core.imported import importable
@@ -42,9 +42,13 @@ class Session:
     def task(self) -> Task:
         return self.store.task
 
+    def inputs(self, rows: pd.DataFrame) -> list[Any]:
+        """What a model is asked, of reservoir rows."""
+        return [self.task.asked(x) for x in rows["input"]]
+
     def texts(self, rows: pd.DataFrame) -> list[str]:
         """What the inputs of reservoir rows read as."""
-        return [self.task.render(x) for x in rows["input"]]
+        return [self.task.render(x) for x in self.inputs(rows)]
 
     def record(self, *decisions: Decision, rollout: Rollout | None = None) -> None:
         """Store decisions, and how a rollout stands with them; then tell whoever listens."""

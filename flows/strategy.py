@@ -34,6 +34,12 @@ class ModelSection(Section):
         min_length=1,
         description="a Hugging Face name, or a local folder",
     )
+    generator: str = Field(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        min_length=1,
+        description="what writes the answers of the task generation: a causal language model, by its "
+        "Hugging Face name, or a local folder",
+    )
     max_tokens: int = Field(128, ge=8, le=8192, description="tokens of a text that the encoder reads")
     runtime: Runtime = Field(
         "torch",

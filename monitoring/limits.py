@@ -16,6 +16,7 @@ EMBEDDING_SHIFT = 5e-4  # MMD^2, however many rows prove it
 LABEL_SHIFT = 0.1  # L1 of label shares: 5 % of the rows have another label
 CONFIDENCE_DROP = 0.05  # of its mean
 COMPLAINT_RISE = 0.05  # of the share of bad feedback
+FAULT_RISE = 0.05  # of the share of answers that are empty, broken, cut or refused
 FAILED_SHARE = 0.01  # of rows that fail a quality check
 TRAFFIC_SHARE = 0.2  # of the usual rows; fewer is an alert
 

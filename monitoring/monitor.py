@@ -9,11 +9,13 @@ from __future__ import annotations
 from itertools import chain
 
 from core.records.signals import Signal
-from monitoring.signals import MEASURES
+from core.tasks import fits
+from monitoring.signals import SPECS, measures
 from monitoring.view import View
 
 
 def observe(view: View) -> list[Signal]:
-    """The signals of a view and of its segments."""
+    """The signals of a view and of its segments, as far as they are of its task."""
     parts = chain([view], view.segments())  # one after the other: each holds rows of its own
-    return [s for part in parts for measure in MEASURES for s in measure(part)]
+    told = (s for part in parts for measure in measures(view.task) for s in measure(part))
+    return [s for s in told if fits(SPECS.get(s.name), view.task)]

@@ -13,6 +13,7 @@ import numpy as np
 from core.arrays import Array, Frame, Series
 from core.records.signals import Signal, SystemSample
 from core.records.windows import Window
+from core.tasks import Classification, Task
 from monitoring import Monitoring
 from monitoring.accuracy.feedback import feedback_by_answer
 from monitoring.drift.embeddings import EmbeddingDrift, History, embedding_drift
@@ -21,6 +22,7 @@ from monitoring.drift.threshold import Threshold
 from monitoring.drift.types import DriftSettings
 from monitoring.limits import EMBEDDING_SHIFT, MAX_CHARACTERS, MIN_ROWS
 from monitoring.quality.checks import Check, check
+from monitoring.quality.outputs import written
 from monitoring.quality.sample import described
 
 MIN_DAYS = 2  # of a reference
@@ -50,11 +52,12 @@ class ServedModel:
     """The model that serves now."""
 
     version: str
-    labels: list[str]  # its own, in the order of its probabilities
-    known: frozenset[str]  # every label that somebody who serves may answer
+    labels: list[str]  # its own, in the order of its probabilities; none where it writes its answers
+    known: frozenset[str] | None  # every label that somebody who serves may answer; None: any text
     encoder: str = ""
     classify: Callable[[Array], Array] | None = None  # (n, dim) embeddings -> (n, n_labels) shares
     unknown: Callable[[Sequence[str]], Array] | None = None  # texts -> (n,) shares of their tokens
+    embed: Callable[[list[str]], Array] | None = None  # texts -> (n, dim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +65,8 @@ class Collected:
     """A named collection of texts, and what the model that serves answers to them."""
 
     name: str
-    truth: Array = field(default_factory=lambda: np.zeros(0, dtype=object))  # (n,) str
-    predicted: Array = field(default_factory=lambda: np.zeros(0, dtype=object))  # (n,) str
+    right: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))  # (n,)
+    strange: int = 0  # rows with a label that the model does not know
     fault: str = ""  # why there are no answers
 
 
@@ -94,6 +97,7 @@ class View:
     parent: View | None = None  # all traffic, where this is a segment of it
     where: tuple[str, str] = ("", "")  # the segment's column and its value in it
     history: History | None = None  # of all traffic, where it is kept
+    task: Task = field(default_factory=Classification)
 
     @cached_property
     def window(self) -> Window:
@@ -110,6 +114,16 @@ class View:
         if self.parent is None:
             return described(self.window, self.reference, self.labelled, self.model.unknown)
         ours, theirs = (_only_where(sample, *self.where) for sample in self.parent.sample)
+        return ours, theirs
+
+    @cached_property
+    def outputs(self) -> tuple[Window, Window]:
+        """Window and reference with what is known of each output; see quality/outputs.py."""
+        if self.parent is None:
+            both = (self.window, self.reference)
+            ours, theirs = written(*both, self.task.fault, self.model.embed)
+            return ours, theirs
+        ours, theirs = (_only_where(sample, *self.where) for sample in self.parent.outputs)
         return ours, theirs
 
     @cached_property

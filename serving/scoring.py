@@ -44,14 +44,17 @@ class Scores:
 
 
 def score(
-    served: LoadedModel, texts: Sequence[str], shared: Scores | None = None, cache: Cache | None = None
+    served: LoadedModel,
+    asked: Sequence[Request],
+    shared: Scores | None = None,
+    cache: Cache | None = None,
 ) -> Scores:
-    """Embed and score; embeddings that the same encoder made for `shared`, or that are in the cache,
+    """Embed and answer; embeddings that the same encoder made for `shared`, or that are in the cache,
     are taken, not made again.
 
-    Raises ModelError when the model gives no probabilities: such a row could not be stored.
+    Raises ModelError when a confidence is no number: such a row could not be stored.
     """
-    model = served.model
+    model, texts = served.model, [r.text for r in asked]
     start = time.perf_counter()
     if shared and shared.by.model.identity == model.identity:
         embeddings, read, embed_ms = shared.embeddings, 0, shared.embed_ms
@@ -59,7 +62,7 @@ def score(
         embeddings, read = _embed(model, texts, cache)
         embed_ms = (time.perf_counter() - start) * 1000
     start = time.perf_counter()
-    answers = model.answer(texts, embeddings)
+    answers = model.answer([r.input for r in asked], embeddings)
     answer_ms = (time.perf_counter() - start) * 1000
     if not all(isfinite(a.confidence) for a in answers):
         where = f"version {served.version}"

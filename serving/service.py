@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
 
 from core.cells import unstorable
 from core.errors import DataError, ModelError, StoreError
@@ -86,8 +85,11 @@ class Service:
     def after(self, requests: Sequence[Request], rows: list[Prediction]) -> dict[str, Prediction]:
         """By request id, what to give once these rows are stored."""
         given = {r.request_id: r for r in rows if r.variant != "shadow"}
-        # read back: another server may have answered the same request a moment before
-        return given | self._known([r.request_id for r in requests if not r.fresh])
+        # read back: another server may have answered the same request a moment before. What is stored
+        # of ours may be redacted; the caller gets it as it was written
+        stored = self._known([r.request_id for r in requests if not r.fresh])
+        ours = {r.prediction_id for r in given.values()}
+        return given | {k: p for k, p in stored.items() if p.prediction_id not in ours}
 
     def _known(self, ids: Collection[str]) -> dict[str, Prediction]:
         if not ids:
@@ -100,9 +102,8 @@ class Service:
 
     def answer(self, requests: Sequence[Request], traffic: Traffic) -> tuple[list[Prediction], int]:
         """Rows to store, and how many texts the encoders read for them. Safe for many threads."""
-        texts = [r.text for r in requests]
-        champion = score(traffic.champion, texts, cache=self._cache)
-        candidate = self._second_opinion(texts, traffic, champion, requests[-1].timestamp)
+        champion = score(traffic.champion, requests, cache=self._cache)
+        candidate = self._second_opinion(requests, traffic, champion)
         passes = champion.read + (candidate.read if candidate else 0)
         rows: list[Prediction] = []
         for i, request in enumerate(requests):
@@ -143,15 +144,15 @@ class Service:
         return list(firsts.values())
 
     def _second_opinion(
-        self, texts: list[str], traffic: Traffic, champion: Scores, now: datetime
+        self, requests: Sequence[Request], traffic: Traffic, champion: Scores
     ) -> Scores | None:
         if not (traffic.rollout and traffic.candidate):
             return None
         try:
-            return score(traffic.candidate, texts, shared=champion, cache=self._cache)
+            return score(traffic.candidate, requests, shared=champion, cache=self._cache)
         except ModelError as fault:
             version, why = traffic.candidate.version, traffic.rollout.rollout_id
-            self.switch.refuse(version, why, traffic.champion, fault, now)
+            self.switch.refuse(version, why, traffic.champion, fault, requests[-1].timestamp)
             return None
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from core.errors import ModelError
 from core.evidence import AdoptEvidence, RefusalEvidence
 from core.models.base import Model
+from core.records.answers import Request
 from core.records.decisions import Decision
 from core.records.rollouts import Rollout
 from core.state import Champion, Pin
@@ -27,7 +28,10 @@ class Traffic:
     candidate: LoadedModel | None = None
 
 
-WARMING = ["warm", "a few words to warm a model that has not read anything yet"]
+WARMING = [
+    Request(text, datetime.min, text)
+    for text in ("warm", "a few words to warm a model that has not read anything yet")
+]
 
 
 class Switch:

@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, and_, false, func, literal, select, true, union_all
+from sqlalchemy import (
+    Connection,
+    Select,
+    Subquery,
+    and_,
+    false,
+    func,
+    literal,
+    null,
+    select,
+    true,
+    union_all,
+)
 
 from core import schema
 from core.database import insert_new
+from core.records.answers import Detail
 from core.records.labels import Kind
+from core.store.details import table_of
 from core.store.tasks import same
 
 LABEL: Kind = "label"  # what users' words are taken for, whatever their own kind
@@ -18,9 +32,9 @@ _A, _P, _K = schema.annotations, schema.predictions, schema.tasks
 _H, _W = schema.relabelled, schema.weak_labels
 
 
-def partition_rows(partition: str) -> Select[Any]:
-    """The rows of a partition, in order of time."""
-    taken = took(partition)
+def partition_rows(partition: str, detail: type[Detail]) -> Select[Any]:
+    """The rows of a partition, in order of time; `messages` are null where an input is its text."""
+    taken, d = took(partition), table_of(detail)
     asked = and_(same(taken, _K), ~taken.c.weak)
     return (
         select(
@@ -39,8 +53,9 @@ def partition_rows(partition: str) -> Select[Any]:
             func.coalesce(_K.c.audit, False).label("audit"),
             taken.c.annotator,
             taken.c.trust,
+            d.c.get("messages", null()).label("messages"),
         )
-        .select_from(taken.join(_P, same(taken, _P)).outerjoin(_K, asked))
+        .select_from(taken.join(_P, same(taken, _P)).outerjoin(d, same(d, _P)).outerjoin(_K, asked))
         .order_by(_P.c.timestamp, _P.c.prediction_id)
     )
 

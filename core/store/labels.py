@@ -5,6 +5,7 @@ Each label goes into one partition of the reservoir; one that was corrected goes
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -208,8 +209,11 @@ class LabelRepository:
             best = best_words(db, self.naming, as_of, trust or {}, labels)
             take_words(db, partition, [w for i, w in best.items() if only is None or i in only])
         with self.database.read() as db:
-            result = db.execute(partition_rows(partition))
-            return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+            result = db.execute(partition_rows(partition, self.naming.task.detail))
+            rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+        asked = zip(rows.pop("messages"), rows["input"], strict=True)
+        rows["input"] = [json.dumps(m, ensure_ascii=False) if m else text for m, text in asked]
+        return rows
 
     def corrected(self, partition: str) -> dict[str, tuple[str, str]]:
         """The labels of a partition, and who gave them, whose texts only the reservoir has: first rows,

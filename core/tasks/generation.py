@@ -18,6 +18,7 @@ from core.records.windows import Window
 from core.tasks.judges import NAMES, Judge, judge_of, keeps, parsed, same_json, schema_fault
 from core.tasks.task import Task
 
+MESSAGES = '[{"'  # how messages begin, where the reservoir has them as JSON
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -77,11 +78,14 @@ class Generation(Task):
         """The messages without those of the system, a line each."""
         return spoken(input)
 
+    def asked(self, stored: str, /) -> Any:
+        return json.loads(stored) if stored.startswith(MESSAGES) else stored
+
     def target(self, cell: Any, /) -> str:
         given = json.dumps(cell, ensure_ascii=False) if isinstance(cell, (list, dict)) else cell
         if not isinstance(given, str) or not given.strip():
             raise ValueError("no answer")
-        if self.is_json and (fault := self.fault(given)):
+        if fault := self.fault(given):
             raise ValueError(f"the answer {fault}")
         return given
 
@@ -96,18 +100,15 @@ class Generation(Task):
     def agree(self, one: str, other: str, /) -> bool:
         return one.strip() == other.strip() or same_json(one, other) == 1
 
-    @property
-    def is_json(self) -> bool:
-        """Whether an answer is JSON."""
-        return self.judge in ("json", "schema") or self.json_schema is not None
-
-    def fault(self, text: str) -> str:
-        """Why a text is not the JSON that an answer is, as what follows its name; "" where it is."""
+    def fault(self, output: str, /) -> str:
+        """Why a text is not the JSON that an answer is; "" where it is, or need not be."""
+        if self.judge not in ("json", "schema") and self.json_schema is None:
+            return ""
         try:
-            parsed(text)
+            parsed(output)
         except ValueError as why:
             return f"is no JSON: {why}"
-        broken = self.json_schema is not None and not keeps(text, self.json_schema)
+        broken = self.json_schema is not None and not keeps(output, self.json_schema)
         return "does not keep to task.json_schema" if broken else ""
 
     @cached_property

@@ -33,6 +33,10 @@ class Task(Section):
     def render(self, input: Any, /) -> str:
         """The text of a request: what is logged, embedded and shown."""
 
+    def asked(self, stored: str, /) -> Any:
+        """An input as the reservoir has it."""
+        return stored
+
     @abstractmethod
     def target(self, cell: Any, /) -> str:
         """A cell of a user's file as the right answer. Raises ValueError that says why it is none."""
@@ -48,6 +52,10 @@ class Task(Section):
     @abstractmethod
     def agree(self, one: str, other: str, /) -> bool:
         """Whether two people say the same."""
+
+    def fault(self, output: str, /) -> str:  # noqa: ARG002  a label has none
+        """Why an output cannot be used, whatever is right; "" where it can."""
+        return ""
 
     def names_of(self, root: Path, /) -> Names:  # noqa: ARG002  only labels are renamed
         """What its outputs are called at a time, in the workspace at `root`."""

@@ -23,6 +23,13 @@ NowOption = Annotated[
 ]
 TextColumn = Annotated[str, typer.Option(help="Column with the text.")]
 LabelColumn = Annotated[str, typer.Option(help="Column with the label.")]
+TargetColumn = Annotated[
+    str | None,
+    typer.Option("--label-column", help="Column with the right answer. Default: label, or answer."),
+]
+TaskOption = Annotated[
+    str, typer.Option("--task", help="What the model is asked: classification or generation.")
+]
 
 
 def dataset(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from everloop.commands.options import LabelColumn, TextColumn
+from everloop.commands.options import TargetColumn, TaskOption, TextColumn
 
 INTERRUPTED = 130  # what a shell gives a command that Ctrl-C ended
 
@@ -28,8 +28,9 @@ def replay(
         float, typer.Option(min=0, max=24 * 365, help="Hours until the oracle answers a task.")
     ] = 0.0,
     text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
+    label_column: TargetColumn = None,
     time_column: Annotated[str, typer.Option(help="Column with the time.")] = "timestamp",
+    task: TaskOption = "classification",
 ) -> None:
     """Drive every stage over a stream of the past.
 
@@ -44,7 +45,13 @@ def replay(
     place = workspace or Path("replays") / f"{stream.stem}{'-frozen' * frozen}{'-oracle' * oracle}"
     try:
         show_replay(
-            files, place, frozen=frozen, oracle=oracle, delay_hours=label_delay, json_file=json_file
+            files,
+            place,
+            task=task,
+            frozen=frozen,
+            oracle=oracle,
+            delay_hours=label_delay,
+            json_file=json_file,
         )
     except KeyboardInterrupt:
         typer.echo("stopped; nothing is lost, the same command again goes on from here", err=True)

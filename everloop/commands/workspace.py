@@ -7,17 +7,27 @@ from typing import Annotated, Literal
 
 import typer
 
-from everloop.commands.options import LabelColumn, NowOption, TextColumn, WorkspaceOption, acting
+from everloop.commands.options import (
+    NowOption,
+    TargetColumn,
+    TaskOption,
+    TextColumn,
+    WorkspaceOption,
+    acting,
+)
 
 
-def init(directory: Annotated[Path, typer.Argument(help="Folder to make the workspace in.")]) -> None:
+def init(
+    directory: Annotated[Path, typer.Argument(help="Folder to make the workspace in.")],
+    task: TaskOption = "classification",
+) -> None:
     """Make a workspace: git, DVC, params.yaml and dvc.yaml.
 
     Example: everloop init shop
     """
     from everloop.init import init as make
 
-    make(directory, typer.echo)
+    make(directory, typer.echo, task)
 
 
 def check(
@@ -100,7 +110,7 @@ def train(
     evaluation: Annotated[Path, typer.Option("--eval", help="Labelled rows to evaluate on.")],
     workspace: WorkspaceOption = Path(),
     text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
+    label_column: TargetColumn = None,
     now: NowOption = None,
 ) -> None:
     """Train the first model of a workspace; it is the champion.
@@ -125,7 +135,8 @@ def train(
             do="everloop retrain makes the next, or choose another workspace",
         )
     session.listen = lambda d: typer.echo(f"{d.verdict}: {d.reason}")
-    columns, quarantine = Columns(text=text_column, label=label_column), session.workspace.quarantine
+    columns = Columns(text=text_column, label=label_column or session.task.column)
+    quarantine = session.workspace.quarantine
     names = session.store.label_set_at(when)
     initial, judged = pair((table, evaluation), columns, session.strategy, quarantine, names)
     first_model(session, initial, judged, when)

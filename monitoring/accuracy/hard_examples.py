@@ -45,6 +45,8 @@ def _lists(view: View) -> Iterator[tuple[str, pd.DataFrame]]:
         rows[wrong & (rows["confidence"] >= usual)].sort_values("confidence", ascending=False),
     )
     yield "complained", _complained(view)
+    if not view.task.labelled:
+        return
     pairs = Counter(zip(rows["truth"][wrong], rows["output"][wrong], strict=True))
     for (truth, label), count in pairs.most_common(MISTAKES):
         if count >= TWICE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from core.arrays import Array
@@ -37,3 +38,10 @@ def weighted(right: Array, propensity: Array) -> Estimate:
     value = min(1.0, float((weight * right).sum() / weight.sum()))
     effective = float(weight.sum() ** 2 / (weight**2).sum())
     return Estimate(value, *share(value * effective, effective), len(right), effective)
+
+
+def noise(now: Estimate, usual: Estimate) -> float:
+    """Standard deviation of the difference of two shares, where both are the usual one. Where that was
+    never seen the noise is not zero: one more of each (Laplace's rule)."""
+    share = (usual.value * usual.effective + 1) / (usual.effective + 2)
+    return math.sqrt(share * (1 - share) * (1 / now.effective + 1 / usual.effective))

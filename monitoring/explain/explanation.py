@@ -71,7 +71,7 @@ def explain(view: View) -> Explanation:
         went += within(_at(reference, old), window.texts, [w for w in words if w.z < 0])
         texts = typical_texts(window, reference, found.window)
     return Explanation(
-        labels=_shifts("label", window, reference),
+        labels=_shifts("label", window, reference) if view.task.labelled else [],
         segments=[m for c in _segments(window, reference) for m in _shifts(c, window, reference)],
         came=list(dict.fromkeys(came))[:WORDS],
         went=list(dict.fromkeys(went))[:WORDS],

@@ -42,8 +42,9 @@ class ColumnRule:
     broken: Callable[[Series], Array]  # (n,) bool
 
 
-def rules(known_labels: Set[str], max_length: int) -> list[ColumnRule]:
-    return [
+def rules(known_labels: Set[str] | None, max_length: int) -> list[ColumnRule]:
+    """Where outputs are no labels, there are no known ones."""
+    found = [
         ColumnRule("text.present", "text", "is there", lambda text: text.isna().to_numpy()),
         ColumnRule("text.empty", "text", "shows something", lambda text: _of_texts(text, _blank)),
         ColumnRule(
@@ -56,14 +57,15 @@ def rules(known_labels: Set[str], max_length: int) -> list[ColumnRule]:
             "label.known",
             "label",
             "is one that the model has learnt",
-            lambda label: (label.notna() & ~label.isin(known_labels)).to_numpy(),
+            lambda label: (label.notna() & ~label.isin(known_labels or set())).to_numpy(),
         ),
         ColumnRule("score.range", "score", "lies between 0 and 1", _no_share),
     ]
+    return [r for r in found if r.column != "label" or known_labels is not None]
 
 
 def check(
-    window: Window, known_labels: Set[str], max_length: int, own: Sequence[DataExpectation] = ()
+    window: Window, known_labels: Set[str] | None, max_length: int, own: Sequence[DataExpectation] = ()
 ) -> list[Check]:
     """Every check on the window's rows: schema, those of `rules`, and the user's own. A rule for a
     missing column is left out, because `schema` says so already.

@@ -38,7 +38,7 @@ class RuleResult:
 
 def data_docs(
     window: Window,
-    known_labels: Set[str],
+    known_labels: Set[str] | None,
     max_length: int,
     folder: Path,
     own: Sequence[DataExpectation] = (),
@@ -56,7 +56,7 @@ def data_docs(
     )
 
 
-def _found(rows: Frame, known_labels: Set[str], max_length: int) -> Iterator[RuleResult]:
+def _found(rows: Frame, known_labels: Set[str] | None, max_length: int) -> Iterator[RuleResult]:
     missing = missing_columns(rows)
     yield RuleResult("schema", "every column is there", len(rows) if missing else 0, missing)
     for rule in rules(known_labels, max_length):

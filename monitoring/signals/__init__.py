@@ -1,5 +1,6 @@
 """Everything there is to say of a window, one file a subject. The order is that of the picture."""
 
+from core.tasks import Task, fits
 from monitoring.signals import (
     accuracy,
     collections,
@@ -7,6 +8,7 @@ from monitoring.signals import (
     custom,
     drift,
     feedback,
+    generation,
     quality,
     rows,
     system,
@@ -25,6 +27,11 @@ PARTS = (
     texts,
     system,
     custom,
+    *generation.PARTS,
 )
-MEASURES: tuple[Measure, ...] = tuple(part.measure for part in PARTS)
 SPECS: dict[str, Spec] = {spec.name: spec for part in PARTS for spec in part.SPECS}
+
+
+def measures(task: Task) -> list[Measure]:
+    """Those that have a signal for this task."""
+    return [p.measure for p in PARTS if not p.SPECS or any(fits(spec, task) for spec in p.SPECS)]

@@ -25,12 +25,11 @@ def measure(view: View) -> Iterator[Signal]:
 
 
 def _signal(view: View, one: Collected) -> Signal:
-    version, total = view.model.version, len(one.truth)
+    version, total = view.model.version, len(one.right)
     if one.fault:
         return view.signal(COLLECTION, None, f"not comparable: {one.fault}")
-    found = plain(one.truth == one.predicted)
-    strange = sum(label not in view.model.labels for label in one.truth)
+    found = plain(one.right)
     note = f"model_version {version} has {round(found.value * total)} of {total} right"
-    if strange:
-        note += f"; {strange} have a label that it does not know"
+    if one.strange:
+        note += f"; {one.strange} have a label that it does not know"
     return view.signal(COLLECTION, found.value, note, low=found.low, high=found.high)

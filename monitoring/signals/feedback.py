@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from core.arrays import Frame
 from core.records.signals import Signal
-from monitoring.accuracy.shares import Estimate, weighted
+from monitoring.accuracy.shares import Estimate, noise, weighted
 from monitoring.limits import COMPLAINT_RISE, MIN_LABELS
 from monitoring.view import Spec, View
 
@@ -47,11 +45,8 @@ def _share(view: View, spec: Spec, ours: Frame, theirs: Frame, column: str) -> S
     note += (
         f"; {usual.value:.1%} over {len(theirs):,} of the reference ({now.value - usual.value:+.1%})"
     )
-    # where nobody ever complained the noise is not zero: one more of each (Laplace's rule)
-    share = (usual.value * usual.effective + 1) / (usual.effective + 2)
-    sd = np.sqrt(share * (1 - share) * (1 / now.effective + 1 / usual.effective))
-    rise = max(COMPLAINT_RISE, view.settings.drift_sd * float(sd))
-    return view.signal(spec, now.value, note, baseline=usual.value + rise, low=now.low, high=now.high)
+    limit = usual.value + max(COMPLAINT_RISE, view.settings.drift_sd * noise(now, usual))
+    return view.signal(spec, now.value, note, baseline=limit, low=now.low, high=now.high)
 
 
 def _estimate(rows: Frame, column: str) -> Estimate:

@@ -8,7 +8,8 @@ import numpy as np
 
 from core.arrays import Array, Series
 from core.records.signals import Signal
-from monitoring.limits import MIN_ROWS
+from monitoring.accuracy.shares import noise, plain
+from monitoring.limits import FAULT_RISE, MIN_ROWS
 from monitoring.view import Spec, View
 
 Values: TypeAlias = "Array | Series"  # (n,), one a row
@@ -36,6 +37,29 @@ def ratio(
         note = f"not comparable: {others} rows in the reference, {least} needed"
         return view.signal(spec, value, note)
     return view.signal(spec, value, f"{usual:.3g} in the reference")
+
+
+def rise(view: View, spec: Spec, ours: Values, theirs: Values) -> Signal:
+    """The share of rows that are 1 and not 0, and how much of it is no more than usual. Rows that are
+    NaN do not count."""
+    now, usual = _sound(ours), _sound(theirs)
+    if len(now) < MIN_ROWS:
+        return view.signal(spec, None, f"not enough rows: {len(now)}, {MIN_ROWS} needed")
+    found = plain(now)
+    note = f"{int(now.sum())} of {len(now):,}"
+    if len(usual) < MIN_ROWS:
+        note += f"; not comparable: {len(usual)} rows in the reference, {MIN_ROWS} needed"
+        return view.signal(spec, found.value, note, low=found.low, high=found.high)
+    before = plain(usual)
+    note += f"; {before.value:.1%} of {len(usual):,} in the reference"
+    limit = before.value + max(FAULT_RISE, view.settings.drift_sd * noise(found, before))
+    return view.signal(spec, found.value, note, baseline=limit, low=found.low, high=found.high)
+
+
+def _sound(values: Values) -> Array:
+    """(n,) bool"""
+    found = np.asarray(values, dtype=float)
+    return np.asarray(found[np.isfinite(found)] > 0)
 
 
 def _ratio(some: Values, whole: Values) -> tuple[float, int]:

@@ -6,15 +6,17 @@ Common labels are drawn down; rare ones keep every row. Nothing is repeated or m
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from core.arrays import Frame
+from core.tasks import CLASSIFICATION
 from pipelines.datasets.formation import Formation, drawn
 
 
 class ClassBalancedFormation(Formation):
+    tasks: ClassVar = (CLASSIFICATION,)
     policy: Literal["class-balanced"]
     per_label: int = Field(
         ge=1, examples=[7, 1000], description="training rows of each label at most, drawn uniformly"

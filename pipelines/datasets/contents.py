@@ -19,7 +19,7 @@ from pipelines.datasets.history import find, folders_of, version
 from pipelines.datasets.layout import CHAMPION, DATASET, MANIFEST, RESERVOIR, block
 from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.objects import Objects, files_of
-from pipelines.datasets.partitions import WITHOUT_EMBEDDING, Locate, in_folder
+from pipelines.datasets.partitions import LABEL, WITHOUT_EMBEDDING, Locate, in_folder
 
 IN_FILES = {"input": "text", "target": "label"}  # as in the files that people bring; all are labels
 EXPORTED = ("set", *(n for n in WITHOUT_EMBEDDING if n != "set"))
@@ -58,12 +58,13 @@ class Contents:
 
 
 def show(root: Path, id: str) -> Contents:
-    """One version and its rows by label. The folder is left alone."""
+    """One version and its rows by label; what is no label by its kind. The folder is left alone."""
     import pandas as pd
 
     found = version(root, id)
-    rows = rows_of(root, id, columns=["target", "set"])
-    counts = pd.crosstab(rows["target"], rows["set"]).reindex(columns=list(found.rows), fill_value=0)
+    rows = rows_of(root, id, columns=["target", "kind", "set"])
+    names = rows["target"].where(rows["kind"] == LABEL, rows["kind"])
+    counts = pd.crosstab(names, rows["set"]).reindex(columns=list(found.rows), fill_value=0)
     return Contents(found, counts)
 
 

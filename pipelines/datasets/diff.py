@@ -19,7 +19,7 @@ from pipelines.datasets.contents import StoredVersion, opened
 from pipelines.datasets.history import version
 from pipelines.datasets.layout import order
 from pipelines.datasets.manifest import TRAIN, Manifest, set_names
-from pipelines.datasets.partitions import Locate
+from pipelines.datasets.partitions import LABEL, Locate
 
 SHOWN = 10
 COLUMNS = ("row_id", "set", "input", "target")
@@ -127,9 +127,10 @@ def _shares(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Shares of labels and of segments in the training rows of both."""
     old, new = pair.old == TRAIN, pair.new == TRAIN
     either = old | new
-    rows = pair.both.read(pair.locate, either, ["target", "segments"]).to_pandas()
+    rows = pair.both.read(pair.locate, either, ["target", "kind", "segments"]).to_pandas()
     sides = (old[either], new[either])
-    labels = _counted(pair.both.called(rows["target"]), sides)
+    called = pair.both.called(rows["target"])
+    labels = _counted(called.where(rows["kind"] == LABEL, rows["kind"]), sides)
     segments: dict[str, Array] = {}
     for text, counts in _counted(rows["segments"].fillna(""), sides).items():
         for key, value in json.loads(text or "{}").items():

@@ -7,7 +7,8 @@ version.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,31 @@ from core.errors import DatasetError
 from core.readers import Refused, excerpt
 from core.tables import write_quarantine
 from pipelines.datasets.manifest import SETS
+from pipelines.datasets.partitions import LABEL
 
 SHOWN = 10
 DRAWN = ("train", *(s for s in SETS if s not in ("train", "recent")), "out")  # sets of a partition
+LONGEST = 100_000  # characters: what no model reads was meant for something else
 
 
-def sound(
-    rows: pd.DataFrame, labels: Collection[str] | None, max_failed: float, page: Path
-) -> pd.DataFrame:
-    """The rows that pass; the others are written to `page`. labels: the only ones there may be, if any.
+@dataclass(frozen=True)
+class Allowed:
+    """What targets may be: `labels`, the only ones there are, if any; and `fault` says why an answer
+    that somebody wrote cannot be used, "" where it can."""
+
+    labels: Collection[str] | None = None
+    fault: Callable[[str], str] = lambda _answer: ""
+
+
+ANYTHING = Allowed()
+
+
+def sound(rows: pd.DataFrame, allowed: Allowed, max_failed: float, page: Path) -> pd.DataFrame:
+    """The rows that pass; the others are written to `page`.
 
     Raises DatasetError when more than a share of `max_failed` fails.
     """
-    reasons = failures(rows, labels)
+    reasons = failures(rows, allowed)
     if not reasons:
         return rows
     frame = rows.reset_index(drop=True)
@@ -46,19 +59,25 @@ def sound(
     return rows[~np.isin(np.arange(len(rows)), list(reasons))]
 
 
-def failures(rows: pd.DataFrame, labels: Collection[str] | None = None) -> dict[int, list[str]]:
+def failures(rows: pd.DataFrame, allowed: Allowed = ANYTHING) -> dict[int, list[str]]:
     """Position of a row -> what it fails, in words."""
+    written = rows["kind"] != LABEL
     found = {
         "no row id": _blank(rows["row_id"]),
         "its row id is there twice": rows["row_id"].duplicated(keep=False),
         "no text": _blank(rows["input"]),
-        "no label": _blank(rows["target"]),
+        "no label": _blank(rows["target"]) & ~written,
+        "no answer": _blank(rows["target"]) & written,
         "no such set": ~rows["set"].isin(DRAWN),
         "no time": rows["timestamp"].isna(),
         "its embedding is not all numbers": rows["embedding"].map(lambda e: not _finite(e)),
+        "its answer is not in the form that the task asks for": written
+        & rows["target"].map(lambda t: bool(allowed.fault(t))),
+        f"input and answer have more than {LONGEST:,} characters": written
+        & (rows["input"].str.len() + rows["target"].str.len() > LONGEST),
     }
-    if labels is not None:
-        found["its label is not in the label set"] = ~rows["target"].isin(list(labels))
+    if allowed.labels is not None:
+        found["its label is not in the label set"] = ~rows["target"].isin(list(allowed.labels))
     reasons: dict[int, list[str]] = {}
     for reason, failed in found.items():
         for position in np.flatnonzero(failed).tolist():

@@ -26,7 +26,7 @@ from pipelines.datasets.formation import Formation, formed
 from pipelines.datasets.inputs import Inputs, check_champion, label_set, read_inputs
 from pipelines.datasets.layout import MANIFEST
 from pipelines.datasets.manifest import SETS, TRAIN, Manifest, rows_hash, set_names
-from pipelines.datasets.partitions import SCHEMA, in_folder
+from pipelines.datasets.partitions import LABEL, SCHEMA, in_folder
 from pipelines.datasets.rows import ReservoirRows, read_rows
 
 ALWAYS = ("train", "eval", "audit")  # counted where there is no row of them, too
@@ -50,7 +50,7 @@ def form(
     """
     check_champion(workspace, inputs)
     labels = label_set(workspace, inputs)
-    called = _called(rows.table["target"], labels)
+    called = _called(rows.table, labels)
     counted = latest(rows.table["row_id"]) & _known(rows, inputs)
     named = _true(called.is_valid())
     sets = np.where(counted & named, _sets(rows.table, inputs.as_of, policy.recent_days), 0)
@@ -64,7 +64,7 @@ def form(
         raise _nothing(workspace, inputs, policy, int(able.sum()), int(kept.sum()))
     codes = np.where(able, 0, sets).astype(np.uint8)
     codes[np.flatnonzero(kept)[train.index]] = TRAIN
-    names = {x for part in rows.table["target"].chunks for x in part.dictionary.to_pylist()}
+    names = _labels(rows.table)
     manifest = Manifest(inputs.partitions, rows.counts, codes, labels.renamed | labels.odd(names))
     manifest.write(workspace.dataset / MANIFEST)
     numbers = {
@@ -94,13 +94,22 @@ def _known(rows: ReservoirRows, inputs: Inputs) -> Array:
     return ~(new & later & _is(rows.table["set"], "train"))
 
 
-def _called(given: pa.ChunkedArray, labels: LabelSet) -> pa.ChunkedArray:
-    """(n,) what labels (a dictionary) are called now; null where one is no more."""
+def _called(table: pa.Table, labels: LabelSet) -> pa.ChunkedArray:
+    """(n,) what targets (a dictionary) are called now; null where a label is no more. What is no label
+    is as it was written."""
+    named = {x: labels.now(x) for x in _labels(table)}
     parts = [
-        pa.array(map(labels.now, x.dictionary.to_pylist()), pa.string()).take(x.indices)
-        for x in given.chunks
+        pa.array([named.get(t, t) for t in x.dictionary.to_pylist()], pa.string()).take(x.indices)
+        for x in table["target"].chunks
     ]
     return pa.chunked_array(parts, pa.string())
+
+
+def _labels(table: pa.Table) -> set[str]:
+    """The targets that are labels."""
+    return set(
+        pc.unique(table["target"].filter(_is(table["kind"], LABEL)).cast(pa.string())).to_pylist()
+    )
 
 
 def _sets(placed: pa.Table, as_of: datetime, recent_days: int) -> Array:

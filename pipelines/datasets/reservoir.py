@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.arrays import Array
 from core.ids import uuid7
+from core.records.labels import Kind
 from core.times import utc
 from pipelines.datasets.partitions import LABEL, SCHEMA
 
@@ -25,7 +26,12 @@ def from_claim(claimed: pd.DataFrame) -> pd.DataFrame:
 
 
 def first_rows(
-    rows: pd.DataFrame, embeddings: Array, kind: Literal["train", "eval"], encoder: str, as_of: datetime
+    rows: pd.DataFrame,
+    embeddings: Array,
+    of_set: Literal["train", "eval"],
+    encoder: str,
+    as_of: datetime,
+    kind: Kind = LABEL,
 ) -> pd.DataFrame:
     """Labelled rows of a file, which were never served, as reservoir rows.
 
@@ -37,13 +43,14 @@ def first_rows(
     segments: Any = rows["segments"] if "segments" in rows else [{}] * n
     given = {
         "row_id": [
-            uuid7(t, kind, str(i), x) for i, (t, x) in enumerate(zip(times, rows["text"], strict=True))
+            uuid7(t, of_set, str(i), x)
+            for i, (t, x) in enumerate(zip(times, rows["text"], strict=True))
         ],
         "timestamp": times,
         "input": rows["text"].to_list(),
         "target": rows["label"].to_list(),
-        "kind": LABEL,
-        "set": kind,
+        "kind": kind,
+        "set": of_set,
         "embedding": [e.tobytes() for e in np.asarray(embeddings, dtype=np.float16)],
         "encoder": encoder,
         "segments": [segments_text(s) for s in segments],

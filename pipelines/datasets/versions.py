@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ from core.times import utc
 from core.workspace import Workspace
 from pipelines.datasets import Datasets, fence
 from pipelines.datasets.dvc_git import Repository
-from pipelines.datasets.expectations import sound
+from pipelines.datasets.expectations import Allowed, sound
 from pipelines.datasets.form import form
 from pipelines.datasets.formation import Formation
 from pipelines.datasets.history import find, folders, version
@@ -74,6 +74,7 @@ class Plan:
     parent: str  # "" for the first
     reason: str = ""  # why it is made; stands in the commit
     labels: tuple[str, ...] | None = None  # the only ones that new rows may have, where that is said
+    fault: Callable[[str], str] = lambda _answer: ""  # why an answer that was written cannot be used
 
 
 def make_version(
@@ -128,7 +129,8 @@ def _sound(
     if rows is None or not len(rows):
         return None
     page = workspace.quarantine / f"dataset-{plan.id}.csv"
-    return sound(rows, _known(workspace, rows, plan), policy.max_failed, page)
+    allowed = Allowed(_known(workspace, rows, plan), plan.fault)
+    return sound(rows, allowed, policy.max_failed, page)
 
 
 def _known(workspace: Workspace, rows: pd.DataFrame, plan: Plan) -> set[str] | None:

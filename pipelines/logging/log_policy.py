@@ -35,7 +35,8 @@ class Logging(Section):
     )
     redact: list[str] = Field(
         [],
-        description="what is cut out of a text before it is stored, each with a placeholder: "
+        description="what is cut out of texts, messages and written answers before they are stored, "
+        "each with a placeholder: "
         f"{', '.join(PATTERNS)}. The model reads the text as it came, and the stored embedding is of "
         "that",
     )
@@ -68,7 +69,7 @@ class Logging(Section):
         """What of these answers is stored; rows of one request all or none."""
         chosen = self._chosen(rows)
         if self.redact or self.redact_patterns or self.redact_with:
-            chosen = [replace(p, text=self.clean(p.text)) for p in chosen]
+            chosen = [self._cleaned(p) for p in chosen]
         texts = sum(p.variant != "shadow" for p in rows)
         return Kept(chosen, texts, self.count(rows))
 
@@ -86,6 +87,10 @@ class Logging(Section):
                 wrong(self, "choose", f"a chance of {shown(row.propensity)}", expected)
             seen.add(row.prediction_id)
         return list(found)
+
+    def _cleaned(self, row: Prediction) -> Prediction:
+        output, detail = row.detail.cleaned(row.output, self.clean)
+        return replace(row, text=self.clean(row.text), output=output, detail=detail)
 
     @abstractmethod
     def choose(self, rows: list[Prediction]) -> list[Prediction]:

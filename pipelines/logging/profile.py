@@ -52,7 +52,7 @@ def _profile(key: Key, rows: list[Prediction]) -> Profile:
     return Profile(
         *key,
         rows=len(rows),
-        labels=dict(Counter(p.output for p in rows)),
+        labels=dict(Counter(p.detail.counted(p.output) for p in rows)),
         scores=_bins([int(p.confidence * SCORE_BINS) for p in rows], SCORE_BINS),
         lengths=_bins([len(p.text).bit_length() for p in rows], LENGTH_BINS),
         segments=_segments(rows),

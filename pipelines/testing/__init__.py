@@ -15,13 +15,25 @@ from pydantic import Field
 from core.arrays import Frame
 from core.params import Section
 from core.records.versions import TestReport
-from pipelines.testing.expectations import Contender, ContenderAnswers, Expectation, suite, typical
+from core.tasks import Classification, Task
+from pipelines.testing import writing
+from pipelines.testing.expectations import (
+    Answered,
+    Contender,
+    ContenderAnswers,
+    Expectation,
+    Family,
+    suite,
+    typical,
+)
 from pipelines.testing.labels import Scarce
 from pipelines.testing.own import SuitePolicy, families_of
 from pipelines.testing.sheet import Sheet
 from pipelines.testing.verdict import MoreResults, judge
+from pipelines.testing.writing import WritingContender
 
-__all__ = ["Contender", "Testing", "run_tests"]
+__all__ = ["Contender", "Testing", "WritingContender", "run_tests"]
+A_LABEL: Task = Classification()
 MAX_PROBES = 100  # new texts the encoder reads to test behaviour
 MORE_FAILED = 0.1  # share of an expectation's rows that may fail beyond the champion's
 
@@ -58,12 +70,13 @@ class Testing(Section):
 
 
 def run_tests(
-    candidate: Contender,
-    champion: Contender | None,
+    candidate: Contender | WritingContender,
+    champion: Contender | WritingContender | None,
     evaluation: Frame,
     settings: Testing,
     more: Sequence[Expectation] = (),
     labels: Scarce | None = None,
+    task: Task = A_LABEL,
 ) -> TestReport:
     """The candidate against the champion (None for the first model).
 
@@ -73,17 +86,21 @@ def run_tests(
     made elsewhere (memorization); `labels` are those of which there is little.
     """
     fixed = evaluation[evaluation["set"] == "eval"]
-    families = suite(fixed, MAX_PROBES)
+    families = suite(fixed, MAX_PROBES) if task.labelled else writing.suite(fixed, task)
     families += [f for own in settings.suites for f in families_of(own, fixed, MAX_PROBES)]
     texts, probes = list(evaluation["input"]), [p.text for family in families for p in family.probes]
-    now = ContenderAnswers(candidate, texts, probes)
-    before = None if champion is None else ContenderAnswers(champion, texts, probes)
+    now = candidate.answers(texts, probes)
+    before = None if champion is None else champion.answers(texts, probes)
     most = settings.max_failed, 1.0 if settings.max_failed == 1 else MORE_FAILED
     enough = len(fixed) >= settings.min_rows
     probed = [
         replace(family.check(now, before, *most), counted=enough)
-        for family in [typical(fixed, now), *families]
+        for family in [*_typical(fixed, now), *families]
     ]
     names = (candidate.version, None if champion is None else champion.version)
     asked = MoreResults([*probed, *more], labels or Scarce())
-    return judge(names, Sheet(evaluation, now, before), asked, settings)
+    return judge(names, Sheet(evaluation, now, before, task), asked, settings)
+
+
+def _typical(fixed: Frame, now: Answered) -> list[Family]:
+    return [typical(fixed, now)] if isinstance(now, ContenderAnswers) else []

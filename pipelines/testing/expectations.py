@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -35,6 +35,15 @@ class Contender:
     model: Classifier
     embeddings: Array  # (n, dim) of the evaluation rows
     embed: Embed  # embeddings (m, dim) of new texts: the probes
+
+    def answers(self, rows: Sequence[str], probes: Iterable[str]) -> ContenderAnswers:
+        return ContenderAnswers(self, rows, probes)
+
+
+class Answered(Protocol):
+    """What a model says to texts that it was asked."""
+
+    def label(self, text: str, /) -> str: ...
 
 
 class ContenderAnswers:
@@ -94,12 +103,12 @@ class Family:
     kind: Literal["MFT", "INV", "DIR"]
     claim: str
     probes: list[Probe]
-    breaks: Callable[[Probe, ContenderAnswers], bool]
+    breaks: Callable[[Probe, Any], bool]  # of a probe, and of what a contender says
 
     def check(
         self,
-        candidate: ContenderAnswers,
-        champion: ContenderAnswers | None,
+        candidate: Answered,
+        champion: Answered | None,
         max_failed: float,
         max_more: float,
     ) -> Expectation:
@@ -178,7 +187,7 @@ def _unmoved(probe: Probe, answers: ContenderAnswers) -> bool:
     return min(gain_a, gain_b) < 0
 
 
-def _example(probe: Probe, answers: ContenderAnswers) -> dict[str, str]:
+def _example(probe: Probe, answers: Answered) -> dict[str, str]:
     return {
         "text": probe.text,
         "expected": " and ".join(dict.fromkeys(probe.labels)),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from core.arrays import Array, Frame
+from core.tasks import RIGHT, Task
 from pipelines.testing.compare import PairedComparison, compare, segments
-from pipelines.testing.expectations import ContenderAnswers
+from pipelines.testing.expectations import Answered
 
 LARGE = 0.05  # a segment that loses this much, beyond chance, is worth a warning
 SHOWN = 10
@@ -19,17 +20,18 @@ COLLECTION = "collection."  # how the set of a named collection begins
 class Sheet:
     """The evaluation rows with what both models said of them."""
 
-    def __init__(
-        self, rows: Frame, candidate: ContenderAnswers, champion: ContenderAnswers | None
-    ) -> None:
-        texts, truth = rows["input"], rows["target"].to_numpy(dtype=object)
-        self.rows = rows
-        self.candidate = np.array([candidate.label(t) for t in texts], dtype=object)
-        self.champion = (
-            None if champion is None else np.array([champion.label(t) for t in texts], dtype=object)
-        )
-        self.right = self.candidate == truth
-        self.was_right = self.right if self.champion is None else self.champion == truth
+    def __init__(self, rows: Frame, candidate: Answered, champion: Answered | None, task: Task) -> None:
+        texts = rows["input"]
+        self.rows, self._task = rows, task
+        self.candidate = [candidate.label(t) for t in texts]
+        self.champion = None if champion is None else [champion.label(t) for t in texts]
+        self.right = self._right(self.candidate)
+        self.was_right = self.right if self.champion is None else self._right(self.champion)
+
+    def _right(self, said: Sequence[str]) -> Array:
+        """(n,) which outputs count as right."""
+        scores = map(self._task.score, said, self.rows["target"])
+        return np.array([s is not None and s >= RIGHT for s in scores], dtype=bool)
 
     def compare(self, mask: Array) -> PairedComparison:
         return compare(self.was_right[mask], self.right[mask])

@@ -44,20 +44,20 @@ class Recipe(Section):
 class TrainingData:
     """The rows of one dataset version. Embeddings are of the encoder the training starts from."""
 
-    texts: list[str]
-    labels: list[str]
+    inputs: list[Any]  # texts; to a model that writes, messages too
+    targets: list[str]  # what it should say
     embeddings: Array  # (n, dim)
-    eval_texts: list[str]
-    eval_labels: list[str]
+    eval_inputs: list[Any]
+    eval_targets: list[str]
     eval_embeddings: Array  # (m, dim)
 
     def __post_init__(self) -> None:
-        train = {len(self.texts), len(self.labels), len(self.embeddings)}
-        evaluation = {len(self.eval_texts), len(self.eval_labels), len(self.eval_embeddings)}
-        if len(train) > 1 or len(evaluation) > 1 or not self.texts:
+        train = {len(self.inputs), len(self.targets), len(self.embeddings)}
+        evaluation = {len(self.eval_inputs), len(self.eval_targets), len(self.eval_embeddings)}
+        if len(train) > 1 or len(evaluation) > 1 or not self.inputs:
             raise ModelError(
                 "these rows cannot be trained on",
-                got=f"texts, labels, embeddings: {sorted(train)}, for evaluation: {sorted(evaluation)}",
+                got=f"inputs, targets, embeddings: {sorted(train)}; to evaluate: {sorted(evaluation)}",
                 expected="equal counts, and at least one row to train on",
             )
 
@@ -84,9 +84,9 @@ def trained(recipe: Recipe, data: TrainingData, start: Model) -> Trained:
     if lacks := [verb for verb in MODEL if not hasattr(found.model, verb)]:
         wrong(recipe, "train", f"{shown(found.model)} without {', '.join(lacks)}", expected)
     read = data.embeddings[:1] if found.model.identity == start.identity else None
-    said: Any = next(iter(found.model.answer(data.texts[:1], read)), None)
+    said: Any = next(iter(found.model.answer(data.inputs[:1], read)), None)
     if not isinstance(said, Answer) or not finite(said.confidence):
-        wrong(recipe, "train", f"a model that answers {data.texts[0]!r} with {shown(said)}", expected)
+        wrong(recipe, "train", f"a model that answers {data.inputs[0]!r} with {shown(said)}", expected)
     return found
 
 
@@ -123,11 +123,11 @@ def accuracy(model: Classifier, embeddings: Array, labels: list[str]) -> float:
 def measured(model: Classifier, data: TrainingData) -> dict[str, float]:
     """The metrics every recipe reports. Without evaluation rows there is no `evaluation_accuracy`."""
     metrics = {
-        "train_rows": float(len(data.labels)),
-        "train_labels": float(len(set(data.labels))),
-        "train_accuracy": accuracy(model, data.embeddings, data.labels),
-        "evaluation_rows": float(len(data.eval_labels)),
+        "train_rows": float(len(data.targets)),
+        "train_labels": float(len(set(data.targets))),
+        "train_accuracy": accuracy(model, data.embeddings, data.targets),
+        "evaluation_rows": float(len(data.eval_targets)),
     }
-    if data.eval_labels:
-        metrics["evaluation_accuracy"] = accuracy(model, data.eval_embeddings, data.eval_labels)
+    if data.eval_targets:
+        metrics["evaluation_accuracy"] = accuracy(model, data.eval_embeddings, data.eval_targets)
     return metrics

@@ -38,23 +38,25 @@ class FinetuneRecipe(Recipe):
         plain = recipe.train(data, start)
         tuned = self._tuned(data, classifier(plain.model))
         better = _better(plain, tuned)
-        read = (self.epochs + 1) * len(data.texts) + len(data.eval_texts)  # once more for the new head
+        read = (self.epochs + 1) * len(data.inputs) + len(
+            data.eval_inputs
+        )  # once more for the new head
         return replace(better, metrics={**better.metrics, "texts_read": float(read)})
 
     def _tuned(self, data: TrainingData, plain: TextClassifier) -> Trained | None:
         """None where training diverged."""
         tuning = Tuning(self.epochs, self.learning_rate, self.batch_size)
-        encoder = finetune(plain.encoder, plain.trained, data.texts, data.labels, tuning)
+        encoder = finetune(plain.encoder, plain.trained, data.inputs, data.targets, tuning)
         fresh = replace(
             data,
-            embeddings=encoder.encode(data.texts),
-            eval_embeddings=encoder.encode(data.eval_texts),
+            embeddings=encoder.encode(data.inputs),
+            eval_embeddings=encoder.encode(data.eval_inputs),
         )
         if not (np.isfinite(fresh.embeddings).all() and np.isfinite(fresh.eval_embeddings).all()):
             return None
         head = fit_head(
             fresh.embeddings,
-            fresh.labels,
+            fresh.targets,
             start=plain.trained,
         )
         return Trained(TextClassifier(encoder, head), measured(head, fresh))

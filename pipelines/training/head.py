@@ -23,7 +23,7 @@ class HeadRecipe(Recipe):
         start = classifier(start)
         head = fit_head(
             data.embeddings,
-            data.labels,
+            data.targets,
             start=start.head,
         )
         return Trained(TextClassifier(start.encoder, head), measured(head, data))

@@ -16,12 +16,16 @@ from core.records.signals import Signal, SystemSample
 from core.records.windows import Window
 from everloop.laws.traffic import DAY, LABELS, NOW, before, today
 from monitoring import Monitoring
-from monitoring.signals import MEASURES, SPECS
+from monitoring.signals import PARTS, SPECS
 from monitoring.view import Measure, ServedModel, View
 
 SETTINGS = Monitoring()
 SYSTEM = [SystemSample("host:1", NOW - DAY / 2, 100, 1, 3, 2**30, 2**20)]
-every = pytest.mark.parametrize("measure", MEASURES, ids=lambda m: m.__module__.rpartition(".")[2])
+every = pytest.mark.parametrize(
+    "measure",
+    [p.measure for p in PARTS],
+    ids=[p.__name__.removeprefix("monitoring.signals.") for p in PARTS],
+)
 
 
 def classify(rows: Array) -> Array:

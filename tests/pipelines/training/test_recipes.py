@@ -74,7 +74,7 @@ def test_head_starts_from_the_champion_and_keeps_its_labels(
 
 def test_rows_that_do_not_fit_together_are_refused(data: TrainingData) -> None:
     with pytest.raises(ModelError, match="equal counts, and at least one row"):
-        TrainingData(data.texts, data.labels[1:], data.embeddings, [], [], data.embeddings[:0])
+        TrainingData(data.inputs, data.targets[1:], data.embeddings, [], [], data.embeddings[:0])
     with pytest.raises(ModelError, match="equal counts, and at least one row"):
         TrainingData([], [], data.embeddings[:0], [], [], data.embeddings[:0])
 
@@ -105,7 +105,7 @@ def test_finetune_says_so_when_it_is_worse(
     encoder: Encoder, data: TrainingData, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = FinetuneRecipe(policy="finetune", epochs=3, learning_rate=3.0, batch_size=4)
-    rows = TrainingData(*(data.texts, data.labels, data.embeddings) * 2)  # knows every answer
+    rows = TrainingData(*(data.inputs, data.targets, data.embeddings) * 2)  # knows every answer
     trained = recipe.train(rows, TextClassifier(encoder))
     assert trained.model.encoder is encoder
     assert (
@@ -117,7 +117,7 @@ def test_finetune_says_so_when_it_is_worse(
 
 
 def test_finetune_without_evaluation_rows_proves_nothing(encoder: Encoder, data: TrainingData) -> None:
-    rows = TrainingData(data.texts, data.labels, data.embeddings, [], [], data.embeddings[:0])
+    rows = TrainingData(data.inputs, data.targets, data.embeddings, [], [], data.embeddings[:0])
     trained = FinetuneRecipe(policy="finetune", epochs=1).train(rows, TextClassifier(encoder))
     assert trained.model.encoder is encoder
     assert trained.notes == [
