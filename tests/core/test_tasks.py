@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from core import params
 from core.errors import ParamsError
@@ -81,6 +82,12 @@ def test_what_is_for_another_task_is_refused_all_at_once(place: Workspace) -> No
     assert "parts that are for echo" in str(told.value)
 
 
+def of_task(place: Workspace, section: str) -> None:
+    written = yaml.safe_load(place.params.read_text(encoding="utf-8"))
+    written["task"] = yaml.safe_load(section)
+    place.params.write_text(yaml.safe_dump(written, sort_keys=False), encoding="utf-8")
+
+
 CALL = '{"name": "alarm_set", "arguments": {"time": "five pm", "days": [1, true]}}'
 
 
@@ -128,15 +135,13 @@ def test_a_schema_judges_the_form_alone() -> None:
     ],
 )
 def test_a_fault_in_the_task_is_told_with_its_line(place: Workspace, section: str, words: str) -> None:
-    text = place.params.read_text(encoding="utf-8")
-    place.params.write_text(f"task: {section}\n{text}", encoding="utf-8")
+    of_task(place, section)
     with pytest.raises(ParamsError, match=words):
         strategy_of(place)
 
 
 def test_a_judge_of_somebody_else_is_code_that_is_trusted_first(place: Workspace) -> None:
-    text = place.params.read_text(encoding="utf-8")
-    place.params.write_text(f"task: {{policy: generation, judge: 'mine:right'}}\n{text}")
+    of_task(place, "{policy: generation, judge: 'mine:right'}")
     assert strategy_of(place).code == {"task.judge": "mine:right"}
 
 

@@ -13,11 +13,12 @@ import pytest
 
 from core.errors import DatasetError, LabelError
 from core.label_set import FILE, LabelSet, Operation
+from core.tasks import Generation
 from core.workspace import Workspace
 from pipelines.datasets.all import AllFormation
 from pipelines.datasets.contents import TESTED, TRAIN, rows_here, rows_of, show
 from pipelines.datasets.diff import diff
-from pipelines.datasets.expectations import failures
+from pipelines.datasets.expectations import Allowed, failures
 from pipelines.datasets.fence import Fence
 from pipelines.datasets.form import form_dataset
 from pipelines.datasets.history import list_versions
@@ -214,10 +215,20 @@ def test_failures_name_the_row_and_the_reason() -> None:
         5: ["its row id is there twice"],
         6: ["its row id is there twice"],
     }
-    assert failures(rows(["a", "b"]), ["fee"]) == {
+    assert failures(rows(["a", "b"]), Allowed(["fee"])) == {
         key: ["its label is not in the label set"] for key in (0, 1)
     }
-    assert failures(rows(["a", "b"]), ["card"]) == {}
+    assert failures(rows(["a", "b"]), Allowed(["card"])) == {}
+
+
+def test_an_answer_that_somebody_wrote_is_in_the_form_of_its_task() -> None:
+    found = rows(["a", "b", "c", "d"]).assign(kind="demonstration", target=["{}", "{", "", "{}"])
+    found.loc[3, "input"] = "x" * 100_000
+    assert failures(found, Allowed(fault=Generation(judge="json").fault)) == {
+        1: ["its answer is not in the form that the task asks for"],
+        2: ["no answer", "its answer is not in the form that the task asks for"],
+        3: ["input and answer have more than 100,000 characters"],
+    }
 
 
 def test_a_failing_row_is_left_out_and_shown(one: Workspace) -> None:
