@@ -10,13 +10,13 @@ import yaml
 
 from core.errors import WorkspaceError
 from core.files import write_whole
-from core.tasks import CLASSIFICATION
+from core.tasks import CLASSIFICATION, GENERATION
 from core.workspace import Workspace, check_name
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.local import LOCAL, local_settings
 
 TEMPLATES = Path(__file__).parent / "templates"
-PARAMS = {CLASSIFICATION: "params.yaml"}  # of a new workspace, by its task
+PARAMS = {CLASSIFICATION: "params.yaml", GENERATION: "params-generation.yaml"}  # of a new workspace
 DVC_CONFIG = """\
 [core]
     analytics = false

@@ -80,7 +80,10 @@ class Session:
         from core.models import families
 
         model = self.strategy.model
-        return families.untrained(model.encoder, model.max_tokens, model.runtime)
+        encoder = (model.encoder, model.max_tokens, model.runtime)
+        if self.task.labelled:
+            return families.untrained(*encoder)
+        return families.untrained_writer(model.generator, *encoder)
 
 
 def open_session(root: Path, strategy: Strategy | None = None) -> Session:

@@ -26,8 +26,8 @@ class ExamplesRecipe(SftRecipe):
     def train(self, data: TrainingData, start: Model) -> Trained:
         champion = writing(start)
         rows, notes = readable(champion.lm.prompts, data)
-        new = [i for i in rows if digest(data.texts[i], data.labels[i]) not in champion.learnt]
+        new = [i for i in rows if digest(data.inputs[i], data.targets[i]) not in champion.learnt]
         if not champion.learnt or len(new) >= self.retune_after:
             return super().train(data, start)
-        metrics = {"new_rows": float(len(new)), "train_rows": float(len(data.labels))}
+        metrics = {"new_rows": float(len(new)), "train_rows": float(len(data.targets))}
         return Trained(self.reading(champion, data, rows), metrics, notes)

@@ -65,7 +65,7 @@ class SftRecipe(Recipe):
         """The tuned model, or the champion where there is no new row."""
         champion = writing(start)
         rows, notes = readable(champion.lm.prompts, data)
-        digests = {i: digest(data.texts[i], data.labels[i]) for i in rows}
+        digests = {i: digest(data.inputs[i], data.targets[i]) for i in rows}
         new = [i for i in rows if digests[i] not in champion.learnt]
         if not new:
             notes = [*notes, "no new row: the champion's weights are kept"]
@@ -76,7 +76,7 @@ class SftRecipe(Recipe):
         metrics = {
             "new_rows": float(len(new)),
             "replayed_rows": float(len(old)),
-            "train_rows": float(len(data.labels)),
+            "train_rows": float(len(data.targets)),
             "steps": float(len(tuned.losses)),
             "tokens": float(sum(len(row.tokens) for rows in passes for row in rows)),
         }
@@ -89,7 +89,7 @@ class SftRecipe(Recipe):
         if not self.examples:
             return replace(model, examples=NONE, shots=0)
         chosen = Examples(
-            [data.texts[i] for i in rows], [data.labels[i] for i in rows], data.embeddings[rows]
+            [data.inputs[i] for i in rows], [data.targets[i] for i in rows], data.embeddings[rows]
         )
         return replace(model, examples=chosen, shots=self.examples)
 
@@ -97,7 +97,7 @@ class SftRecipe(Recipe):
         self, prompts: Prompts, data: TrainingData, rows: Sequence[int]
     ) -> list[list[TokenSequence]]:
         chosen = Demonstrations(
-            [data.texts[i] for i in rows], [data.labels[i] for i in rows], data.embeddings[rows]
+            [data.inputs[i] for i in rows], [data.targets[i] for i in rows], data.embeddings[rows]
         )
         return [
             sequences(prompts, chosen, self.examples, self.rename, seed) for seed in range(self.epochs)
@@ -119,7 +119,7 @@ def writing(start: Model) -> CausalModel:
 
 def readable(prompts: Prompts, data: TrainingData) -> tuple[list[int], list[str]]:
     """The rows that fit into the context; of the others how many they are, and the first."""
-    pairs = list(zip(data.texts, data.labels, strict=True))
+    pairs = list(zip(data.inputs, data.targets, strict=True))
     tokens = np.array([len(prompts.read(asked)) + len(prompts.answer(right)) for asked, right in pairs])
     long = np.flatnonzero(tokens > prompts.context)
     if not len(long):

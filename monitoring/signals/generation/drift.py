@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from core.records.signals import Signal
 from core.tasks import GENERATION
-from monitoring.drift.embeddings import DriftSettings, embedding_drift
+from monitoring.drift.embeddings import embedding_drift
 from monitoring.drift.features import IncomparableError
 from monitoring.drift.threshold import DriftResult, Threshold
+from monitoring.drift.types import DriftSettings
 from monitoring.limits import EMBEDDING_SHIFT, MIN_ROWS
 from monitoring.view import MIN_DAYS, Spec, View, commonest, having
 
