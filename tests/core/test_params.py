@@ -94,7 +94,7 @@ def test_an_unknown_key(faults: Any) -> None:
 
 def test_a_key_like_no_other(faults: Any) -> None:
     assert faults(("max_tokens: 128", "colour: red")) == whole(
-        f"line {line('max_tokens')}, model.colour: unknown key; known: encoder, max_tokens, runtime"
+        f"line {line('max_tokens')}, model.colour: unknown key; known: encoder, generator, max_tokens, runtime"
     )
 
 
@@ -154,7 +154,7 @@ def test_the_other_keys_of_an_unknown_policy_are_looked_at_too(faults: Any) -> N
         "triggers.of.0.policy: got 'dirft', expected one of accuracy, all, any, at-least, "
         "cost-aware, drift, error-budget, labels, periodic",
         "triggers.of.0.coldown: unknown key",
-        "training.policy: got 'haed', expected one of finetune, head",
+        "training.policy: got 'haed', expected one of examples, finetune, head, sft",
         "training.min_label_rows: got 'soon', expected a valid integer",
         "training.rte: unknown key",
     ]
@@ -273,7 +273,8 @@ def test_check_prints_the_strategy_with_its_defaults(tmp_path: Path) -> None:
         "  policy: classification",
         "model:",
         "  encoder: sentence-transformers/all-MiniLM-L6-v2  # a Hugging Face name, or a local folder",
-        "  max_tokens: 128  # tokens of a text that the encoder reads",
+        "  generator: HuggingFaceTB/SmolLM2-135M-Instruct  # what writes the answers of the task "
+        "generation: a causal language model, by its Hugging Face name, or a local folder",
     ]
     assert ran.out.splitlines()[-1] == f"# {place.params} has no fault"
     (tmp_path / "printed.yaml").write_text(ran.out, encoding="utf-8")
@@ -362,8 +363,8 @@ def test_signals_by_their_old_names_are_understood_and_told(tmp_path: Path) -> N
     assert strategy.monitoring.rules[0].signal == "accuracy"
     ran = everloop("check", "-w", place.root)
     assert ran.out.splitlines()[-3:] == [
-        "# line 15, monitoring.rules.0.signal: accuracy.powered is called accuracy now",
-        "# line 28, triggers.of.0.signal: accuracy.ipw is called accuracy now",
+        "# line 18, monitoring.rules.0.signal: accuracy.powered is called accuracy now",
+        "# line 31, triggers.of.0.signal: accuracy.ipw is called accuracy now",
         f"# {place.params} has no fault",
     ]
 
