@@ -2,7 +2,7 @@
 
 Weights are fp32 and products bfloat16, where the processor has it. With weights in bfloat16 the steps
 of AdamW are rounded away, and hardly anything is learnt. Three savings over transformers' Trainer:
-batches of like length, the vocabulary only at learnt positions, no gradient of the embeddings.
+batches of like length, the vocabulary only at learnt positions, attention as plain products.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ POOL = 16  # batches that share out rows of like length
 WARM = 0.05  # of the steps, until the learning rate is reached
 CLIP = 1.0  # the largest norm of a gradient
 SAME = 1e-3  # of two ways to the same logits
+SHORT = (
+    512  # tokens of a row: up to there plain products are quicker than torch's attention for long ones
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def _train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         network = read_network(lm.folder, torch.float32)
+        if max(len(row.tokens) for rows in passes for row in rows) <= SHORT:
+            network.set_attn_implementation("eager")
         moved = _trainable(network, plan)
         loss_of = _loss_of(network)
         optimizer = torch.optim.AdamW(
@@ -102,14 +107,12 @@ def _train(
 
 
 def _trainable(network: Any, plan: TuningPlan) -> dict[str, Any]:
-    """The weights that are trained, by name. Embeddings stay: on a small model they are a fifth of the
-    weights, and most of their rows are of tokens that no row has."""
-    network.requires_grad_(False)
+    """The weights that are trained, by name."""
+    network.requires_grad_(plan.rank is None and plan.layers is None)
     if plan.rank is not None:
         _add_adapters(network, plan.rank)
-    else:
-        blocks = _blocks(network)
-        for block in blocks[-(plan.layers or len(blocks)) :]:
+    elif plan.layers is not None:
+        for block in _blocks(network)[-plan.layers :]:
             block.requires_grad_(True)
     return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
