@@ -1,4 +1,5 @@
 # make demo    the whole loop on the bundled sample, after installing what it needs into .venv
+# make demo-generation    the same for a language model that writes function calls
 # make test    the tests          make check   format, lint, types, import contracts, tests (what CI runs)
 # make quick   the laws that every policy and signal keeps, and the examples in the docstrings: a minute
 # make test-all  the slow ones and Postgres too          make bench   the benchmarks, beside their bars
@@ -8,10 +9,13 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 TWO := -n 2 --dist worksteal  # processes; who is done takes tests of the other
 
-.PHONY: demo test quick test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets docs label-tools lock
+.PHONY: demo demo-generation test quick test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets docs label-tools lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
+
+demo-generation: $(INSTALLED)
+	$(BIN)/everloop demo --task generation
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(TWO)

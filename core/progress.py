@@ -46,7 +46,15 @@ def begin() -> None:
 
 
 def now() -> Step:
-    """The step, with the count of the whole where there is one."""
+    """The step, with the count of the whole where there is one.
+
+    >>> doing("training", 12, 96, "steps")
+    >>> whole(0, 360, "requests")
+    >>> now().words()
+    'training, 12 of 96 steps: 0 of 360 requests'
+    >>> begin()
+    """
     if _whole.total is None:
         return _step
-    return Step(_step.what, _whole.done, _whole.total, _whole.unit)
+    what = _step.words().replace(":", ",", 1) if _step.total else _step.what
+    return Step(what, _whole.done, _whole.total, _whole.unit)

@@ -1,4 +1,4 @@
-"""`everloop demo`: the whole loop on the bundled sample, with a picture and a report at the end."""
+"""`everloop demo`: the whole loop on a bundled sample, with a picture and a report at the end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from core.errors import WorkspaceError
 from core.evidence import AlertEvidence
 from core.records.decisions import Decision
 from core.store import Store
+from core.tasks import CLASSIFICATION
 from everloop.init import init
 from everloop.picture import accuracy_picture
 from everloop.report import run_report
@@ -22,13 +23,13 @@ from everloop.sample import bundled
 from everloop.show import Files, show_replay
 
 
-def run_demo(place: Path) -> None:
-    """Replay the bundled stream in a fresh workspace at `place` and show what came of it."""
+def run_demo(place: Path, task: str = CLASSIFICATION) -> None:
+    """Replay the bundled stream of a task in a fresh workspace at `place`; show what came of it."""
     _clear(place)
-    init(place)
-    folder = bundled()
+    init(place, task=task)
+    folder = bundled(task)
     files = Files(folder / "stream.csv", folder / "train.csv", folder / "eval.csv")
-    session, result = show_replay(files, place, json_file=place / "reports" / "replay.json")
+    session, result = show_replay(files, place, task=task, json_file=place / "reports" / "replay.json")
     shown = Path(os.path.relpath(place))
     picture, report = write_pages(session.workspace.reports, session.store, result, commands(shown))
     typer.echo(f"\npicture:  {os.path.relpath(picture)}\nreport:   {os.path.relpath(report)}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.models.classifier.batches import by_length
+from core.progress import doing
 
 
 @dataclass(eq=False)
@@ -30,6 +31,7 @@ def decode(
     """Greedy. `room` is how many tokens each may get, `stops` the tokens that end an answer."""
     out = [Written() for _ in prompts]
     for rows in by_length([len(p) for p in prompts]):
+        doing("writing answers", sum(bool(one.logprobs) for one in out), len(out), "answers")
         _decode_batch(
             network, [prompts[i] for i in rows], [room[i] for i in rows], stops, [out[i] for i in rows]
         )

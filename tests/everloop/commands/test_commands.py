@@ -77,7 +77,7 @@ Commands:
   train       Train the first model of a workspace; it is the champion.
   serve       Serve the champion over HTTP.
   predict     Classify every row of a file.
-  demo        The whole loop on the bundled sample stream.
+  demo        The whole loop on a bundled sample stream.
   replay      Drive every stage over a stream of the past.
   monitor     Is all well? The newest window's signals and alerts.
   alerts      Alerts: open ones, those lately over, and how many a week.
@@ -86,7 +86,6 @@ Commands:
   retrain     Make a dataset version, train, test, and start a rollout.
   schedule    Run the loop as Prefect flows, on the schedule of params.yaml.
   runtimes    Measure the champion on every runtime, and say which to take.
-  clock       The machine's clock, and the newest record of each kind.
   data        Dataset versions: list, compare, check, keep and bring back.
   collection  Make and list collections of hard examples.
   label       Send tasks out for labels and take annotations in.
