@@ -51,7 +51,7 @@ def quick() -> list[Row]:
         stream.write_text("".join(lines[:1200]), encoding="utf-8")
         r = replay("sample", stream, folder / "train.csv", folder / "eval.csv")
     return [
-        Row("sample: prequential accuracy", r["prequential_accuracy"], "share", peer=_frozen(r)),
+        Row("sample: prequential accuracy", r["prequential_accuracy"], "share", peer=beside_frozen(r)),
         Row("sample: encoder passes per text", r["encoder_passes_per_text"], "passes", "== 1"),
         Row("sample: wall time", r["wall_seconds"], "s", "<= 60"),
     ]
@@ -67,7 +67,7 @@ def full(data: Path, oracle: bool) -> list[Row]:
             clinc["prequential_accuracy"],
             "share",
             ">= 0.88",
-            peer=_frozen(clinc),
+            peer=beside_frozen(clinc),
         ),
         Row("clinc: labels a day, on average", clinc["labels"] / clinc["days"], "labels", "<= 20"),
         Row("clinc: most labels in a day", clinc["most_labels_in_a_day"], "labels"),
@@ -87,7 +87,7 @@ def full(data: Path, oracle: bool) -> list[Row]:
             "banking77: prequential accuracy",
             banking["prequential_accuracy"],
             "share",
-            peer=_frozen(banking),
+            peer=beside_frozen(banking),
         ),
         Row("banking77: drift alerts", banking["drift_alerts"], "", "<= 3"),
         Row("banking77: rollbacks", banking["rollbacks"], "", "<= 1"),
@@ -103,10 +103,16 @@ def replay_real(name: str, data: Path, *flags: str) -> dict[str, Any]:
     return replay(name + "".join(flags), stream, train, evaluation, *flags)
 
 
-def replay(name: str, stream: Path, train: Path, evaluation: Path, *flags: str) -> dict[str, Any]:
-    """One replay as a user runs it, in a process of its own; leaves a picture in bench/out."""
+def replay(
+    name: str, stream: Path, train: Path, evaluation: Path, *flags: str, params: str | None = None
+) -> dict[str, Any]:
+    """One replay as a user runs it, in a process of its own; leaves a picture in bench/out. `params` is
+    a params.yaml in place of the default one."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / name
+        if params:
+            place.mkdir()
+            (place / "params.yaml").write_text(params, encoding="utf-8")
         result, wall = _command(place, stream, train, evaluation, *flags)
         session = open_session(place)
         picture, page = write_pages(place / "reports", session.store, result)
@@ -141,7 +147,7 @@ def _command(place: Path, *arguments: Path | str) -> tuple[dict[str, Any], float
     return result, wall
 
 
-def _frozen(result: dict[str, Any]) -> str:
+def beside_frozen(result: dict[str, Any]) -> str:
     frozen = result["frozen_accuracy"]
     return "" if frozen is None else f"frozen: {frozen:.3f}"
 
