@@ -11,6 +11,8 @@ EverloopError
 ├── DatasetError     a dataset version, DVC or git refuses
 ├── ModelError       weights missing, altered, or of another shape
 ├── InputError       what a model is asked and cannot read: no message, longer than its context
+│   └── ContextError   longer than its context
+├── EngineError      what writes for a model gives no answer, or another model's
 ├── RolloutError     a promotion or rollback that makes no sense now
 ├── ClockError       a time before what the workspace knows already, or far ahead
 ├── AccessError      an API key that is missing, or cannot be made or found
@@ -74,6 +76,14 @@ class ModelError(EverloopError):
 
 class InputError(EverloopError):
     """A model cannot read what it is asked. The others in its batch are well."""
+
+
+class ContextError(InputError):
+    """A prompt of more tokens than the model can read."""
+
+
+class EngineError(EverloopError):
+    """The engine that writes for a model gives no answer."""
 
 
 class RolloutError(EverloopError):

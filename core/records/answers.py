@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from core.arrays import Array
+from core.records.writing import Asked, Decoding, Listener
 
 Variant = Literal["champion", "canary", "challenger", "shadow"]
 ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
@@ -29,11 +30,14 @@ class Request:
     fresh: bool = False  # its id was made a moment ago: nobody can have asked under it before
     version: str = ""  # who shall answer, if one that serves now was named; "" leaves it to the router
     messages: tuple[Message, ...] = ()  # where the input is more than its text
+    how: Decoding | None = None  # where the caller says how to write the answer
+    listener: Listener = field(default_factory=Listener, compare=False)  # hears it being written
 
     @property
     def input(self) -> Any:
         """What the model is given."""
-        return list(self.messages) or self.text
+        asked = list(self.messages) or self.text
+        return asked if self.how is None else Asked(asked, self.how, self.listener)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The likeliest next token, again and again, for many prompts at once.
+"""The next token, again and again, for many prompts at once: the likeliest, unless a pen draws it.
 
 Prompts of similar length share a batch; shorter ones are padded on the left. Rows that are done leave
 the batch.
@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.models.causal.pen import Pen
 from core.models.classifier.batches import by_length
 from core.progress import doing
 
@@ -23,13 +24,19 @@ class Written:
     logprobs: list[float] = field(default_factory=list)  # of each token, the one that ends it too
     stopped: bool = False
     first_ms: float = 0.0
+    pen: Pen | None = None
 
 
 def decode(
-    network: Any, prompts: Sequence[list[int]], room: Sequence[int], stops: Collection[int]
+    network: Any,
+    prompts: Sequence[list[int]],
+    room: Sequence[int],
+    stops: Collection[int],
+    pens: Sequence[Pen] = (),
 ) -> list[Written]:
-    """Greedy. `room` is how many tokens each may get, `stops` the tokens that end an answer."""
-    out = [Written() for _ in prompts]
+    """`room` is how many tokens each may get, `stops` the tokens that end an answer. Without `pens` it
+    is greedy, and nobody listens."""
+    out = [Written(pen=pens[i] if pens else None) for i in range(len(prompts))]
     for rows in by_length([len(p) for p in prompts]):
         doing("writing answers", sum(bool(one.logprobs) for one in out), len(out), "answers")
         _decode_batch(
@@ -53,7 +60,7 @@ def _decode_batch(
         logits = reader.begin()
         rows = list(range(len(prompts)))
         while True:
-            best, logprobs = _likeliest(logits)
+            best, logprobs = _next(logits, [out[row].pen for row in rows])
             going = []
             for at, row in enumerate(rows):
                 one = out[row]
@@ -64,6 +71,8 @@ def _decode_batch(
                     one.stopped = True
                     continue
                 one.tokens.append(best[at])
+                if one.pen and one.pen.ends(one.tokens, logits[at]):
+                    continue
                 if len(one.tokens) < room[row]:
                     going.append(at)
             if not going:
@@ -72,6 +81,16 @@ def _decode_batch(
                 reader.keep(going)
                 rows = [rows[at] for at in going]
             logits = reader.step([best[at] for at in going])
+
+
+def _next(logits: Any, pens: Sequence[Pen | None]) -> tuple[list[int], list[float]]:
+    """The next token of each row, and its log-probability."""
+    best, logprobs = _likeliest(logits)
+    for at, pen in enumerate(pens):
+        if pen and pen.draws:
+            best[at] = pen.draw(logits[at])
+            logprobs[at] = float(logits[at].float().log_softmax(-1)[best[at]])
+    return best, logprobs
 
 
 def _likeliest(logits: Any) -> tuple[list[int], list[float]]:

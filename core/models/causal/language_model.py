@@ -15,6 +15,7 @@ from core.errors import ModelError
 from core.files import whole_file
 from core.models.causal import offline
 from core.models.causal.decoding import Written, decode
+from core.models.causal.pen import Pen
 from core.models.causal.prompts import Prompts
 from core.models.classifier.runtimes import packed
 from core.models.files import (
@@ -47,11 +48,16 @@ class LanguageModel:
         context = getattr(config, "max_position_embeddings", None) or 2048
         return Prompts(read_tokenizer(self.folder), context, self.name)
 
-    def write(self, prompts: Sequence[list[int]], most: int) -> list[Written]:
+    def write(
+        self, prompts: Sequence[list[int]], most: int | Sequence[int], pens: Sequence[Pen] = ()
+    ) -> list[Written]:
         """At most `most` tokens to each prompt. One call at a time: each uses all cores."""
-        room = [min(most, self.prompts.context - len(p)) for p in prompts]
+        mosts = [most] * len(prompts) if isinstance(most, int) else most
+        room = [
+            min(wanted, self.prompts.context - len(p)) for wanted, p in zip(mosts, prompts, strict=True)
+        ]
         with self._alone:
-            return decode(self._network, prompts, room, self._stops)
+            return decode(self._network, prompts, room, self._stops, pens)
 
     def copy_files(self, to: Path) -> None:
         """Everything `load_language_model` needs, into the folder `to`."""

@@ -20,7 +20,12 @@ def as_messages(input: Any) -> list[Message]:
     if isinstance(input, str):
         return [{"role": "user", "content": input}]
     if not isinstance(input, (list, tuple)) or not input:
-        raise InputError("no message to answer", got=repr(input)[:80], expected="a text, or messages")
+        raise InputError(
+            "no message to answer",
+            where="messages",
+            got=repr(input)[:80],
+            expected="a text, or messages",
+        )
     for at, message in enumerate(input):
         role = message.get("role") if isinstance(message, dict) else message
         if role not in ROLES:
@@ -43,8 +48,18 @@ def spoken(input: Any) -> str:
 
 
 def content(message: Message) -> str:
-    """The text of a message; of one in parts, of those that are text."""
+    """The text of a message, or of its parts. Raises InputError: one that is no text."""
     parts = message.get("content")
-    if isinstance(parts, list):
-        return "\n".join(str(part["text"]) for part in parts if part.get("type") == "text")
-    return str(parts or "")
+    return "\n".join(map(_part, parts)) if isinstance(parts, list) else str(parts or "")
+
+
+def _part(part: Any) -> str:
+    text = part.get("text") if isinstance(part, dict) else None
+    if not isinstance(text, str):
+        raise InputError(
+            "a part of a message that is no text",
+            where="messages",
+            got=repr(part)[:80],
+            expected='{"type": "text", "text": ...}',
+        )
+    return text

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from core.arrays import Array
 from core.errors import ModelError
@@ -18,8 +19,10 @@ from core.models.causal.decoding import Written
 from core.models.causal.examples import NONE, Examples
 from core.models.causal.language_model import LanguageModel, load_language_model
 from core.models.causal.messages import spoken
+from core.models.causal.pen import Pen, check
 from core.models.classifier.encoder import Encoder, keep, kept, load_encoder
-from core.records.answers import GenerationDetail
+from core.records.answers import GenerationDetail, Message
+from core.records.writing import Asked, Completion
 
 CONFIG = "generator.json"
 FOLDER = "generator"
@@ -27,6 +30,15 @@ ENCODER = "encoder"  # where it has no public name
 KEPT = 2  # models a process keeps loaded: champion and candidate
 
 _loaded: OrderedDict[str, LanguageModel] = OrderedDict()  # by weights, latest last
+
+
+class RemoteEngine(Protocol):
+    """Writes for a model, elsewhere."""
+
+    def write(self, asked: Sequence[tuple[Asked, list[Message], int]]) -> list[Completion]:
+        """What each of them wants, the messages it is to be written to, and how many tokens at most.
+        Raises InputError, EngineError and BusyError."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +52,7 @@ class CausalModel:
     examples: Examples = NONE
     shots: int = 0
     learnt: frozenset[str] = frozenset()
+    engine: RemoteEngine | None = None  # writes in the place of `lm`
 
     @property
     def identity(self) -> str:
@@ -61,37 +74,57 @@ class CausalModel:
 
     def answer(self, inputs: Sequence[Input], embeddings: Array | None = None) -> list[Answer]:
         """What it writes to each. Raises InputError where one cannot be answered, before any is."""
-        read = self.embed([spoken(each) for each in inputs]) if embeddings is None else embeddings
+        asked = [Asked.of(each) for each in inputs]
+        read = self.embed([spoken(one.input) for one in asked]) if embeddings is None else embeddings
         near = self.examples.near(read, self.shots)
-        prompts = [self._prompt(each, rows) for each, rows in zip(inputs, near, strict=True)]
-        written = self.lm.write(prompts, self.max_new_tokens)
+        prompts = [self._prompt(one, rows) for one, rows in zip(asked, near, strict=True)]
+        written = self._write(asked, prompts, inputs)
         return [
-            self._answer(each, len(prompt), one, row)
-            for each, prompt, one, row in zip(inputs, prompts, written, read, strict=True)
+            _answer(one.input, said, row) for one, said, row in zip(asked, written, read, strict=True)
         ]
 
-    def _prompt(self, input: Input, near: list[int]) -> list[int]:
-        """Its tokens, after as many of these examples as leave room for the longest answer."""
+    def _prompt(self, asked: Asked, near: list[int]) -> tuple[list[Message], list[int]]:
+        """Messages and their tokens: the input, after as many of these examples as leave room for the
+        longest answer."""
         prompts = self.lm.prompts
         for count in range(len(near), 0, -1):
-            tokens = prompts.read(self.examples.shown(input, near[:count]))
-            if len(tokens) + self.max_new_tokens <= prompts.context:
-                return tokens
-        return prompts.prompt(input)
+            shown = self.examples.shown(asked.input, near[:count])
+            tokens = prompts.read(shown)
+            if len(tokens) + self._most(asked) <= prompts.context:
+                return prompts.messages(shown), tokens
+        return prompts.messages(asked.input), prompts.prompt(asked.input)
 
-    def _answer(self, input: Input, prompt_tokens: int, written: Written, embedding: Array) -> Answer:
-        mean = sum(written.logprobs) / len(written.logprobs)
-        detail = GenerationDetail(
-            messages=() if isinstance(input, str) else tuple(input),
+    def _most(self, asked: Asked) -> int:
+        return asked.how.max_tokens or self.max_new_tokens
+
+    def _write(
+        self,
+        asked: list[Asked],
+        prompts: list[tuple[list[Message], list[int]]],
+        inputs: Sequence[Input],
+    ) -> list[Completion]:
+        if self.engine:
+            return self.engine.write(
+                [(one, shown, self._most(one)) for one, (shown, _) in zip(asked, prompts, strict=True)]
+            )
+        tokens, most = [each for _, each in prompts], [self._most(one) for one in asked]
+        for one in asked:
+            check(one)
+        heard = any(isinstance(each, Asked) for each in inputs)
+        pens = [Pen(one, self.lm.prompts.text) for one in asked] if heard else []
+        written = self.lm.write(tokens, most, pens)
+        return [self._completion(len(t), one) for t, one in zip(tokens, written, strict=True)]
+
+    def _completion(self, prompt_tokens: int, written: Written) -> Completion:
+        pen = written.pen
+        return Completion(
+            text=pen.close() if pen else self.lm.prompts.text(written.tokens),
+            finish_reason=pen.finish if pen and pen.finish else "stop" if written.stopped else "length",
             prompt_tokens=prompt_tokens,
             completion_tokens=len(written.logprobs),
-            finish_reason="stop" if written.stopped else "length",
-            mean_logprob=mean,
-            min_logprob=min(written.logprobs),
-            first_token_ms=written.first_ms,
+            logprobs=tuple(written.logprobs),
+            first_ms=written.first_ms,
         )
-        text = self.lm.prompts.text(written.tokens)
-        return Answer(text, math.exp(mean), detail, embedding)
 
     def under(self, labels: LabelSet) -> CausalModel:  # noqa: ARG002  it has no labels
         return self
@@ -149,6 +182,21 @@ class CausalModel:
 def base(name: str, encoder: Encoder) -> CausalModel:
     """A model that nothing here has trained yet. Raises ModelError."""
     return CausalModel(encoder, _keep(load_language_model(name)))
+
+
+def _answer(input: Input, written: Completion, embedding: Array) -> Answer:
+    said = written.logprobs
+    mean = sum(said) / len(said) if said else None
+    detail = GenerationDetail(
+        messages=() if isinstance(input, str) else tuple(input),
+        prompt_tokens=written.prompt_tokens,
+        completion_tokens=written.completion_tokens,
+        finish_reason=written.finish_reason,
+        mean_logprob=mean,
+        min_logprob=min(said, default=None),
+        first_token_ms=written.first_ms,
+    )
+    return Answer(written.text, 0.0 if mean is None else math.exp(mean), detail, embedding)
 
 
 def _same(what: str, folder: Path, got: str, expected: str) -> None:

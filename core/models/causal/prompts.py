@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from core.errors import InputError, ModelError
+from core.errors import ContextError, InputError, ModelError
 from core.models.causal.messages import SYSTEM, as_messages
 from core.records.answers import Message
 
@@ -34,10 +34,10 @@ class Prompts:
             raise ModelError("the tokenizer names no token that ends an answer", where=self.where)
 
     def prompt(self, input: Any) -> list[int]:
-        """What the model goes on from. Raises InputError: too long, or no messages."""
+        """What the model goes on from. Raises ContextError: too long; InputError: no messages."""
         tokens = self.read(input)
         if len(tokens) >= self.context:
-            raise InputError(
+            raise ContextError(
                 "the prompt is longer than the model's context",
                 where=self.where,
                 got=f"{len(tokens):,} tokens",
@@ -48,15 +48,20 @@ class Prompts:
 
     def read(self, input: Any) -> list[int]:
         """The tokens of an input, however many. Raises InputError: no messages."""
-        messages = as_messages(input)
-        if self._wordy and not any(m["role"] in SYSTEM for m in messages):
-            messages = [SILENT, *messages]
+        messages = self.messages(input)
         try:
             return self._tokens(self._rendered(messages))
         except Exception as fault:  # each template raises what it likes
             raise InputError(
                 "the model's chat template refuses these messages", where=self.where, got=str(fault)
             ) from None
+
+    def messages(self, input: Any) -> list[Message]:
+        """What the template is given of an input."""
+        messages = as_messages(input)
+        if self._wordy and not any(m["role"] in SYSTEM for m in messages):
+            return [SILENT, *messages]
+        return messages
 
     def answer(self, text: str) -> list[int]:
         """A right answer as the model is to write it, with its end."""
