@@ -24,7 +24,7 @@ from serving.labelling.page import pages
 from serving.messages import Fault
 from serving.operations import operate
 from serving.page import page
-from serving.protocols import inference, mlflow, own
+from serving.protocols import inference, mlflow, openai, own
 from serving.protocols.engine_client import EngineClient, json
 from serving.refusals import refusal
 from serving.settings import Serving
@@ -54,6 +54,7 @@ def create_app(
         "own": lambda: own.routes(client, store, queue.unknown),
         "mlflow": lambda: mlflow.routes(client),
         "inference": lambda: inference.routes(client),
+        "openai": lambda: openai.routes(client, store.task),
     }
     for name in store.task.protocols:
         app.include_router(protocols[name]())
@@ -84,7 +85,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
         found = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        bodies: list[type[BaseModel]] = [*own.BODIES, *mlflow.BODIES, *inference.BODIES, *api.BODIES]
+        bodies: list[type[BaseModel]] = [
+            *own.BODIES,
+            *mlflow.BODIES,
+            *inference.BODIES,
+            *openai.BODIES,
+            *api.BODIES,
+        ]
         _, models = models_json_schema(
             [(model, "validation") for model in bodies], ref_template="#/components/schemas/{model}"
         )

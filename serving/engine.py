@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core.errors import EverloopError, ModelError, StoreError
+from core.errors import EverloopError, InputError, ModelError, StoreError
 from core.ids import is_uuid7
 from core.records.answers import Prediction, Request
 from serving.batcher import Batcher
@@ -46,6 +46,16 @@ class State:
     faults: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Lanes:
+    """How many batches are read at once, of how many texts at most, and how many texts may wait for
+    them (None: those of a few calls)."""
+
+    workers: int
+    most: int = MAX_BATCH
+    waiting: int | None = None
+
+
 class Engine:
     """Answers requests while models come and go under it."""
 
@@ -60,7 +70,7 @@ class Engine:
         *,
         writer: Log | None = None,
         alias: Callable[[], str | None] | None = None,
-        workers: int | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         """Without a `writer` each batch commits for itself. `alias`: who is the registry's champion."""
         self._service, self._clock, self.metrics = service, clock, metrics
@@ -71,14 +81,9 @@ class Engine:
         ] = {}  # by request id: asked under a caller's own id, not stored yet
         self._watcher: Watcher | None = None
         self._stopping = False
-        made = self._settings
-        self._batcher = Batcher(
-            self._read,
-            workers or os.cpu_count() or 1,
-            MAX_BATCH,
-            MAX_WAIT,
-            WAITING_CALLS * made.max_inputs,
-        )
+        lanes = lanes or Lanes(os.cpu_count() or 1)
+        waiting = lanes.waiting or WAITING_CALLS * self._settings.max_inputs
+        self._batcher = Batcher(self._read, lanes.workers, lanes.most, MAX_WAIT, waiting)
         metrics.queue.set_function(lambda: self._batcher.waiting)
 
     # -- for callers, on their event loop ---------------------------------------------------
@@ -95,7 +100,7 @@ class Engine:
         if not requests:
             return []
         loop, now = asyncio.get_running_loop(), time.monotonic()
-        end = min(deadline or float("inf"), now + self._settings.timeout_ms / 1000)
+        end = now + self._settings.timeout_ms / 1000 if deadline is None else deadline
         call = Call(loop.create_future(), [None] * len(requests), len(requests))
         self._batcher.put(self._texts(requests, call, end, loop))
         timer = loop.call_later(end - now, call.late, end - now)
@@ -164,6 +169,12 @@ class Engine:
             return
         try:
             self._answer(texts)
+        except InputError as fault:
+            if len(texts) == 1:
+                self._fail(texts, fault)
+            else:  # there is one that the model cannot read: the others are well
+                for text in texts:
+                    self._read([text])
         except EverloopError as fault:
             self._fail(texts, fault)
         except Exception as fault:

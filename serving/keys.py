@@ -29,11 +29,14 @@ SCOPES: dict[str, Scope] = {
     "/v1/feedback": "feedback",
     "/invocations": "predict",
     "/v2": "predict",
+    "/v1/chat/completions": "predict",
+    "/v1/completions": "predict",
+    "/v1/models": "predict",
     "/metrics": "admin",
 }
 PAGE = "/label"  # the labelling page and its files hold no data; what it asks for is behind LABEL
 LABEL = "/v1/label/"
-PREDICT = ("/v2/models/", "/endpoints/", "/api/2.0/endpoints/")
+PREDICT = ("/v1/models/", "/v2/models/", "/endpoints/", "/api/2.0/endpoints/")
 logger = logging.getLogger(__name__)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from fastapi import Response
 
-from core.errors import EverloopError
+from core.errors import ContextError, EverloopError
 from serving.messages import Fault
 from serving.protocols import faults
 
@@ -40,6 +40,25 @@ def _inference(fault: EverloopError, _: int) -> dict[str, Any]:
     return {"error": faults.sentence(fault)}
 
 
+OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+OPENAI_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+
+
+def _openai(fault: EverloopError, status: int) -> dict[str, Any]:
+    kind = OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    code = "context_length_exceeded" if isinstance(fault, ContextError) else OPENAI_CODES.get(status)
+    if "/" in fault.where:  # a place on this machine, and no field of the call
+        fault = EverloopError(fault.what, got=fault.got, expected=fault.expected, do=fault.do)
+    message = faults.hidden(faults.sentence(fault))
+    param = faults.short(fault.where) or None
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
 @dataclass(frozen=True)
 class Shape:
     """How the calls of one protocol tell a fault."""
@@ -53,6 +72,7 @@ OWN = Shape((), 422, _own)
 SHAPES = (
     Shape(("/invocations", "/ping", "/endpoints/", "/api/2.0/"), 400, _mlflow),
     Shape(("/v2",), 400, _inference),
+    Shape(("/v1/chat/completions", "/v1/completions", "/v1/models"), 400, _openai),
 )
 
 

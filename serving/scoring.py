@@ -85,11 +85,15 @@ def _embed(model: Model, texts: Sequence[str], cache: Cache | None) -> tuple[Arr
     return np.stack(whole), len(unknown)
 
 
+def answer_id(request: Request, variant: Variant) -> str:
+    return uuid7(request.timestamp, request.request_id, variant)
+
+
 def row(request: Request, i: int, scores: Scores, variant: Variant) -> Prediction:
     """The record of text `i`. Latency is its even share of the batch; a shadow row has no embedding."""
     answer = scores.answers[i]
     return Prediction(
-        prediction_id=uuid7(request.timestamp, request.request_id, variant),
+        prediction_id=answer_id(request, variant),
         request_id=request.request_id,
         timestamp=request.timestamp,
         model_version=scores.by.version,

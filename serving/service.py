@@ -16,16 +16,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from core.cells import unstorable
-from core.errors import DataError, ModelError, StoreError
+from core.errors import BusyError, DataError, EngineError, InputError, ModelError, StoreError
 from core.models.base import Model
 from core.records.answers import Prediction, Request, Variant
+from core.records.writing import Listener
 from core.store import Store
 from serving.cache import Cache
 from serving.log import Commits, KeepAll, LogPolicy
 from serving.router import route
-from serving.scoring import Scores, row, score
+from serving.scoring import LoadedModel, Scores, answer_id, row, score
 from serving.traffic import Switch, Traffic
 
 log = logging.getLogger(__name__)
@@ -102,15 +104,16 @@ class Service:
 
     def answer(self, requests: Sequence[Request], traffic: Traffic) -> tuple[list[Prediction], int]:
         """Rows to store, and how many texts the encoders read for them. Safe for many threads."""
-        champion = score(traffic.champion, requests, cache=self._cache)
-        candidate = self._second_opinion(requests, traffic, champion)
+        variants = [_variant(r, traffic) for r in requests]
+        heard = _heard(requests, variants, traffic.champion)
+        champion = score(traffic.champion, heard, cache=self._cache)
+        candidate = self._second_opinion(requests, variants, traffic, champion)
         passes = champion.read + (candidate.read if candidate else 0)
         rows: list[Prediction] = []
-        for i, request in enumerate(requests):
+        for i, (request, variant) in enumerate(zip(requests, variants, strict=True)):
             if candidate is None:
                 rows.append(row(request, i, champion, "champion"))
                 continue
-            variant = _variant(request, traffic)
             pair = (champion, candidate) if variant == "champion" else (candidate, champion)
             rows += [row(request, i, pair[0], variant), row(request, i, pair[1], "shadow")]
         return rows, passes
@@ -144,16 +147,23 @@ class Service:
         return list(firsts.values())
 
     def _second_opinion(
-        self, requests: Sequence[Request], traffic: Traffic, champion: Scores
+        self,
+        requests: Sequence[Request],
+        variants: Sequence[Variant],
+        traffic: Traffic,
+        champion: Scores,
     ) -> Scores | None:
         if not (traffic.rollout and traffic.candidate):
             return None
+        heard = _heard(requests, variants, traffic.candidate, is_champion=False)
         try:
-            return score(traffic.candidate, requests, shared=champion, cache=self._cache)
+            return score(traffic.candidate, heard, shared=champion, cache=self._cache)
         except ModelError as fault:
             version, why = traffic.candidate.version, traffic.rollout.rollout_id
             self.switch.refuse(version, why, traffic.champion, fault, requests[-1].timestamp)
-            return None
+        except (EngineError, BusyError, InputError) as fault:  # it may be well the next time
+            log.warning("version %s does not answer: %s", traffic.candidate.version, fault)
+        return None
 
 
 def _or_raise(found: dict[str, Prediction | DataError]) -> dict[str, Prediction]:
@@ -163,6 +173,25 @@ def _or_raise(found: dict[str, Prediction | DataError]) -> dict[str, Prediction]
             raise outcome
         answers[name] = outcome
     return answers
+
+
+def _heard(
+    requests: Sequence[Request],
+    variants: Sequence[Variant],
+    by: LoadedModel,
+    is_champion: bool = True,
+) -> list[Request]:
+    """The same requests; only those that this model answers are heard by their callers."""
+    out = []
+    for request, variant in zip(requests, variants, strict=True):
+        if request.how is None:
+            out.append(request)
+        elif (variant == "champion") == is_champion:
+            request.listener.of(answer_id(request, variant), by.version)
+            out.append(request)
+        else:
+            out.append(replace(request, listener=Listener()))
+    return out
 
 
 def _variant(request: Request, traffic: Traffic) -> Variant:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 CUT = "cancelled"  # why an answer ends that nobody waits for any more
@@ -23,6 +23,13 @@ class Decoding:
     response_format: Mapping[str, Any] | None = None  # as OpenAI's protocol has it
     tools: Mapping[str, Any] = field(default_factory=dict)  # the fields of a call that are about tools
 
+    def another(self, at: int) -> Decoding:
+        """For answer `at` of several to one input: drawn in another way."""
+        return self if self.seed is None else replace(self, seed=self.seed + at)
+
+    def with_tools(self, tools: Mapping[str, Any]) -> Decoding:
+        return replace(self, tools=tools)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -41,6 +48,11 @@ class Listener:
         self._hear = hear
         self.heard = False  # a piece was given
         self.gone = False
+        self.answer_id = self.version = ""  # of what it hears
+
+    def of(self, answer_id: str, version: str) -> None:
+        """Whose answer it is about to hear."""
+        self.answer_id, self.version = answer_id, version
 
     def say(self, piece: Piece) -> None:
         if not self.gone:

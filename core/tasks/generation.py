@@ -32,7 +32,7 @@ class Generation(Task):
     'hi'
     """
 
-    protocols: ClassVar = ("own",)
+    protocols: ClassVar = ("own", "openai")
     detail: ClassVar = GenerationDetail
     kind: ClassVar = "demonstration"
     column: ClassVar = "answer"

@@ -60,7 +60,7 @@ def serve(
         address = door.getsockname()
         check_exposure(address[0], session.store.keys.all())
         session.store.state.champion()  # without one there is nothing to wait for
-        store = Store(session.store.url, BUSY, session.store.label_set_at)
+        store = Store(session.store.url, BUSY, session.store.label_set_at, session.task)
         metrics, logging = Metrics(), session.strategy.logging
         cache = Cache(settings.cache_entries) if settings.cache_entries else None
         service = Service(

@@ -32,6 +32,7 @@ from serving.traffic import Traffic
 
 Clock = Callable[[], datetime]
 TIMEOUT = "X-Timeout-Ms"
+LONGEST = 86_400.0  # seconds
 
 
 class EngineClient:
@@ -46,9 +47,17 @@ class EngineClient:
         self, requests: Sequence[Request], call: Call, timeout_ms: float | None = None
     ) -> list[Prediction]:
         """The stored answers, in order. Raises as `Engine.predict`."""
+        seconds = self.patience(call, timeout_ms)
+        return await self._engine.predict(requests, deadline=time.monotonic() + seconds)
+
+    async def written(self, requests: Sequence[Request]) -> list[Prediction]:
+        """The same, for one who hears them being written, and says himself how long he waits."""
+        return await self._engine.predict(requests, deadline=time.monotonic() + LONGEST)
+
+    def patience(self, call: Call, timeout_ms: float | None = None) -> float:
+        """Seconds that a caller waits."""
         asked = _timeout(call.headers.get(TIMEOUT)) if timeout_ms is None else timeout_ms
-        wait_ms = min(asked, self._settings.timeout_ms)
-        return await self._engine.predict(requests, deadline=time.monotonic() + wait_ms / 1000)
+        return min(asked, self._settings.timeout_ms) / 1000
 
     def requests(
         self,

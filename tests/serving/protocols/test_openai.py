@@ -1,0 +1,293 @@
+"""OpenAI's own client against the server, which answers with a tiny model of random weights."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import openai
+import pytest
+from fastapi.testclient import TestClient
+
+from core.models.causal.model import CausalModel
+from core.models.causal.pen import Pen
+from core.models.classifier.encoder import load_encoder
+from core.records.answers import GenerationDetail, Prediction
+from core.state import Champion
+from core.store import Store
+from core.tasks import Generation
+from serving.app import create_app
+from serving.engine import Engine
+from serving.keys import Guard, Keyring
+from serving.metrics import Metrics
+from serving.service import Service
+from serving.settings import Serving
+from tests.core.models.tiny import save_tiny_encoder
+from tests.core.models.tiny_causal import tiny_causal
+from tests.fake_models import NOW, Shelf, roll_out
+from tests.serving.real_server import now, running, wait_until
+
+PAY: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "pay my card"}]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[CausalModel]:
+    encoder = load_encoder(save_tiny_encoder(tmp_path_factory.mktemp("encoder")), 64)
+    made = [tiny_causal(tmp_path_factory.mktemp(f"tiny{seed}"), encoder, seed) for seed in (0, 1)]
+    return [replace(each, max_new_tokens=12) for each in made]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", task=Generation())
+    store.state.write(Champion("1"))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def service(store: Store, models: list[CausalModel]) -> Service:
+    shelf = Shelf()
+    shelf.models.update(cast(Any, {"1": models[0], "2": models[1]}))
+    return Service(store, shelf.load, max_text=1000)
+
+
+@pytest.fixture
+def address(service: Service, store: Store) -> Iterator[str]:
+    with running(service, store) as address:
+        yield address
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=60) as client:
+        yield client
+
+
+def stored(store: Store, answer_id: str) -> tuple[Prediction, GenerationDetail]:
+    found = store.answers.get(answer_id)
+    assert found is not None
+    assert isinstance(found.detail, GenerationDetail)
+    return found, found.detail
+
+
+def test_an_answer_is_stored_with_all_that_was_asked(
+    client: openai.OpenAI, store: Store, models: list[CausalModel]
+) -> None:
+    answer = client.chat.completions.create(
+        model="everloop", messages=PAY, user="u1", store=True, metadata={"channel": "chat"}
+    )
+    found, detail = stored(store, answer.id)
+    said = answer.choices[0]
+    assert said.message.content == found.output == models[0].answer([PAY])[0].output
+    assert (answer.model, found.model_version) == ("everloop-1", "1")
+    assert (found.text, detail.messages) == ("pay my card", tuple(PAY))
+    assert found.segments == {"channel": "chat"}
+    assert found.user_key
+    assert said.finish_reason == detail.finish_reason
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == detail.prompt_tokens > 0
+    assert answer.usage.completion_tokens == detail.completion_tokens > 0
+    assert detail.first_token_ms is not None
+
+
+def test_a_stream_is_stored_before_its_last_event(client: openai.OpenAI, store: Store) -> None:
+    whole = client.chat.completions.create(model="everloop", messages=PAY)
+    stream = client.chat.completions.create(
+        model="everloop", messages=PAY, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    *pieces, ended, usage = chunks
+    assert {c.id for c in chunks} == {chunks[0].id}
+    assert {c.model for c in chunks} == {"everloop-1"}
+    assert len(pieces) > 1
+    assert pieces[0].choices[0].delta.role == "assistant"
+    text = "".join(c.choices[0].delta.content or "" for c in pieces)
+    assert text == whole.choices[0].message.content == stored(store, chunks[0].id)[0].output
+    assert ended.choices[0].finish_reason == whole.choices[0].finish_reason
+    assert usage.usage == whole.usage
+
+
+def test_the_asynchronous_client(address: str) -> None:
+    async def ask() -> tuple[str, str]:
+        async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none") as client:
+            whole, stream = await asyncio.gather(
+                client.chat.completions.create(model="everloop", messages=PAY),
+                client.chat.completions.create(model="everloop", messages=PAY, stream=True),
+            )
+            text = "".join([c.choices[0].delta.content or "" async for c in stream])
+            return whole.choices[0].message.content or "", text
+
+    whole, text = asyncio.run(ask())
+    assert whole == text
+
+
+def test_a_prompt_is_one_message_of_a_user(client: openai.OpenAI, store: Store) -> None:
+    answer = client.completions.create(model="everloop", prompt=["pay", "my card"], logprobs=2)
+    assert [c.index for c in answer.choices] == [0, 1]
+    assert stored(store, answer.id)[0].text == "pay"
+    chat = client.chat.completions.create(
+        model="everloop", messages=[{"role": "user", "content": "my card"}]
+    )
+    assert answer.choices[1].text == chat.choices[0].message.content
+    said = answer.choices[0].logprobs
+    assert said is not None
+    assert said.top_logprobs is not None
+    assert {len(best) for best in said.top_logprobs} <= {1, 2}  # two tokens may read the same
+    stream = client.completions.create(model="everloop", prompt="pay", stream=True)
+    assert "".join(c.choices[0].text for c in stream) == answer.choices[0].text
+
+
+def test_drawn_answers_repeat_with_their_seed(client: openai.OpenAI, store: Store) -> None:
+    def draw(seed: int) -> list[str]:
+        answer = client.chat.completions.create(
+            model="everloop", messages=PAY, n=3, temperature=1.5, top_p=0.9, seed=seed
+        )
+        ids = [cast(Any, choice).prediction_id for choice in answer.choices]
+        assert ids[0] == answer.id
+        assert [stored(store, each)[0].output for each in ids] == [
+            c.message.content for c in answer.choices
+        ]
+        return [c.message.content or "" for c in answer.choices]
+
+    first = draw(7)
+    assert len(set(first)) == 3
+    assert draw(7) == first
+    assert draw(8) != first
+
+
+def test_an_answer_ends_at_its_stop_and_at_its_length(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model="everloop", messages=PAY).choices[0].message.content
+    assert whole
+    stop = whole[2:4]
+    cut = client.chat.completions.create(model="everloop", messages=PAY, stop=[stop])
+    expected = whole[: whole.index(stop)]
+    assert (cut.choices[0].message.content, cut.choices[0].finish_reason) == (expected, "stop")
+    stream = client.chat.completions.create(model="everloop", messages=PAY, stop=stop, stream=True)
+    assert "".join(c.choices[0].delta.content or "" for c in stream) == expected
+    short = client.chat.completions.create(model="everloop", messages=PAY, max_completion_tokens=2)
+    assert short.usage is not None
+    assert (short.usage.completion_tokens, short.choices[0].finish_reason) == (2, "length")
+
+
+def test_log_probabilities(client: openai.OpenAI, store: Store) -> None:
+    answer = client.chat.completions.create(
+        model="everloop", messages=PAY, logprobs=True, top_logprobs=3
+    )
+    said = answer.choices[0].logprobs
+    assert said is not None
+    assert said.content is not None
+    assert all(len(token.top_logprobs) == 3 for token in said.content)
+    assert said.content[0].logprob == pytest.approx(said.content[0].top_logprobs[0].logprob)
+    least = stored(store, answer.id)[1].min_logprob
+    assert least is not None
+    assert min(token.logprob for token in said.content) >= least - 1e-6
+
+
+def test_who_can_be_asked(client: openai.OpenAI, store: Store) -> None:
+    assert [m.id for m in client.models.list()] == ["everloop", "everloop-1"]
+    roll_out(store, share=0.0)
+    assert [m.id for m in client.models.list()] == ["everloop", "everloop-1", "everloop-2"]
+    assert client.models.retrieve("everloop-2").id == "everloop-2"
+    for stream in (False, True):
+        answer: Any = client.chat.completions.create(
+            model="everloop-2", messages=PAY, stream=cast(Any, stream)
+        )
+        one = list(answer)[-1] if stream else answer
+        found, _ = stored(store, one.id)
+        assert (one.model, found.model_version, found.variant) == ("everloop-2", "2", "canary")
+    with pytest.raises(
+        openai.NotFoundError, match=r"no such model.*expected everloop, everloop-1"
+    ) as no:
+        client.chat.completions.create(model="gpt-4o", messages=PAY)
+    assert (no.value.code, no.value.param) == ("model_not_found", "model")
+
+
+def test_feedback_finds_an_answer_by_its_id(client: openai.OpenAI, address: str, store: Store) -> None:
+    answer = client.chat.completions.create(model="everloop", messages=PAY)
+    body = {"prediction_id": answer.id, "kind": "thumbs", "value": "down"}
+    assert httpx.post(f"{address}/v1/feedback", json=body).status_code == 200
+
+
+WRONG: list[tuple[str, dict[str, Any], str, str | None]] = [
+    ("empty", {"messages": []}, "no message to answer", "messages"),
+    ("role", {"messages": [{"role": "wizard", "content": "x"}]}, "role that nobody knows", "messages[0]"),
+    ("image", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+     "part of a message that is no text", "messages"),
+    ("silent", {"messages": [{"role": "system", "content": "x"}]}, "the text is empty", "text"),
+    ("field", {"logit_bias": {"5": 1}}, "unknown field", "logit_bias"),
+    ("store", {"store": False}, "each answer is stored", "store"),
+    ("schema", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "no"}}}},
+     "a valid JSON Schema", "response_format"),
+    ("tools", {"tools": [{"type": "function", "function": {"name": "f"}}]}, "local engine cannot do this", "tools"),
+    ("form", {"response_format": {"type": "json_object"}}, "local engine cannot do this", "response_format"),
+    ("same", {"n": 2}, "are all the same", "n"),
+    ("top", {"top_logprobs": 2}, "needs logprobs", "top_logprobs"),
+    ("hot", {"temperature": 3}, "less than or equal to 2", "temperature"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [pytest.param(True, id="stream"), pytest.param(False, id="whole")])
+@pytest.mark.parametrize(
+    ("more", "fault", "param"), [pytest.param(*rest, id=name) for name, *rest in WRONG]
+)
+def test_what_cannot_be_done_is_one_clear_error(
+    client: openai.OpenAI, more: Any, fault: str, param: str | None, stream: bool
+) -> None:
+    call = {"model": "everloop", "messages": PAY, "stream": stream} | more
+    with pytest.raises(openai.BadRequestError, match=fault) as refused:
+        client.chat.completions.create(**call)
+    assert (refused.value.param, refused.value.type) == (param, "invalid_request_error")
+
+
+def test_a_prompt_beyond_the_context_harms_nobody_else(address: str, store: Store) -> None:
+    async def ask() -> list[Any]:
+        async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none") as client:
+            texts = ["pay", "long " * 40, "card", "rain"]
+            calls = [
+                client.chat.completions.create(
+                    model="everloop", messages=[{"role": "user", "content": text}]
+                )
+                for text in texts
+            ]
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    one, fault, *others = asyncio.run(ask())
+    assert isinstance(fault, openai.BadRequestError)
+    assert fault.code == "context_length_exceeded"
+    assert "got 218 tokens" in str(fault)
+    assert "at most 127" in str(fault)
+    assert all(stored(store, each.id) for each in (one, *others))
+
+
+def test_a_stream_that_its_caller_cuts_is_stored_as_far_as_it_is(
+    address: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = Pen.ends
+    monkeypatch.setattr(Pen, "ends", lambda *given: time.sleep(0.02) or ends(*given))
+    body = {"model": "everloop", "messages": PAY, "stream": True, "max_tokens": 60}
+    with httpx.stream("POST", f"{address}/v1/chat/completions", json=body) as answer:
+        first = next(line for line in answer.iter_lines() if line.startswith("data:"))
+    answer_id = httpx.Response(200, text=first.removeprefix("data: ")).json()["id"]
+    wait_until(lambda: store.answers.get(answer_id) is not None)
+    found, detail = stored(store, answer_id)
+    assert detail.finish_reason == "cancelled"
+    assert 0 < detail.completion_tokens < 60
+    assert found.output
+
+
+def test_a_key_is_asked_for_in_openais_way(service: Service, store: Store) -> None:
+    token = store.keys.add("shop", ["predict"], NOW)
+    keyring = Keyring(store.keys.all)
+    app = create_app(Engine(service, now, Metrics()), store, now, Serving())
+    guarded = TestClient(Guard(app, keyring), base_url="http://localhost")
+    refused = guarded.get("/v1/models")
+    assert refused.status_code == 401
+    assert refused.json()["error"]["code"] == "invalid_api_key"
+    said = {"authorization": f"Bearer {token}"}
+    assert guarded.get("/v1/models/everloop-1", headers=said).json()["id"] == "everloop-1"
