@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from core.arrays import Array
 from core.models.causal.pen import Pen
 from core.models.classifier.batches import by_length
+from core.models.classifier.runtimes import one_thread, threads
 from core.progress import doing
 
 
@@ -35,14 +39,32 @@ def decode(
     pens: Sequence[Pen] = (),
 ) -> list[Written]:
     """`room` is how many tokens each may get, `stops` the tokens that end an answer. Without `pens` it
-    is greedy, and nobody listens."""
+    is greedy, and nobody listens.
+
+    A batch is one thread's work, as in the encoder: threads that share a product wait for each other,
+    and on a machine that does something else too they wait long. More prompts than a batch holds are
+    read on all cores.
+    """
     out = [Written(pen=pens[i] if pens else None) for i in range(len(prompts))]
-    for rows in by_length([len(p) for p in prompts]):
+
+    def write(rows: Array) -> None:
+        asked = [prompts[i] for i in rows], [room[i] for i in rows]
+        with one_thread():
+            _decode_batch(network, *asked, stops, [out[i] for i in rows])
         doing("writing answers", sum(bool(one.logprobs) for one in out), len(out), "answers")
-        _decode_batch(
-            network, [prompts[i] for i in rows], [room[i] for i in rows], stops, [out[i] for i in rows]
-        )
+
+    batches = list(by_length([len(p) for p in prompts]))
+    if len(batches) == 1:
+        write(batches[0])
+    else:
+        list(_workers().map(write, reversed(batches)))  # the longest first: the last one ends soon
     return out
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    """One thread a core, for calls with many prompts."""
+    return ThreadPoolExecutor(threads(), "everloop-answers")
 
 
 def _decode_batch(

@@ -40,7 +40,7 @@ class LanguageModel:
     name: str  # as the Hub names it, or a folder
     folder: Path
     sha256: str  # of the weights
-    _alone: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @cached_property
     def prompts(self) -> Prompts:
@@ -51,13 +51,14 @@ class LanguageModel:
     def write(
         self, prompts: Sequence[list[int]], most: int | Sequence[int], pens: Sequence[Pen] = ()
     ) -> list[Written]:
-        """At most `most` tokens to each prompt. One call at a time: each uses all cores."""
+        """At most `most` tokens to each prompt. Any number of threads may ask at once."""
         mosts = [most] * len(prompts) if isinstance(most, int) else most
         room = [
             min(wanted, self.prompts.context - len(p)) for wanted, p in zip(mosts, prompts, strict=True)
         ]
-        with self._alone:
-            return decode(self._network, prompts, room, self._stops, pens)
+        with self._loading:
+            network, stops = self._network, self._stops
+        return decode(network, prompts, room, stops, pens)
 
     def copy_files(self, to: Path) -> None:
         """Everything `load_language_model` needs, into the folder `to`."""

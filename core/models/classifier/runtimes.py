@@ -52,7 +52,7 @@ def in_torch(model: Any, runtime: Runtime) -> Forward:
         return torch.autocast(device, dtype=torch.bfloat16) if half else nullcontext()
 
     def forward(ids: Array, mask: Array) -> Array:
-        with torch.inference_mode(), precision(), _one_thread():
+        with torch.inference_mode(), precision(), one_thread():
             tensors = (torch.from_numpy(a).to(device) for a in (ids, mask))
             vectors: Array = pooled(model, *tensors).cpu().numpy()
         return vectors
@@ -151,7 +151,7 @@ def threads() -> int:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """The setting is the thread's own, but new threads begin with the last one made: put it back."""
     import torch
 

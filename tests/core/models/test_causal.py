@@ -77,8 +77,10 @@ def test_a_batch_writes_what_transformers_writes_one_at_a_time(
     monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda: False)
     lm = load_language_model(str(model.lm.folder))
     prompts = [lm.prompts.prompt(text) for text in INPUTS]
-    for prompt, one in zip(prompts, lm.write(prompts, 12), strict=True):
-        tokens, logprobs = generated(lm.folder, prompt, 12)
+    expected = [generated(lm.folder, prompt, 12) for prompt in prompts[:5]]
+    written = lm.write(prompts * 3, 12)  # more than a batch: on all cores
+    assert len(written) == 45
+    for one, (tokens, logprobs) in zip(written, expected * 9, strict=True):
         assert [*one.tokens, *([0] if one.stopped else [])] == tokens
         np.testing.assert_allclose(one.logprobs, logprobs, atol=1e-4)
 
