@@ -145,8 +145,8 @@ class View:
         length = np.timedelta64(self.whole.end - self.whole.start)
         end = np.datetime64(self.whole.end.astimezone(UTC).replace(tzinfo=None))
         late = end - windows_before(self.whole, self.whole_reference) * length
-        ours = feedback_by_answer(self.whole, self.feedback, np.full(len(self.whole), end))
-        return ours, feedback_by_answer(self.whole_reference, self.feedback, late)
+        ours = feedback_by_answer(self.whole, self.feedback, np.full(len(self.whole), end), self.task)
+        return ours, feedback_by_answer(self.whole_reference, self.feedback, late, self.task)
 
     def _mine(self, window: Window) -> Array:
         """(n,) which of all rows are this segment's."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core.errors import EverloopError, InputError, ModelError, StoreError
+from core.errors import DataError, EverloopError, InputError, ModelError, StoreError
 from core.ids import is_uuid7
 from core.records.answers import Prediction, Request
 from serving.batcher import Batcher
@@ -124,6 +124,18 @@ class Engine:
                 do="send it again in a minute; /ready says what is wrong",
             )
         return not self._service.policy.whole and is_uuid7(prediction_id)
+
+    def storable(self, text: str) -> str:
+        """A user's own text as the log may have it. Raises DataError where no text is kept."""
+        policy = self._service.policy
+        if policy.texts:
+            return policy.clean(text)
+        raise DataError(
+            "no text is kept here",
+            where="value",
+            got=f"a text of {len(text)} characters",
+            expected="feedback without one: logging.policy of params.yaml keeps counts only",
+        )
 
     def _texts(
         self, requests: Sequence[Request], call: Call, end: float, loop: asyncio.AbstractEventLoop

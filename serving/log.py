@@ -34,6 +34,9 @@ class LogPolicy(Protocol):
     def whole(self) -> bool: ...
 
     @property
+    def texts(self) -> bool: ...
+
+    @property
     def clean(self) -> Callable[[str], str]: ...
 
     def keep(self, rows: list[Prediction]) -> Kept: ...
@@ -42,7 +45,7 @@ class LogPolicy(Protocol):
 class KeepAll:
     """Store every answer as it is."""
 
-    whole = True
+    whole = texts = True
 
     def clean(self, text: str) -> str:
         return text

@@ -10,6 +10,9 @@ from typing import Any, Literal
 from core.arrays import Array
 from core.records.writing import Asked, Decoding, Listener
 
+Said = Literal["label", "correction", "thumbs", "demonstration", "rating", "preference", "comment"]
+TRUTHS: tuple[Said, ...] = ("label", "correction", "demonstration")  # what it should have been
+WRITTEN: tuple[Said, ...] = ("demonstration", "comment")  # a text of the user's own
 Variant = Literal["champion", "canary", "challenger", "shadow"]
 ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
 
@@ -112,12 +115,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a user said of an answer: a `label`, a `correction`, or `thumbs` (up | down)."""
+    """What a user said of an answer. A `label`, a `correction` or a `demonstration` says what it should
+    have been; `thumbs` are up or down; a `rating` is a number from 0 to 1; a `preference` names the
+    answer to the same request that this one is better than; a `comment` is a text for people."""
 
     feedback_id: str
     prediction_id: str
     timestamp: datetime
-    kind: Literal["label", "correction", "thumbs"]
+    kind: Said
     value: str
     source: str = ""  # who says so, as the caller tells it
     caller: str = ""  # the API key, else the hashed address, as the server saw it; "" where none did

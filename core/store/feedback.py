@@ -9,15 +9,16 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Float, and_, case, cast, func, or_, select
 
 from core import schema
 from core.arrays import Array
 from core.database import Database, among, insert_new
-from core.records.answers import Feedback
+from core.records.answers import TRUTHS, Feedback
 from core.records.labels import VERIFY
 from core.store.naming import Naming
 from core.store.tasks import same
+from core.tasks import RIGHT
 from core.times import utc
 
 _A, _P, _K, _W, _F = (
@@ -65,9 +66,9 @@ class FeedbackRepository:
     def within(self, start: datetime, end: datetime) -> list[Feedback]:
         """What was said in [start, end); the labels in it as they are called."""
         t = schema.feedback
-        thumb, value = t.c.kind == "thumbs", self.naming.called(t.c.value)
+        truth, value = t.c.kind.in_(TRUTHS), self.naming.called(t.c.value)
         columns = [c for c in t.columns if c is not t.c.value]
-        said = case((thumb, t.c.value), else_=value).label("value")
+        said = case((truth, value), else_=t.c.value).label("value")
         query = select(*columns, said).where(t.c.timestamp >= start, t.c.timestamp < end)
         return self.database.records(query.order_by(t.c.timestamp, t.c.feedback_id), Feedback)
 
@@ -82,7 +83,7 @@ class FeedbackRepository:
         said = self.naming.called(_F.c.value).label(
             "said"
         )  # by its name: in Postgres each CASE is another
-        query = select(said, func.count()).where(_F.c.kind != "thumbs").group_by("said")
+        query = select(said, func.count()).where(_F.c.kind.in_(TRUTHS)).group_by("said")
         return Counter({str(name): int(n) for name, n in self.database.rows(query)})
 
     def words(self, as_of: datetime, trust: Mapping[str, float], labels: Collection[str]) -> list[Word]:
@@ -130,7 +131,7 @@ class FeedbackRepository:
         query = (
             select(source().label("whose"), held.label("held"), said.label("said"), func.count())
             .select_from(_F.join(_K, same(_F, _K)).join(_A, same(_F, _A)))
-            .where(_K.c.policy == VERIFY, _F.c.kind != "thumbs", held.is_not(None))
+            .where(_K.c.policy == VERIFY, _F.c.kind.in_(TRUTHS), held.is_not(None))
             .group_by("whose", "held", "said")
         )
         found: dict[str, Record] = {}
@@ -156,10 +157,12 @@ def complained(names: Naming, end: datetime) -> ColumnElement[bool]:
     """Whether the user of an answer complained of it before a time."""
     f, p = schema.feedback, schema.predictions
     down = and_(f.c.kind == "thumbs", f.c.value == "down")
+    rated = case((f.c.kind == "rating", cast(f.c.value, Float)), else_=1.0)  # Postgres reads no other
     another = names.called(f.c.value) != names.called(p.c.output)
-    corrected = and_(f.c.kind == "correction", another)
+    corrected = and_(f.c.kind.in_(("correction", "demonstration")), another)
     about = f.c.prediction_id == p.c.prediction_id
-    return select(f).where(about, f.c.timestamp < end, or_(down, corrected)).exists()
+    bad = or_(down, rated < RIGHT, corrected)
+    return select(f).where(about, f.c.timestamp < end, bad).exists()
 
 
 def best_words(

@@ -28,6 +28,7 @@ class Classification(Task):
     column: ClassVar = "label"
     labelled: ClassVar = True
     costly: ClassVar = False
+    feedback: ClassVar = ("label", "correction", "thumbs")
     names: ClassVar = LabelSet()
 
     policy: Literal["classification"] = "classification"

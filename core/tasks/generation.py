@@ -11,11 +11,12 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from core.arrays import Array
+from core.cells import unstorable
 from core.label_set import FreeText
 from core.models.causal.messages import spoken
 from core.records.answers import GenerationDetail
 from core.records.windows import Window
-from core.tasks.judges import NAMES, Judge, judge_of, keeps, parsed, same_json, schema_fault
+from core.tasks.judges import NAMES, Judge, judge_of, parsed, same_json, schema_break, schema_fault
 from core.tasks.task import Task
 
 MESSAGES = '[{"'  # how messages begin, where the reservoir has them as JSON
@@ -38,6 +39,7 @@ class Generation(Task):
     column: ClassVar = "answer"
     labelled: ClassVar = False
     costly: ClassVar = True
+    feedback: ClassVar = ("rating", "thumbs", "demonstration", "preference", "comment")
     names: ClassVar = FreeText()
 
     policy: Literal["generation"] = "generation"
@@ -85,6 +87,8 @@ class Generation(Task):
         given = json.dumps(cell, ensure_ascii=False) if isinstance(cell, (list, dict)) else cell
         if not isinstance(given, str) or not given.strip():
             raise ValueError("no answer")
+        if fault := unstorable(given):
+            raise ValueError(f"an answer with {fault}")
         if fault := self.fault(given):
             raise ValueError(f"the answer {fault}")
         return given
@@ -108,8 +112,8 @@ class Generation(Task):
             parsed(output)
         except ValueError as why:
             return f"is no JSON: {why}"
-        broken = self.json_schema is not None and not keeps(output, self.json_schema)
-        return "does not keep to task.json_schema" if broken else ""
+        broken = schema_break(output, self.json_schema or {})
+        return f"does not keep to task.json_schema: {broken}" if broken else ""
 
     @cached_property
     def _judged(self) -> Judge:

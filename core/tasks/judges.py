@@ -21,6 +21,7 @@ from typing import Any
 from core.errors import ParamsError
 
 Judge = Callable[[str, str], float]  # an output, and the right answer
+MOST_SHOWN = 300  # characters of a fault
 NAMES = ("exact", "json", "schema", "words-f1", "chrf")
 
 
@@ -77,6 +78,19 @@ def keeps(output: str, schema: Mapping[str, Any]) -> bool:
         return bool(_validator(json.dumps(schema, sort_keys=True)).is_valid(parsed(output)))
     except ValueError:
         return False
+
+
+def schema_break(output: str, schema: Mapping[str, Any]) -> str:
+    """Where JSON does not keep to a JSON Schema, and why; "" where it does.
+
+    >>> schema_break('{"a": "x"}', {"properties": {"a": {"type": "number"}}})
+    "$.a: 'x' is not of type 'number'"
+    """
+    import jsonschema
+
+    found = _validator(json.dumps(schema, sort_keys=True)).iter_errors(parsed(output))
+    worst = jsonschema.exceptions.best_match(found)
+    return f"{worst.json_path}: {worst.message}"[:MOST_SHOWN] if worst else ""
 
 
 @cache

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 from core.arrays import Array
 from core.label_set import LabelSet, Names
 from core.params import Section
-from core.records.answers import Detail
+from core.records.answers import TRUTHS, Detail, Said
 from core.records.labels import Kind
 from core.records.windows import Window
+from core.tasks.words import word
 
 
 class Task(Section):
@@ -25,6 +26,7 @@ class Task(Section):
     column: ClassVar[str]  # with the truth, in a user's file, unless another is named
     labelled: ClassVar[bool]  # an output is one of a set of labels, which can be renamed, new or scarce
     costly: ClassVar[bool]  # an answer takes seconds: one that was given is not asked for again
+    feedback: ClassVar[tuple[Said, ...]]  # the kinds of what users say of an answer
     names: ClassVar[LabelSet]  # of its outputs, before anybody changed one
 
     policy: str
@@ -52,6 +54,10 @@ class Task(Section):
     @abstractmethod
     def agree(self, one: str, other: str, /) -> bool:
         """Whether two people say the same."""
+
+    def said(self, kind: Said, value: Any, /) -> str:
+        """What a user says of an answer, as it is stored. Raises ValueError that says why not."""
+        return self.target(value) if kind in TRUTHS else word(kind, value)
 
     def fault(self, output: str, /) -> str:  # noqa: ARG002  a label has none
         """Why an output cannot be used, whatever is right; "" where it can."""

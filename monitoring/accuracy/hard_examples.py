@@ -1,7 +1,7 @@
 """Hard examples: named lists of requests that are worth a person's look, the newest of each kept.
 
 wrong-and-sure     wrong by its label, and as sure as the model is of what it gets right
-complained         a thumb down, or a correction to another label
+complained         a thumb down, a low rating, or a correction to another answer
 A taken for B      the commonest mistakes, by their labels
 """
 
@@ -16,6 +16,7 @@ import pandas as pd
 from core.evidence import AnyEvidence
 from core.records.decisions import Decision
 from core.tasks import RIGHT
+from monitoring.accuracy.feedback import complaints
 from monitoring.view import View
 
 MOST = 50  # requests of one list
@@ -61,7 +62,5 @@ def _labelled(view: View) -> pd.DataFrame:
 
 def _complained(view: View) -> pd.DataFrame:
     told = view.feedback.merge(view.whole.rows[["prediction_id", "request_id", "output"]])
-    down = (told["kind"] == "thumbs") & (told["value"] == "down")
-    corrected = (told["kind"] != "thumbs") & (told["value"] != told["output"])
-    newest = told[down | corrected].sort_values("timestamp", ascending=False, kind="stable")
+    newest = told[complaints(told, view.task)].sort_values("timestamp", ascending=False, kind="stable")
     return newest.drop_duplicates("request_id")

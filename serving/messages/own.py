@@ -116,6 +116,30 @@ class FeedbackBody(Section):
         return value
 
 
+A_DEMONSTRATION: dict[str, Any] = {
+    "prediction_id": "019b8b74-1800-75ca-ba2e-f08341255975",
+    "kind": "demonstration",
+    "value": '{"name": "lights_off", "arguments": {"room": "kitchen"}}',
+}
+
+
+class WrittenFeedback(Section):
+    """What a user, a reviewer or a later system said of an answer that a model wrote."""
+
+    model_config = shown(A_DEMONSTRATION)
+
+    prediction_id: Short = Field(description="the `id` of a completion, or prediction_id of an answer")
+    kind: Literal["rating", "thumbs", "demonstration", "preference", "comment"]
+    value: str | float | dict[str, Any] | list[Any] = Field(
+        description="rating: a number from 0 to 1 (of 1 to 5 stars: (stars - 1) / 4); "
+        "thumbs: up | down; demonstration: what it should have said, a text or JSON; "
+        "preference: the prediction_id of the answer to the same request that this one is better than; "
+        "comment: a text for people"
+    )
+    source: Short = Field("", description="who says so")
+    feedback_id: Short = Field("", description="made from the content when left out")
+
+
 AN_ANSWER: dict[str, Any] = {
     "prediction_id": "019b8b74-1800-75ca-ba2e-f08341255975",
     "request_id": "019b8b74-1800-7c2f-9f0e-5d1c5b6f8a31",

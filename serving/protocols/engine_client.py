@@ -84,6 +84,10 @@ class EngineClient:
         """As `Engine.knows`."""
         return self._engine.knows(prediction_id)
 
+    def storable(self, text: str) -> str:
+        """As `Engine.storable`."""
+        return self._engine.storable(text)
+
     async def serving(self) -> tuple[Traffic, tuple[str, ...]]:
         """Who serves now, and what is wrong although they do. Raises ModelError when nothing does."""
         state = await run_in_threadpool(self._engine.state)

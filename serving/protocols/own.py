@@ -18,12 +18,14 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi import Request as Call
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
+from core.errors import DataError
 from core.ids import hash_user
-from core.records.answers import Feedback, Request
+from core.records.answers import TRUTHS, WRITTEN, Feedback, Request
 from core.store import Store
+from core.tasks import Task
 from serving.limits import caller_of
 from serving.messages import Fault
 from serving.messages.own import (
@@ -36,6 +38,7 @@ from serving.messages.own import (
     Question,
     Questions,
     Ready,
+    WrittenFeedback,
     answers,
     inputs_of,
 )
@@ -48,19 +51,20 @@ from serving.protocols.engine_client import (
     json,
     reference,
 )
-from serving.protocols.faults import NotFoundError
+from serving.protocols.faults import SEE, NotFoundError, quoted
 from serving.reading import JSON, media_type, read
 
-BODIES = (Question, Questions, FeedbackBody)
+BODIES = (Question, Questions, FeedbackBody, WrittenFeedback)
 PREDICT: TypeAdapter[Question | Questions] = TypeAdapter(PredictBody)
-FEEDBACK = TypeAdapter(FeedbackBody)
 
 
 def routes(
     client: EngineClient, store: Store, unknown: Callable[[str, datetime], str] = lambda *_: ""
 ) -> APIRouter:
     """`unknown` says of a label why it cannot train yet, "" where it can."""
-    router = APIRouter(route_class=Direct, tags=["Everloop"])
+    router, task = APIRouter(route_class=Direct, tags=["Everloop"]), store.task
+    shape: type[FeedbackBody | WrittenFeedback] = FeedbackBody if task.labelled else WrittenFeedback
+    feedback_of = TypeAdapter(shape)
 
     @router.post("/v1/predict", **_PREDICT)
     async def predict(call: Call) -> Response:
@@ -70,23 +74,16 @@ def routes(
         found = await client.answers([_request(q, now, client) for q in questions], call)
         return Response(answers(found), media_type=JSON)
 
-    @router.post("/v1/feedback", **_FEEDBACK)
+    @router.post("/v1/feedback", **_feedback_of(shape))
     async def feedback(call: Call) -> Response:
-        """Say what was right. Sending the same feedback again changes nothing. A label that nobody
-        has used yet is stored and does not train: `note` says so."""
-        body, now = await read(FEEDBACK, await json_body(call)), client.clock()
-        item = _feedback(body, now, caller_of(call.scope))
-        if not await run_in_threadpool(client.knows, item.prediction_id):
-            raise NotFoundError(
-                "no such prediction",
-                where="prediction_id",
-                got=item.prediction_id,
-                expected="the prediction_id of an answer of POST /v1/predict",
-            )
+        """Say what was right, or how good an answer is. Sending the same feedback again changes
+        nothing. A label that nobody has used yet is stored and does not train: `note` says so."""
+        body, now = await read(feedback_of, await json_body(call)), client.clock()
+        item = await run_in_threadpool(_feedback, body, now, caller_of(call.scope), client, task)
+        await run_in_threadpool(_check, item, client, store)
         stored = {"feedback_id": item.feedback_id}
-        if item.kind != "thumbs" and (
-            why := await run_in_threadpool(unknown, item.value, item.timestamp)
-        ):
+        names = task.labelled and item.kind in TRUTHS
+        if names and (why := await run_in_threadpool(unknown, item.value, item.timestamp)):
             stored["note"] = f"stored, and does not train: {why}"
         await run_in_threadpool(store.feedback.add, [item])
         return json(stored)
@@ -125,23 +122,58 @@ def _request(question: Question, now: datetime, client: EngineClient) -> Request
     )
 
 
-def _feedback(body: FeedbackBody, now: datetime, caller: str) -> Feedback:
-    content = "\x1f".join((body.prediction_id, body.kind, body.value, body.source))
+def _feedback(
+    body: FeedbackBody | WrittenFeedback, now: datetime, caller: str, client: EngineClient, task: Task
+) -> Feedback:
+    """What is stored. Raises DataError for what is no such word."""
+    try:
+        value = task.said(body.kind, body.value)
+    except ValueError as why:
+        what = f"this {body.kind} cannot be taken: {why}"
+        raise DataError(what, where="value", got=quoted(body.value), do=SEE) from None
+    if body.kind in WRITTEN:
+        value = client.storable(value)
+    content = "\x1f".join((body.prediction_id, body.kind, value, body.source))
     made = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     return Feedback(
         feedback_id=body.feedback_id or made,
         prediction_id=body.prediction_id,
         timestamp=now,
         kind=body.kind,
-        value=body.value,
+        value=value,
         source=body.source,
         caller=caller,
     )
 
 
+def _check(item: Feedback, client: EngineClient, store: Store) -> None:
+    """Raises NotFoundError for an answer that was never given, DataError for two that cannot be
+    compared."""
+    compared = item.kind == "preference"
+    for field, key in (("prediction_id", item.prediction_id), ("value", item.value))[: 1 + compared]:
+        if not client.knows(key):
+            raise NotFoundError(
+                "no such prediction",
+                where=field,
+                got=key,
+                expected="the prediction_id of an answer of POST /v1/predict",
+            )
+    if not compared:
+        return
+    one, other = (store.answers.get(key) for key in (item.prediction_id, item.value))
+    if item.prediction_id == item.value or (one and other and one.text != other.text):
+        raise DataError(
+            "these answers cannot be compared",
+            where="value",
+            got=item.value,
+            expected="another answer to the same request",
+        )
+
+
 _REFUSED = dict.fromkeys((*AROUND, 415, 422, 503), Fault)
 _QUESTION: dict[str, Any] = {"anyOf": [reference(Question), reference(Questions)]}
 _PREDICT = described(AnswersMessage, _REFUSED | {504: Fault}, {JSON: _QUESTION}, [WAIT])
-_FEEDBACK = described(
-    FeedbackStored, _REFUSED | {404: Fault, 429: Fault}, {JSON: reference(FeedbackBody)}
-)
+
+
+def _feedback_of(body: type[BaseModel]) -> dict[str, Any]:
+    return described(FeedbackStored, _REFUSED | {404: Fault, 429: Fault}, {JSON: reference(body)})
