@@ -172,8 +172,10 @@ class CausalModel:
             raise ModelError("this is not a saved model", where=str(folder), got=str(fault)) from None
         read = kept(identity) or load_encoder(name, max_tokens, runtime)
         _same("encoder", folder, read.identity, identity)
-        lm = _loaded.get(sha256) or load_language_model(str(folder / FOLDER))
-        _same("weights", folder, lm.sha256, sha256)
+        found = load_language_model(str(folder / FOLDER))
+        _same("weights", folder, found.sha256, sha256)
+        lm = _loaded.get(sha256, found)
+        lm.folder = found.folder  # where it was read from before may hold other weights by now
         shots = about["shots"]
         examples = Examples.load(folder) if shots else NONE
         return CausalModel(keep(read), _keep(lm), most, examples, shots, learnt)

@@ -147,6 +147,16 @@ def test_it_survives_save_and_load(
     assert families.load(tmp_path / "elsewhere").lm is again.lm  # type: ignore[attr-defined]
 
 
+def test_weights_that_moved_are_saved_from_where_they_lie_now(
+    model: CausalModel, tmp_path: Path
+) -> None:
+    model.save(tmp_path / "candidate")
+    CausalModel.load(tmp_path / "candidate")
+    shutil.move(tmp_path / "candidate", tmp_path / "champion")
+    CausalModel.load(tmp_path / "champion").save(tmp_path / "candidate")
+    assert CausalModel.load(tmp_path / "candidate").lm.sha256 == model.lm.sha256
+
+
 def test_few_models_stay_loaded(encoder: Encoder, tmp_path: Path) -> None:
     for seed in range(causal.KEPT + 2):
         tiny_causal(tmp_path / str(seed), encoder, seed + 10)
