@@ -234,6 +234,8 @@ def _values(raw: dict[str, Any], shape: type[Any]) -> dict[str, Any]:
     for name, value in found.items():
         if name in TIMES:
             found[name] = datetime.fromisoformat(value)
+        elif name == "messages":
+            found[name] = tuple(value)
         elif name in ARRAYS and value is not None:
             found[name] = np.frombuffer(base64.b64decode(value[1]), dtype=np.dtype(value[0]))
     return found
