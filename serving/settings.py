@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -39,6 +41,21 @@ class Serving(Section):
     drain_seconds: float = Field(
         20.0, ge=2, description="a server told to stop has ended what it began in this time"
     )
+
+    engine: Literal["local"] | list[str] = Field(
+        "local",
+        description="what writes for a model that writes: local, this process, or a list of URLs of "
+        "servers that speak OpenAI's protocol and have its weights",
+    )
+
+    @field_validator("engine")
+    @classmethod
+    def _urls(cls, engine: str | list[str]) -> str | list[str]:
+        if isinstance(engine, list):
+            wrong = [url for url in engine if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url)]
+            if wrong or not engine:
+                raise ValueError(f"local, or URLs such as http://localhost:8001; not {wrong}")
+        return engine
 
     @field_validator("trusted_proxies")
     @classmethod

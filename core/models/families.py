@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.models.base import Model
+
+if TYPE_CHECKING:
+    from core.models.causal.model import RemoteEngine
 
 
 def load(folder: Path) -> Model:
@@ -32,6 +38,14 @@ def untrained_writer(name: str, encoder: str, max_tokens: int, runtime: str) -> 
     from core.models.classifier.encoder import load_encoder
 
     return base(name, load_encoder(encoder, max_tokens, runtime))
+
+
+def written_elsewhere(model: Model, engine: Callable[[str], RemoteEngine]) -> Model:
+    """The same model, its answers written by the `engine` that has weights of this SHA-256. One that
+    does not write stays as it is."""
+    from core.models.causal.model import CausalModel
+
+    return replace(model, engine=engine(model.lm.sha256)) if isinstance(model, CausalModel) else model
 
 
 def labels_of(folder: Path) -> list[str]:

@@ -47,6 +47,7 @@ def serve(
     from serving.app import create_app
     from serving.cache import Cache
     from serving.engine import Engine
+    from serving.engines.chosen import choose
     from serving.keys import check_exposure
     from serving.metrics import Metrics
     from serving.service import Service
@@ -63,12 +64,13 @@ def serve(
         store = Store(session.store.url, BUSY, session.store.label_set_at, session.task)
         metrics, logging = Metrics(), session.strategy.logging
         cache = Cache(settings.cache_entries) if settings.cache_entries else None
-        service = Service(
-            store, session.registry.load, logging.max_text_characters, cache=cache, policy=logging
-        )
+        chosen = choose(settings, session.task, session.registry.load)
+        service = Service(store, chosen.load, logging.max_text_characters, cache=cache, policy=logging)
         alias = partial(session.registry.version, "champion")
         writer = open_writer(session, store, metrics)
-        engine = Engine(service, clock, metrics, settings, writer=writer, alias=alias)
+        engine = Engine(
+            service, clock, metrics, settings, writer=writer, alias=alias, lanes=chosen.lanes
+        )
         app = create_app(engine, store, clock, settings, _labelling(session))
         url = "http://{}:{}".format(f"[{address[0]}]" if ":" in address[0] else address[0], address[1])
         typer.echo(f"serving on {url}, explained at {url}/docs; Ctrl-C stops")

@@ -15,6 +15,7 @@ from core.errors import EngineError, EverloopError
 from core.records.answers import GenerationDetail, Prediction, Request
 from core.records.writing import BROKEN, Listener, Piece
 from serving.calls import late
+from serving.engines.tool_calls import joined
 from serving.messages.openai import NAME
 from serving.protocols.engine_client import EngineClient
 from serving.refusals import refusal
@@ -90,24 +91,6 @@ class _Choice:
         return [token for piece in self.pieces for token in piece.tokens]
 
 
-def joined(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Tool calls of which the pieces came one after another.
-
-    >>> one = {"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a"'}}
-    >>> joined([one, {"index": 0, "function": {"arguments": ": 1}"}}])
-    [{'id': 'c', 'type': 'function', 'function': {'name': 'f', 'arguments': '{"a": 1}'}}]
-    """
-    calls: dict[int, dict[str, Any]] = {}
-    for part in parts:
-        new = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        call = calls.setdefault(part.get("index", 0), new)
-        call["id"] = part.get("id") or call["id"]
-        said = part.get("function") or {}
-        call["function"]["name"] += said.get("name") or ""
-        call["function"]["arguments"] += said.get("arguments") or ""
-    return list(calls.values())
-
-
 class Writers:
     """One call: its answers, and who hears them."""
 
@@ -134,6 +117,7 @@ class Writers:
             found = await self._client.answers(self._requests, self._call)
         finally:
             self._leave()
+        self._check_whole(found)
         return self._frame(self._form.whole, found[0]) | {
             "choices": [self._choice(at, one) for at, one in enumerate(found)],
             "usage": usage(found),
@@ -188,17 +172,11 @@ class Writers:
 
     def _last(self, found: list[Prediction], begun: set[int], counted: bool) -> list[bytes]:
         """What comes once all is stored: rests, why each answer ended, and the end."""
+        self._check_whole(found)
         events = []
         for at, one in enumerate(found):
             choice, detail = self._choices[at], _detail(one)
             choice.listener.of(one.prediction_id, one.model_version)
-            if detail.finish_reason == BROKEN:
-                raise EngineError(
-                    "the engine broke off in the middle of an answer",
-                    where=f"prediction_id {one.prediction_id}",
-                    got=f"{detail.completion_tokens} tokens, which are stored",
-                    do="ask again",
-                )
             if not choice.calls and (rest := one.output[choice.given :]):
                 events.append(self._told(at, Piece(rest), begun))
             ended = self._form.delta(Piece()) | {"finish_reason": detail.finish_reason}
@@ -207,6 +185,17 @@ class Writers:
             frame = self._frame(self._form.chunk, found[0])
             events.append(_data(frame | {"choices": [], "usage": usage(found)}))
         return [*events, END]
+
+    def _check_whole(self, found: list[Prediction]) -> None:
+        """Raises EngineError for an answer whose engine died."""
+        for one in found:
+            if (detail := _detail(one)).finish_reason == BROKEN:
+                raise EngineError(
+                    "the engine broke off in the middle of an answer",
+                    where=f"prediction_id {one.prediction_id}",
+                    got=f"{detail.completion_tokens} tokens, which are stored",
+                    do="ask again",
+                )
 
     def _event(self, at: int, said: dict[str, Any], answer_id: str, version: str) -> bytes:
         one = {"index": at, "finish_reason": None, "logprobs": None} | said

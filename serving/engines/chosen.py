@@ -1,0 +1,60 @@
+"""The engine that `serving.engine` of params.yaml names, put to the models that are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.errors import ParamsError
+from core.models.base import Model
+from core.models.families import written_elsewhere
+from core.tasks import Task
+from serving.engine import Lanes
+from serving.engines.replicas import Replicas
+from serving.engines.url import UrlEngine
+from serving.settings import Serving
+
+DIGITS = 12  # of the SHA-256 of weights, in the name that servers have for them
+AT_ONCE = 64  # answers that are waited for at once, each by a thread
+WAITING = 256  # requests that may wait for one of these; more get 503
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """How models are loaded, and how many requests are worked on at once."""
+
+    load: Callable[[str], Model]
+    lanes: Lanes | None
+    replicas: Replicas | None = None
+
+
+def weights_name(sha256: str) -> str:
+    """What a server has to call these weights.
+
+    >>> weights_name("b179c9523d0e6a0f98a330c7562b6827")
+    'everloop-b179c9523d0e'
+    """
+    return f"everloop-{sha256[:DIGITS]}"
+
+
+def choose(settings: Serving, task: Task, load: Callable[[str], Model]) -> Chosen:
+    """`load` turns a version into a model. Raises ParamsError: engines for what writes nothing."""
+    if settings.engine == "local":
+        return Chosen(load, Lanes(1, waiting=WAITING) if task.costly else None)
+    if not task.costly:
+        raise ParamsError(
+            "a classifier answers by itself",
+            where="serving.engine of params.yaml",
+            got=", ".join(settings.engine),
+            expected="local",
+            do="take the setting out",
+        )
+    replicas = Replicas(settings.engine, settings.timeout_ms / 1000)
+
+    def engine(sha256: str) -> UrlEngine:
+        return UrlEngine(replicas, weights_name(sha256))
+
+    def loaded(version: str) -> Model:
+        return written_elsewhere(load(version), engine)
+
+    return Chosen(loaded, Lanes(AT_ONCE, most=1, waiting=WAITING), replicas)
