@@ -27,7 +27,7 @@ from bench.sample import write_csv
 START = datetime(2026, 3, 2)  # a Monday
 DAYS, PER_DAY, USERS = 10, 36, 60
 KNOWN = ["alarm_set", "light_set", "timer_start", "weather_get"]
-TRAIN_PER_FUNCTION, EVAL_PER_FUNCTION = 32, 10
+TRAIN_PER_FUNCTION, EVAL_PER_FUNCTION = 60, 10
 RENAMED = {"alarm_set": "alarm_create", "time": "at"}  # from the day of the event `truth` on
 EVENTS: list[dict[str, Any]] = [
     {
