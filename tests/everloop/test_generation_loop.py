@@ -1,0 +1,95 @@
+"""The task generation goes through every room: three days of requests, answered by a tiny causal model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.models import families
+from core.models.base import Answer
+from core.models.causal.model import CausalModel
+from core.records.answers import GenerationDetail
+from everloop.replay import run
+from flows.answers import Asked, outputs
+from flows.session import Session
+from pipelines.datasets.contents import TESTED, rows_here, show
+from pipelines.datasets.partitions import read
+from tests.flows.test_loop import outcome
+from tests.generation_loop import START, job, make_session
+from tests.logs import EVER
+
+Whole = tuple[Session, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    session = make_session(tmp_path_factory.mktemp("whole") / "shop")
+    return session, run(session, job())
+
+
+def test_the_loop_turns(whole: Whole) -> None:
+    session, result = whole
+    assert (result["days"], result["requests"]) == (3, 72)
+    assert 0 < result["labels"] <= 36
+    assert result["retrains"] >= 1
+    assert result["promotions"] >= 1
+    assert len(result["frozen_daily_accuracy"]) == 3
+    assert session.store.answers.served("2")
+
+
+def test_a_right_answer_is_a_row_as_it_was_written(whole: Whole) -> None:
+    session, _ = whole
+    rows, work = read(session.workspace.reservoir), job()
+    assert set(rows["kind"]) == {"demonstration"}
+    truth = dict(zip(work.stream["request_id"], work.stream["label"], strict=True))
+    served = rows[rows["annotator"] == "oracle"]
+    window = session.store.answers.window(*EVER).rows.set_index("prediction_id")
+    assert [truth[window.loc[i, "request_id"]] for i in served["row_id"]] == list(served["target"])
+    counts = show(session.workspace.root, "v0002").counts
+    assert list(counts.index) == ["demonstration"]
+
+
+def test_answers_carry_what_only_a_writer_says(whole: Whole) -> None:
+    session, _ = whole
+    rows = session.store.answers.window(*EVER).rows
+    assert (rows["completion_tokens"] > 0).all()
+    assert (rows["min_logprob"] <= rows["mean_logprob"]).all()
+    answer = session.store.answers.get(rows["prediction_id"].iloc[0])
+    assert answer is not None
+    assert isinstance(answer.detail, GenerationDetail)
+    assert answer.confidence == pytest.approx(np.exp(answer.detail.mean_logprob))
+    doubt = session.task.doubt(session.store.answers.window(*EVER))
+    assert doubt == pytest.approx(1 - np.exp(rows["min_logprob"].to_numpy(dtype=float)))
+
+
+def test_no_signal_of_labels_is_there(whole: Whole) -> None:
+    session, _ = whole
+    names = {s.name for s in session.store.signals.read(START)}
+    assert {"output.schema", "drift.outputs", "confidence", "accuracy", "text.length"} <= names
+    assert not {n for n in names if n.startswith("drift.labels") or n == "entropy"}
+
+
+class Silent(CausalModel):
+    def answer(self, inputs: Any, embeddings: Any = None) -> list[Answer]:
+        raise AssertionError(f"asked again: {inputs[:1]}")
+
+
+def test_what_a_model_answered_when_it_was_tested_is_not_asked_again(whole: Whole) -> None:
+    session, _ = whole
+    place = session.workspace
+    champion, rows = families.load(place.champion), rows_here(place, TESTED)
+    assert isinstance(champion, CausalModel)
+    silent = Silent(**{n: getattr(champion, n) for n in CausalModel.__dataclass_fields__})
+    read_ = np.zeros((len(rows), 32), np.float32)
+    said = outputs(session, Asked(silent, place.champion), session.inputs(rows), read_)
+    assert len(said) == len(rows)
+    with pytest.raises(AssertionError, match="asked again"):
+        outputs(session, Asked(silent, place.champion), ["a new text"], read_[:1])
+
+
+def test_running_it_again_changes_nothing(whole: Whole) -> None:
+    session, result = whole
+    before = outcome(session, result)
+    assert outcome(session, run(session, job())) == before
