@@ -48,7 +48,7 @@ def create_app(
     )
     client, queue = (
         EngineClient(engine, clock, settings),
-        AnnotationQueue(store, labelling, engine.champion),
+        AnnotationQueue(store, labelling, engine.champion, engine.storable),
     )
     protocols = {
         "own": lambda: own.routes(client, store, queue.unknown),

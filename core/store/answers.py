@@ -80,6 +80,13 @@ class AnswerRepository:
         rows = self.database.among(query, key, [prediction_id])
         return as_prediction(rows[0], self._detail) if rows else None
 
+    def beside(self, answer: Prediction) -> list[Prediction]:
+        """The other answers to its request, shadow ones too."""
+        query, key = whole_answers(self._detail), schema.predictions.c.request_id
+        rows = self.database.among(query, key, [answer.request_id])
+        found = [as_prediction(r, self._detail) for r in rows]
+        return [p for p in found if p.prediction_id != answer.prediction_id]
+
     @property
     def _detail(self) -> type[Detail]:
         return self.naming.task.detail

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, select, update
 from core import schema
 from core.database import insert_new, parts, upsert
 from core.errors import LabelError
-from core.records.labels import Annotation, TaskState, Vote
+from core.records.labels import Annotation, Kind, TaskState, Vote
 from core.store.naming import Naming, with_label
 from core.store.scores import write_scores
 from core.store.tasks import lock_tasks
@@ -28,6 +28,7 @@ class Ballot:
 
     prediction_id: str
     agree: Callable[[str, str], bool]  # see Task.agree
+    kind: Kind
     votes: dict[str, Vote] = field(default_factory=dict)  # by annotator
     settled: Annotation | None = None
     new: set[str] = field(default_factory=set)  # annotators whose votes are to be written
@@ -63,7 +64,7 @@ class Ballot:
         if len(votes) < needed:
             return "waiting" if votes else "skipped"
         names, when = ", ".join(v.annotator for v in votes), max(v.timestamp for v in votes)
-        self.settled = Annotation(self.prediction_id, str(votes[0].label), names, when)
+        self.settled = Annotation(self.prediction_id, str(votes[0].label), names, when, self.kind)
         self.made = True
         return "done"
 
@@ -89,7 +90,7 @@ def read_ballots(db: Connection, naming: Naming, prediction_ids: Sequence[str]) 
     """What was said of these tasks, as far as they are tasks. They are locked, in one order for all
     so that no two writers wait for each other: votes on a task come one after another."""
     ids = lock_tasks(db, prediction_ids)
-    ballots = {i: Ballot(i, naming.task.agree) for i in ids}
+    ballots = {i: Ballot(i, naming.task.agree, naming.task.kind) for i in ids}
     for part in parts(ids):
         settled = select(*with_label(_A, naming.called(_A.c.value)))
         for r in db.execute(settled.where(_A.c.prediction_id.in_(part))):

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Float, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Float, and_, case, cast, delete, func, or_, select
 
 from core import schema
 from core.arrays import Array
-from core.database import Database, among, insert_new
+from core.database import Database, among, insert_new, upsert
 from core.records.answers import TRUTHS, Feedback
 from core.records.labels import VERIFY
 from core.store.naming import Naming
@@ -62,6 +62,16 @@ class FeedbackRepository:
     def add(self, items: Sequence[Feedback]) -> None:
         with self.database.write() as db:
             insert_new(db, schema.feedback, [asdict(f) for f in items])
+
+    def replace(self, item: Feedback) -> None:
+        """Store a word in place of the one under its id."""
+        with self.database.write() as db:
+            upsert(db, schema.feedback, [asdict(item)])
+
+    def take_back(self, feedback_id: str) -> None:
+        """Delete a word; what was never said is harmless."""
+        with self.database.write() as db:
+            db.execute(delete(_F).where(_F.c.feedback_id == feedback_id))
 
     def within(self, start: datetime, end: datetime) -> list[Feedback]:
         """What was said in [start, end); the labels in it as they are called."""

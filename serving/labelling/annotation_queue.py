@@ -19,15 +19,25 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from core.errors import DataError
-from core.ids import bucket
+from core.ids import bucket, uuid7
 from core.label_set import LabelSet
 from core.models.base import Classifier
-from core.readers import nearest
-from core.records.answers import Prediction
+from core.readers import excerpt, nearest
+from core.records.answers import Feedback, Prediction
 from core.records.labels import AnnotationTask, TaskState, Vote
 from core.store import Store
+from core.tables import EPOCH
 from core.texts import first_few
-from serving.labelling.messages import Choice, Near, ProgressShown, Setup, TaskMessage, VoteBody
+from serving.labelling.messages import (
+    Choice,
+    Near,
+    ProgressShown,
+    Rival,
+    Setup,
+    TaskMessage,
+    VoteBody,
+    WrittenVoteBody,
+)
 from serving.labelling.similar import Similar
 from serving.protocols.faults import NotFoundError
 from serving.scoring import LoadedModel
@@ -74,9 +84,15 @@ class AnnotationQueue:
     """One server's side of the annotation queue. `served` gives the model that answers now."""
 
     def __init__(
-        self, store: Store, settings: Labelling, served: Callable[[], LoadedModel | None] = lambda: None
+        self,
+        store: Store,
+        settings: Labelling,
+        served: Callable[[], LoadedModel | None] = lambda: None,
+        storable: Callable[[str], str] = str,
     ) -> None:
+        """`storable`: a text that an annotator wrote as the log may have it."""
         self._store, self._settings, self._served = store, settings, served
+        self.task, self._storable = store.task, storable
         self._similar = Similar(store)
 
     def setup(self, key: str, now: datetime) -> Setup:
@@ -84,9 +100,10 @@ class AnnotationQueue:
         labels = self._store.label_set_at(now)
         return Setup(
             annotator=key,
+            labelled=self.task.labelled,
             labels=self._offered(labels),
             label_set=labels.version,
-            open=self._settings.labels is None,
+            open=self.task.labelled and self._settings.labels is None,
             annotators=self._settings.annotators,
             lease_seconds=self._settings.lease.total_seconds(),
             guideline=self.guideline(),
@@ -94,6 +111,8 @@ class AnnotationQueue:
 
     def _offered(self, labels: LabelSet, fresh: bool = False) -> list[str]:
         """Every label that may be given without a question, in order."""
+        if not self.task.labelled:
+            return []
         if self._settings.labels is not None:
             return labels.current(self._settings.labels)
         served = self._served()
@@ -129,24 +148,36 @@ class AnnotationQueue:
         """Of the label set: a page that has an older one asks for the labels again."""
         return self._store.label_set_at(now).version
 
-    def vote(self, body: VoteBody, annotator: str, now: datetime) -> TaskState:
+    def vote(self, body: VoteBody | WrittenVoteBody, annotator: str, now: datetime) -> TaskState:
         """Store a vote, or a skip; a label that was merged is taken under its name of now.
 
-        Raises DataError for a label that is gone, or that is not known and not meant as a new one,
-        LabelError where the store does not take it.
+        Raises DataError for a label that is gone, or that is not known and not meant as a new one, for
+        an answer that breaks its schema, and for answers that cannot be compared; LabelError where the
+        store does not take it.
         """
         store = self._store.at(now)
-        if body.label is not None:
-            self._check(body.label, body.new, store.label_set)
-        label = None if body.label is None else store.label_set.last(body.label)
+        label = None if body.label is None else self._taken(body.label, body.new, store.label_set)
         vote = Vote(body.prediction_id, annotator, label, now, body.note.strip())
-        return store.queue.vote(vote, self._settings.annotators)
+        ranked = self._ranked(body, annotator, now) if isinstance(body, WrittenVoteBody) else None
+        state = store.queue.vote(vote, self._settings.annotators)
+        if ranked:
+            store.feedback.replace(ranked)
+        return state
 
     def unvote(self, prediction_id: str, annotator: str, now: datetime) -> None:
         """Take a vote back; the text is this annotator's again for the time of a lease."""
         settings = self._settings
         until = now + settings.lease
         self._store.at(now).queue.unvote(prediction_id, annotator, now, until, settings.annotators)
+        self._store.feedback.take_back(_rank_id(prediction_id, annotator))
+
+    def fault(self, answer: str) -> str:
+        """Why an answer cannot be taken; "" where it can."""
+        try:
+            self.task.target(answer)
+        except ValueError as why:
+            return str(why)
+        return ""
 
     def progress(self, annotator: str, since: datetime, now: datetime) -> ProgressShown:
         """How much was done since a time, and what is left for this annotator."""
@@ -163,6 +194,43 @@ class AnnotationQueue:
             raise NotFoundError("no such prediction", where="prediction_id", got=prediction_id)
         found = self._similar.of(prediction, NEIGHBOURS, self._store.label_set_at(now))
         return [Near(text=x.text, label=x.label, similarity=x.similarity) for x in found]
+
+    def _taken(self, label: str, new: bool, labels: LabelSet) -> str:
+        """What is stored."""
+        if self.task.labelled:
+            self._check(label, new, labels)
+            return labels.last(label)
+        if why := self.fault(label):
+            raise DataError(why, where="label", got=excerpt(label))
+        return self._storable(self.task.target(label))
+
+    def _ranked(self, body: WrittenVoteBody, annotator: str, now: datetime) -> Feedback | None:
+        """Which of two answers somebody found better."""
+        if not body.better:
+            return None
+        answers = [body.prediction_id, *(p.prediction_id for p in self._rivals(body.prediction_id))]
+        if body.better not in answers or len(answers) == 1:
+            raise DataError(
+                "these answers cannot be compared",
+                where="better",
+                got=ascii(body.better),
+                expected=", ".join(answers[1:] and answers) or "two answers to the same request",
+            )
+        worse = answers[1] if body.better == body.prediction_id else body.prediction_id
+        key = _rank_id(body.prediction_id, annotator)
+        return Feedback(key, body.better, now, "preference", worse, annotator)
+
+    def _rivals(self, prediction_id: str) -> list[Prediction]:
+        """What other models answered otherwise to the same request."""
+        answer = self._store.answers.get(prediction_id)
+        others = self._store.answers.beside(answer) if answer else []
+        return [p for p in others if answer and not self.task.agree(p.output, answer.output)]
+
+    def _rival(self, prediction: Prediction) -> Rival | None:
+        if self.task.labelled or not (others := self._rivals(prediction.prediction_id)):
+            return None
+        left = bucket(prediction.prediction_id, salt="left") < 1 / 2
+        return Rival(prediction_id=others[0].prediction_id, answer=others[0].output, left=left)
 
     def _check(self, label: str, new: bool, labels: LabelSet) -> None:
         if why := labels.refusal(label):
@@ -210,6 +278,7 @@ class AnnotationQueue:
             blind=blind,
             guess=choices[0] if choices else None,
             choices=choices,
+            rival=self._rival(prediction),
         )
 
     def _choices(self, prediction: Prediction, labels: LabelSet) -> list[Choice]:
@@ -231,6 +300,10 @@ class AnnotationQueue:
         ]
         kept = [x for i, x in enumerate(allowed) if i < SURE_CHOICES or x[1] >= LIKELY]
         return [Choice(label=label, score=round(p, 4)) for label, p in kept[:CHOICES]]
+
+
+def _rank_id(prediction_id: str, annotator: str) -> str:
+    return uuid7(EPOCH, prediction_id, annotator, "rank")
 
 
 def _gone(label: str, why: str, choices: Sequence[str]) -> DataError:

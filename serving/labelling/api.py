@@ -29,6 +29,8 @@ from serving.labelling.annotation_queue import AnnotationQueue
 from serving.labelling.callers import annotator_of, key_of
 from serving.labelling.messages import (
     ID,
+    AnswerBody,
+    Checked,
     NearOnes,
     ProgressShown,
     Setup,
@@ -36,6 +38,7 @@ from serving.labelling.messages import (
     Unvoted,
     VoteBody,
     Voted,
+    WrittenVoteBody,
 )
 from serving.limits import Rate, source_of
 from serving.messages import Fault
@@ -44,14 +47,16 @@ from serving.protocols.faults import TooManyError
 from serving.protocols.own import json_body
 from serving.reading import JSON, read
 
-BODIES = (VoteBody,)
-VOTE = TypeAdapter(VoteBody)
+BODIES = (VoteBody, WrittenVoteBody, AnswerBody)
+ANSWER = TypeAdapter(AnswerBody)
 MOST = 10  # tasks that one call leases at most
 VOTES_PER_MINUTE = 120  # a person and a full outbox; not a script that labels everything
 
 
 def routes(queue: AnnotationQueue, clock: Callable[[], datetime]) -> APIRouter:
     router, rate = APIRouter(route_class=Direct, tags=["Labelling"]), Rate(VOTES_PER_MINUTE)
+    shape: type[VoteBody | WrittenVoteBody] = VoteBody if queue.task.labelled else WrittenVoteBody
+    vote_of = TypeAdapter(shape)
 
     @router.get("/v1/label/setup", **described(Setup, _REFUSED))
     async def setup(call: Call) -> Response:
@@ -66,15 +71,21 @@ def routes(queue: AnnotationQueue, clock: Callable[[], datetime]) -> APIRouter:
         tasks = await run_in_threadpool(queue.next, who, _count(call), now)
         return _json(Tasks(annotator=who, tasks=tasks, label_set=queue.version(now)))
 
-    @router.post("/v1/label/votes", **_VOTE)
+    @router.post("/v1/label/votes", **_vote_of(shape))
     async def vote(call: Call) -> Response:
         """Give a task a label, or skip it with null. Committed when it is answered."""
-        body = await read(VOTE, await json_body(call))
+        body = await read(vote_of, await json_body(call))
         who = annotator_of(call, body.annotator)
         if wait := rate.take(source_of(call.scope), monotonic()):
             raise TooManyError("too many votes from one source", retry_seconds=wait)
         state = await run_in_threadpool(queue.vote, body, who, clock())
         return _json(Voted(prediction_id=body.prediction_id, state=state))
+
+    @router.post("/v1/label/check", **_CHECK)
+    async def check(call: Call) -> Response:
+        """Why an answer cannot be taken, while somebody types it."""
+        body = await read(ANSWER, await json_body(call))
+        return _json(Checked(fault=await run_in_threadpool(queue.fault, body.answer)))
 
     @router.delete("/v1/label/votes/{prediction_id}", **_UNVOTE)
     async def unvote(call: Call) -> Response:
@@ -131,6 +142,10 @@ _N = parameter("query", "n", {"type": "integer", "minimum": 1, "maximum": MOST},
 _SINCE = parameter("query", "since", {"type": "string", "format": "date-time"}, "2026-01-05T00:00:00Z")
 _ID = parameter("path", "prediction_id", {"type": "string"}, ID)
 _VOTE_FAULTS = _REFUSED | {409: Fault, 415: Fault, 429: Fault}
-_VOTE: dict[str, Any] = described(Voted, _VOTE_FAULTS, {JSON: reference(VoteBody)})
+_CHECK: dict[str, Any] = described(Checked, _REFUSED | {415: Fault}, {JSON: reference(AnswerBody)})
 _UNVOTE: dict[str, Any] = described(Unvoted, _REFUSED | {409: Fault}, parameters=[_ID, _WHO])
 _SIMILAR: dict[str, Any] = described(NearOnes, _REFUSED | {404: Fault}, parameters=[_ID])
+
+
+def _vote_of(body: type[BaseModel]) -> dict[str, Any]:
+    return described(Voted, _VOTE_FAULTS, {JSON: reference(body)})

@@ -38,6 +38,37 @@ class VoteBody(Section):
     new: bool = Field(False, description="the label is meant, although nobody has used it yet")
 
 
+class WrittenVoteBody(Section):
+    """What one person says of one task whose answer a model wrote."""
+
+    model_config = shown({"prediction_id": ID, "annotator": "ann", "label": '{"name": "lights_off"}'})
+
+    prediction_id: Short
+    annotator: str = Field("", description="who says so; with API keys it is the key's name")
+    label: str | None = Field(description="what it should say; null skips the task")
+    note: Annotated[str, Field(max_length=1000), AfterValidator(storable)] = ""
+    new: bool = Field(False, description="of labels only")
+    better: Short = Field(
+        "", description="where two models answered: the prediction_id of the answer that is better"
+    )
+
+
+class AnswerBody(Section):
+    """An answer while it is typed."""
+
+    model_config = shown({"answer": '{"name": '})
+
+    answer: str
+
+
+class Checked(BaseModel):
+    """Why it cannot be taken; empty where it can."""
+
+    model_config = shown({"fault": "the answer is no JSON: Expecting value: line 1 column 10 (char 9)"})
+
+    fault: str
+
+
 class Voted(BaseModel):
     """The vote is in the store."""
 
@@ -61,6 +92,7 @@ class Setup(BaseModel):
     model_config = shown(
         {
             "annotator": "",
+            "labelled": True,
             "labels": ["card_arrival", "card_linking"],
             "label_set": 0,
             "open": True,
@@ -71,6 +103,7 @@ class Setup(BaseModel):
     )
 
     annotator: str = Field(description="the API key's name, empty without keys")
+    labelled: bool = Field(description="answers are labels; else a model wrote them")
     labels: list[str]
     label_set: int = Field(description="how often labels were added, merged, split or retired")
     open: bool = Field(description="a label that is not among these is a new class")
@@ -86,6 +119,14 @@ class Choice(BaseModel):
     score: float
 
 
+class Rival(BaseModel):
+    """What another model answered to the same request."""
+
+    prediction_id: str
+    answer: str
+    left: bool = Field(description="it stands on the left: neither side says which model it is")
+
+
 class TaskMessage(BaseModel):
     """A text to label."""
 
@@ -97,6 +138,7 @@ class TaskMessage(BaseModel):
     blind: bool = Field(description="ask the person before you show guess, choices and similar texts")
     guess: Choice | None
     choices: list[Choice] = Field(description="the likeliest labels, likeliest first")
+    rival: Rival | None = Field(None, description="of a model that writes, where two answered")
 
 
 class Tasks(BaseModel):

@@ -53,4 +53,5 @@ export const next = (annotator, n) => call("GET", `next?${query({ annotator, n }
 export const progress = (annotator, since) => call("GET", `progress?${query({ annotator, since: since.toISOString() })}`);
 export const similar = (id) => call("GET", `similar/${encodeURIComponent(id)}`);
 export const vote = (body) => call("POST", "votes", body);
+export const check = (answer) => call("POST", "check", { answer });
 export const unvote = (id, annotator) => call("DELETE", `votes/${encodeURIComponent(id)}?${query({ annotator })}`);

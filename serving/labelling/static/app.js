@@ -2,6 +2,7 @@
 //   session.js what is labelled   outbox.js nothing is lost   view.js the screen   finder.js the search
 
 import { askFresh, asking, askKey, askName, askNote, show, wire } from "./dialogs.js";
+import { Editor } from "./editor.js";
 import { Finder } from "./finder.js";
 import { Session } from "./session.js";
 import { at, choices, draw, make } from "./view.js";
@@ -25,6 +26,9 @@ const finder = new Finder({
   }),
 });
 
+const written = () => session.setup?.labelled === false;
+session.editor = new Editor({ accept: () => accept() });
+
 /** Bad news: it stays until somebody has read it. */
 function tell(text) {
   if ([...at("refused").children].some((line) => line.firstChild.textContent === text)) return;
@@ -46,9 +50,19 @@ function take(label, how) {
   moved();
 }
 
+/** Take what is written, unless it breaks the schema. */
+async function acceptWritten() {
+  const { current: task, editor } = session;
+  const { value, better } = editor;
+  if (!value.trim()) return (at("told").textContent = `There is no answer yet: e writes one${session.open ? "" : ", Space shows the model's"}`);
+  if (!(await editor.ready())) at("told").textContent = "This cannot be taken as it is: e mends it, s skips the text";
+  else if (session.current === task && editor.value === value) take(value, { better });
+}
+
 function accept() {
   if (!session.current) return;
-  if (session.open && session.current.guess) take(session.current.guess.label);
+  if (written()) acceptWritten();
+  else if (session.open && session.current.guess) take(session.current.guess.label);
   else at("told").textContent = session.open ? "There is no guess: search with /" : "The guess is hidden: search with /, or Space shows it";
 }
 
@@ -61,7 +75,7 @@ function reveal() {
 async function skip() {
   const task = session.current;
   const note = task && (await askNote());
-  if (task && note !== null && session.current === task) take(null, { note });
+  if (task && note !== null && session.current === task) take(null, { note, better: written() ? session.editor.better : "" });
 }
 
 async function fresh(typed = finder.field.value.trim()) {
@@ -94,7 +108,10 @@ async function guideline() {
 const KEYS = {
   Enter: accept,
   " ": reveal,
-  "/": () => at("find").focus(),
+  "/": () => !written() && at("find").focus(),
+  e: () => written() && session.editor.focus(),
+  ArrowLeft: () => session.editor.rank("left"),
+  ArrowRight: () => session.editor.rank("right"),
   s: skip,
   u: undo,
   n: () => fresh(),
@@ -106,10 +123,10 @@ document.addEventListener("keydown", (event) => {
   session.touch();
   // a key held down is one answer, not many; a control that has the focus keeps its own keys
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || asking()) return;
-  if (event.target.matches("input")) return;
+  if (event.target.matches("input, textarea")) return;
   if (event.target.matches("button, a, summary") && (event.key === "Enter" || event.key === " ")) return;
   const act = /^[1-9]$/.test(event.key) ? () => number(Number(event.key)) : KEYS[event.key];
-  if (!act) return;
+  if (!act || (event.key.startsWith("Arrow") && !written())) return;
   event.preventDefault();
   act();
 });
@@ -121,7 +138,8 @@ function number(n) {
 
 document.querySelector("main").addEventListener("click", (event) => {
   const chosen = event.target.closest(".chip, .take");
-  if (chosen) take(chosen.dataset.label);
+  if (chosen && written()) session.editor.put(chosen.dataset.label);
+  else if (chosen) take(chosen.dataset.label);
   else if (event.target.closest("#reveal")) reveal();
 });
 for (const [id, act] of Object.entries({ skip, undo, fresh: () => fresh(), "open-who": rename, "open-guideline": guideline })) {

@@ -75,10 +75,10 @@ export class Outbox {
 
   /** Raises the faults that pass by themselves, and those that a key mends. */
   async #send(item) {
-    const { prediction_id, annotator, label, note, fresh } = item;
+    const { prediction_id, annotator, label, note, fresh, better } = item;
     try {
       if (item.undo) await api.unvote(prediction_id, annotator);
-      if (item.says) await api.vote({ prediction_id, annotator, label, note, new: fresh });
+      if (item.says) await api.vote({ prediction_id, annotator, label, note, ...(better ? { better } : { new: fresh }) });
     } catch (fault) {
       if (!(fault instanceof api.Fault) || fault.passing || fault.locked) throw fault;
       if (this.#drop(item)) this.on.refused(item, fault);

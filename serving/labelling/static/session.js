@@ -127,7 +127,7 @@ export class Session {
   }
 
   /** Give the text on the screen a label, or null to skip it, and go on to the next. */
-  answer(label, { note = "", fresh = false } = {}) {
+  answer(label, { note = "", fresh = false, better = "" } = {}) {
     const task = this.current;
     if (!task) return;
     if (fresh) this.made.add(label);
@@ -140,6 +140,7 @@ export class Session {
       label,
       note,
       fresh: this.made.has(label),
+      better,
       excerpt: task.text.slice(0, 60),
     };
     this.outbox.keep(item); // first of all: what cannot be kept must not leave the screen
@@ -147,7 +148,7 @@ export class Session {
     this.revealed = false;
     this.behind.push({ task, item: { ...item, at: Date.now() } });
     if (this.behind.length > BEHIND) this.similar.delete(this.behind.shift().task.prediction_id);
-    this.on.told(label === null ? "Skipped" : `Labelled ${label}`);
+    this.on.told(label === null ? "Skipped" : this.setup.labelled ? `Labelled ${label}` : "Saved");
     this.outbox.flush();
   }
 

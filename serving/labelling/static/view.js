@@ -44,6 +44,7 @@ export function draw(session) {
     return;
   }
   const shown = `${task.prediction_id} ${session.open} ${session.setup.labels.length}`;
+  session.editor?.show(task, session.open);
   if (at("text").dataset.id === shown) return; // nothing moves under a finger
   at("text").dataset.id = shown;
   at("text").textContent = task.text;
@@ -71,6 +72,11 @@ function drawHead(session) {
   at("open-who").hidden = !annotator;
   at("open-who").disabled = Boolean(setup?.annotator);
   at("open-guideline").hidden = !setup?.guideline;
+  const written = setup?.labelled === false;
+  at("written").hidden = !written;
+  document.querySelector(".find").hidden = written;
+  for (const row of document.querySelectorAll(".if-written")) row.hidden = !written;
+  for (const row of document.querySelectorAll(".if-labelled")) row.hidden = written;
   at("fresh").hidden = !setup?.open;
   for (const row of document.querySelectorAll(".if-open")) row.hidden = !setup?.open;
 }
@@ -107,11 +113,13 @@ function drawChoices(session) {
   at("choices").className = small ? "fixed" : "";
   at("choices").replaceChildren(...choices(session).map(({ label, score }, i) => chip(label, score, i, label === guess)));
   at("hint").textContent = hint(session, guess);
-  if (!open) at("hint").append(" ", make("button", { type: "button", id: "reveal", "aria-keyshortcuts": "Space" }, "Show the guess ", make("kbd", {}, "Space")));
+  if (!open) at("hint").append(" ", make("button", { type: "button", id: "reveal", "aria-keyshortcuts": "Space" }, `Show the ${session.setup.labelled ? "guess" : "answer"} `, make("kbd", {}, "Space")));
 }
 
-function hint({ current: task, open }, guess) {
+function hint({ current: task, open, setup: { labelled } }, guess) {
+  if (!open && !labelled) return "What should it say? The model's answer is hidden here.";
   if (!open) return "What do you think? The model's guess is hidden here.";
+  if (!labelled) return task.rival ? "Two models answered. Which is better?" : "";
   if (!task.guess) return "The model has no guess. Search for the label.";
   return task.choices.some((choice) => choice.label === guess) ? "" : `The model says ${guess}.`;
 }
