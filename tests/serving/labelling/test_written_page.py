@@ -113,7 +113,11 @@ def test_accept_mend_check_rank_skip_and_undo_by_keys(writer: Store, ann: Reader
     ann.says("valid")
     ann.press("Control+Enter")
     ann.shows(e.text)
-    ann.press("s", "Enter", "u", "Enter")
+    ann.press("s", "Enter")
+    ann.says("Skipped")
+    ann.press("u")
+    ann.shows(e.text)
+    ann.press("Enter")
     ann.saved()
     ann.says("5 done today, 0 left")
     assert {i: label for i, (_, label) in said(writer).items()} == {
