@@ -105,7 +105,7 @@ class Service:
     def answer(self, requests: Sequence[Request], traffic: Traffic) -> tuple[list[Prediction], int]:
         """Rows to store, and how many texts the encoders read for them. Safe for many threads."""
         variants = [_variant(r, traffic) for r in requests]
-        heard = _heard(requests, variants, traffic.champion)
+        heard = _listened(requests, variants, traffic.champion)
         champion = score(traffic.champion, heard, cache=self._cache)
         candidate = self._second_opinion(requests, variants, traffic, champion)
         passes = champion.read + (candidate.read if candidate else 0)
@@ -155,7 +155,7 @@ class Service:
     ) -> Scores | None:
         if not (traffic.rollout and traffic.candidate):
             return None
-        heard = _heard(requests, variants, traffic.candidate, is_champion=False)
+        heard = _listened(requests, variants, traffic.candidate, is_champion=False)
         try:
             return score(traffic.candidate, heard, shared=champion, cache=self._cache)
         except ModelError as fault:
@@ -175,7 +175,7 @@ def _or_raise(found: dict[str, Prediction | DataError]) -> dict[str, Prediction]
     return answers
 
 
-def _heard(
+def _listened(
     requests: Sequence[Request],
     variants: Sequence[Variant],
     by: LoadedModel,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from core.arrays import Array
-from core.records.writing import Asked, Decoding, Listener
+from core.records.writing import Prompted, Decoding, Listener
 
 Said = Literal["label", "correction", "thumbs", "demonstration", "rating", "preference", "comment"]
 TRUTHS: tuple[Said, ...] = ("label", "correction", "demonstration")  # what it should have been
@@ -40,7 +40,7 @@ class Request:
     def input(self) -> Any:
         """What the model is given."""
         asked = list(self.messages) or self.text
-        return asked if self.how is None else Asked(asked, self.how, self.listener)
+        return asked if self.how is None else Prompted(asked, self.how, self.listener)
 
 
 @dataclass(frozen=True)

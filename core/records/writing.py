@@ -61,7 +61,7 @@ class Listener:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Prompted:
     """An input of a model that writes, and how."""
 
     input: Any  # a text, or messages
@@ -69,8 +69,8 @@ class Asked:
     listener: Listener = field(default_factory=Listener)
 
     @classmethod
-    def of(cls, input: Any) -> Asked:
-        return input if isinstance(input, Asked) else cls(input)
+    def of(cls, input: Any) -> Prompted:
+        return input if isinstance(input, Prompted) else cls(input)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from core.store.state import read_state, write_state
 from core.stored import Remembered
 from core.texts import normal
 
-Asked = Literal["user", "prediction", "text"]
+Prompted = Literal["user", "prediction", "text"]
 SAID = (
     schema.feedback,
     schema.tasks,
@@ -53,7 +53,7 @@ class ErasureRepository:
 
     database: Database
 
-    def matching(self, asked: Asked, value: str) -> dict[str, str]:
+    def matching(self, asked: Prompted, value: str) -> dict[str, str]:
         """The predictions that a wish means, with the other answers to the same requests: id -> text.
 
         user: the key as stored. text: the same by `core.texts.normal`. By user and by text the whole
@@ -70,7 +70,7 @@ class ErasureRepository:
             rows = db.execute(query.execution_options(yield_per=10_000))
             return {str(i): str(t) for i, t in rows if asked != "text" or normal(t) == wanted}
 
-    def bury(self, row_ids: Sequence[str], asked: Asked, now: datetime) -> None:
+    def bury(self, row_ids: Sequence[str], asked: Prompted, now: datetime) -> None:
         """Note that these are to be forgotten. One that was noted before stays as it is."""
         rows = [{"row_id": i, "timestamp": now, "asked": asked, "done": False} for i in row_ids]
         with self.database.write() as db:

@@ -17,7 +17,7 @@ import httpx
 
 from core.errors import BusyError, EngineError, EverloopError, InputError
 from core.records.answers import Message
-from core.records.writing import BROKEN, CUT, Asked, Completion, Piece
+from core.records.writing import BROKEN, CUT, Prompted, Completion, Piece
 from serving.engines.replicas import Replica, Replicas
 from serving.engines.tool_calls import as_text, joined
 
@@ -33,11 +33,11 @@ class UrlEngine:
     replicas: Replicas
     model: str  # what servers call these weights
 
-    def write(self, asked: Sequence[tuple[Asked, list[Message], int]]) -> list[Completion]:
+    def write(self, asked: Sequence[tuple[Prompted, list[Message], int]]) -> list[Completion]:
         """Raises InputError, EngineError and BusyError."""
         return [self._one(*each) for each in asked]
 
-    def _one(self, asked: Asked, messages: list[Message], most: int) -> Completion:
+    def _one(self, asked: Prompted, messages: list[Message], most: int) -> Completion:
         body = _body(self.model, asked, messages, most)
         tried: dict[Replica, EverloopError] = {}
         while True:
@@ -57,7 +57,7 @@ class UrlEngine:
         return min(busy, key=lambda fault: fault.retry_seconds) if busy else faults[-1]
 
 
-def _body(model: str, asked: Asked, messages: list[Message], most: int) -> dict[str, Any]:
+def _body(model: str, asked: Prompted, messages: list[Message], most: int) -> dict[str, Any]:
     how = asked.how
     wanted = {
         "seed": how.seed,
@@ -78,7 +78,7 @@ def _body(model: str, asked: Asked, messages: list[Message], most: int) -> dict[
     } | {name: value for name, value in wanted.items() if value is not None}
 
 
-def _written(replica: Replica, body: Mapping[str, Any], asked: Asked) -> Completion:
+def _written(replica: Replica, body: Mapping[str, Any], asked: Prompted) -> Completion:
     """Raises InputError, BusyError, and EngineError while no caller heard a token of it."""
     reading = _Reading(asked, str(body["model"]))
     try:
@@ -146,7 +146,7 @@ def _broken(replica: Replica, got: str) -> EngineError:
 class _Reading:
     """An answer that is coming."""
 
-    asked: Asked
+    asked: Prompted
     model: str
     text: str = ""
     calls: list[Mapping[str, Any]] = field(default_factory=list)

@@ -65,7 +65,7 @@ def routes(queue: AnnotationQueue, clock: Callable[[], datetime]) -> APIRouter:
 
     @router.get("/v1/label/next", **described(Tasks, _REFUSED, parameters=[_WHO, _N]))
     async def following(call: Call) -> Response:
-        """Up to `n` tasks that are yours for a time. Asked again: the same ones, for longer."""
+        """Up to `n` tasks that are yours for a time. Prompted again: the same ones, for longer."""
         who = annotator_of(call, call.query_params.get("annotator", ""))
         now = clock()
         tasks = await run_in_threadpool(queue.next, who, _count(call), now)

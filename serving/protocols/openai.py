@@ -44,7 +44,7 @@ from serving.protocols.engine_client import (
 )
 from serving.protocols.faults import NotFoundError
 from serving.protocols.own import json_body
-from serving.protocols.writing import CHAT, TEXT, Form, Writers
+from serving.protocols.writing import CHAT, TEXT, AnswerForm, Writers
 from serving.reading import JSON, read
 
 BODIES = (ChatBody, CompletionBody)
@@ -55,7 +55,11 @@ def routes(client: EngineClient, task: Task) -> APIRouter:
     router = APIRouter(route_class=Direct, tags=["OpenAI"])
 
     async def answer(
-        call: Call, body: ChatBody | CompletionBody, inputs: Sequence[Any], how: Decoding, form: Form
+        call: Call,
+        body: ChatBody | CompletionBody,
+        inputs: Sequence[Any],
+        how: Decoding,
+        form: AnswerForm,
     ) -> Response:
         version = await _version(body.model, client)
         requests = _requests(client, task, body, inputs, how, version)

@@ -25,7 +25,7 @@ Entries = Sequence[Mapping[str, Any]]  # tokens and their log-probabilities
 
 
 @dataclass(frozen=True)
-class Form:
+class AnswerForm:
     """How one of the two calls says what was written."""
 
     whole: str  # the object that it gives
@@ -58,14 +58,14 @@ def _as_lists(tokens: Entries) -> dict[str, Any]:
     }
 
 
-CHAT = Form(
+CHAT = AnswerForm(
     "chat.completion",
     "chat.completion.chunk",
     _message,
     _delta,
     lambda tokens: {"content": list(tokens), "refusal": None},
 )
-TEXT = Form(
+TEXT = AnswerForm(
     "text_completion",
     "text_completion",
     lambda text, _: {"text": text},
@@ -98,7 +98,7 @@ class Writers:
         self,
         client: EngineClient,
         call: Call,
-        form: Form,
+        form: AnswerForm,
         requests: Sequence[Request],
         logprobs: bool,
     ) -> None:
@@ -225,11 +225,11 @@ class Writers:
     def _ear(self, at: int) -> Callable[[Piece], None]:
         def hear(piece: Piece) -> None:
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._heard, at, piece)
+                self._loop.call_soon_threadsafe(self._took, at, piece)
 
         return hear
 
-    def _heard(self, at: int, piece: Piece) -> None:
+    def _took(self, at: int, piece: Piece) -> None:
         self._choices[at].pieces.append(piece)
         self._queue.put_nowait((at, piece))
 

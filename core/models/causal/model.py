@@ -22,7 +22,7 @@ from core.models.causal.messages import spoken
 from core.models.causal.pen import Pen, check
 from core.models.classifier.encoder import Encoder, keep, kept, load_encoder
 from core.records.answers import GenerationDetail, Message
-from core.records.writing import Asked, Completion
+from core.records.writing import Prompted, Completion
 
 CONFIG = "generator.json"
 FOLDER = "generator"
@@ -35,7 +35,7 @@ _loaded: OrderedDict[str, LanguageModel] = OrderedDict()  # by weights, latest l
 class RemoteEngine(Protocol):
     """Writes for a model, elsewhere."""
 
-    def write(self, asked: Sequence[tuple[Asked, list[Message], int]]) -> list[Completion]:
+    def write(self, asked: Sequence[tuple[Prompted, list[Message], int]]) -> list[Completion]:
         """What each of them wants, the messages it is to be written to, and how many tokens at most.
         Raises InputError, EngineError and BusyError."""
         ...
@@ -74,7 +74,7 @@ class CausalModel:
 
     def answer(self, inputs: Sequence[Input], embeddings: Array | None = None) -> list[Answer]:
         """What it writes to each. Raises InputError where one cannot be answered, before any is."""
-        asked = [Asked.of(each) for each in inputs]
+        asked = [Prompted.of(each) for each in inputs]
         read = self.embed([spoken(one.input) for one in asked]) if embeddings is None else embeddings
         near = self.examples.near(read, self.shots)
         prompts = [self._prompt(one, rows) for one, rows in zip(asked, near, strict=True)]
@@ -83,7 +83,7 @@ class CausalModel:
             _answer(one.input, said, row) for one, said, row in zip(asked, written, read, strict=True)
         ]
 
-    def _prompt(self, asked: Asked, near: list[int]) -> tuple[list[Message], list[int]]:
+    def _prompt(self, asked: Prompted, near: list[int]) -> tuple[list[Message], list[int]]:
         """Messages and their tokens: the input, after as many of these examples as leave room for the
         longest answer."""
         prompts = self.lm.prompts
@@ -94,12 +94,12 @@ class CausalModel:
                 return prompts.messages(shown), tokens
         return prompts.messages(asked.input), prompts.prompt(asked.input)
 
-    def _most(self, asked: Asked) -> int:
+    def _most(self, asked: Prompted) -> int:
         return asked.how.max_tokens or self.max_new_tokens
 
     def _write(
         self,
-        asked: list[Asked],
+        asked: list[Prompted],
         prompts: list[tuple[list[Message], list[int]]],
         inputs: Sequence[Input],
     ) -> list[Completion]:
@@ -110,7 +110,7 @@ class CausalModel:
         tokens, most = [each for _, each in prompts], [self._most(one) for one in asked]
         for one in asked:
             check(one)
-        heard = any(isinstance(each, Asked) for each in inputs)
+        heard = any(isinstance(each, Prompted) for each in inputs)
         pens = [Pen(one, self.lm.prompts.text) for one in asked] if heard else []
         written = self.lm.write(tokens, most, pens)
         return [self._completion(len(t), one) for t, one in zip(tokens, written, strict=True)]

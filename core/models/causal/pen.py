@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from core.errors import InputError
-from core.records.writing import CUT, Asked, Piece
+from core.records.writing import CUT, Prompted, Piece
 
 HALF = "\ufffd"  # a letter of which some bytes are not written yet
 
@@ -16,7 +16,7 @@ class Pen:
     """`text` reads tokens. Tokens are drawn from the fewest that have `top_p` of the chance (nucleus
     sampling, Holtzman et al. 2020)."""
 
-    def __init__(self, asked: Asked, text: Callable[[Sequence[int]], str]) -> None:
+    def __init__(self, asked: Prompted, text: Callable[[Sequence[int]], str]) -> None:
         self._how, self._listener, self._read = asked.how, asked.listener, text
         self._told = ""
         self._entries: list[Mapping[str, Any]] = []
@@ -90,7 +90,7 @@ class Pen:
         return made
 
 
-def check(asked: Asked) -> None:
+def check(asked: Prompted) -> None:
     """Raises InputError for what a caller wants that no pen does."""
     kind = (asked.how.response_format or {}).get("type", "text")
     if kind != "text":

@@ -20,7 +20,7 @@ from core.models.causal.examples import Examples
 from core.models.causal.model import CausalModel
 from core.models.classifier.encoder import load_encoder
 from core.records.answers import GenerationDetail, Prediction
-from core.records.writing import Asked
+from core.records.writing import Prompted
 from core.state import Champion
 from core.store import Store
 from core.tasks import Classification, Generation
@@ -204,7 +204,7 @@ def test_what_no_engine_can_answer_is_one_clear_error(
 
 
 @pytest.mark.parametrize("fault", ["dies", "half"])
-def test_what_a_caller_heard_of_an_answer_that_broke_off_is_stored(
+def test_what_a_caller_got_of_an_answer_that_broke_off_is_stored(
     client: openai.OpenAI, store: Store, stubs: list[str], fault: str
 ) -> None:
     for url in stubs:
@@ -243,7 +243,7 @@ def test_load_is_spread_and_an_engine_with_other_weights_gets_nothing(
         for url in stubs:
             mode(url, "slow")
         before = [len(seen(url)) for url in stubs]
-        asked = [Asked("pay")]
+        asked = [Prompted("pay")]
         loaded = made.load("1")
         threads = [threading.Thread(target=loaded.answer, args=(asked,)) for _ in range(6)]
         for thread in threads:
