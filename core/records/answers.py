@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from core.arrays import Array
-from core.records.writing import Prompted, Decoding, Listener
+from core.records.writing import Decoding, Listener, Prompted
 
 Said = Literal["label", "correction", "thumbs", "demonstration", "rating", "preference", "comment"]
 TRUTHS: tuple[Said, ...] = ("label", "correction", "demonstration")  # what it should have been

@@ -17,7 +17,7 @@ import httpx
 
 from core.errors import BusyError, EngineError, EverloopError, InputError
 from core.records.answers import Message
-from core.records.writing import BROKEN, CUT, Prompted, Completion, Piece
+from core.records.writing import BROKEN, CUT, Completion, Piece, Prompted
 from serving.engines.replicas import Replica, Replicas
 from serving.engines.tool_calls import as_text, joined
 

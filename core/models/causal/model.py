@@ -22,7 +22,7 @@ from core.models.causal.messages import spoken
 from core.models.causal.pen import Pen, check
 from core.models.classifier.encoder import Encoder, keep, kept, load_encoder
 from core.records.answers import GenerationDetail, Message
-from core.records.writing import Prompted, Completion
+from core.records.writing import Completion, Prompted
 
 CONFIG = "generator.json"
 FOLDER = "generator"

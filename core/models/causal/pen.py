@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from core.errors import InputError
-from core.records.writing import CUT, Prompted, Piece
+from core.records.writing import CUT, Piece, Prompted
 
 HALF = "\ufffd"  # a letter of which some bytes are not written yet
 
