@@ -7,6 +7,7 @@ from datetime import datetime
 import yaml
 from pydantic import ValidationError
 
+from core import rewrites
 from core.collections import FOLDER as COLLECTIONS
 from core.label_set import LabelSet
 from core.plugins import NO_CODE
@@ -42,7 +43,8 @@ def nothing_new(session: Session, now: datetime) -> str:
 
 
 def _made_otherwise(session: Session, now: datetime) -> bool:
-    """Since the last candidate rows were forgotten, or strategy, label set or collections changed."""
+    """Since the last candidate rows were forgotten, or the strategy, labels, rewrites or collections
+    changed."""
     made = session.store.state.read(Retrains)
     last = made.result.dataset
     if not last or last != f"v{made.done:04d}":
@@ -53,9 +55,11 @@ def _made_otherwise(session: Session, now: datetime) -> bool:
         return False
     params, version = repository.read(commit, ["params.yaml", "data/version.json"])
     mark = LabelSet.load(session.workspace.root).as_of(now).fingerprint
+    rules = rewrites.in_force(rewrites.load(session.workspace.root), now)
+    inputs = Inputs.from_json(version, last)
     return (
         _other_strategy(session, params)
-        or Inputs.from_json(version, last).label_set != mark
+        or (inputs.label_set, inputs.rewrites) != (mark, rules)
         or bool(repository.changed([COLLECTIONS], commit))
         or bool(repository.uncommitted([COLLECTIONS]))
     )

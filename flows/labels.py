@@ -129,11 +129,11 @@ def review(session: Session, now: datetime) -> tuple[int, int]:
 
 
 def labelled(session: Session, now: datetime, labels: LabelSet) -> pd.DataFrame:
-    """row_id, text, target, encoder and embedding (float16 bytes) of every label that there is under a
-    label set: as the reservoir has it, or as it is by now."""
+    """row_id, timestamp, text, target, encoder and embedding (float16 bytes) of every label that there
+    is under a label set: as the reservoir has it, or as it is by now."""
     store = session.store.under(labels)
-    columns = ["row_id", "text", "target", "encoder", "embedding"]
-    stored = ["row_id", "input", "target", "encoder", "embedding"]
+    columns = ["row_id", "timestamp", "text", "target", "encoder", "embedding"]
+    stored = ["row_id", "timestamp", "input", "target", "encoder", "embedding"]
     known = read(session.workspace.reservoir, sets=GIVEN, columns=stored)
     known["text"] = session.texts(known)
     log = store.answers.labelled(EPOCH, now)

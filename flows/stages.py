@@ -20,6 +20,7 @@ from core.records.rollouts import Rollout
 from core.state import Retrains
 from core.stored import plain
 from flows import undo
+from flows.contradictions import notice
 from flows.curate import curate
 from flows.evaluation import too_little
 from flows.guard import nothing_new, occupied
@@ -71,6 +72,7 @@ def loop(session: Session, now: datetime, answer: Answer | None = None) -> None:
     if answer:
         with session.timed("labeling"):
             session.store.at(now).labels.annotate(answer(session.store.queue.open(), now))
+    done(f"contradictions/{now.isoformat()}", lambda: {"changes": len(notice(session, now))})
     decision = done(f"triggers/{now.isoformat()}", lambda: plain(decide(session, now)))
     if decision["verdict"] == "retrain":
         done(f"retrain/{now.isoformat()}", lambda: retrain(session, now, decision["reason"]))

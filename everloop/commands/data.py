@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from everloop.commands import data_rows, data_store
+from everloop.commands import data_rows, data_store, data_truth
 from everloop.commands.options import Group, WorkspaceOption, dataset
 
 app = typer.Typer(
@@ -163,5 +163,6 @@ def export(
 for command in (
     *(data_store.verify, data_store.push, data_store.pull, data_store.gc),
     *(data_rows.lineage, data_rows.forget),
+    *(data_truth.contradictions, data_truth.rewrite),
 ):
     app.command()(command)

@@ -20,13 +20,14 @@ from core.arrays import Array
 from core.errors import DatasetError
 from core.files import write_whole
 from core.label_set import LabelSet
+from core.rewrites import rewritten
 from core.workspace import Workspace
 from pipelines.datasets.fence import fenced
 from pipelines.datasets.formation import Formation, formed
 from pipelines.datasets.inputs import Inputs, check_champion, label_set, read_inputs
 from pipelines.datasets.layout import MANIFEST
 from pipelines.datasets.manifest import SETS, TRAIN, Manifest, rows_hash, set_names
-from pipelines.datasets.partitions import LABEL, SCHEMA, in_folder
+from pipelines.datasets.partitions import LABEL, SCHEMA, in_folder, scan
 from pipelines.datasets.rows import ReservoirRows, read_rows
 
 ALWAYS = ("train", "eval", "audit")  # counted where there is no row of them, too
@@ -46,14 +47,16 @@ def form(
 
     No row of the evaluation sets trains, nor a near-copy of one: such rows are left out and counted as
     `fenced`. Labels are called what they are called now; rows whose label is no more are left out and
-    counted as `unlabelled`. Raises DatasetError when the data in the workspace is of another version.
+    counted as `unlabelled`, and rows that a rewrite leaves out as `retired`. Raises DatasetError when
+    the data in the workspace is of another version.
     """
     check_champion(workspace, inputs)
     labels = label_set(workspace, inputs)
     called = _called(rows.table, labels)
+    called, retired = _rewritten(workspace, inputs, called)
     counted = latest(rows.table["row_id"]) & _known(rows, inputs)
-    named = _true(called.is_valid())
-    sets = np.where(counted & named, _sets(rows.table, inputs.as_of, policy.recent_days), 0)
+    named = _true(called.is_valid()) | retired
+    sets = np.where(counted & named & ~retired, _sets(rows.table, inputs.as_of, policy.recent_days), 0)
     kept_out = fenced(rows, sets)
     able = sets == TRAIN
     kept = able & ~np.logical_or.reduce(list(kept_out.values()))
@@ -65,7 +68,8 @@ def form(
     codes = np.where(able, 0, sets).astype(np.uint8)
     codes[np.flatnonzero(kept)[train.index]] = TRAIN
     names = _labels(rows.table)
-    manifest = Manifest(inputs.partitions, rows.counts, codes, labels.renamed | labels.odd(names))
+    renamed = labels.renamed | labels.odd(names)
+    manifest = Manifest(inputs.partitions, rows.counts, codes, renamed, inputs.rewrites)
     manifest.write(workspace.dataset / MANIFEST)
     numbers = {
         **summary(manifest, rows.table),
@@ -74,6 +78,8 @@ def form(
         "unlabelled": int((counted & ~named).sum()),
         "label_set": labels.version,
     }
+    if inputs.rewrites:
+        numbers["retired"] = int((counted & retired).sum())
     if unchosen := len(choice) - len(train):
         numbers["unchosen"] = unchosen  # by the policy
     made = {"policy": policy.policy, **numbers, "schema_hash": schema_hash()}
@@ -103,6 +109,23 @@ def _called(table: pa.Table, labels: LabelSet) -> pa.ChunkedArray:
         for x in table["target"].chunks
     ]
     return pa.chunked_array(parts, pa.string())
+
+
+def _rewritten(
+    workspace: Workspace, inputs: Inputs, called: pa.ChunkedArray
+) -> tuple[pa.ChunkedArray, Array]:
+    """(n,) targets as rewrites make them, and which rows they leave out."""
+    retired = np.zeros(len(called), bool)
+    if not inputs.rewrites:
+        return called, retired
+    table = scan(in_folder(workspace.reservoir), inputs.partitions, ["input", "timestamp"]).table
+    named = np.flatnonzero(_true(called.is_valid()))
+    columns = (table["input"], called, table["timestamp"])
+    said = rewritten(inputs.rewrites, *(column.take(named).to_pylist() for column in columns))
+    targets = called.to_pylist()
+    for place, target in zip(named.tolist(), said, strict=True):
+        targets[place], retired[place] = target, target is None
+    return pa.chunked_array([pa.array(targets, pa.string())]), retired
 
 
 def _labels(table: pa.Table) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,12 @@ class Formation(Section):
         le=1,
         description="share of a version's new rows that may fail an expectation: they are left out, "
         "and beyond it no version is made",
+    )
+
+    supersede: Literal["retire", "ask"] = Field(
+        "retire",
+        description="what becomes of old rows that contradict new ones, where answers are no labels: "
+        "retire leaves them out of the next versions, ask only tells of them",
     )
 
     @abstractmethod

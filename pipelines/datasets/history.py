@@ -115,6 +115,7 @@ def _left_out(found: Mapping[str, Any]) -> dict[str, int]:
     counted = {
         "near-copies of evaluation rows": found.get("fenced", 0),
         "of labels that are no more": found.get("unlabelled", 0),
+        "retired, as their truth has changed": found.get("retired", 0),
         f"outside the policy `{found['policy']}`": found.get("unchosen", 0),
     }
     return {why: int(n) for why, n in counted.items() if n}

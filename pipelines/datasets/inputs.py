@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.errors import DatasetError
 from core.label_set import LabelSet
+from core.rewrites import Rewrite, as_plain, from_plain
 from core.times import utc
 from core.workspace import Workspace
 from pipelines.datasets.layout import from_spans, to_spans
@@ -26,17 +27,23 @@ class Inputs:
     partitions: tuple[str, ...]  # of the reservoir, oldest first
     champion: str  # fingerprint of data/champion
     label_set: str = ""  # LabelSet.fingerprint: which operations of data/labels.json count; "" for none
+    rewrites: tuple[Rewrite, ...] = ()  # that targets are read through
 
     def to_json(self) -> str:
         plain = {"as_of": self.as_of.isoformat(), "partitions": to_spans(self.partitions)}
-        return json.dumps({**asdict(self), **plain}, indent=2) + "\n"
+        said = {**asdict(self), **plain, "rewrites": as_plain(self.rewrites)}
+        return json.dumps({k: v for k, v in said.items() if k != "rewrites" or v}, indent=2) + "\n"
 
     @staticmethod
     def from_json(text: str, where: str) -> Inputs:
         try:
             raw = json.loads(text)
-            times = {"as_of": utc(datetime.fromisoformat(raw["as_of"]))}
-            return Inputs(**{**raw, **times, "partitions": from_spans(raw["partitions"])})
+            read = {
+                "as_of": utc(datetime.fromisoformat(raw["as_of"])),
+                "partitions": from_spans(raw["partitions"]),
+                "rewrites": from_plain(raw.get("rewrites", [])),
+            }
+            return Inputs(**{**raw, **read})
         except (ValueError, TypeError, KeyError) as fault:
             raise DatasetError(
                 "data/version.json does not describe a dataset version",

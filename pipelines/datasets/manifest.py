@@ -23,11 +23,12 @@ import pyarrow.parquet as pq
 from core.arrays import Array, Frame, Series
 from core.errors import DatasetError
 from core.files import whole_file
+from core.rewrites import Rewrite, as_plain, from_plain, rewritten
 from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 
 SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
 TRAIN = 1 + SETS.index("train")  # what is more evaluates
-RENAMED = b"renamed"  # in the file's metadata
+RENAMED, REWRITES = b"renamed", b"rewrites"  # in the file's metadata
 Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
 
 
@@ -36,12 +37,15 @@ class Manifest:
     """partitions: oldest first. counts: rows of each. sets: (rows,) uint8, in their order.
 
     renamed: labels of the partitions that are called otherwise in this version: old -> new.
+    rewrites: what targets are read through. Only the programs are here: a row that is forgotten has
+    left no text.
     """
 
     partitions: tuple[str, ...]
     counts: Array
     sets: Array
     renamed: Mapping[str, str] = field(default_factory=dict)
+    rewrites: Sequence[Rewrite] = ()
 
     @cached_property
     def ends(self) -> Array:
@@ -54,15 +58,22 @@ class Manifest:
         Rows that were forgotten since are left out."""
         wanted = list(columns or SCHEMA.names)
         chosen = np.isin(self.sets, [1 + SETS.index(s) for s in sets])
-        table = self.read(locate, chosen, list(dict.fromkeys([*wanted, *KEYS])))
+        more = ["input"] if self.rewrites and "target" in wanted else []
+        table = self.read(locate, chosen, list(dict.fromkeys([*wanted, *KEYS, *more])))
         here = pc.not_equal(table["set"], GONE)
         names = set_names(self.sets[chosen])
         table = table.set_column(table.column_names.index("set"), "set", names).filter(here)
         table = table.sort_by([("timestamp", "ascending"), ("row_id", "ascending")])
-        frame: Frame = table.select(wanted).to_pandas()
+        frame: Frame = table.to_pandas()
         if "target" in wanted:
             frame["target"] = self.called(frame["target"])
-        return frame
+        if more:
+            said = rewritten(self.rewrites, frame["input"], frame["target"], frame["timestamp"])
+            frame["target"] = [
+                before if after is None else after
+                for before, after in zip(frame["target"], said, strict=True)
+            ]
+        return frame[wanted]
 
     def read(self, locate: Locate, chosen: Array, columns: Sequence[str]) -> pa.Table:
         """Columns of the chosen rows (rows,) bool, in the order of their places."""
@@ -115,6 +126,9 @@ class Manifest:
             if self.renamed:
                 text = json.dumps(dict(sorted(self.renamed.items())), ensure_ascii=False)
                 file.add_key_value_metadata({RENAMED: text.encode()})
+            if self.rewrites:
+                text = json.dumps(as_plain(self.rewrites), ensure_ascii=False)
+                file.add_key_value_metadata({REWRITES: text.encode()})
 
     @staticmethod
     def load(path: Path) -> Manifest:
@@ -123,11 +137,13 @@ class Manifest:
             with pq.ParquetFile(path) as file:
                 table = file.read(columns=["partition", "sets"]).combine_chunks()
                 lists = table.column("sets").combine_chunks()
+                said = file.metadata.metadata or {}
                 return Manifest(
                     tuple(table.column("partition").to_pylist()),
                     np.diff(lists.offsets.to_numpy()).astype(np.int64),
                     lists.flatten().to_numpy().astype(np.uint8),
-                    json.loads((file.metadata.metadata or {}).get(RENAMED, b"{}")),
+                    json.loads(said.get(RENAMED, b"{}")),
+                    from_plain(json.loads(said.get(REWRITES, b"[]"))),
                 )
         except FileNotFoundError:
             raise DatasetError(

@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 from pydantic import TypeAdapter
 
+from core import rewrites
 from core.collections import FOLDER as COLLECTIONS
 from core.errors import DatasetError
 from core.files import write_whole
@@ -54,6 +55,7 @@ log = logging.getLogger(__name__)
 POINTERS = (BLOCKS, pointer(CHAMPION), VERSION_FILE, LOCK, METRICS)
 SHARED = (
     FILE,
+    rewrites.FILE,
     COLLECTIONS,
     "params.yaml",
     "dvc.yaml",
@@ -233,7 +235,8 @@ def _form(workspace: Workspace, plan: Plan, policy: Formation, partitions: tuple
     as_of = utc(plan.as_of)
     mark = LabelSet.load(workspace.root).as_of(as_of).fingerprint
     model = fingerprint(workspace.champion)
-    inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, model, mark)
+    now = rewrites.in_force(rewrites.load(workspace.root), as_of)
+    inputs = Inputs(plan.id, as_of, plan.seed, plan.parent, partitions, model, mark, now)
     write_whole(workspace.version_file, inputs.to_json())
     locate = in_folder(workspace.reservoir)
     rows = read_rows(locate, partitions)

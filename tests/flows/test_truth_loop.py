@@ -1,0 +1,51 @@
+"""A replay in which a function gets another name: it is noticed, and old rows retire."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from core import rewrites
+from core.evidence import AlertEvidence
+from everloop.__main__ import app
+from everloop.replay import run
+from flows.contradictions import contradictions
+from pipelines.datasets.history import list_versions
+from tests.generation_loop import START, job, make_session
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_function_that_is_renamed_is_noticed_and_its_old_rows_retire(tmp_path: Path) -> None:
+    session = make_session(tmp_path / "shop", training={"policy": "tests.generation_loop:SameWeights"})
+    asked = job(days=5)
+    new = asked.stream["timestamp"] >= START + timedelta(days=2)
+    stream = asked.stream.assign(
+        label=asked.stream["label"].where(~new, asked.stream["label"].str.replace('"pay"', '"pay_now"'))
+    )
+    run(session, replace(asked, stream=stream))
+
+    (told,) = [d for d in session.store.decisions.read("datasets") if d.verdict == "alert"]
+    assert told.read(AlertEvidence).kind == "concept"
+    assert '"pay" has become "pay_now" since 2026-01-07' in told.reason
+    (rule,) = rewrites.load(session.workspace.root)
+    assert rule.by == "datasets.supersede"
+    newest = list_versions(session.workspace.root)[-1]
+    assert newest.left_out["retired, as their truth has changed"] > 0
+
+    place, now = str(session.workspace.root), (START + timedelta(days=6)).isoformat()
+    _, left = contradictions(session, START + timedelta(days=6))
+    assert left == []
+    undone = CliRunner().invoke(
+        app, ["data", "rewrite", "--undo", "1", "-w", place, "--now", now], catch_exceptions=False
+    )
+    assert undone.output.startswith("undone: leave out where any(.target.name?")
+    shown = CliRunner().invoke(app, ["data", "contradictions", "-w", place, "--now", now])
+    assert '"pay" has become "pay_now"' in shown.output
+    dry = ["data", "rewrite", "--where", '.target.name == "pay"', "--jq", '.target.name = "x"']
+    tried = CliRunner().invoke(app, [*dry, "-w", place, "--now", now], catch_exceptions=False)
+    assert tried.output.endswith("nothing was changed; --yes does it\n")
