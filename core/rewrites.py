@@ -173,7 +173,7 @@ def _read(text: str) -> Any:
 def _checked(program: str, before: Row) -> Row:
     """A row after a program: its target may be another, nothing else."""
     try:
-        after = next(iter(_program(program).input_value(before)), None)
+        after: Any = next(iter(_program(program).input_value(before)), None)
     except ValueError as fault:
         raise _unusable(
             program, f"{fault}, for {json.dumps(before, ensure_ascii=False)[:200]}"
@@ -187,7 +187,7 @@ def _checked(program: str, before: Row) -> Row:
             expected='the row as it was but for its target, as .target.name = "new" gives it',
             do="everloop data rewrite --help",
         )
-    return after
+    return {**before, "target": after["target"]}
 
 
 @cache

@@ -29,6 +29,7 @@ from pipelines.datasets.partitions import GONE, KEYS, SCHEMA, Locate, scan
 SETS = ("train", "eval", "audit", "recent", "regression")  # a place is written: append only
 TRAIN = 1 + SETS.index("train")  # what is more evaluates
 RENAMED, REWRITES = b"renamed", b"rewrites"  # in the file's metadata
+OF_REWRITES = ("input", "target", "timestamp")
 Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
 
 
@@ -68,7 +69,7 @@ class Manifest:
         if "target" in wanted:
             frame["target"] = self.called(frame["target"])
         if more:
-            said = rewritten(self.rewrites, frame["input"], frame["target"], frame["timestamp"])
+            said = rewritten(self.rewrites, *(frame[c].tolist() for c in OF_REWRITES))
             frame["target"] = [
                 before if after is None else after
                 for before, after in zip(frame["target"], said, strict=True)

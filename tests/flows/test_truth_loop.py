@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from core import rewrites
 from core.evidence import AlertEvidence
-from everloop.__main__ import app
+from everloop.commands import app
 from everloop.replay import run
 from flows.contradictions import contradictions
 from pipelines.datasets.history import list_versions
@@ -25,13 +25,15 @@ def test_a_function_that_is_renamed_is_noticed_and_its_old_rows_retire(tmp_path:
     asked = job(days=5)
     new = asked.stream["timestamp"] >= START + timedelta(days=2)
     stream = asked.stream.assign(
-        label=asked.stream["label"].where(~new, asked.stream["label"].str.replace('"pay"', '"pay_now"'))
+        label=asked.stream["label"].where(
+            ~new, asked.stream["label"].str.replace('"weather"', '"forecast"')
+        )
     )
     run(session, replace(asked, stream=stream))
 
     (told,) = [d for d in session.store.decisions.read("datasets") if d.verdict == "alert"]
     assert told.read(AlertEvidence).kind == "concept"
-    assert '"pay" has become "pay_now" since 2026-01-07' in told.reason
+    assert '"weather" has become "forecast" since 2026-01-07' in told.reason
     (rule,) = rewrites.load(session.workspace.root)
     assert rule.by == "datasets.supersede"
     newest = list_versions(session.workspace.root)[-1]
@@ -45,7 +47,7 @@ def test_a_function_that_is_renamed_is_noticed_and_its_old_rows_retire(tmp_path:
     )
     assert undone.output.startswith("undone: leave out where any(.target.name?")
     shown = CliRunner().invoke(app, ["data", "contradictions", "-w", place, "--now", now])
-    assert '"pay" has become "pay_now"' in shown.output
-    dry = ["data", "rewrite", "--where", '.target.name == "pay"', "--jq", '.target.name = "x"']
+    assert '"weather" has become "forecast"' in shown.output
+    dry = ["data", "rewrite", "--where", '.target.name == "weather"', "--jq", '.target.name = "x"']
     tried = CliRunner().invoke(app, [*dry, "-w", place, "--now", now], catch_exceptions=False)
     assert tried.output.endswith("nothing was changed; --yes does it\n")
