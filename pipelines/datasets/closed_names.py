@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from core.models.causal.renaming import form_of
+from core.json_form import form_of
 
 PLAIN = re.compile(r"[A-Za-z_]\w*")  # a key that jq reads without quotes
 

@@ -15,11 +15,12 @@ import numpy as np
 
 from core.arrays import Array
 from core.errors import InputError
+from core.json_form import form_of
 from core.models.base import Input
 from core.models.causal.examples import unit
 from core.models.causal.messages import SYSTEM, as_messages, spoken
 from core.models.causal.prompts import Prompts
-from core.models.causal.renaming import form_of, renamed, words_of
+from core.models.causal.renaming import renamed, words_of
 from core.records.answers import Message
 
 

@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from core.json_form import object_of
+
 WORD = re.compile(r"[^\W\d_]{3,12}")
-KEPT_KEYS = 0.9  # a key in this share of all answers is their form, not their content
 
 
 def words_of(texts: Sequence[str]) -> list[str]:
@@ -25,17 +26,6 @@ def words_of(texts: Sequence[str]) -> list[str]:
     ['cab', 'call']
     """
     return sorted({word.lower() for text in texts for word in WORD.findall(text)})
-
-
-def form_of(targets: Sequence[str]) -> frozenset[str]:
-    """The keys that nearly every answer has.
-
-    >>> sorted(form_of(['{"name": "a", "arguments": {"x": 1}}', '{"name": "b", "arguments": {}}']))
-    ['arguments', 'name']
-    """
-    read = [value for value in map(_object, targets) if value is not None]
-    found = Counter(key for value in read for key in set(_keys(value)))
-    return frozenset(key for key, rows in found.items() if rows >= KEPT_KEYS * len(read))
 
 
 def renamed(
@@ -51,7 +41,7 @@ def renamed(
     A name is a key outside the `form`, or a string that its text does not hold: it was chosen from a
     set. One that a single target has keeps its own. What is no JSON object stays as it is.
     """
-    values = [_object(target) for target in targets]
+    values = [object_of(target) for target in targets]
     found = [set(_names(v, t.lower(), form)) for v, t in zip(values, texts, strict=True)]
     times = Counter(name for names in found for name in names)
     new = {name: _new_name(name, words, rng) for name in sorted(times) if times[name] > 1}
@@ -90,17 +80,3 @@ def _new_name(name: str, words: Sequence[str], rng: random.Random) -> str:
     'cab_cab'
     """
     return "_".join(rng.choice(words) for _ in re.split(r"[_\s.-]+", name))
-
-
-def _object(target: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(target)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _keys(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [*value, *(key for part in value.values() for key in _keys(part))]
-    return [key for part in value for key in _keys(part)] if isinstance(value, list) else []

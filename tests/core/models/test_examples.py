@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from core.errors import InputError, ModelError
+from core.json_form import form_of
 from core.models.causal.examples import FILE, Examples
 from core.models.causal.model import CausalModel
 from core.models.causal.packing import Demonstrations, near_groups, sequences
-from core.models.causal.renaming import form_of, renamed
+from core.models.causal.renaming import renamed
 from core.models.classifier.encoder import Encoder, load_encoder
 from core.records.answers import GenerationDetail
 from tests.core.models.tiny import save_tiny_encoder
