@@ -74,10 +74,10 @@ def notice(session: Session, now: datetime) -> list[Decision]:
         known = session.store.decisions
         told = [_decision(session, c, rows, now) for c in found]
         new = [d for d in told if known.get(d.key) is None]
+        session.record(*new)  # first: once its rows are retired, a change is not found again
         if session.strategy.datasets.supersede == "retire":
             for change in found:
                 add(session, Rewrite(change.where, "", now.isoformat(), RULE, change.title))
-        session.record(*new)
     return new
 
 
