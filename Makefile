@@ -9,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 TWO := -n 2 --dist worksteal  # processes; who is done takes tests of the other
 
-.PHONY: demo demo-generation test quick test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets docs label-tools lock
+.PHONY: demo demo-generation test quick test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets bench-tuning docs label-tools lock
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -57,6 +57,15 @@ bench-monitoring: $(INSTALLED) bench/.venv-monitoring/installed
 bench/.venv-monitoring/installed: bench/peers-monitoring.txt
 	$(PYTHON) -m venv bench/.venv-monitoring
 	bench/.venv-monitoring/bin/pip install --quiet -r bench/peers-monitoring.txt
+	touch $@
+
+# Ten minutes; TRL lives in an environment of its own.
+bench-tuning: $(INSTALLED) bench/.venv-tuning/installed
+	$(BIN)/python -m bench.tuning --json bench/out/tuning.json
+
+bench/.venv-tuning/installed: bench/peers-tuning.txt
+	$(PYTHON) -m venv bench/.venv-tuning
+	bench/.venv-tuning/bin/pip install --quiet -r bench/peers-tuning.txt
 	touch $@
 
 # Label Studio's and Argilla's own types, which want another numpy; a slow test uses them where they are.
