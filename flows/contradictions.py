@@ -13,7 +13,7 @@ from core.records.decisions import Decision
 from core.rewrites import Rewrite
 from core.texts import counted
 from flows.session import Session
-from pipelines.datasets.contradictions import Change, changes
+from pipelines.datasets.contradictions import Contradiction, changes
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.partitions import read
 
@@ -45,7 +45,7 @@ def check_written(session: Session) -> None:
         )
 
 
-def contradictions(session: Session, now: datetime) -> tuple[pd.DataFrame, list[Change]]:
+def contradictions(session: Session, now: datetime) -> tuple[pd.DataFrame, list[Contradiction]]:
     """What changed; and the rows it was found in: every label there is, as rewrites make it, that the
     commonest encoder read."""
     from core.arrays import stacked
@@ -81,7 +81,7 @@ def notice(session: Session, now: datetime) -> list[Decision]:
     return new
 
 
-def _decision(session: Session, change: Change, rows: pd.DataFrame, now: datetime) -> Decision:
+def _decision(session: Session, change: Contradiction, rows: pd.DataFrame, now: datetime) -> Decision:
     retires = session.strategy.datasets.supersede == "retire"
     asked, said = rows["text"], rows["target"]
     pairs = [
@@ -117,7 +117,7 @@ def _decision(session: Session, change: Change, rows: pd.DataFrame, now: datetim
     )
 
 
-def in_words(change: Change) -> str:
+def in_words(change: Contradiction) -> str:
     """What changed, since when, and how sure that is."""
     (kept, early), (late, new) = change.before, change.after
     return (

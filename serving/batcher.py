@@ -30,7 +30,7 @@ class Text:
 
 
 class Batcher:
-    """Lanes that hand batches of texts to `read`, which must not raise."""
+    """Concurrency that hand batches of texts to `read`, which must not raise."""
 
     def __init__(
         self,

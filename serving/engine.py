@@ -47,7 +47,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Lanes:
+class Concurrency:
     """How many batches are read at once, of how many texts at most, and how many texts may wait for
     them (None: those of a few calls)."""
 
@@ -70,7 +70,7 @@ class Engine:
         *,
         writer: Log | None = None,
         alias: Callable[[], str | None] | None = None,
-        lanes: Lanes | None = None,
+        concurrency: Concurrency | None = None,
     ) -> None:
         """Without a `writer` each batch commits for itself. `alias`: who is the registry's champion."""
         self._service, self._clock, self.metrics = service, clock, metrics
@@ -81,9 +81,9 @@ class Engine:
         ] = {}  # by request id: asked under a caller's own id, not stored yet
         self._watcher: Watcher | None = None
         self._stopping = False
-        lanes = lanes or Lanes(os.cpu_count() or 1)
-        waiting = lanes.waiting or WAITING_CALLS * self._settings.max_inputs
-        self._batcher = Batcher(self._read, lanes.workers, lanes.most, MAX_WAIT, waiting)
+        concurrency = concurrency or Concurrency(os.cpu_count() or 1)
+        waiting = concurrency.waiting or WAITING_CALLS * self._settings.max_inputs
+        self._batcher = Batcher(self._read, concurrency.workers, concurrency.most, MAX_WAIT, waiting)
         metrics.queue.set_function(lambda: self._batcher.waiting)
 
     # -- for callers, on their event loop ---------------------------------------------------

@@ -18,7 +18,9 @@ def word(kind: Said, value: Any) -> str:
     >>> word("rating", 0.75), word("thumbs", "up")
     ('0.75', 'up')
     """
-    return {"thumbs": _thumb, "rating": _rating, "preference": _other, "comment": _comment}[kind](value)
+    return {"thumbs": _thumb, "rating": _rating, "preference": _preferred, "comment": _comment}[kind](
+        value
+    )
 
 
 def score(kind: Said, value: str) -> float | None:
@@ -48,7 +50,7 @@ def _rating(value: Any) -> str:
     return repr(found)
 
 
-def _other(value: Any) -> str:
+def _preferred(value: Any) -> str:
     if not isinstance(value, str) or not is_uuid7(value):
         raise ValueError("a preference names the prediction_id of the answer that is worse")
     return value

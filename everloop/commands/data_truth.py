@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from core.rewrites import Rewrite
     from flows.contradictions import Effect
-    from pipelines.datasets.contradictions import Change
+    from pipelines.datasets.contradictions import Contradiction
 
 PAIRS = 3
 WIDTH = 96  # characters of a request or an answer
@@ -39,7 +39,7 @@ def contradictions(workspace: WorkspaceOption = Path(), now: NowOption = None) -
     typer.echo("\n\n".join(told) or f"no contradiction in {len(rows)} labelled rows")
 
 
-def _told(change: Change, rows: pd.DataFrame) -> str:
+def _told(change: Contradiction, rows: pd.DataFrame) -> str:
     from core.texts import counted
     from flows.contradictions import in_words
 

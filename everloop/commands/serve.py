@@ -69,7 +69,13 @@ def serve(
         alias = partial(session.registry.version, "champion")
         writer = open_writer(session, store, metrics)
         engine = Engine(
-            service, clock, metrics, settings, writer=writer, alias=alias, lanes=chosen.lanes
+            service,
+            clock,
+            metrics,
+            settings,
+            writer=writer,
+            alias=alias,
+            concurrency=chosen.concurrency,
         )
         app = create_app(engine, store, clock, settings, _labelling(session))
         url = "http://{}:{}".format(f"[{address[0]}]" if ":" in address[0] else address[0], address[1])

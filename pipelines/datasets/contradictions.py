@@ -34,7 +34,7 @@ AT_MOST = 20  # changes in one answer
 
 
 @dataclass(frozen=True)
-class Change:
+class Contradiction:
     """From `since` on `new` stands where `old` stood. Rows are given by their places."""
 
     old: Name
@@ -68,7 +68,7 @@ class Change:
         >>> from pipelines.datasets.closed_names import Place
         >>> one = Name(Place("value", ".name"), "alarm_set")
         >>> now = replace(one, text="alarm_create")
-        >>> Change(one, now, datetime.max, (9, 0), (0, 9), 0.0, [], [], ()).title
+        >>> Contradiction(one, now, datetime.max, (9, 0), (0, 9), 0.0, [], [], ()).title
         '"alarm_set" has become "alarm_create"'
         """
         about = ", ".join(" or ".join(f'"{n}"' for n in sorted(names)) for _, names in self.within)
@@ -117,7 +117,7 @@ class _Split:
 
 def changes(
     texts: Sequence[str], targets: Sequence[str], embeddings: Array, times: Sequence[datetime]
-) -> list[Change]:
+) -> list[Contradiction]:
     """What changed, the surest first. Of more than MOST rows the newest are looked at.
 
     A change explains others (a function that is renamed takes its arguments along), so the surest is
@@ -127,7 +127,7 @@ def changes(
     names = names_of([texts[i] for i in order], [targets[i] for i in order])
     near = _earlier(embeddings[order])
     same = [words(texts[i]) for i in order]
-    found: list[Change] = []
+    found: list[Contradiction] = []
     while len(found) < AT_MOST and (split := _surest(names, near, same)):
         found.append(_change(split, names, order, times, found))
         names = [frozenset(n.called(split.old, split.new) for n in row) for row in names]
@@ -224,12 +224,12 @@ def _change(
     names: Sequence[frozenset[Name]],
     order: Sequence[int],
     times: Sequence[datetime],
-    before: Sequence[Change],
-) -> Change:
+    before: Sequence[Contradiction],
+) -> Contradiction:
     """With the places that the rows had when they were given. before: changes that names stand for."""
     since = times[order[split.trials[split.at].row]]
     newer = sorted((t for t in split.trials[split.at :] if t.new), key=lambda t: -t.cosine)
-    return Change(
+    return Contradiction(
         split.old,
         split.new,
         since,
@@ -242,7 +242,7 @@ def _change(
     )
 
 
-def _all_names(path: str, text: str, before: Sequence[Change]) -> frozenset[str]:
+def _all_names(path: str, text: str, before: Sequence[Contradiction]) -> frozenset[str]:
     """A value, and what it was called before."""
     names = {text}
     for change in reversed(before):

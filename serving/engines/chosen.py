@@ -9,7 +9,7 @@ from core.errors import ParamsError
 from core.models.base import Model
 from core.models.families import written_elsewhere
 from core.tasks import Task
-from serving.engine import Lanes
+from serving.engine import Concurrency
 from serving.engines.replicas import Replicas
 from serving.engines.url import UrlEngine
 from serving.settings import Serving
@@ -24,7 +24,7 @@ class Chosen:
     """How models are loaded, and how many requests are worked on at once."""
 
     load: Callable[[str], Model]
-    lanes: Lanes | None
+    concurrency: Concurrency | None
     replicas: Replicas | None = None
 
 
@@ -40,7 +40,7 @@ def weights_name(sha256: str) -> str:
 def choose(settings: Serving, task: Task, load: Callable[[str], Model]) -> Chosen:
     """`load` turns a version into a model. Raises ParamsError: engines for what writes nothing."""
     if settings.engine == "local":
-        return Chosen(load, Lanes(1, waiting=WAITING) if task.costly else None)
+        return Chosen(load, Concurrency(1, waiting=WAITING) if task.costly else None)
     if not task.costly:
         raise ParamsError(
             "a classifier answers by itself",
@@ -57,4 +57,4 @@ def choose(settings: Serving, task: Task, load: Callable[[str], Model]) -> Chose
     def loaded(version: str) -> Model:
         return written_elsewhere(load(version), engine)
 
-    return Chosen(loaded, Lanes(AT_ONCE, most=1, waiting=WAITING), replicas)
+    return Chosen(loaded, Concurrency(AT_ONCE, most=1, waiting=WAITING), replicas)

@@ -13,7 +13,7 @@ import uvicorn
 
 from core.store import Store
 from serving.app import create_app
-from serving.engine import Engine, Lanes
+from serving.engine import Concurrency, Engine
 from serving.labelling.annotation_queue import Labelling
 from serving.metrics import Metrics
 from serving.service import Service
@@ -38,11 +38,11 @@ def running(
     store: Store,
     metrics: Metrics | None = None,
     labelling: Labelling = Labelling(),  # noqa: B008  # it is frozen
-    lanes: Lanes | None = None,
+    concurrency: Concurrency | None = None,
 ) -> Iterator[str]:
     """The address of a server that answers until the block ends."""
     settings = Serving(max_inputs=100)
-    engine = Engine(service, now, metrics or Metrics(), settings, lanes=lanes)
+    engine = Engine(service, now, metrics or Metrics(), settings, concurrency=concurrency)
     app = create_app(engine, store, now, settings, labelling)
     with socket.create_server(("127.0.0.1", 0)) as door:
         server = uvicorn.Server(

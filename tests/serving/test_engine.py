@@ -17,7 +17,7 @@ from core.records.answers import Prediction, Request
 from core.state import Champion
 from core.store import Store
 from serving.cache import Cache
-from serving.engine import Engine, Lanes
+from serving.engine import Concurrency, Engine
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
@@ -129,7 +129,7 @@ def test_a_late_text_is_not_read_and_its_caller_is_told(store: Store) -> None:
     shelf = Shelf(slow)
     service = Service(store, shelf.load, max_text=100)
     slow.let.set()
-    with running(service, lanes=Lanes(1)) as engine:
+    with running(service, concurrency=Concurrency(1)) as engine:
         slow.let.clear()
         reads = slow.reads
 
@@ -153,7 +153,7 @@ def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(store: S
     slow.let.set()
     service = Service(store, Shelf(slow).load, max_text=100)
     few = Serving(max_inputs=4)
-    with running(service, settings=few, lanes=Lanes(1)) as engine:
+    with running(service, settings=few, concurrency=Concurrency(1)) as engine:
         slow.let.clear()
         threading.Timer(0.2, slow.let.set).start()
         outcomes = ask(engine, *([r] for r in requests(40)))

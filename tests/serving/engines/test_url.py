@@ -98,7 +98,7 @@ def client(stubs: list[str], model: CausalModel, store: Store) -> Iterator[opena
     with chosen(stubs, model) as made:
         service = Service(store, made.load, max_text=1000)
         with (
-            running(service, store, lanes=made.lanes) as address,
+            running(service, store, concurrency=made.concurrency) as address,
             openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client,
         ):
             yield client
