@@ -32,7 +32,7 @@ def shown(value: Any) -> str:
     """A value of any class, in one short line.
 
     >>> shown(None), shown(["a"]), shown("x" * 200)[:6]
-    ('None', "a list, ['a']", "a str,")
+    ('None', "a list, ['a']", 'a str,')
     """
     if value is None:
         return "None"

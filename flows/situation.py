@@ -53,7 +53,8 @@ def _promise(session: Session) -> PromisedAccuracy | None:
     if tested:
         return _wrong_of(tested.read(TestEvidence).metrics, "eval")
     first = session.store.decisions.get(FIRST)
-    return _wrong_of(first.read(TrainingEvidence).metrics, "all") if first else None
+    metrics = first.read(TrainingEvidence).metrics if first else {}
+    return _wrong_of(metrics, "evaluation") or _wrong_of(metrics, "all")  # as earlier versions said it
 
 
 def _wrong_of(metrics: Mapping[str, float | None], name: str) -> PromisedAccuracy | None:

@@ -75,7 +75,7 @@ def rewrite(
     Nothing is lost: earlier versions stay as they are, and a rewrite can be undone. Evaluation rows are
     changed too.
 
-    Example: everloop data rewrite --where '.target.name == "a"' --jq '.target.name = "b"'
+    Example: everloop data rewrite --where '.target.name == "a"' --retire
     """
     from core import rewrites
     from flows import contradictions as flow

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from core import params
-from core.errors import ParamsError
+from core.errors import InputError, ParamsError
 from core.records.windows import Window
 from core.tasks import Classification, Generation, Task, fits
 from core.workspace import Workspace
@@ -170,6 +170,11 @@ def test_doubt_of_what_was_written_is_that_of_its_least_likely_token(window: Win
 
 
 def test_messages_are_shown_without_the_systems() -> None:
-    parts = [{"type": "text", "text": "and"}, {"type": "image_url", "image_url": {}}]
+    parts = [{"type": "text", "text": "and"}]
     said = [("system", "Be brief."), ("user", "hi"), ("assistant", None), ("user", parts)]
     assert Generation().render([{"role": r, "content": c} for r, c in said]) == "hi\n\nand"
+    image = [{"role": "user", "content": [*parts, {"type": "image_url", "image_url": {}}]}]
+    with pytest.raises(InputError, match="a part of a message that is no text"):
+        Generation().render(
+            image
+        )  # left out without a word, it would be answered as if it were not there

@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.arrays import Array
 from core.records.windows import Window
+from core.tasks import Classification, fits
 from monitoring import Monitoring
 from monitoring.signals import SPECS
 from monitoring.signals.collections import COLLECTION
@@ -32,10 +33,10 @@ CENTRES = np.random.default_rng(99).normal(size=(len(WORDS), DIM))
 
 
 def signal_names(metrics: Collection[str]) -> list[str]:
-    """Every signal of a window with these metrics, where there are no collections."""
+    """Every signal of a classifier's window with these metrics, where there are no collections."""
     of = {"drift.embeddings": "mmd", "drift.week": "mmd", "drift.labels": "l1"}
     metric = {s.name: of.get(s.name, s.name.rsplit(".", 1)[-1]) for s in SPECS.values()}
-    some = [s for s in SPECS.values() if s is not COLLECTION]
+    some = [s for s in SPECS.values() if s is not COLLECTION and fits(s, Classification())]
     return [s.name for s in some if s.kind != "drift" or metric[s.name] in metrics]
 
 

@@ -18,6 +18,7 @@ from core.readers import Refused
 from core.records.answers import Feedback
 from core.records.labels import Annotation, AnnotationTask, Review, Vote
 from core.store import Store
+from core.tasks import Classification
 from everloop.labels import picture
 from monitoring.accuracy.feedback import feedback_by_answer
 from pipelines.labeling import Labeling, argilla, label_studio, tables
@@ -159,7 +160,11 @@ def test_a_users_correction_under_an_old_name_is_no_complaint(store: Store) -> N
     told = pd.DataFrame([vars(f) for f in view.feedback.within(NOW, LATER)])
     window = view.answers.window(NOW, NOW + DAY)
     until = pd.Series([LATER.replace(tzinfo=None)] * 3).to_numpy()
-    assert feedback_by_answer(window, told, until)["corrected"].tolist() == [False, False, True]
+    assert feedback_by_answer(window, told, until, Classification())["corrected"].tolist() == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_pick_is_judged_by_the_names_of_the_time(store: Store) -> None:

@@ -233,7 +233,7 @@ def test_the_stages_of_a_version(own: Path) -> None:
     assert [(r.code, r.err) for r in ran] == [(0, "")] * 3
     assert re.fullmatch(r'datasets: \{"policy": "all", "rows": \{"train": 77.*\}\n', ran[0].out)
     metrics = json.loads(ran[1].out.removeprefix("training: "))
-    assert (metrics["train_rows"], metrics["all_rows"]) == (77, 36)
+    assert (metrics["train_rows"], metrics["evaluation_rows"]) == (77, 36)
     assert re.match(r"testing: (pass|fail): .*fixed set: ", ran[2].out)
 
 
