@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from core.errors import DataError, LabelError, WorkspaceError
+from core.label_set import Operation
 from core.models import families
 from core.models.base import Answer
 from core.models.causal.model import CausalModel
 from core.records.answers import GenerationDetail
+from everloop.demo import write_pages
 from everloop.replay import run
+from everloop.show import Files, show_replay
 from flows.answers import Asked, outputs
+from flows.label_set import change
+from flows.labels import review
 from flows.session import Session
 from pipelines.datasets.contents import TESTED, rows_here, show
 from pipelines.datasets.partitions import read
-from tests.flows.test_loop import outcome
+from tests.flows.test_loop import die_and_go_on, outcome
 from tests.generation_loop import START, job, make_session
 from tests.logs import EVER
 
@@ -93,3 +101,46 @@ def test_running_it_again_changes_nothing(whole: Whole) -> None:
     session, result = whole
     before = outcome(session, result)
     assert outcome(session, run(session, job())) == before
+
+
+@pytest.mark.parametrize(
+    "write", [30, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 75, 5))]
+)
+def test_killed_and_run_again_ends_the_same(whole: Whole, tmp_path: Path, write: int) -> None:
+    session = make_session(tmp_path / "shop")
+    assert outcome(session, die_and_go_on(session, job(), write)) == outcome(*whole)
+
+
+def test_the_picture_and_the_page_are_drawn(whole: Whole, tmp_path: Path) -> None:
+    session, result = whole
+    picture, page = write_pages(tmp_path, session.store, result)
+    assert picture.stat().st_size > 10_000
+    assert "of all answers right with the loop" in page.read_text(encoding="utf-8")
+
+
+def test_what_is_for_labels_is_refused(whole: Whole) -> None:
+    session, _ = whole
+    with pytest.raises(LabelError, match=r"(?s)answers are no labels here.*task: generation"):
+        change(session, Operation("retire", ("a",)))
+    with pytest.raises(LabelError, match="answers are no labels here"):
+        review(session, START)
+
+
+def test_a_workspace_of_another_task_is_not_replayed_in(whole: Whole, tmp_path: Path) -> None:
+    session, _ = whole
+    some = tmp_path / "some.csv"
+    with pytest.raises(WorkspaceError, match=r"(?s)another task.*task: generation.*classification"):
+        show_replay(Files(some, some, some), session.workspace.root)
+
+
+def test_answers_that_are_no_json_are_refused_at_the_door(tmp_path: Path) -> None:
+    first = tmp_path / "train.csv"
+    first.write_text('text,answer\nhi,"{""a"": 1}"\nho,{\n')
+    bad = tmp_path / "bad.csv"
+    bad.write_text("text,answer\nhi,hello\n")
+    stream = tmp_path / "stream.csv"
+    stream.write_text("timestamp,text,answer\n2026-01-05,hi,{}\n")
+    with pytest.raises(DataError, match=r"(?s)no row of this file can be used.*the answer is no JSON"):
+        show_replay(Files(stream, first, bad), tmp_path / "shop", task="generation")
+    refused = (tmp_path / "shop/.everloop/quarantine/initial-train.csv").read_text()
+    assert json.loads(json.dumps(refused)).count("the answer is no JSON") == 1
