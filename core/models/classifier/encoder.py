@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ import numpy as np
 
 from core.arrays import Array
 from core.errors import ModelError
-from core.files import whole_file
 from core.models.classifier.batches import MOST, PaddedTexts, Tokens
 from core.models.classifier.runtimes import (
     IN_IDENTITY,
@@ -34,10 +32,10 @@ from core.models.classifier.runtimes import (
 )
 from core.models.files import (
     DEFAULT,
-    FILES,
+    OFFLINE,
     PACKAGE,
     check_weights,
-    digest,
+    copy_files,
     find,
     read_model,
     read_size,
@@ -164,17 +162,7 @@ class Encoder:
 
     def copy_files(self, to: Path) -> None:
         """Everything `load_encoder` needs of this encoder, into the folder `to`."""
-        to.mkdir(parents=True, exist_ok=True)
-        for path in (p for pattern in FILES for p in sorted(self.folder.glob(pattern))):
-            with whole_file(to / path.name) as half:  # a new one: the old may be mapped into memory
-                shutil.copyfile(path, half)
-        if digest(to) != self.sha256:
-            raise ModelError(
-                "the encoder's files changed since it was loaded",
-                where=str(self.folder),
-                expected=f"weights with SHA-256 {self.sha256}",
-                do="put the weights back, or load the model again",
-            )
+        copy_files(self.folder, to, self.sha256, "encoder")
 
 
 def load_encoder(name: str, max_tokens: int = 128, runtime: str = "torch") -> Encoder:
@@ -193,7 +181,7 @@ def load_encoder(name: str, max_tokens: int = 128, runtime: str = "torch") -> En
         raise ModelError("no such runtime", got=runtime, expected=", ".join(RUNTIMES))
     if runtime.startswith("onnx"):
         need_onnx(runtime)
-    folder, source = find(name)
+    folder, source = find(name, OFFLINE)
     sha256 = check_weights(name, folder)
     dim, most = read_size(folder)
     _check_length(name, max_tokens, most)
