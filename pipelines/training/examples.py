@@ -10,9 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.models.base import Model
-from pipelines.training.data import Trained, TrainingData
-from pipelines.training.sft import SftRecipe, digest, readable, writing
+from core.models.causal.model import CausalModel
+from pipelines.training.sft import SftRecipe
 
 
 class ExamplesRecipe(SftRecipe):
@@ -23,11 +22,5 @@ class ExamplesRecipe(SftRecipe):
         200, ge=1, description="rows that the weights have not learnt, until they are trained again"
     )
 
-    def train(self, data: TrainingData, start: Model) -> Trained:
-        champion = writing(start)
-        rows, notes = readable(champion.lm.prompts, data)
-        new = [i for i in rows if digest(data.inputs[i], data.targets[i]) not in champion.learnt]
-        if not champion.learnt or len(new) >= self.retune_after:
-            return super().train(data, start)
-        metrics = {"new_rows": float(len(new)), "train_rows": float(len(data.targets))}
-        return Trained(self.reading(champion, data, rows), metrics, notes)
+    def _tunes(self, champion: CausalModel, new: int) -> bool:
+        return not champion.learnt or new >= self.retune_after

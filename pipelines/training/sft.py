@@ -64,27 +64,30 @@ class SftRecipe(Recipe):
     def train(self, data: TrainingData, start: Model) -> Trained:
         """The tuned model, or the champion where there is no new row."""
         champion = writing(start)
-        rows, notes = readable(champion.lm.prompts, data)
+        rows, notes = _readable(champion.lm.prompts, data)
         digests = {i: digest(data.inputs[i], data.targets[i]) for i in rows}
         new = [i for i in rows if digests[i] not in champion.learnt]
-        if not new:
-            notes = [*notes, "no new row: the champion's weights are kept"]
-            return Trained(self.reading(champion, data, rows), {"new_rows": 0.0}, notes)
+        metrics = {"new_rows": float(len(new)), "train_rows": float(len(data.targets))}
+        if not self._tunes(champion, len(new)):
+            kept = [] if new else ["no new row: the champion's weights are kept"]
+            return Trained(self._reading(champion, data, rows), metrics, [*notes, *kept])
         old = _replayed([i for i in rows if digests[i] in champion.learnt], len(new), self.replay)
         passes = self._passes(champion.lm.prompts, data, [*new, *old])
         tuned = tune(champion.lm, passes, self._plan)
-        metrics = {
-            "new_rows": float(len(new)),
+        metrics |= {
             "replayed_rows": float(len(old)),
-            "train_rows": float(len(data.targets)),
             "steps": float(len(tuned.losses)),
             "tokens": float(sum(len(row.tokens) for rows in passes for row in rows)),
         }
         learnt = champion.learnt.union(digests[i] for i in new)
         model = replace(champion, lm=tuned.lm, learnt=learnt)
-        return Trained(self.reading(model, data, rows), metrics, notes, {"loss": tuned.losses})
+        return Trained(self._reading(model, data, rows), metrics, notes, {"loss": tuned.losses})
 
-    def reading(self, model: CausalModel, data: TrainingData, rows: Sequence[int]) -> CausalModel:
+    def _tunes(self, champion: CausalModel, new: int) -> bool:  # noqa: ARG002  `examples` asks it
+        """Whether the weights are trained; `new` rows are none that they learnt."""
+        return new > 0
+
+    def _reading(self, model: CausalModel, data: TrainingData, rows: Sequence[int]) -> CausalModel:
         """The model with these rows as its examples."""
         if not self.examples:
             return replace(model, examples=NONE, shots=0)
@@ -117,7 +120,7 @@ def writing(start: Model) -> CausalModel:
     return start
 
 
-def readable(prompts: Prompts, data: TrainingData) -> tuple[list[int], list[str]]:
+def _readable(prompts: Prompts, data: TrainingData) -> tuple[list[int], list[str]]:
     """The rows that fit into the context; of the others how many they are, and the first."""
     pairs = list(zip(data.inputs, data.targets, strict=True))
     tokens = np.array([len(prompts.read(asked)) + len(prompts.answer(right)) for asked, right in pairs])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,14 @@ class Examples:
         count = min(count, len(self.targets))
         if not count:
             return [[] for _ in embeddings]
-        close = unit(embeddings) @ unit(self.embeddings).T
+        close = unit(embeddings) @ self._unit.T
         newest_first = close[:, ::-1]
         order = np.argsort(-newest_first, axis=1, kind="stable")[:, :count]
         return [[len(self.targets) - 1 - int(at) for at in row] for row in order]
+
+    @cached_property
+    def _unit(self) -> Array:
+        return unit(self.embeddings)
 
     def shown(self, input: Input, rows: Sequence[int]) -> list[Message]:
         """The messages of an input with these examples before it, the nearest one last."""
