@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.sample import write_csv
+from bench.sample import write_sample
 
 START = datetime(2026, 3, 2)  # a Monday
 DAYS, PER_DAY, USERS = 10, 36, 60
@@ -48,17 +48,14 @@ SHARE = {
 
 def make_calls(directory: Path, seed: int = 11) -> None:
     """Write the sample's four files into a folder. No two texts of it are the same."""
-    directory.mkdir(parents=True, exist_ok=True)
     speaker = _Speaker(Random(seed))
+    tables = {}
     for name, count in (("train", TRAIN_PER_FUNCTION), ("eval", EVAL_PER_FUNCTION)):
         functions = KNOWN * count
         speaker.random.shuffle(functions)
-        rows = [speaker.asked(function, renamed=False) for function in functions]
-        write_csv(directory / f"{name}.csv", ["text", "answer", "topic"], rows)
-    columns = ["request_id", "timestamp", "user_id", "text", "answer", "topic"]
-    write_csv(directory / "stream.csv", columns, _stream(speaker))
-    events = json.dumps({"start": f"{START:%Y-%m-%d}", "days": DAYS, "events": EVENTS}, indent=1)
-    (directory / "events.json").write_text(events + "\n", encoding="utf-8", newline="\n")
+        tables[name] = [speaker.asked(function, renamed=False) for function in functions]
+    events = {"start": f"{START:%Y-%m-%d}", "days": DAYS, "events": EVENTS}
+    write_sample(directory, "answer", tables, _stream(speaker), events)
 
 
 def shares(day: int) -> dict[str, float]:

@@ -71,17 +71,14 @@ SHARE = {"instantaneous": 0.20, "gradual": 0.20, "periodic": 0.22, "temporary": 
 
 def make_sample(directory: Path, seed: int = 7) -> None:
     """Write the sample's four files into a folder. No two texts of it are the same."""
-    directory.mkdir(parents=True, exist_ok=True)
     writer = _Writer(Random(seed))
+    tables = {}
     for name, count in (("train", TRAIN_PER_INTENT), ("eval", EVAL_PER_INTENT)):
         labels = KNOWN * count
         writer.random.shuffle(labels)
-        rows = [(writer.text(label), label, writer.topic[label]) for label in labels]
-        write_csv(directory / f"{name}.csv", ["text", "label", "topic"], rows)
-    columns = ["request_id", "timestamp", "user_id", "text", "label", "topic"]
-    write_csv(directory / "stream.csv", columns, _stream(writer))
-    events = json.dumps({"start": f"{START:%Y-%m-%d}", "days": DAYS, "events": EVENTS}, indent=1)
-    (directory / "events.json").write_text(events + "\n", encoding="utf-8", newline="\n")
+        tables[name] = [(writer.text(label), label, writer.topic[label]) for label in labels]
+    events = {"start": f"{START:%Y-%m-%d}", "days": DAYS, "events": EVENTS}
+    write_sample(directory, "label", tables, _stream(writer), events)
 
 
 def shares(day: int) -> dict[str, float]:
@@ -206,7 +203,24 @@ def _slip(text: str, random: Random) -> str:
     return text[:at] + random.choice([swapped, short, double]) + text[at + 2 :]
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write_sample(
+    directory: Path,
+    truth: str,
+    tables: Mapping[str, Sequence[Sequence[str]]],
+    stream: Sequence[Sequence[str]],
+    events: Mapping[str, Any],
+) -> None:
+    """The files of a sample; `truth` is the column of what is right."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        _write_csv(directory / f"{name}.csv", ["text", truth, "topic"], rows)
+    columns = ["request_id", "timestamp", "user_id", "text", truth, "topic"]
+    _write_csv(directory / "stream.csv", columns, stream)
+    text = json.dumps(events, indent=1) + "\n"
+    (directory / "events.json").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
