@@ -50,7 +50,7 @@ def while_there(ask: Callable[[], T], look: Callable[[], None]) -> T:
         try:
             look()
             answered = time.monotonic()
-        except Exception:
+        except Exception:  # whatever a look meets: the answer may still come
             if not answer.done() and time.monotonic() - answered > GONE_SECONDS:
                 raise
 

@@ -37,7 +37,7 @@ def whole_file(path: Path, *, durable: bool = True, mode: int | None = None) -> 
         if durable:
             os.fsync(file)
         os.replace(half, path)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: half a file is nobody's
         half.unlink(missing_ok=True)
         raise
     finally:

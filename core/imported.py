@@ -58,7 +58,7 @@ def class_at(path: str, base: type[B]) -> type[B]:
         raise BadCodeError(f"no class {wanted!r} in {name} ({_file(module)}){hint}")
     _check(path, found, base)
     _taken[name.partition(".")[0]] = path
-    return found  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]  # `_check` saw that it is of `base`
 
 
 def of_policy(fault: BaseException) -> EverloopError | None:

@@ -73,7 +73,7 @@ def demo(
     """The whole loop on a bundled sample stream.
 
     30 days of a text classifier in about two minutes; ten days of a model that writes function calls
-    in about ten.
+    in about eleven.
 
     Example: everloop demo
     """
