@@ -10,7 +10,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.models.causal.model import CausalModel
 from pipelines.training.sft import SftRecipe
 
 
@@ -22,5 +21,5 @@ class ExamplesRecipe(SftRecipe):
         200, ge=1, description="rows that the weights have not learnt, until they are trained again"
     )
 
-    def _tunes(self, champion: CausalModel, new: int) -> bool:
-        return not champion.learnt or new >= self.retune_after
+    def _tunes(self, learnt: int, new: int) -> bool:
+        return not learnt or new >= self.retune_after

@@ -68,7 +68,7 @@ class SftRecipe(Recipe):
         digests = {i: digest(data.inputs[i], data.targets[i]) for i in rows}
         new = [i for i in rows if digests[i] not in champion.learnt]
         metrics = {"new_rows": float(len(new)), "train_rows": float(len(data.targets))}
-        if not self._tunes(champion, len(new)):
+        if not self._tunes(len(champion.learnt), len(new)):
             kept = [] if new else ["no new row: the champion's weights are kept"]
             return Trained(self._reading(champion, data, rows), metrics, [*notes, *kept])
         old = _replayed([i for i in rows if digests[i] in champion.learnt], len(new), self.replay)
@@ -83,8 +83,8 @@ class SftRecipe(Recipe):
         model = replace(champion, lm=tuned.lm, learnt=learnt)
         return Trained(self._reading(model, data, rows), metrics, notes, {"loss": tuned.losses})
 
-    def _tunes(self, champion: CausalModel, new: int) -> bool:  # noqa: ARG002  `examples` asks it
-        """Whether the weights are trained; `new` rows are none that they learnt."""
+    def _tunes(self, learnt: int, new: int) -> bool:  # noqa: ARG002  `examples` asks it
+        """Whether the weights are trained, which learnt so many rows and lack so many."""
         return new > 0
 
     def _reading(self, model: CausalModel, data: TrainingData, rows: Sequence[int]) -> CausalModel:
