@@ -11,7 +11,7 @@ from core.records.labels import Vote
 
 
 @dataclass(frozen=True)
-class Pair:
+class AnnotatorPair:
     """Two annotators on the tasks that both labelled."""
 
     one: str
@@ -27,7 +27,7 @@ class AnnotatorAgreement:
 
     tasks: int  # with at least two labels
     alpha: float | None  # Krippendorff's, nominal; None where there is only one label
-    pairs: list[Pair]
+    pairs: list[AnnotatorPair]
 
 
 def agreement(votes: Sequence[Vote]) -> AnnotatorAgreement:
@@ -62,11 +62,11 @@ def alpha(units: Sequence[Collection[str]]) -> float | None:
     return 1 - observed / expected
 
 
-def _pair(several: Sequence[dict[str, str]], one: str, other: str) -> Pair:
+def _pair(several: Sequence[dict[str, str]], one: str, other: str) -> AnnotatorPair:
     from sklearn.metrics import cohen_kappa_score
 
     both = [(by[one], by[other]) for by in several if one in by and other in by]
     agreed = sum(a == b for a, b in both) / len(both) if both else 0.0
     labels = {label for pair in both for label in pair}
     kappa = float(cohen_kappa_score(*zip(*both, strict=True))) if len(labels) > 1 else None
-    return Pair(one, other, len(both), agreed, kappa)
+    return AnnotatorPair(one, other, len(both), agreed, kappa)

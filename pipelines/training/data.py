@@ -40,6 +40,24 @@ class Recipe(Section):
         """A new model, from the rows and from where the champion stands."""
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to one request: a correction and what it corrected, or the two sides of a rank."""
+
+    input: Any  # a text, or chat messages
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True)
+class Rating:
+    """What a person thought of an answer."""
+
+    input: Any  # a text, or chat messages
+    output: str
+    score: float  # 0 is bad, 1 is good
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """The rows of one dataset version. Embeddings are of the encoder the training starts from."""
@@ -50,6 +68,8 @@ class TrainingData:
     eval_inputs: list[Any]
     eval_targets: list[str]
     eval_embeddings: Array  # (m, dim)
+    pairs: Sequence[Pair] = ()
+    ratings: Sequence[Rating] = ()
 
     def __post_init__(self) -> None:
         train = {len(self.inputs), len(self.targets), len(self.embeddings)}

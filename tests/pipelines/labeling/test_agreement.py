@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.records.labels import Vote
-from pipelines.labeling.agreement import AnnotatorAgreement, Pair, agreement, alpha
+from pipelines.labeling.agreement import AnnotatorAgreement, AnnotatorPair, agreement, alpha
 from tests.pipelines.labeling.test_files import NOW
 
 
@@ -60,6 +60,6 @@ def test_kappa_is_of_the_tasks_that_both_labelled() -> None:
 
 def test_where_chance_cannot_disagree_there_is_no_number() -> None:
     found = agreement(votes({"ana": "aaa", "bob": "aaa", "cy": "...b"}))
-    assert found == AnnotatorAgreement(3, None, [Pair("ana", "bob", 3, 1.0, None)])
+    assert found == AnnotatorAgreement(3, None, [AnnotatorPair("ana", "bob", 3, 1.0, None)])
     assert agreement([]) == AnnotatorAgreement(0, None, [])
     assert agreement(votes({"ana": "ab", "bob": "ab"})).alpha == 1.0
