@@ -46,12 +46,12 @@ def rules(known_labels: Set[str] | None, max_length: int) -> list[ColumnRule]:
     """Where outputs are no labels, there are no known ones."""
     found = [
         ColumnRule("text.present", "text", "is there", lambda text: text.isna().to_numpy()),
-        ColumnRule("text.empty", "text", "shows something", lambda text: _of_texts(text, _blank)),
+        ColumnRule("text.empty", "text", "shows something", _blank),
         ColumnRule(
             "text.length",
             "text",
             f"has at most {max_length:,} characters",
-            lambda text: _of_texts(text, lambda t: len(t) > max_length),
+            lambda text: _texts(text).str.len().gt(max_length).to_numpy(),
         ),
         ColumnRule(
             "label.known",
@@ -105,16 +105,17 @@ def _checked(rule: ColumnRule, rows: Frame) -> Check:
     return Check(rule.name, failed.empty, tuple(map(str, failed)))
 
 
-def _of_texts(values: Series, broken: Callable[[str], bool]) -> Array:
-    import numpy as np
-
-    return np.fromiter(
-        (isinstance(v, str) and broken(v) for v in values.to_numpy(object)), bool, len(values)
-    )
+def _texts(values: Series) -> Series:
+    """The column as Arrow's strings, which pandas looks at without a Python object each."""
+    return values if values.dtype == "str" else values.where(values.map(_is_text)).astype("str")
 
 
-def _blank(text: str) -> bool:
-    return not text.strip()
+def _blank(texts: Series) -> Array:
+    return _texts(texts).str.strip().eq("").to_numpy()
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _no_share(values: Series) -> Array:
