@@ -81,7 +81,7 @@ class SftRecipe(Recipe):
         }
         learnt = champion.learnt.union(digests[i] for i in new)
         model = replace(champion, lm=tuned.lm, learnt=learnt)
-        return Trained(self._reading(model, data, rows), metrics, notes, {"loss": tuned.losses})
+        return Trained(self._reading(model, data, rows), metrics, notes, tuned.curves)
 
     def _tunes(self, learnt: int, new: int) -> bool:  # noqa: ARG002  `examples` asks it
         """Whether the weights are trained, which learnt so many rows and lack so many."""

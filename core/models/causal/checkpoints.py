@@ -18,10 +18,13 @@ from core.models.files import cache
 EVERY = 60.0  # seconds
 FORGOTTEN = 7 * 86400.0  # seconds, after which nobody will go on
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight
+CURVE = "curve."
+
+Curves = dict[str, list[float]]
 
 
 class Checkpoint:
-    """Weights, what the optimizer knows of them, and the loss of each step so far."""
+    """Weights, what the optimizer knows of them, and the curves: numbers of each step, by name."""
 
     def __init__(self, made_of: Iterable[object], moved: dict[str, Any], optimizer: Any) -> None:
         digest = hashlib.blake2b(digest_size=16)
@@ -32,37 +35,41 @@ class Checkpoint:
         self._saved = time.monotonic()
         _forget(self._file.parent)
 
-    def read(self) -> list[float]:
-        """The losses so far; weights and optimizer are put to where they were."""
+    def read(self) -> Curves:
+        """The curves so far; weights and optimizer are put to where they were."""
         import torch
         from safetensors.torch import load_file
 
         if not self._file.is_file():
-            return []
+            return {}
         kept = load_file(self._file)
-        losses: list[float] = kept["losses"].tolist()
+        named = [key for key in kept if key.startswith(CURVE)]
+        curves: Curves = {key.removeprefix(CURVE): kept[key].tolist() for key in sorted(named)}
+        steps = torch.tensor(float(len(curves["loss"])))
         with torch.no_grad():
             for name, weight in self._moved.items():
                 weight.copy_(kept[f"weight.{name}"])
                 moments = {moment: kept[f"{moment}.{name}"] for moment in MOMENTS}
-                self._optimizer.state[weight] = {"step": torch.tensor(float(len(losses))), **moments}
-        return losses
+                self._optimizer.state[weight] = {"step": steps.clone(), **moments}
+        return curves
 
-    def written(self, losses: list[float]) -> None:
+    def written(self, curves: Curves) -> None:
         """After a step: kept, where the last time is long ago."""
         if time.monotonic() - self._saved >= EVERY:
-            self._write(losses)
+            self._write(curves)
             self._saved = time.monotonic()
 
     def remove(self) -> None:
         """The training is done."""
         self._file.unlink(missing_ok=True)
 
-    def _write(self, losses: list[float]) -> None:
+    def _write(self, curves: Curves) -> None:
         import torch
         from safetensors.torch import save_file
 
-        kept = {"losses": torch.tensor(losses, dtype=torch.float64)}
+        kept = {
+            CURVE + name: torch.tensor(values, dtype=torch.float64) for name, values in curves.items()
+        }
         for name, weight in self._moved.items():
             kept[f"weight.{name}"] = weight.detach()
             for moment in MOMENTS:

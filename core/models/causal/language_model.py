@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from core.models.files import (
     readable,
 )
 from core.progress import doing
+
+ADAPTER = "adapter"  # in a model's folder: what was added to its base weights
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,9 @@ class LanguageModel:
     def copy_files(self, to: Path) -> None:
         """Everything `load_language_model` needs, into the folder `to`."""
         copy_files(self.folder, to, self.sha256, "model")
+        shutil.rmtree(to / ADAPTER, ignore_errors=True)
+        if (self.folder / ADAPTER).is_dir():
+            shutil.copytree(self.folder / ADAPTER, to / ADAPTER)
 
     @cached_property
     def _config(self) -> Any:

@@ -41,6 +41,10 @@ class TokenSequence:
     tokens: list[int]
     learnt: list[bool]  # at which tokens the loss counts
 
+    @property
+    def sequences(self) -> Sequence[TokenSequence]:
+        return (self,)
+
 
 def sequences(
     prompts: Prompts, rows: Demonstrations, examples: int, rename: float, seed: int

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 
 from core.models.causal import checkpoints, tuning
+from core.models.causal.adapters import AdapterBase, base_of
 from core.models.causal.language_model import LanguageModel, load_language_model
 from core.models.causal.packing import Demonstrations, TokenSequence, sequences
+from core.models.causal.reading import reader
 from core.models.causal.tuning import Tuned, TuningPlan, tune
 from tests.core.models.tiny_causal import save_tiny_causal
 
@@ -34,6 +38,10 @@ def passes(lm: LanguageModel, epochs: int = 3) -> list[list[TokenSequence]]:
 def outputs(lm: LanguageModel) -> list[str]:
     prompts = [lm.prompts.prompt(asked) for asked, _ in PAIRS[:4]]
     return [lm.prompts.text(one.tokens) for one in lm.write(prompts, 12)]
+
+
+def mean_loss(network: Any, batch: list[TokenSequence]) -> float:
+    return float(reader(network)(batch).losses().mean().detach())
 
 
 def weights(lm: LanguageModel) -> dict[str, Any]:
@@ -73,7 +81,7 @@ def test_the_loss_is_that_of_transformers_on_the_answer_alone(lm: LanguageModel)
         assert answer in dict(PAIRS).values()
         assert len(row.tokens) - begin == len(answer) + 1  # and the end
     expected = float(network(input_ids=ids, attention_mask=mask, labels=labels).loss.detach())
-    assert float(tuning._loss_of(network)(batch).detach()) == pytest.approx(expected, rel=1e-2)
+    assert mean_loss(network, batch) == pytest.approx(expected, rel=1e-2)
 
 
 def test_logits_that_are_no_product_are_taken_from_the_model(lm: LanguageModel) -> None:
@@ -96,8 +104,8 @@ def test_logits_that_are_no_product_are_taken_from_the_model(lm: LanguageModel) 
             return out
 
     batch = passes(lm, 1)[0][:1]
-    plain = tuning._loss_of(tuning.read_network(lm.folder, torch.float32))(batch)
-    assert float(tuning._loss_of(Scaled())(batch).detach()) > 5 * float(plain.detach())
+    plain = mean_loss(tuning.read_network(lm.folder, torch.float32), batch)
+    assert mean_loss(Scaled(), batch) > 5 * plain
 
 
 @pytest.mark.parametrize(
@@ -112,6 +120,52 @@ def test_only_what_is_asked_for_moves(lm: LanguageModel, part: dict[str, int], m
     tuned = tune(lm, passes(lm), replace(PLAN, **part))
     assert changed(lm, tuned.lm) == {name for name in weights(lm) if moved(name)}
     assert tuned.losses[-1] < tuned.losses[0]
+
+
+def test_an_adapter_lies_beside_the_weights_and_is_trained_further(
+    lm: LanguageModel, tmp_path: Path
+) -> None:
+    import torch
+
+    plan = replace(PLAN, rank=4)
+    first = tune(lm, passes(lm), plan).lm
+    saved = tmp_path / "first"
+    first.copy_files(saved)
+    second = tune(load_language_model(str(saved)), passes(lm), plan).lm
+    for tuned in (first, second):
+        assert base_of(tuned.folder) == AdapterBase(lm.name, lm.sha256)
+        said = json.loads((tuned.folder / "adapter" / "adapter_config.json").read_text())
+        assert (said["base_model_name_or_path"], said["r"], said["peft_type"]) == (lm.name, 4, "LORA")
+        expected = with_adapter(lm, tuned.folder / "adapter")
+        for name, weight in weights(tuned).items():
+            assert torch.equal(weight, expected[name].to(torch.bfloat16)), name
+    assert changed(first, second)
+    tune(second, passes(lm), PLAN).lm.copy_files(saved)
+    assert base_of(saved) is None
+
+
+def with_adapter(lm: LanguageModel, adapter: Path) -> dict[str, Any]:
+    """Weights of the base and the adapter, as PEFT adds them up."""
+    import torch
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = PeftModel.from_pretrained(tuning.read_network(lm.folder, torch.float32), adapter)
+        return dict(whole.merge_and_unload().state_dict())
+
+
+@pytest.mark.parametrize("other", ["rank", "base"])
+def test_an_adapter_that_cannot_go_on_is_begun_anew(
+    other: str, lm: LanguageModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = load_language_model(save_tiny_causal(tmp_path / "base", seed=3))
+    first = tune(base, passes(lm, 1), replace(PLAN, rank=4)).lm
+    if other == "base":
+        save_tiny_causal(tmp_path / "base", seed=4)
+    second = tune(first, passes(lm, 1), replace(PLAN, rank=2 if other == "rank" else 4)).lm
+    assert base_of(second.folder) == AdapterBase(first.name, first.sha256)
+    assert "a new adapter" in caplog.text
 
 
 def test_the_same_seed_gives_the_same_weights(lm: LanguageModel) -> None:

@@ -1,0 +1,84 @@
+"""Rows of tokens through a network that is trained: what it thinks of the tokens that count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from core.models.causal.language_model import has_halves
+from core.models.causal.packing import TokenSequence
+
+SAME = 1e-3  # of two ways to the same logits
+
+
+@dataclass(frozen=True, eq=False)
+class TokenLogits:
+    """What a network says at the m learnt tokens of some sequences, in their order."""
+
+    logits: Any  # (m, vocabulary) float32, before each token
+    tokens: Any  # (m,) what stands there
+    sequence: Any  # (m,) which sequence it is of
+
+    def losses(self) -> Any:
+        """(m,) minus the log-probability of each token."""
+        import torch
+
+        return torch.nn.functional.cross_entropy(self.logits, self.tokens, reduction="none")
+
+    def sums(self, count: int) -> Any:
+        """(count,) the log-probability of the learnt tokens of each sequence."""
+        losses = self.losses()
+        return losses.new_zeros(count).index_add(0, self.sequence, -losses)
+
+
+Read = Callable[[Sequence[TokenSequence]], TokenLogits]
+
+
+def reader(network: Any) -> Read:
+    """How the network reads a batch; the vocabulary is computed at learnt tokens only. Attention looks
+    back only: padding behind a row needs no mask."""
+    import torch
+
+    decoder, head = network.get_decoder(), network.get_output_embeddings()
+    halves: AbstractContextManager[Any] = (
+        torch.autocast("cpu", torch.bfloat16) if has_halves() else nullcontext()
+    )
+    whole = not _is_product(network, decoder, head)
+
+    def read(rows: Sequence[TokenSequence]) -> TokenLogits:
+        ids, targets = _padded(rows)
+        asked = targets >= 0
+        with halves:
+            if whole:
+                logits = network(input_ids=ids, use_cache=False).logits[asked]
+            else:
+                logits = head(decoder(input_ids=ids, use_cache=False).last_hidden_state[asked])
+        return TokenLogits(logits.float(), targets[asked], asked.nonzero()[:, 0])
+
+    return read
+
+
+def _is_product(network: Any, decoder: Any, head: Any) -> bool:
+    """Whether the logits are the head's product with the last layer; some families scale them."""
+    import torch
+
+    ids = torch.arange(4)[None]
+    with torch.no_grad():
+        logits = network(input_ids=ids, use_cache=False).logits
+        product = head(decoder(input_ids=ids, use_cache=False).last_hidden_state)
+    return torch.allclose(logits, product, atol=SAME)
+
+
+def _padded(rows: Sequence[TokenSequence]) -> tuple[Any, Any]:
+    """(n, tokens) ids, and after each position the token to learn there, -1 where there is none."""
+    import torch
+
+    width = max(len(row.tokens) for row in rows)
+    ids, targets = torch.zeros(len(rows), width, dtype=torch.long), torch.full((len(rows), width), -1)
+    for at, row in enumerate(rows):
+        tokens = torch.tensor(row.tokens)
+        ids[at, : len(tokens)] = tokens
+        targets[at, : len(tokens) - 1] = torch.where(torch.tensor(row.learnt[1:]), tokens[1:], -1)
+    return ids, targets
