@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from core.errors import WorkspaceError
 from core.evidence import AlertEvidence
 from core.records.answers import Request
 from core.state import Champion, ReplayPosition, Retrains
+from everloop.people import People
 from everloop.score import accuracies, daily_scores
 from flows.first import first_model
 from flows.session import Session
@@ -40,7 +41,7 @@ class Replay:
     stream: pd.DataFrame
     train: pd.DataFrame
     evaluation: pd.DataFrame
-    label_delay: timedelta = timedelta(0)
+    people: People = field(default_factory=People)
     frozen: bool = False  # never retrain
 
     def name(self) -> str:
@@ -50,7 +51,9 @@ class Replay:
             digest.update(
                 pd.util.hash_pandas_object(frame[["text", "label"]], index=False).to_numpy().tobytes()
             )
-        digest.update(f"{self.label_delay}{self.frozen}{len(self.stream)}".encode())
+        digest.update(f"{self.people.label_delay}{self.frozen}{len(self.stream)}".encode())
+        if any(users := (self.people.thumbs, self.people.corrections)):
+            digest.update(str(users).encode())
         return digest.hexdigest()
 
 
@@ -87,31 +90,22 @@ def run(
         policy=logging,
     )
     truth = dict(zip(job.stream["request_id"], job.stream["label"], strict=True))
-    oracle = Oracle(truth, job.label_delay, session.task.kind)
+    oracle = Oracle(truth, job.people.label_delay, session.task.kind)
     progress = session.store.state.read(ReplayPosition)
     for number, chunk in enumerate(_chunks(requests(job.stream), start, step)):
         end = start + (number + 1) * step
         if number >= progress.position:
-            _turn(session, service, oracle, chunk, end, job, start)
+            with session.timed("serving"):
+                job.people.speak(service, service.predict(chunk), truth)
+            if not job.frozen:
+                _turn(session, oracle, end, start)
             session.store.state.write(replace(progress, position=number + 1))
         if advance:
             advance(end, len(chunk))
     return {**result(session, job, start), "seconds": time.perf_counter() - began}
 
 
-def _turn(
-    session: Session,
-    service: Service,
-    oracle: Oracle,
-    chunk: list[Request],
-    end: datetime,
-    job: Replay,
-    start: datetime,
-) -> None:
-    with session.timed("serving"):
-        service.predict(chunk)
-    if job.frozen:
-        return
+def _turn(session: Session, oracle: Oracle, end: datetime, start: datetime) -> None:
     roll_out(session, end)
     hours = session.strategy.schedule.loop_hours
     if (end - start) % timedelta(hours=hours) == timedelta(0):
@@ -164,6 +158,7 @@ def result(session: Session, job: Replay, start: datetime) -> dict[str, Any]:
         "days": days,
         **accuracies(daily_scores(session, truth, start, days)),
         "labels": session.store.labels.count(),
+        "feedback": session.store.feedback.count(),
         "most_labels_in_a_day": max(picked),
         "retrains": session.store.state.read(Retrains).done - 1,
         "promotions": stages.count("promoted"),

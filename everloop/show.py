@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from core.tables import Columns
 from core.tasks import CLASSIFICATION
 from everloop.init import init, template
 from everloop.inputs import pair, rows
+from everloop.people import People
 from flows.session import Session, open_session
 from flows.strategy import Strategy, load
 
@@ -42,7 +42,7 @@ def show_replay(
     task: str = CLASSIFICATION,
     frozen: bool = False,
     oracle: bool = False,
-    delay_hours: float = 0.0,
+    people: People | None = None,
     json_file: Path | None = None,
 ) -> tuple[Session, dict[str, Any]]:
     """Replay files in a workspace, made if it is not there, and say what happens."""
@@ -60,7 +60,7 @@ def show_replay(
     job = Replay(
         rows(files.stream, "stream", replace(labelled, time=files.time), strategy, quarantine),
         *pair((files.initial, files.evaluation), labelled, strategy, quarantine, names),
-        timedelta(hours=delay_hours),
+        people or People(),
         frozen,
     )
     if _fresh(place):
@@ -141,10 +141,11 @@ def _tell(console: Any, decision: Decision) -> None:
 def _summary(console: Any, session: Session, result: dict[str, Any]) -> None:
     r = result
     frozen = "" if r["frozen_accuracy"] is None else f" (frozen {r['frozen_accuracy']:.3f})"
+    feedback = f"{r['feedback']} words of users, " if r["feedback"] else ""
     console.print(
         f"\n{r['requests']} requests in {r['days']} days, {r['seconds']:.0f} s: prequential accuracy "
         f"{r['prequential_accuracy']:.3f}{frozen}\n"
-        f"{r['labels']} labels, {r['retrains']} retrains, {r['promotions']} promotions, "
+        f"{r['labels']} labels, {feedback}{r['retrains']} retrains, {r['promotions']} promotions, "
         f"{r['rollbacks']} rollbacks, {r['drift_alerts']} drift alerts, "
         f"{r['encoder_passes_per_text']:.2f} encoder passes per text\n"
         f"workspace: {session.workspace.root}",

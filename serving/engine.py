@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core.errors import DataError, EverloopError, InputError, ModelError, StoreError
-from core.ids import is_uuid7
+from core.errors import EverloopError, InputError, ModelError, StoreError
 from core.records.answers import Prediction, Request
 from serving.batcher import Batcher
 from serving.calls import Call, Outcome, Waiting, late, trace
@@ -114,28 +113,18 @@ class Engine:
 
         Raises StoreError when answers that were given are not in the store yet.
         """
-        if self._service.store.answers.get(prediction_id):
-            return True
-        if self._log.owes():
+        if self._log.owes() and not self._service.store.answers.get(prediction_id):
             raise StoreError(
                 "the store does not have all answers yet",
                 where="prediction_id",
                 got=prediction_id,
                 do="send it again in a minute; /ready says what is wrong",
             )
-        return not self._service.policy.whole and is_uuid7(prediction_id)
+        return self._service.knows(prediction_id)
 
     def storable(self, text: str) -> str:
-        """A user's own text as the log may have it. Raises DataError where no text is kept."""
-        policy = self._service.policy
-        if policy.texts:
-            return policy.clean(text)
-        raise DataError(
-            "no text is kept here",
-            where="value",
-            got=f"a text of {len(text)} characters",
-            expected="feedback without one: logging.policy of params.yaml keeps counts only",
-        )
+        """As `Service.storable`."""
+        return self._service.storable(text)
 
     def _texts(
         self, requests: Sequence[Request], call: Call, end: float, loop: asyncio.AbstractEventLoop

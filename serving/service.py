@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from core.cells import unstorable
 from core.errors import BusyError, DataError, EngineError, InputError, ModelError, StoreError
+from core.ids import is_uuid7
 from core.models.base import Model
 from core.records.answers import Prediction, Request, Variant
 from core.records.writing import Listener
@@ -70,6 +71,23 @@ class Service:
                 self.log.put(rows, passes).result()
                 answers |= self.after(new, rows)
             return [answers[r.request_id] for r in requests]
+
+    def knows(self, prediction_id: str) -> bool:
+        """Whether this can be the id of an answer; only a log that keeps every answer is sure."""
+        if self.store.answers.get(prediction_id):
+            return True
+        return not self.policy.whole and is_uuid7(prediction_id)
+
+    def storable(self, text: str) -> str:
+        """A user's own text as the log may have it. Raises DataError where no text is kept."""
+        if self.policy.texts:
+            return self.policy.clean(text)
+        raise DataError(
+            "no text is kept here",
+            where="value",
+            got=f"a text of {len(text)} characters",
+            expected="feedback without one: logging.policy of params.yaml keeps counts only",
+        )
 
     def check(self, requests: Sequence[Request]) -> None:
         """Raises DataError for a text that is empty, too long or not Unicode."""

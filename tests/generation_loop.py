@@ -14,6 +14,7 @@ import yaml
 from core import params, trust
 from core.models.base import Model
 from everloop.init import init, template
+from everloop.people import People
 from everloop.replay import Replay
 from flows.session import Session, open_session
 from flows.strategy import Strategy
@@ -58,7 +59,8 @@ def job(days: int = 3, each_day: int = 24, **options: Any) -> Replay:
     stream = _rows(days * each_day)
     step = timedelta(days=1) / each_day
     stream["timestamp"] = [START + step * i for i in range(len(stream))]
-    return Replay(stream, _rows(20, "train"), _rows(12, "eval"), **options)
+    asked = {"people": People(thumbs=0.4, corrections=0.2), **options}
+    return Replay(stream, _rows(20, "train"), _rows(12, "eval"), **asked)
 
 
 def _rows(count: int, role: str = "stream") -> pd.DataFrame:

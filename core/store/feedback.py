@@ -118,6 +118,9 @@ class FeedbackRepository:
         ]
         return sorted(found, key=lambda w: (w.timestamp, w.prediction_id))
 
+    def count(self) -> int:
+        return int(self.database.value(select(func.count()).select_from(_F)))
+
     def newest(self, until: datetime) -> datetime | None:
         """When something was said last, up to a time."""
         query = select(_F.c.timestamp).where(_F.c.timestamp <= until)

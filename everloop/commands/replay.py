@@ -27,6 +27,15 @@ def replay(
     label_delay: Annotated[
         float, typer.Option(min=0, max=24 * 365, help="Hours until the oracle answers a task.")
     ] = 0.0,
+    thumbs: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the answers that users give thumbs.")
+    ] = 0.0,
+    corrections: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of the answers that users correct where they are wrong."
+        ),
+    ] = 0.0,
     text_column: TextColumn = "text",
     label_column: TargetColumn = None,
     time_column: Annotated[str, typer.Option(help="Column with the time.")] = "timestamp",
@@ -39,6 +48,9 @@ def replay(
 
     Example: everloop replay stream.csv --initial train.csv --eval eval.csv
     """
+    from datetime import timedelta
+
+    from everloop.people import People
     from everloop.show import Files, show_replay
 
     files = Files(stream, initial, evaluation, text_column, label_column, time_column)
@@ -50,7 +62,7 @@ def replay(
             task=task,
             frozen=frozen,
             oracle=oracle,
-            delay_hours=label_delay,
+            people=People(timedelta(hours=label_delay), thumbs, corrections),
             json_file=json_file,
         )
     except KeyboardInterrupt:

@@ -11,7 +11,6 @@ such prediction, 503 the store or the model is not there or too much is waiting,
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -21,11 +20,10 @@ from fastapi import Request as Call
 from pydantic import BaseModel, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
-from core.errors import DataError
 from core.ids import hash_user
-from core.records.answers import TRUTHS, WRITTEN, Feedback, Request
+from core.records.answers import TRUTHS, Request
 from core.store import Store
-from core.tasks import Task
+from serving.feedback import Remark, check, taken
 from serving.limits import caller_of
 from serving.messages import Fault
 from serving.messages.own import (
@@ -51,7 +49,6 @@ from serving.protocols.engine_client import (
     json,
     reference,
 )
-from serving.protocols.faults import SEE, NotFoundError, quoted
 from serving.reading import JSON, media_type, read
 
 BODIES = (Question, Questions, FeedbackBody, WrittenFeedback)
@@ -79,8 +76,9 @@ def routes(
         """Say what was right, or how good an answer is. Sending the same feedback again changes
         nothing. A label that nobody has used yet is stored and does not train: `note` says so."""
         body, now = await read(feedback_of, await json_body(call)), client.clock()
-        item = await run_in_threadpool(_feedback, body, now, caller_of(call.scope), client, task)
-        await run_in_threadpool(_check, item, client, store)
+        remark = Remark(**body.model_dump())
+        item = await run_in_threadpool(taken, remark, now, caller_of(call.scope), task, client)
+        await run_in_threadpool(check, item, client, store)
         stored = {"feedback_id": item.feedback_id}
         names = task.labelled and item.kind in TRUTHS
         if names and (why := await run_in_threadpool(unknown, item.value, item.timestamp)):
@@ -120,54 +118,6 @@ def _request(question: Question, now: datetime, client: EngineClient) -> Request
         segments=question.segments,
         fresh=not question.request_id,
     )
-
-
-def _feedback(
-    body: FeedbackBody | WrittenFeedback, now: datetime, caller: str, client: EngineClient, task: Task
-) -> Feedback:
-    """What is stored. Raises DataError for what is no such word."""
-    try:
-        value = task.said(body.kind, body.value)
-    except ValueError as why:
-        what = f"this {body.kind} cannot be taken: {why}"
-        raise DataError(what, where="value", got=quoted(body.value), do=SEE) from None
-    if body.kind in WRITTEN:
-        value = client.storable(value)
-    content = "\x1f".join((body.prediction_id, body.kind, value, body.source))
-    made = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-    return Feedback(
-        feedback_id=body.feedback_id or made,
-        prediction_id=body.prediction_id,
-        timestamp=now,
-        kind=body.kind,
-        value=value,
-        source=body.source,
-        caller=caller,
-    )
-
-
-def _check(item: Feedback, client: EngineClient, store: Store) -> None:
-    """Raises NotFoundError for an answer that was never given, DataError for two that cannot be
-    compared."""
-    compared = item.kind == "preference"
-    for field, key in (("prediction_id", item.prediction_id), ("value", item.value))[: 1 + compared]:
-        if not client.knows(key):
-            raise NotFoundError(
-                "no such prediction",
-                where=field,
-                got=key,
-                expected="the prediction_id of an answer of POST /v1/predict",
-            )
-    if not compared:
-        return
-    one, other = (store.answers.get(key) for key in (item.prediction_id, item.value))
-    if item.prediction_id == item.value or (one and other and one.text != other.text):
-        raise DataError(
-            "these answers cannot be compared",
-            where="value",
-            got=item.value,
-            expected="another answer to the same request",
-        )
 
 
 _REFUSED = dict.fromkeys((*AROUND, 415, 422, 503), Fault)

@@ -59,6 +59,22 @@ def test_a_right_answer_is_a_row_as_it_was_written(whole: Whole) -> None:
     assert list(counts.index) == ["demonstration"]
 
 
+def test_some_users_say_what_they_think(whole: Whole) -> None:
+    session, result = whole
+    work = job()
+    truth = dict(zip(work.stream["request_id"], work.stream["label"], strict=True))
+    answers = session.store.answers.window(*EVER).rows.set_index("prediction_id")
+    said = session.store.feedback.within(*EVER)
+    assert {f.kind for f in said} == {"thumbs", "demonstration"}
+    assert result["feedback"] == len(said)
+    for word in said:
+        answer = answers.loc[word.prediction_id]
+        right = truth[answer["request_id"]]
+        wrong = session.task.score(answer["output"], right) == 0
+        assert word.value == (("down" if wrong else "up") if word.kind == "thumbs" else right)
+        assert word.source == answer["user_key"]
+
+
 def test_answers_carry_what_only_a_writer_says(whole: Whole) -> None:
     session, _ = whole
     rows = session.store.answers.window(*EVER).rows
