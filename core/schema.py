@@ -89,8 +89,8 @@ generation_details = Table(  # new in 7: what only a model that writes says of i
 tested_answers = Table(  # new in 7: what a model answered when it was tested; to ask again is dear
     "tested_answers",
     metadata,
-    Column("model", String(64), primary_key=True),  # hash of its files
-    Column("input_hash", String(32), primary_key=True),
+    Column("model", String(64), primary_key=True),  # SHA-256 of its weights
+    Column("input_hash", String(32), primary_key=True),  # of what they are given: Writer.prompt_ids
     Column("text_hash", String(32), nullable=False, index=True),  # of its text, to forget it by
     Column("output", Text, nullable=False),
     sqlite_with_rowid=False,

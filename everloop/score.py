@@ -5,15 +5,19 @@ The frozen line costs no replay of its own: the first model's head scores the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from core.models.base import Model
+import numpy as np
+
+from core.arrays import Array
+from core.models.base import Model, Writer
 from core.records.windows import Window
 from core.tasks import Task
-from flows.answers import Asked, outputs
+from flows.answers import outputs
 from flows.session import Session
 
 FIRST = "1"  # version of the first model
@@ -35,7 +39,8 @@ def daily_scores(session: Session, truth: Mapping[str, str], start: datetime, da
 def _scored_days(
     session: Session, truth: Mapping[str, str], start: datetime, days: int
 ) -> Iterator[Day]:
-    first = session.registry.load(FIRST)
+    load = cache(session.registry.load)
+    first = load(FIRST)
     for n in range(days):
         day = start + timedelta(days=n)
         store = session.store.at(day + timedelta(days=1))
@@ -46,20 +51,32 @@ def _scored_days(
         right = _sum(session.task, window.rows["output"], expected)
         frozen = None
         if set(window.rows["encoder"]) == {first.identity}:
-            frozen = _sum(
-                session.task, _frozen(session, first.under(store.label_set), window), expected
-            )
+            said = _frozen(session, first.under(store.label_set), load, window)
+            frozen = _sum(session.task, said, expected)
         yield Day(f"{day:%Y-%m-%d}", len(window), right, frozen)
 
 
-def _frozen(session: Session, first: Model, window: Window) -> list[str]:
-    """What the first model says to each request. What it said when it served, it would say again."""
+def _frozen(session: Session, first: Model, load: Callable[[str], Model], window: Window) -> list[str]:
+    """What the first model says to each request."""
     said = window.rows["output"].to_numpy(dtype=object).copy()
-    served = (window.rows["model_version"] == FIRST).to_numpy(dtype=bool) & session.task.costly
-    rest = window.take(~served)
-    asked = Asked(first, session.registry.path(FIRST))
-    said[~served] = outputs(session, asked, rest.rows["text"].tolist(), rest.embeddings)
+    known = _written(first, load, window) if isinstance(first, Writer) else np.zeros(len(window), bool)
+    rest = window.take(~known)
+    said[~known] = outputs(session, first, rest.rows["text"].tolist(), rest.embeddings)
     return list(said)
+
+
+def _written(first: Writer, load: Callable[[str], Model], window: Window) -> Array:
+    """(n,) requests whose answer is what the first model writes: it, or a version of its weights that
+    was given the same prompt, served them."""
+    texts = window.rows["text"].to_numpy(dtype=object)
+    asked = np.array(first.prompt_ids(texts.tolist(), window.embeddings))
+    same = np.zeros(len(window), bool)
+    for version, rows in window.rows.groupby("model_version").indices.items():
+        served = load(str(version))
+        if isinstance(served, Writer) and served.weights == first.weights:
+            given = served.prompt_ids(texts[rows].tolist(), window.embeddings[rows])
+            same[rows] = asked[rows] == np.array(given)
+    return same
 
 
 def _sum(task: Task, outputs: Iterable[str], truth: list[str]) -> float:

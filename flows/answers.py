@@ -1,39 +1,30 @@
-"""What a model answers to rows that it is tested on. One whose answers take seconds is asked once."""
+"""What a model answers to rows that it is tested on. What it writes to a prompt is written once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.arrays import Array
-from core.models.base import Model
+from core.models.base import Model, Writer
 from core.tasks import RIGHT
 from flows.session import Session
-from pipelines.datasets.inputs import fingerprint
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A model, and the folder of its files, which tell it from all others."""
-
-    model: Model
-    folder: Path
-
-
-def outputs(session: Session, asked: Asked, inputs: Sequence[Any], embeddings: Array) -> list[str]:
+def outputs(session: Session, model: Model, inputs: Sequence[Any], embeddings: Array) -> list[str]:
     """One output an input; `embeddings` (n, dim) are the model's own of the inputs' texts."""
-    if not session.task.costly:
-        return [answer.output for answer in asked.model.answer(inputs, embeddings)]
 
-    def ask(some: list[Any], places: list[int]) -> list[str]:
-        return [answer.output for answer in asked.model.answer(some, embeddings[places])]
+    def ask(places: Sequence[int]) -> list[str]:
+        answers = model.answer([inputs[i] for i in places], embeddings[list(places)])
+        return [answer.output for answer in answers]
 
+    if not isinstance(model, Writer):
+        return ask(range(len(inputs)))
     texts = [session.task.render(each) for each in inputs]
-    return session.store.tested.of(fingerprint(asked.folder), inputs, texts, ask)
+    prompts = model.prompt_ids(inputs, embeddings)
+    return session.store.tested.of(model.weights, prompts, texts, ask)
 
 
 def rights(session: Session, said: Sequence[str], truth: Sequence[str]) -> Array:

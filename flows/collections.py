@@ -8,7 +8,7 @@ from core import collections
 from core.errors import DataError
 from core.label_set import LabelSet
 from core.models.base import Model
-from flows.answers import Asked, outputs, rights
+from flows.answers import outputs, rights
 from flows.session import Session
 from monitoring.view import Collected
 
@@ -34,9 +34,9 @@ def _answered(
 ) -> Collected:
     texts, truth = rows["text"].tolist(), [labels.last(x) for x in rows["label"]]
     read = session.store.embeddings.of(texts, champion.identity, champion.embed, "testing")
-    asked = Asked(champion.under(labels), session.registry.path(session.store.state.champion()))
-    right = rights(session, outputs(session, asked, texts, read), truth)
-    strange = sum(x not in asked.model.labels for x in truth) if session.task.labelled else 0
+    named = champion.under(labels)
+    right = rights(session, outputs(session, named, texts, read), truth)
+    strange = sum(x not in named.labels for x in truth) if session.task.labelled else 0
     return Collected(name, right, strange)
 
 

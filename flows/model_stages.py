@@ -22,7 +22,7 @@ from core.ids import bucket
 from core.models import families
 from core.models.base import Classifier, Model
 from core.records.versions import TestReport
-from flows.answers import Asked, outputs, rights
+from flows.answers import outputs, rights
 from flows.runtimes import torch_agreement
 from flows.session import Session
 from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here
@@ -94,8 +94,8 @@ def test_candidate(session: Session, names: tuple[str, str], page: Path) -> Test
     candidate, before = families.load(place.candidate), champion(session)
     train, evaluation = rows_here(place, TRAIN), _some(session, rows_here(place, TESTED))
     report = run_tests(
-        _contender(session, names[0], Asked(candidate, place.candidate), evaluation),
-        _contender(session, names[1], Asked(before, place.champion), evaluation) if before else None,
+        _contender(session, names[0], candidate, evaluation),
+        _contender(session, names[1], before, evaluation) if before else None,
         evaluation,
         settings,
         _of_a_classifier(session, candidate, train, evaluation),
@@ -148,8 +148,7 @@ def _measured(session: Session, model: Model, rows: pd.DataFrame) -> dict[str, f
     """What a recipe of classifiers says of itself: how many of the evaluation rows are right."""
     if not len(rows):
         return {"evaluation_rows": 0.0}
-    asked = Asked(model, session.workspace.candidate)
-    said = outputs(session, asked, session.inputs(rows), embeddings(session, model, rows))
+    said = outputs(session, model, session.inputs(rows), embeddings(session, model, rows))
     right = rights(session, said, rows["target"].tolist())
     return {"evaluation_rows": float(len(rows)), "evaluation_accuracy": float(right.mean())}
 
@@ -174,9 +173,9 @@ def embeddings(session: Session, model: Model, rows: pd.DataFrame) -> Array:
 
 
 def _contender(
-    session: Session, version: str, asked: Asked, rows: pd.DataFrame
+    session: Session, version: str, model: Model, rows: pd.DataFrame
 ) -> Contender | WritingContender:
-    model, vectors = asked.model, embeddings(session, asked.model, rows)
+    vectors = embeddings(session, model, rows)
 
     def embed(texts: list[str]) -> Array:
         return session.store.embeddings.of(texts, model.identity, model.embed, "testing")
@@ -185,8 +184,8 @@ def _contender(
     named = model.under(_labels(session))
     if isinstance(named, Classifier):
         return Contender(version, named, vectors, embed)
-    said = outputs(session, asked, session.inputs(rows), vectors)
-    return WritingContender(version, said, lambda new: outputs(session, asked, new, embed(new)))
+    said = outputs(session, model, session.inputs(rows), vectors)
+    return WritingContender(version, said, lambda new: outputs(session, model, new, embed(new)))
 
 
 def _write(path: Path, values: object) -> None:

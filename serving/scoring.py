@@ -13,8 +13,9 @@ from core.arrays import Array
 from core.errors import ModelError
 from core.ids import uuid7
 from core.label_set import LabelSet
-from core.models.base import Answer, Model
-from core.records.answers import Prediction, Request, Variant
+from core.models.base import Answer, Model, Writer
+from core.records.answers import GenerationDetail, Prediction, Request, Variant
+from core.records.writing import BROKEN, CUT
 from serving.cache import Cache
 
 
@@ -50,7 +51,7 @@ def score(
     cache: Cache | None = None,
 ) -> Scores:
     """Embed and answer; embeddings that the same encoder made for `shared`, or that are in the cache,
-    are taken, not made again.
+    are taken, not made again. So are answers that the same weights wrote to the same prompts.
 
     Raises ModelError when a confidence is no number: such a row could not be stored.
     """
@@ -61,13 +62,45 @@ def score(
     else:
         embeddings, read = _embed(model, texts, cache)
         embed_ms = (time.perf_counter() - start) * 1000
+    known = _written(model, asked, shared) if shared else {}
+    rest = [i for i in range(len(asked)) if i not in known]
     start = time.perf_counter()
-    answers = model.answer([r.input for r in asked], embeddings)
+    new = model.answer([asked[i].input for i in rest], embeddings[rest]) if rest else []
     answer_ms = (time.perf_counter() - start) * 1000
+    if known and shared:  # as long as if it had written all
+        answer_ms = answer_ms * len(asked) / len(rest) if rest else shared.answer_ms
+    made = known | dict(zip(rest, new, strict=True))
+    answers = [made[i] for i in range(len(asked))]
     if not all(isfinite(a.confidence) for a in answers):
         where = f"version {served.version}"
         raise ModelError("the model gives no probabilities", where=where, got="nan or inf")
     return Scores(served, embeddings, answers, embed_ms, answer_ms, read)
+
+
+def _written(model: Model, asked: Sequence[Request], shared: Scores) -> dict[int, Answer]:
+    """By place, answers for `shared` that this model would write again. One whose caller hears it
+    being written is written again, and so is one that ended early."""
+    before = shared.by.model
+    if not isinstance(model, Writer) or not isinstance(before, Writer):
+        return {}
+    if model.weights != before.weights or model.identity != before.identity:
+        return {}
+    inputs = [r.input for r in asked]
+    given = zip(
+        before.prompt_ids(inputs, shared.embeddings),
+        model.prompt_ids(inputs, shared.embeddings),
+        strict=True,
+    )
+    return {
+        i: shared.answers[i]
+        for i, (one, other) in enumerate(given)
+        if one and one == other and not asked[i].listener.hears and _whole(shared.answers[i])
+    }
+
+
+def _whole(answer: Answer) -> bool:
+    detail = answer.detail
+    return isinstance(detail, GenerationDetail) and detail.finish_reason not in (CUT, BROKEN)
 
 
 def _embed(model: Model, texts: Sequence[str], cache: Cache | None) -> tuple[Array, int]:

@@ -74,6 +74,22 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class Writer(Protocol):
+    """A model that writes its answers. Two versions of the same weights that are given the same prompt
+    write the same, so it is written once."""
+
+    @property
+    def weights(self) -> str:
+        """Their SHA-256."""
+        ...
+
+    def prompt_ids(self, inputs: Sequence[Input], embeddings: Array) -> list[str]:
+        """Of each input a hash of what the weights are given; "" where that does not say what they
+        write, as where tokens are drawn by chance."""
+        ...
+
+
+@runtime_checkable
 class Classifier(Protocol):
     """What gives every label its probability: a head, or a model that has one."""
 

@@ -44,11 +44,16 @@ class Listener:
     """Hears an answer while it is written, and may leave: then no more is written. `hear` is called by
     whoever writes, in a thread of its own."""
 
-    def __init__(self, hear: Callable[[Piece], None] = lambda _: None) -> None:
+    def __init__(self, hear: Callable[[Piece], None] | None = None) -> None:
         self._hear = hear
         self.heard = False  # a piece was given
         self.gone = False
         self.answer_id = self.version = ""  # of what it hears
+
+    @property
+    def hears(self) -> bool:
+        """Somebody listens."""
+        return self._hear is not None
 
     def of(self, answer_id: str, version: str) -> None:
         """Whose answer it is about to hear."""
@@ -57,7 +62,8 @@ class Listener:
     def say(self, piece: Piece) -> None:
         if not self.gone:
             self.heard = True
-            self._hear(piece)
+            if self._hear:
+                self._hear(piece)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 
@@ -15,7 +13,7 @@ from core.store.embeddings import text_hash
 
 AT_ONCE = 64  # answers that are made and stored together
 _T = schema.tested_answers
-Ask = Callable[[list[Any], list[int]], list[str]]  # inputs, and their places -> outputs
+Ask = Callable[[list[int]], list[str]]  # places of prompts -> outputs
 
 
 @dataclass
@@ -24,20 +22,19 @@ class TestedAnswerRepository:
 
     database: Database
 
-    def of(self, model: str, inputs: Sequence[Any], texts: Sequence[str], ask: Ask) -> list[str]:
-        """One output an input. What is not known is asked for, some at a time, each stored before the
-        next: killed and called again, it goes on. `model` is a hash of its files, `texts` are the
+    def of(self, weights: str, prompts: Sequence[str], texts: Sequence[str], ask: Ask) -> list[str]:
+        """One output a prompt. What is not known is asked for, some at a time, each stored before the
+        next: killed and called again, it goes on. `weights` and `prompts` are hashes, `texts` are the
         inputs as the task renders them."""
-        keys = [_hash(x) for x in inputs]
-        known = self._known(model, keys)
-        missing = list({k: i for i, k in enumerate(keys) if k not in known}.values())
+        known = self._known(weights, prompts)
+        missing = list({k: i for i, k in enumerate(prompts) if k not in known}.values())
         for start in range(0, len(missing), AT_ONCE):
             places = missing[start : start + AT_ONCE]
-            said = ask([inputs[i] for i in places], places)
+            said = ask(places)
             rows = [
                 {
-                    "model": model,
-                    "input_hash": keys[i],
+                    "model": weights,
+                    "input_hash": prompts[i],
                     "text_hash": text_hash(texts[i]),
                     "output": output,
                 }
@@ -46,17 +43,13 @@ class TestedAnswerRepository:
             with self.database.write() as db:
                 insert_new(db, _T, rows)
             known |= {row["input_hash"]: row["output"] for row in rows}
-        return [known[k] for k in keys]
+        return [known[k] for k in prompts]
 
-    def _known(self, model: str, keys: Sequence[str]) -> dict[str, str]:
+    def _known(self, weights: str, prompts: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         with self.database.read() as db:
-            for part in parts(dict.fromkeys(keys)):
-                query = select(_T.c.input_hash, _T.c.output).where(_T.c.model == model)
+            for part in parts(dict.fromkeys(prompts)):
+                query = select(_T.c.input_hash, _T.c.output).where(_T.c.model == weights)
                 rows = db.execute(query.where(_T.c.input_hash.in_(part)))
                 found |= {str(key): str(output) for key, output in rows}
         return found
-
-
-def _hash(given: Any) -> str:
-    return text_hash(given if isinstance(given, str) else json.dumps(given, sort_keys=True))

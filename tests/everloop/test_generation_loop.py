@@ -18,7 +18,7 @@ from core.records.answers import GenerationDetail
 from everloop.demo import write_pages
 from everloop.replay import run
 from everloop.show import Files, show_replay
-from flows.answers import Asked, outputs
+from flows.answers import outputs
 from flows.label_set import change
 from flows.labels import review
 from flows.session import Session
@@ -107,10 +107,10 @@ def test_what_a_model_answered_when_it_was_tested_is_not_asked_again(whole: Whol
     assert isinstance(champion, CausalModel)
     silent = Silent(**{n: getattr(champion, n) for n in CausalModel.__dataclass_fields__})
     read_ = np.zeros((len(rows), 32), np.float32)
-    said = outputs(session, Asked(silent, place.champion), session.inputs(rows), read_)
+    said = outputs(session, silent, session.inputs(rows), read_)
     assert len(said) == len(rows)
     with pytest.raises(AssertionError, match="asked again"):
-        outputs(session, Asked(silent, place.champion), ["a new text"], read_[:1])
+        outputs(session, silent, ["a new text"], read_[:1])
 
 
 def test_running_it_again_changes_nothing(whole: Whole) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import OrderedDict
@@ -76,12 +77,32 @@ class CausalModel:
         """What it writes to each. Raises InputError where one cannot be answered, before any is."""
         asked = [Prompted.of(each) for each in inputs]
         read = self.embed([spoken(one.input) for one in asked]) if embeddings is None else embeddings
-        near = self.examples.near(read, self.shots)
-        prompts = [self._prompt(one, rows) for one, rows in zip(asked, near, strict=True)]
+        prompts = self._prompts(asked, read)
         written = self._write(asked, prompts, inputs)
         return [
             _answer(one.input, said, row) for one, said, row in zip(asked, written, read, strict=True)
         ]
+
+    @property
+    def weights(self) -> str:
+        """Their SHA-256."""
+        return self.lm.sha256
+
+    def prompt_ids(self, inputs: Sequence[Input], embeddings: Array) -> list[str]:
+        """Of each input a hash of its prompt, and of how its answer is to be written; "" where tokens are
+        drawn by chance."""
+        asked = [Prompted.of(each) for each in inputs]
+        prompts = self._prompts(asked, embeddings)
+        return [
+            "" if one.how.temperature else _digest(tokens, self._most(one), one.how)
+            for one, (_, tokens) in zip(asked, prompts, strict=True)
+        ]
+
+    def _prompts(
+        self, asked: Sequence[Prompted], embeddings: Array
+    ) -> list[tuple[list[Message], list[int]]]:
+        near = self.examples.near(embeddings, self.shots)
+        return [self._prompt(one, rows) for one, rows in zip(asked, near, strict=True)]
 
     def _prompt(self, asked: Prompted, near: list[int]) -> tuple[list[Message], list[int]]:
         """Messages and their tokens: the input, after as many of these examples as leave room for the
@@ -199,6 +220,10 @@ def _answer(input: Input, written: Completion, embedding: Array) -> Answer:
         first_token_ms=written.first_ms,
     )
     return Answer(written.text, 0.0 if mean is None else math.exp(mean), detail, embedding)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def _same(what: str, folder: Path, got: str, expected: str) -> None:

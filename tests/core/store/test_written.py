@@ -100,7 +100,7 @@ def test_a_dataset_takes_messages_and_the_answer_as_it_was_written(store: Store)
 def test_who_is_forgotten_is_forgotten_in_all_tables(store: Store) -> None:
     store.answers.log([written(1), written(2)])
     texts = ["text 1", "text 2"]
-    store.tested.of("model", texts, texts, lambda some, _places: [CALL for _ in some])
+    store.tested.of("model", ["prompt 1", "prompt 2"], texts, lambda places: [CALL for _ in places])
     assert rows_of(store, "tested_answers") == 2
     store.erasure.erase([written(1).prediction_id], ["text 1"])
     assert rows_of(store, "generation_details") == rows_of(store, "tested_answers") == 1
@@ -108,23 +108,23 @@ def test_who_is_forgotten_is_forgotten_in_all_tables(store: Store) -> None:
 
 def test_what_is_old_is_retired_with_its_details(store: Store) -> None:
     store.answers.log([written(1)])
-    store.tested.of("model", ["text 1"], ["text 1"], lambda some, _places: [CALL])
+    store.tested.of("model", ["prompt 1"], ["text 1"], lambda _places: [CALL])
     assert store.erasure.retire(NOW + timedelta(days=1), "turn") == 1
     assert rows_of(store, "generation_details") == rows_of(store, "tested_answers") == 0
 
 
-def test_an_input_is_asked_once_and_messages_are_told_apart(store: Store) -> None:
-    asked: list[object] = []
+def test_a_prompt_is_asked_once_and_again_of_other_weights(store: Store) -> None:
+    asked: list[int] = []
 
-    def ask(some: list[object], _places: list[int]) -> list[str]:
-        asked.extend(some)
-        return [str(len(asked) + i) for i in range(len(some))]
+    def ask(places: list[int]) -> list[str]:
+        asked.extend(places)
+        return [str(len(asked) + i) for i in range(len(places))]
 
-    inputs: list[object] = ["text 1", list(SAID), "text 1", [SAID[1]]]
-    first = store.tested.of("model", inputs, ["text 1"] * 4, ask)
+    prompts, texts = ["a", "b", "a", "c"], ["text 1"] * 4
+    first = store.tested.of("weights", prompts, texts, ask)
     assert first[0] == first[2]
     assert len(set(first)) == len(asked) == 3
-    assert store.tested.of("model", inputs, ["text 1"] * 4, ask) == first
+    assert store.tested.of("weights", prompts, texts, ask) == first
     assert len(asked) == 3
-    store.tested.of("another", inputs, ["text 1"] * 4, ask)
+    store.tested.of("others", prompts, texts, ask)
     assert len(asked) == 6
