@@ -89,8 +89,8 @@ class CausalModel:
         return self.lm.sha256
 
     def prompt_ids(self, inputs: Sequence[Input], embeddings: Array) -> list[str]:
-        """Of each input a hash of its prompt, and of how its answer is to be written; "" where tokens are
-        drawn by chance."""
+        """Of each input a hash of its prompt, and of how its answer is to be written; "" where tokens
+        are drawn by chance."""
         asked = [Prompted.of(each) for each in inputs]
         prompts = self._prompts(asked, embeddings)
         return [
