@@ -19,7 +19,8 @@ from typing import Any
 
 from core.errors import ModelError
 from core.files import write_whole
-from core.models.causal.language_model import ADAPTER, LanguageModel, load_language_model, read_network
+from core.models.causal.language_model import ADAPTER, LanguageModel, load_language_model
+from core.models.causal.reading import network_for
 
 BASE = "base.json"
 CONFIG = "adapter_config.json"
@@ -59,26 +60,25 @@ class Adapted:
         return self.peft.merge_and_unload()
 
 
-def adapted(lm: LanguageModel, rank: int) -> Adapted:
+def adapted(lm: LanguageModel, rank: int, longest: int) -> Adapted:
     """The adapter that a model has, over its base weights, where it is of this rank. Else a new one
-    over the model's own weights."""
+    over the model's own weights. `longest` is how many tokens a sequence has at most."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT asks transformers what that deprecates
         base = _base(lm, rank)
-        return _continued(lm, base) if base else _new(lm, rank)
+        if base:
+            return _continued(lm, base, network_for(base.folder, longest))
+        return _new(lm, rank, network_for(lm.folder, longest))
 
 
-def _continued(lm: LanguageModel, base: LanguageModel) -> Adapted:
-    import torch
+def _continued(lm: LanguageModel, base: LanguageModel, network: Any) -> Adapted:
     from peft import PeftModel
 
-    network = read_network(base.folder, torch.float32)
     peft = PeftModel.from_pretrained(network, lm.folder / ADAPTER, is_trainable=True)
     return Adapted(peft, AdapterBase(base.name, base.sha256))
 
 
-def _new(lm: LanguageModel, rank: int) -> Adapted:
-    import torch
+def _new(lm: LanguageModel, rank: int, network: Any) -> Adapted:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -89,7 +89,6 @@ def _new(lm: LanguageModel, rank: int) -> Adapted:
         task_type="CAUSAL_LM",
         base_model_name_or_path=lm.name,
     )
-    network = read_network(lm.folder, torch.float32)
     return Adapted(get_peft_model(network, config), AdapterBase(lm.name, lm.sha256))
 
 

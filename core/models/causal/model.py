@@ -102,9 +102,9 @@ class CausalModel:
         self, asked: Sequence[Prompted], embeddings: Array
     ) -> list[tuple[list[Message], list[int]]]:
         near = self.examples.near(embeddings, self.shots)
-        return [self._prompt(one, rows) for one, rows in zip(asked, near, strict=True)]
+        return [self.prompt(one, rows) for one, rows in zip(asked, near, strict=True)]
 
-    def _prompt(self, asked: Prompted, near: list[int]) -> tuple[list[Message], list[int]]:
+    def prompt(self, asked: Prompted, near: Sequence[int]) -> tuple[list[Message], list[int]]:
         """Messages and their tokens: the input, after as many of these examples as leave room for the
         longest answer."""
         prompts = self.lm.prompts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core.models.causal.packing import TokenSequence
-from core.models.causal.reading import TokenLogits
+from core.models.causal.reading import Read
 
 
 class TrainingRow(Protocol):
@@ -20,9 +20,9 @@ class TrainingRow(Protocol):
 class Objective(Protocol):
     """Its repr, with those of the rows, tells one training from another."""
 
-    def loss(self, read: TokenLogits, rows: Sequence[Any]) -> tuple[Any, dict[str, float]]:
-        """The loss, to be made smaller, and numbers for curves. `read` holds the sequences of all rows,
-        those of a row one after the other."""
+    def loss(self, read: Read, rows: Sequence[Any]) -> tuple[Any, dict[str, float]]:
+        """The loss of some rows, to be made smaller, and numbers for curves. `read` is how the network
+        that is trained reads sequences."""
         ...
 
 
@@ -30,5 +30,5 @@ class Objective(Protocol):
 class Likelihood:
     """The learnt tokens get likelier: the mean of their losses."""
 
-    def loss(self, read: TokenLogits, rows: Sequence[Any]) -> tuple[Any, dict[str, float]]:  # noqa: ARG002
-        return read.losses().mean(), {}
+    def loss(self, read: Read, rows: Sequence[TrainingRow]) -> tuple[Any, dict[str, float]]:
+        return read([each for row in rows for each in row.sequences]).losses.mean(), {}

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from core.models.causal.language_model import has_halves
-from core.models.causal.packing import TokenSequence
+import numpy as np
 
+from core.models.causal.language_model import has_halves, read_network
+from core.models.causal.packing import TokenSequence
+from core.progress import doing
+
+BATCH = 16  # sequences that are read at once
+SHORT = (
+    512  # tokens of one: up to there plain products are quicker than torch's attention for long ones
+)
 SAME = 1e-3  # of two ways to the same logits
 
 
@@ -21,6 +30,7 @@ class TokenLogits:
     tokens: Any  # (m,) what stands there
     sequence: Any  # (m,) which sequence it is of
 
+    @cached_property
     def losses(self) -> Any:
         """(m,) minus the log-probability of each token."""
         import torch
@@ -29,8 +39,7 @@ class TokenLogits:
 
     def sums(self, count: int) -> Any:
         """(count,) the log-probability of the learnt tokens of each sequence."""
-        losses = self.losses()
-        return losses.new_zeros(count).index_add(0, self.sequence, -losses)
+        return self.losses.new_zeros(count).index_add(0, self.sequence, -self.losses)
 
 
 Read = Callable[[Sequence[TokenSequence]], TokenLogits]
@@ -58,6 +67,31 @@ def reader(network: Any) -> Read:
         return TokenLogits(logits.float(), targets[asked], asked.nonzero()[:, 0])
 
     return read
+
+
+def network_for(folder: Path, longest: int) -> Any:
+    """The network in a folder, in fp32, for sequences of so many tokens at most. Raises ModelError."""
+    import torch
+
+    network = read_network(folder, torch.float32)
+    if longest <= SHORT:
+        network.set_attn_implementation("eager")
+    return network
+
+
+def log_probabilities(folder: Path, sequences: Sequence[TokenSequence]) -> list[float]:
+    """Of the learnt tokens of each sequence together, under the model in a folder."""
+    import torch
+
+    read = reader(network_for(folder, max(len(each.tokens) for each in sequences)))
+    order = np.argsort([len(each.tokens) for each in sequences], kind="stable")
+    out = np.zeros(len(sequences))
+    for at in range(0, len(order), BATCH):
+        doing("reading the champion's answers", at, len(order), "answers")
+        rows = order[at : at + BATCH]
+        with torch.no_grad():
+            out[rows] = read([sequences[i] for i in rows]).sums(len(rows)).numpy()
+    return out.tolist()
 
 
 def _is_product(network: Any, decoder: Any, head: Any) -> bool:

@@ -20,9 +20,9 @@ import numpy as np
 from core.errors import ModelError
 from core.models.causal.adapters import Adapted, adapted
 from core.models.causal.checkpoints import Checkpoint, Curves
-from core.models.causal.language_model import LanguageModel, load_language_model, read_network
+from core.models.causal.language_model import LanguageModel, load_language_model
 from core.models.causal.objectives import Likelihood, Objective, TrainingRow
-from core.models.causal.reading import reader
+from core.models.causal.reading import network_for, reader
 from core.models.files import copy_files
 from core.progress import doing
 
@@ -30,9 +30,6 @@ R = TypeVar("R", bound=TrainingRow)
 POOL = 16  # batches that share out rows of like length
 WARM = 0.05  # of the steps, until the learning rate is reached
 CLIP = 1.0  # the largest norm of a gradient
-SHORT = (
-    512  # tokens of a row: up to there plain products are quicker than torch's attention for long ones
-)
 
 
 @dataclass(frozen=True)
@@ -90,11 +87,8 @@ def _train(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        learner = _learner(lm, plan)
-        longest = max(_length(row) for rows in passes for row in rows)
+        learner = _learner(lm, plan, max(_length(row) for rows in passes for row in rows))
         read = reader(learner.network)
-        if longest <= SHORT:
-            learner.network.set_attn_implementation("eager")
         optimizer = torch.optim.AdamW(
             learner.weights.values(), lr=plan.learning_rate, weight_decay=0.0, fused=True
         )
@@ -105,9 +99,7 @@ def _train(
         for at in range(len(curves.get("loss", [])), len(steps)):
             doing("training", at, len(steps), "steps")
             optimizer.param_groups[0]["lr"] = plan.learning_rate * _share(at, len(steps))
-            loss, told = objective.loss(
-                read([each for row in steps[at] for each in row.sequences]), steps[at]
-            )
+            loss, told = objective.loss(read, steps[at])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(learner.weights.values(), CLIP)
             optimizer.step()
@@ -143,13 +135,11 @@ class _Learner:
         network.to(torch.bfloat16).save_pretrained(folder)
 
 
-def _learner(lm: LanguageModel, plan: TuningPlan) -> _Learner:
-    import torch
-
+def _learner(lm: LanguageModel, plan: TuningPlan, longest: int) -> _Learner:
     if plan.rank is not None:
-        lora = adapted(lm, plan.rank)
+        lora = adapted(lm, plan.rank, longest)
         return _Learner(lora.network, lora)
-    network = read_network(lm.folder, torch.float32)
+    network = network_for(lm.folder, longest)
     if plan.layers is not None:
         network.requires_grad_(False)
         for block in _blocks(network)[-plan.layers :]:

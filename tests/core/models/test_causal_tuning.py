@@ -13,7 +13,7 @@ import pytest
 
 from core.models.causal import checkpoints, tuning
 from core.models.causal.adapters import AdapterBase, base_of
-from core.models.causal.language_model import LanguageModel, load_language_model
+from core.models.causal.language_model import LanguageModel, load_language_model, read_network
 from core.models.causal.packing import Demonstrations, TokenSequence, sequences
 from core.models.causal.reading import reader
 from core.models.causal.tuning import Tuned, TuningPlan, tune
@@ -41,7 +41,7 @@ def outputs(lm: LanguageModel) -> list[str]:
 
 
 def mean_loss(network: Any, batch: list[TokenSequence]) -> float:
-    return float(reader(network)(batch).losses().mean().detach())
+    return float(reader(network)(batch).losses.mean().detach())
 
 
 def weights(lm: LanguageModel) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_it_learns_the_answers_and_leaves_the_start_alone(lm: LanguageModel) -> 
 def test_the_loss_is_that_of_transformers_on_the_answer_alone(lm: LanguageModel) -> None:
     import torch
 
-    network = tuning.read_network(lm.folder, torch.float32)
+    network = read_network(lm.folder, torch.float32)
     batch = passes(lm, 1)[0][:3]
     width = max(len(row.tokens) for row in batch)
     ids = torch.tensor([row.tokens + [0] * (width - len(row.tokens)) for row in batch])
@@ -90,7 +90,7 @@ def test_logits_that_are_no_product_are_taken_from_the_model(lm: LanguageModel) 
     class Scaled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.inner = tuning.read_network(lm.folder, torch.float32)
+            self.inner = read_network(lm.folder, torch.float32)
 
         def get_decoder(self) -> Any:
             return self.inner.get_decoder()
@@ -104,7 +104,7 @@ def test_logits_that_are_no_product_are_taken_from_the_model(lm: LanguageModel) 
             return out
 
     batch = passes(lm, 1)[0][:1]
-    plain = mean_loss(tuning.read_network(lm.folder, torch.float32), batch)
+    plain = mean_loss(read_network(lm.folder, torch.float32), batch)
     assert mean_loss(Scaled(), batch) > 5 * plain
 
 
@@ -151,7 +151,7 @@ def with_adapter(lm: LanguageModel, adapter: Path) -> dict[str, Any]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        whole = PeftModel.from_pretrained(tuning.read_network(lm.folder, torch.float32), adapter)
+        whole = PeftModel.from_pretrained(read_network(lm.folder, torch.float32), adapter)
         return dict(whole.merge_and_unload().state_dict())
 
 
