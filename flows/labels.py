@@ -16,8 +16,8 @@ from core.ids import uuid7
 from core.label_names import normal
 from core.label_set import LabelSet
 from core.progress import doing
-from core.readers import nearest
-from core.records.labels import Review
+from core.readers import excerpt, nearest
+from core.records.labels import AnnotationTask, Review
 from core.state import Champion, FeedbackRead
 from core.tables import EPOCH
 from flows.annotators import second_opinions
@@ -26,7 +26,7 @@ from flows.session import Session
 from flows.words import Ruling, check, hear, judge
 from pipelines.datasets.partitions import read
 from pipelines.datasets.reservoir import embeddings, from_claim
-from pipelines.labeling import argilla, judgements, label_studio, tables
+from pipelines.labeling import argilla, chats, judgements, label_studio, tables
 from pipelines.labeling.files import Format, read_as, written_as
 from pipelines.labeling.handout import Handout, ModelAnswer
 from pipelines.labeling.judgements import Imported, take
@@ -42,20 +42,29 @@ def export_tasks(
     form = written_as(path, named)
     store = session.store.at(now)
     tasks = store.queue.open()
-    if form in ("csv", "jsonl"):
-        tables.write(tasks, path, lines=form == "jsonl")
+    if form == "csv" or (form == "jsonl" and session.task.labelled):
+        tables.write(tasks, path, lines=form == "jsonl", question=session.task.column)
         return len(tasks), None
-    given = store.answers.known([t.request_id for t in tasks])
-    answers = {p.prediction_id: ModelAnswer(p.model_version, p.confidence) for p in given.values()}
-    closed, names = declared(session, now), store.label_set
-    labels = list(closed or ()) or names.current(
-        [*known_labels(session, names), *(t.predicted for t in tasks)]
-    )
-    handout = Handout(project(session, now), tasks, answers, labels, open=closed is None)
-    if form == "argilla":
-        argilla.write(handout, path)
-        return len(tasks), None
-    return len(tasks), label_studio.write(handout, path)
+    handout = _handout(session, tasks, now)
+    if form == "label-studio":
+        return len(tasks), label_studio.write(handout, path)
+    (argilla if form == "argilla" else chats).write(handout, path)
+    return len(tasks), None
+
+
+def _handout(session: Session, tasks: list[AnnotationTask], now: datetime) -> Handout:
+    """The tasks with what the model answered and was asked, and the labels that may be given."""
+    store, closed = session.store.at(now), declared(session, now)
+    found = store.answers.known([t.request_id for t in tasks]).values()
+    answers = {
+        p.prediction_id: ModelAnswer(p.model_version, p.confidence, session.task.turns(p.input))
+        for p in found
+    }
+    names, labels = store.label_set, list(closed or ())
+    if session.task.labelled and not labels:
+        labels = names.current([*known_labels(session, names), *(t.predicted for t in tasks)])
+    owner, question = project(session, now), session.task.column
+    return Handout(owner, tasks, answers, labels, open=closed is None, question=question)
 
 
 def import_labels(
@@ -63,15 +72,17 @@ def import_labels(
 ) -> Imported:
     """Take what a file says as votes; those for labels that nobody has used wait, unless they are meant
     as `new` ones. Raises DataError when the file cannot be used, or is another's."""
-    form = read_as(path, named)
+    form, question = read_as(path, named), session.task.column
     if form in ("csv", "jsonl"):
-        found = tables.read(path, annotator)
+        found = tables.read(path, annotator, question)
     else:
         reader = label_studio.read if form == "label-studio" else argilla.read
-        found = reader(path, project(session, now), annotator)
+        found = reader(path, project(session, now), annotator, question)
     known = new or not session.task.labelled or declared(session, now) is not None
     names = None if known else labels_in_use(session, now)
-    done = take(found, session.store.at(now), session.strategy.labeling, now, names)
+    strategy = session.strategy
+    clean = str if session.task.labelled else strategy.logging.clean
+    done = take(found, session.store.at(now), strategy.labeling, now, names, clean)
     release(session, now)
     return done
 
@@ -87,10 +98,15 @@ def release(session: Session, now: datetime) -> int:
 def settle(
     session: Session, prediction_id: str, label: str, annotator: str, now: datetime, new: bool = False
 ) -> str:
-    """Adjudicate; returns the label as it is called today. Raises LabelError for a label outside the
-    set, one that nobody has used and is not meant as a `new` one, and for what is no task."""
+    """Adjudicate; returns the label as it is called today, or the answer as it is stored. Raises
+    LabelError for a label outside the set, one that nobody has used and is not meant as a `new` one, an
+    answer that cannot be used, and for what is no task."""
     reviews = session.store.at(now).reviews
     reviews.check(prediction_id)
+    if not session.task.labelled:
+        answer = _answer(session, prediction_id, label)
+        reviews.adjudicate(prediction_id, answer, annotator, now)
+        return answer
     closed, label = declared(session, now), given(session, normal(label), now)
     names = labels_in_use(session, now)
     if not label or (label not in names and not (new and closed is None)):
@@ -105,6 +121,14 @@ def settle(
         )
     reviews.adjudicate(prediction_id, label, annotator, now)
     return label
+
+
+def _answer(session: Session, prediction_id: str, given: str) -> str:
+    """An answer that somebody wrote, as it is stored. Raises LabelError that says why it cannot be."""
+    try:
+        return session.strategy.logging.clean(session.task.target(given))
+    except ValueError as why:
+        raise LabelError(str(why), where=prediction_id, got=excerpt(given)) from None
 
 
 def review(session: Session, now: datetime) -> tuple[int, int]:

@@ -112,6 +112,11 @@ class Prediction:
     latency_ms: float
     propensity: float = 1.0  # chance that the log keeps such a row; 1 where all are kept
 
+    @property
+    def input(self) -> Any:
+        """What was asked, as the log has it."""
+        return list(getattr(self.detail, "messages", ())) or self.text
+
 
 @dataclass(frozen=True)
 class Feedback:

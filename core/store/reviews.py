@@ -79,7 +79,7 @@ class ReviewRepository:
         neither a task nor labelled nor under review."""
         new = {
             "value": label,
-            "kind": "label",
+            "kind": self.naming.task.kind,
             "annotator": annotator,
             "timestamp": timestamp,
             "partition": None,

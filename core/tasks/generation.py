@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from core.arrays import Array
 from core.cells import unstorable
 from core.label_set import FreeText
-from core.models.causal.messages import spoken
+from core.models.causal.messages import as_messages, spoken
 from core.records.answers import GenerationDetail
 from core.records.windows import Window
 from core.tasks.judges import NAMES, Judge, judge_of, parsed, same_json, schema_break, schema_fault
@@ -79,6 +79,9 @@ class Generation(Task):
     def render(self, input: Any, /) -> str:
         """The messages without those of the system, a line each."""
         return spoken(input)
+
+    def turns(self, input: Any, /) -> list[dict[str, str]]:
+        return [{"role": str(m["role"]), "content": str(m["content"])} for m in as_messages(input)]
 
     def asked(self, stored: str, /) -> Any:
         return json.loads(stored) if stored.startswith(MESSAGES) else stored

@@ -35,6 +35,10 @@ class Task(Section):
     def render(self, input: Any, /) -> str:
         """The text of a request: what is logged, embedded and shown."""
 
+    def turns(self, input: Any, /) -> list[dict[str, str]]:
+        """The messages of a request, each with `role` and `content`, as people are shown them."""
+        return [{"role": "user", "content": self.render(input)}]
+
     def asked(self, stored: str, /) -> Any:
         """An input as the reservoir has it."""
         return stored

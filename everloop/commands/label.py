@@ -46,14 +46,20 @@ def export(
     CSV and JSONL have an empty label to fill in. Tasks for Label Studio and records for Argilla come
     with the model's answer as a suggestion; Label Studio's labelling config lies beside them, as .xml.
 
+    Where the model writes its answers, CSV has an empty answer to fill in, and JSONL has chats as files
+    for fine-tuning have them: {"id": ..., "messages": [...]}. The last message is the assistant's, and
+    is to be filled in.
+
     Example: everloop label export tasks.json --format label-studio
     """
     from flows.labels import export_tasks
     from flows.session import open_session
 
-    count, config = export_tasks(open_session(workspace), file, form.value if form else None, at(now))
+    session = open_session(workspace)
+    count, config = export_tasks(session, file, form.value if form else None, at(now))
+    task, chats = session.task, file.suffix.lower() != ".csv" and not session.task.labelled
     if not count:
-        empty = "no task" if file.suffix.lower() == ".json" else "only its header"
+        empty = "no task" if chats or file.suffix.lower() == ".json" else "only its header"
         typer.echo(f"no open task; {file} has {empty}")
     elif config:
         how = f"{config} is the labelling config of its project"
@@ -64,7 +70,8 @@ def export(
         how = f"dataset.records.from_json, and its to_json: {_back('EXPORT.json')}"
         typer.echo(f"{counted(count, 'record')} in {file}; {how}")
     else:
-        typer.echo(f"{counted(count, 'task')} in {file}; fill in `label`, then: {_back(file)}")
+        what = "`content` of the last message" if chats else f"`{task.column}`"
+        typer.echo(f"{counted(count, 'task')} in {file}; fill in {what}, then: {_back(file)}")
 
 
 @app.command("import")
@@ -78,14 +85,15 @@ def import_(
     ] = False,
     now: NowOption = None,
 ) -> None:
-    """Take annotations in: each is its annotator's vote.
+    """Take annotations in: each is its annotator's vote, with a label or with a written answer.
 
     As soon as `labeling.annotators` votes agree, the task has its label; where they differ, see
     `everloop label status`.
 
     A label that nobody has used yet may be a slip. Such rows are stored and wait until the label is
     meant: import the file again with --new-labels, or use `everloop label set add`. Rows that cannot be
-    taken go to a quarantine file with their reasons. In both cases the exit code is 1.
+    taken, such as an answer against `task.json_schema`, go to a quarantine file with their reasons. In
+    both cases the exit code is 1.
 
     Example: everloop label import tasks.csv --annotator ana
     """
@@ -97,7 +105,7 @@ def import_(
     session = open_session(workspace)
     when = acting(session, now)
     done = import_labels(session, file, form.value if form else None, annotator, when, new_labels)
-    typer.echo(_told(done))
+    typer.echo(_told(done, session.task.column))
     if done.waiting:
         slips = ", ".join(in_words(done.waiting, labels_in_use(session, when)))
         rows = sum(done.waiting.values())
@@ -172,7 +180,7 @@ def feedback(
 @app.command()
 def adjudicate(
     prediction: Annotated[str, typer.Argument(help="The prediction id, as `label status` shows it.")],
-    label: Annotated[str, typer.Argument(help="The label that holds.")],
+    label: Annotated[str, typer.Argument(help="The label that holds, or the answer.")],
     workspace: WorkspaceOption = Path(),
     annotator: Annotated[str, typer.Option(help="Who decides.")] = "adjudicator",
     new_label: Annotated[
@@ -180,7 +188,7 @@ def adjudicate(
     ] = False,
     now: NowOption = None,
 ) -> None:
-    """Settle what annotators dispute, answer a review, or correct a label.
+    """Settle what annotators dispute, answer a review, or correct a label or a written answer.
 
     A label that a dataset has by now goes into the next one again; the last one stays as it was.
 
@@ -232,9 +240,9 @@ def review(
         typer.echo("answer: everloop label adjudicate ID LABEL")
 
 
-def _told(done: Imported) -> str:
+def _told(done: Imported, what: str) -> str:
     parts = [
-        counted(done.accepted, "new label"),
+        counted(done.accepted, f"new {what}"),
         f"{done.already} known already",
         f"{done.unlabelled} not filled in",
         *([f"{counted(done.drafts, 'draft')}, not submitted"] if done.drafts else []),

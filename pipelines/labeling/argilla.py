@@ -3,6 +3,9 @@
 [{"id": "019b…", "fields": {"text": "where is my parcel"}, "metadata": {"workspace": "019b…", …},
   "suggestions": {"label": {"value": "track_order", "score": 0.42, "agent": "everloop:3"}}}]
 
+Where answers are written, the field is the chat `messages` and the suggestion is of the text question
+`answer`.
+
 `dataset.records.from_json(FILE)` takes what we write. `dataset.records.to_json(FILE)` gives what we
 read, and so does `to_list(flatten=True)`, which also says what is a draft and what was discarded.
 """
@@ -16,14 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from core.files import whole_text
-from core.label_names import normal
 from core.readers import Refused, excerpt
 from core.records.labels import AnnotationTask
 from pipelines.labeling.files import json_objects, ours, with_the_label
-from pipelines.labeling.handout import Handout
+from pipelines.labeling.handout import LABEL, Handout
 from pipelines.labeling.judgements import Judgement
 
-QUESTION = "label"
 TOOL = "Argilla"
 FLAT = ".responses"  # how a column of them ends
 Response = tuple[Any, str, str]  # value, user, status; the nested form has no status
@@ -31,12 +32,15 @@ Responses = dict[str, list[Response]]  # by question
 
 
 def write(handout: Handout, path: Path) -> None:
-    """Write the tasks as records of a dataset with a field `text` and a label question `label`."""
+    """Write the tasks as records of a dataset with a field `text` and a label question `label`, or with
+    a chat `messages` and a text question `answer`."""
     with whole_text(path) as file:
         json.dump([_record(handout, t) for t in handout.tasks], file, ensure_ascii=False, indent=1)
 
 
-def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refused]:
+def read(
+    path: Path, project: str, annotator: str, question: str = LABEL
+) -> Iterator[Judgement | Refused]:
     """What the annotators of exported records say. A row is a record, the first one is 1.
 
     `annotator` is who labelled where the file does not say. Raises DataError when no record is of this
@@ -45,10 +49,10 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
     records = json_objects(path)
     mine = ours(path, [_metadata(r).get("workspace") for r in records], project, "records", TOOL)
     answered = {q for record in compress(records, mine) for q in _responses(record) or () if q}
-    question = with_the_label(answered, QUESTION)
+    asked = with_the_label(answered, question)
     for row, (record, known) in enumerate(zip(records, mine, strict=True), 1):
         if known:
-            yield from _said(row, record, question, annotator)
+            yield from _said(row, record, asked, annotator)
         else:
             yield Refused(row, "a record of another project", excerpt(record.get("id")))
 
@@ -56,14 +60,14 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
 def _record(handout: Handout, task: AnnotationTask) -> dict[str, Any]:
     record: dict[str, Any] = {
         "id": task.prediction_id,
-        "fields": {"text": task.text},
+        "fields": {"messages": handout.turns(task)} if handout.written else {"text": task.text},
         "metadata": {"workspace": handout.project, "round": task.round},
     }
-    answer = handout.answers.get(task.prediction_id)
-    if answer is not None and task.predicted in handout.labels:
+    if handout.suggests(task):
+        answer = handout.answers[task.prediction_id]
         agent = f"everloop:{answer.model_version}"
         suggestion = {"value": task.predicted, "score": answer.score, "agent": agent}
-        record["suggestions"] = {QUESTION: suggestion}
+        record["suggestions"] = {handout.question: suggestion}
     return record
 
 
@@ -92,7 +96,7 @@ def _judgement(row: int, key: str, who: str, value: Any, status: str) -> Judgeme
     if status == "draft":
         return Judgement(row, key, who, "", draft=True)
     if value is None or isinstance(value, str):
-        return Judgement(row, key, who, normal(value))
+        return Judgement(row, key, who, value or "")
     return Refused(row, f"a response by {who} that is no label", excerpt(value))
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from core.cells import unstorable
 from core.errors import LabelError
+from core.label_names import normal
 from core.label_set import LabelSet
 from core.readers import Refused, excerpt, nearest
 from core.records.labels import Vote
 from core.store import Store
+from core.tasks import Task
 from core.writers import groups
 from pipelines.labeling import Labeling
 
@@ -21,13 +24,13 @@ AT_ONCE = 2000  # votes in one transaction
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one annotator says of one prediction: a label, None (skipped), or "" (not filled in yet,
-    or only a draft)."""
+    """What one annotator says of one prediction, as the file has it: a label or a written answer, None
+    (skipped), or "" (not filled in yet, or only a draft)."""
 
     row: int
     prediction_id: str
     annotator: str
-    label: str | None
+    label: Any
     note: str = ""
     draft: bool = False  # begun in the tool, and not submitted
 
@@ -52,10 +55,11 @@ def take(
     settings: Labeling,
     now: datetime,
     names: Collection[str] | None = None,
+    clean: Callable[[str], str] = str,
 ) -> Imported:
     """Store what was said as votes; a label that was merged counts under its name in `store.labels`. A
     row that contradicts a label, in the file or in the store, is refused, and the first one stands.
-    Taking the same again changes nothing.
+    Taking the same again changes nothing. An answer that was written is stored as `clean` leaves it.
 
     names: the labels in use, where any other may be a slip: votes for it wait, see `release`. Without,
     every label is meant.
@@ -65,7 +69,8 @@ def take(
     blank = renamed = drafts = 0
     labels = store.label_set
     closed = None if settings.closed is None else labels.current(settings.closed)
-    for one in found:
+    for given in found:
+        one = given if isinstance(given, Refused) else _read(given, store.task, clean)
         if isinstance(one, Refused):
             refused.append(one)
         elif one.draft:
@@ -133,6 +138,19 @@ def _put_aside(
         refused.append(Refused(one.row, reason, excerpt(one.label)))
     store.queue.put_aside([_as_vote(j, now) for j in aside])
     return [str(j.label) for j in aside], refused
+
+
+def _read(one: Judgement, task: Task, clean: Callable[[str], str]) -> Judgement | Refused:
+    """With the label or the answer as the store has it, "" where the cell has none."""
+    if one.label is None or one.draft:
+        return one
+    if not isinstance(one.label, (list, dict)) and not normal(one.label):
+        return replace(one, label="")
+    try:
+        target = task.target(one.label)
+    except ValueError as why:
+        return Refused(one.row, str(why), excerpt(one.label))
+    return replace(one, label=target if task.labelled else clean(target))
 
 
 def _as_vote(one: Judgement, now: datetime) -> Vote:

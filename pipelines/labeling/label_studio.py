@@ -3,7 +3,9 @@
 [{"data": {"text": "where is my parcel", "prediction_id": "019b…", "workspace": "019b…", "round": "…"},
   "predictions": [{"model_version": "3", "score": 0.42, "result": [{"from_name": "label", …}]}]}]
 
-What an annotator must not know (why a text was picked, whether it is an audit row) stays here.
+Where answers are written, the tasks have `messages`, which are shown as a chat, and the answer is the
+text of a text area. What an annotator must not know (why a text was picked, whether it is an audit row)
+stays here.
 """
 
 from __future__ import annotations
@@ -21,11 +23,19 @@ from core.label_names import normal
 from core.readers import Refused, excerpt
 from core.records.labels import AnnotationTask
 from pipelines.labeling.files import json_objects, ours, with_the_label
-from pipelines.labeling.handout import Handout
+from pipelines.labeling.handout import ANSWER, LABEL, Handout
 from pipelines.labeling.judgements import Judgement
 
-LABEL, OTHER, TEXT = "label", "another_label", "text"
+OTHER, TEXT, CHAT = "another_label", "text", "chat"
+CHOICES, WRITTEN = "choices", "text"  # kinds of controls: where their values are
 TOOL = "Label Studio"
+Control = tuple[str | None, str]  # the name of the control that has the answer, and its kind
+CHAT_CONFIG = f"""\
+<View>
+  <Paragraphs name="{CHAT}" value="$messages" layout="dialogue" nameKey="role" textKey="content"/>
+  <TextArea name="{ANSWER}" toName="{CHAT}" editable="true" maxSubmissions="1" rows="6"/>
+</View>
+"""
 
 
 def write(handout: Handout, path: Path) -> Path:
@@ -40,7 +50,10 @@ def write(handout: Handout, path: Path) -> Path:
 
 
 def config_of(handout: Handout) -> str:
-    """The labelling config: one choice of the labels, and where they are open a field for another."""
+    """The labelling config: one choice of the labels, and where they are open a field for another; or
+    the chat, and a field for the answer."""
+    if handout.written:
+        return CHAT_CONFIG
     lines = ["<View>", f'  <Text name="{TEXT}" value="$text"/>']
     lines.append(f'  <Choices name="{LABEL}" toName="{TEXT}" choice="single">')
     lines += [f"    <Choice value={quoteattr(label)}/>" for label in handout.labels]
@@ -50,7 +63,9 @@ def config_of(handout: Handout) -> str:
     return "\n".join([*lines, "</View>", ""])
 
 
-def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refused]:
+def read(
+    path: Path, project: str, annotator: str, question: str = LABEL
+) -> Iterator[Judgement | Refused]:
     """What the annotators of Label Studio's JSON export say. A row is a task, the first one is 1.
 
     `annotator` is who labelled where the file does not say. Raises DataError when no task is of this
@@ -65,37 +80,40 @@ def read(path: Path, project: str, annotator: str) -> Iterator[Judgement | Refus
             expected="an export as JSON (not JSON-MIN, CSV or TSV)",
         )
     mine = ours(path, [_data(t).get("workspace") for t in tasks], project, "tasks", TOOL)
-    control = with_the_label(_choices(compress(tasks, mine)), LABEL)
+    kind = WRITTEN if question == ANSWER else CHOICES
+    control = with_the_label(_answered(compress(tasks, mine), kind), question)
     for row, (task, known) in enumerate(zip(tasks, mine, strict=True), 1):
         if known:
-            yield from _said(row, task, control, annotator)
+            yield from _said(row, task, (control, kind), annotator)
         else:
             yield Refused(row, "a task of another project", excerpt(_data(task).get("text")))
 
 
 def _task(handout: Handout, task: AnnotationTask) -> dict[str, Any]:
-    data = {
+    data: dict[str, Any] = {
         "text": task.text,
         "prediction_id": task.prediction_id,
         "workspace": handout.project,
         "round": task.round,
     }
-    answer = handout.answers.get(task.prediction_id)
-    if answer is None or task.predicted not in handout.labels:
+    if handout.written:
+        data["messages"] = handout.turns(task)
+    if not handout.suggests(task):
         return {"data": data}
+    answer = handout.answers[task.prediction_id]
     region = {
-        "id": LABEL,
-        "from_name": LABEL,
-        "to_name": TEXT,
-        "type": "choices",
-        "value": {"choices": [task.predicted]},
+        "id": handout.question,
+        "from_name": handout.question,
+        "to_name": CHAT if handout.written else TEXT,
+        "type": "textarea" if handout.written else "choices",
+        "value": {WRITTEN if handout.written else CHOICES: [task.predicted]},
     }
     said = {"model_version": answer.model_version, "score": answer.score, "result": [region]}
     return {"data": data, "predictions": [said]}
 
 
 def _said(
-    row: int, task: dict[str, Any], control: str | None, annotator: str
+    row: int, task: dict[str, Any], control: Control, annotator: str
 ) -> Iterator[Judgement | Refused]:
     key = _data(task).get("prediction_id")
     key = key if isinstance(key, str) else ""
@@ -117,28 +135,34 @@ def _said(
 
 
 def _judgement(
-    row: int, key: str, who: str, regions: list[dict[str, Any]], control: str | None
+    row: int, key: str, who: str, regions: list[dict[str, Any]], control: Control
 ) -> Judgement | Refused:
     """What the regions of one annotation say. What is said and is not one label is refused."""
+    name, kind = control
     labels = _labels(regions, control)
     if len(labels) > 1:
-        return Refused(row, f"several labels in one annotation by {who}", excerpt(", ".join(labels)))
+        return Refused(
+            row,
+            f"several {LABEL if kind == CHOICES else ANSWER}s in one annotation by {who}",
+            excerpt(", ".join(labels)),
+        )
     if labels or not regions:
         return Judgement(row, key, who, labels[0] if labels else "")
     shown = ", ".join(dict.fromkeys(f"`{r.get('from_name')}` ({_kind(r)})" for r in regions))
-    wanted = f"none is `{control}` (choices)" if control else "it is not said which has the label"
+    unsaid = f"it is not said which has the {LABEL if kind == CHOICES else ANSWER}"
+    wanted = f"none is `{name}` ({kind})" if name else unsaid
     said = "; ".join(str(_value(r).get(_kind(r))) for r in regions)
     return Refused(row, f"{who} answered {shown}, and {wanted}", excerpt(said))
 
 
-def _choices(tasks: Iterable[dict[str, Any]]) -> set[str]:
-    """The names of the choices that were answered."""
+def _answered(tasks: Iterable[dict[str, Any]], kind: str) -> set[str]:
+    """The names of the controls of a kind that were answered."""
     return {
         str(r.get("from_name"))
         for task in tasks
         for annotation in _annotations(task) or []
         for r in _regions(annotation)
-        if _kind(r) == "choices"
+        if _kind(r) == kind
     }
 
 
@@ -185,14 +209,14 @@ def _kind(region: dict[str, Any]) -> str:
     return "text" if kind == "textarea" else kind
 
 
-def _labels(regions: Iterable[dict[str, Any]], control: str | None) -> list[str]:
-    """The choice, or what was written instead."""
+def _labels(regions: Iterable[dict[str, Any]], control: Control) -> list[str]:
+    """The choice, or what was written instead, each once, as it was given."""
     found: list[Any] = []
     for region in regions:
-        if (region.get("from_name"), _kind(region)) in ((control, "choices"), (OTHER, "text")):
+        if (region.get("from_name"), _kind(region)) in (control, (OTHER, WRITTEN)):
             given = _value(region).get(_kind(region))
             found += given if isinstance(given, list) else [given]
-    return list(dict.fromkeys(name for x in found if isinstance(x, str) and (name := normal(x))))
+    return list({name: x for x in found if isinstance(x, str) and (name := normal(x))}.values())
 
 
 def _who(completed_by: Any) -> str:

@@ -15,7 +15,7 @@ from core.readers import Refused
 from core.store import Store
 from pipelines.labeling import Labeling, argilla, files, label_studio
 from pipelines.labeling.files import read_as, written_as
-from pipelines.labeling.handout import Handout, ModelAnswer
+from pipelines.labeling.handout import ANSWER, LABEL, Handout, ModelAnswer
 from pipelines.labeling.judgements import Imported, Judgement, take
 from tests import ROOT
 from tests.pipelines.labeling.test_files import NOW, TEXTS, store
@@ -315,35 +315,30 @@ def test_argilla_records_of_another_workspace_are_one_error(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("question", [LABEL, ANSWER])
 def test_the_tools_own_types_take_what_we_write_and_write_what_we_read(
-    handout: Handout, store: Store, tmp_path: Path
+    handout: Handout, tmp_path: Path, question: str
 ) -> None:
     """label_tools.py beside this, run by an environment that has both (make label-tools)."""
     if not PEERS.exists():
         pytest.skip(f"no {PEERS.relative_to(ROOT)}: make label-tools")
-    label_studio.write(handout, tmp_path / "tasks.json")
-    argilla.write(handout, tmp_path / "records.json")
-    script = Path(__file__).with_name("label_tools.py")
-    done = subprocess.run([PEERS, script, tmp_path], capture_output=True, text=True, check=False)
+    asked = replace(handout, question=question)
+    label_studio.write(asked, tmp_path / "tasks.json")
+    argilla.write(asked, tmp_path / "records.json")
+    command = [PEERS, Path(__file__).with_name("label_tools.py"), tmp_path, question]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for export, reader in (
         ("studio.json", label_studio),
         ("nested.json", argilla),
         ("flat.json", argilla),
     ):
-        said = [
-            j
-            for j in reader.read(tmp_path / export, OURS, "file")
-            if isinstance(j, Judgement) and j.label
-        ]
+        found = reader.read(tmp_path / export, OURS, "file", question)
+        said = [j for j in found if isinstance(j, Judgement) and j.label]
         assert [(j.prediction_id, j.label) for j in said] == [
             ("p0", "track_order"),
             ("p1", "cancel_order"),
         ]
-    assert (
-        take(label_studio.read(tmp_path / "studio.json", OURS, "f"), store, Labeling(), NOW).accepted
-        == 2
-    )
 
 
 def test_a_json_file_too_large_for_memory_is_refused(
