@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import filecmp
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -73,6 +74,19 @@ def make_folder(folder: Path, *, durable: bool = True) -> None:
     folder.mkdir(exist_ok=True)
     if durable:
         sync_folder(folder.parent)
+
+
+def share_content(path: Path, others: Iterable[Path]) -> None:
+    """Make `path` another name of the first of the others whose bytes it has: they take their room
+    once, and stay for as long as one name does. On a file system without hard links it stays a copy."""
+    for other in others:
+        with contextlib.suppress(OSError):
+            if filecmp.cmp(path, other, shallow=False):
+                link = path.with_name(f".{path.name[:NAME_CHARACTERS]}.link")
+                link.unlink(missing_ok=True)
+                os.link(other, link)
+                os.replace(link, path)
+                return
 
 
 def sync_tree(folder: Path) -> None:

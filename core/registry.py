@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ModelError
-from core.files import sync_tree
+from core.files import share_content, sync_tree
 from core.models import families
 from core.models.base import Model
+from core.models.files import WEIGHTS
 from core.progress import doing
 from core.records.versions import Candidate, DatasetVersion
 from core.relocation import address_of, folder_of, follow
@@ -224,7 +225,9 @@ class Registry:
             _save_pyfunc(Path(temporary) / "model", model_dir, run_id, model.model_id)
             self._client.log_model_artifacts(model.model_id, str(Path(temporary) / "model"))
         if model.artifact_location.startswith("file:"):
-            sync_tree(self._local(model.artifact_location, model.model_id))
+            folder = self._local(model.artifact_location, model.model_id)
+            _share_weights(folder)
+            sync_tree(folder)
         self._client.finalize_logged_model(model.model_id, "READY")
         self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
         if not self._client.search_registered_models(f"name = '{NAME}'"):
@@ -302,6 +305,15 @@ def _candidate(run: Any, version: Any) -> Candidate:
         recipe=tags[RECIPE],
         metrics=dict(run.data.metrics),
     )
+
+
+def _share_weights(folder: Path) -> None:
+    """Weights that another version has as well lie on the disk once: a version may be other examples
+    for the same weights. `folder` is `models/ID/artifacts`, as MLflow lays it out."""
+    model = folder.parent
+    for file in folder.rglob(WEIGHTS):
+        same_place = model.parent.glob(f"*/{file.relative_to(model)}")
+        share_content(file, sorted(set(same_place) - {file}))
 
 
 def _save_pyfunc(folder: Path, model_dir: Path, run_id: str, model_id: str) -> None:

@@ -253,6 +253,22 @@ def test_a_head_on_a_public_encoder_is_small(registry: Registry, tmp_path: Path)
     assert sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) < 300_000
 
 
+def test_weights_lie_on_the_disk_once_and_as_long_as_a_version_has_them(
+    registry: Registry, saved: Path, tmp_path: Path
+) -> None:
+    moved = load_encoder(save_tiny_encoder(tmp_path / "moved", seed=8), 64)
+    TextClassifier(moved, fit_head(moved.encode(TEXTS), ["pay", "sky"])).save(tmp_path / "candidate")
+    folders = (saved, tmp_path / "candidate", saved)
+    one, other, again = (
+        registry.path(log(registry, f, f"once-{i}").version) for i, f in enumerate(folders)
+    )
+    (weights,) = (p.relative_to(one) for p in one.rglob("model.safetensors"))
+    assert (one / weights).samefile(again / weights)
+    assert not (one / weights).samefile(other / weights)
+    shutil.rmtree(one)
+    assert said(TextClassifier.load(again), TEXTS) == said(TextClassifier.load(saved), TEXTS)
+
+
 @pytest.mark.slow
 def test_mlflow_models_serve_answers(registry: Registry, saved: Path) -> None:
     registry.point("champion", log(registry, saved, "serve").version)
