@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from core.errors import ModelError
+from core.errors import BusyError, EngineError, InputError, ModelError
 from core.evidence import AdoptEvidence, RefusalEvidence
 from core.models.base import Model
 from core.records.answers import Request
@@ -43,6 +43,7 @@ class Switch:
         self._refused: set[tuple[str, str]] = set()  # (rollout id or "champion", version)
         self._turn = threading.RLock()
         self.now: Traffic | None = None
+        self.fault = ""  # why the candidate gets no requests yet
 
     def turn(self, time: datetime) -> Traffic:
         """Ask the store who serves. A model that does not load changes nothing for those that do.
@@ -75,11 +76,20 @@ class Switch:
         rollout = None if self._store.state.read(Pin) else self._store.decisions.live_rollout()
         labels = self._store.label_set_at(time)
         new = Traffic(self._champion(version, time).under(labels))
+        self.fault = ""
         if rollout and rollout.candidate != new.champion.version:
-            candidate = self._take(rollout.candidate, rollout.rollout_id, new.champion, time)
+            candidate = self._candidate(rollout, new.champion, time)
             if candidate:
                 new = replace(new, rollout=rollout, candidate=candidate.under(labels))
         return new
+
+    def _candidate(self, rollout: Rollout, champion: LoadedModel, time: datetime) -> LoadedModel | None:
+        """None where it was refused, or no engine has its weights yet: the champion serves alone."""
+        try:
+            return self._take(rollout.candidate, rollout.rollout_id, champion, time)
+        except (EngineError, BusyError, InputError) as fault:
+            self.fault = f"version {rollout.candidate} waits: {fault.what}: {fault.got}"
+            return None
 
     def refuse(
         self, version: str, why: str, champion: LoadedModel, fault: ModelError, time: datetime

@@ -57,13 +57,17 @@ class Watcher:
                 self._switch.turn(self._clock())
                 self._follow()
                 self._metrics.alerts.seen = self._store.state.read(Episodes)
-                self.fault = ""
+                self._told(self._switch.fault)
             except EverloopError as fault:
-                self.fault = f"{fault.what}: {fault.got}" if fault.got else fault.what
-                log.warning("who serves cannot be looked up: %s", self.fault)
+                self._told(f"{fault.what}: {fault.got}" if fault.got else fault.what)
             self._show(before, self._switch.now)
             self._wake.wait(self._poll_seconds)
             self._wake.clear()
+
+    def _told(self, fault: str) -> None:
+        if fault and fault != self.fault:
+            log.warning("not all that is named serves: %s", fault)
+        self.fault = fault
 
     def _follow(self) -> None:
         """Take over a champion that somebody chose in the registry itself.

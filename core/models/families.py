@@ -11,6 +11,7 @@ from core.models.base import Model
 
 if TYPE_CHECKING:
     from core.models.causal.model import RemoteEngine
+    from core.records.weights import Weights
 
 
 def load(folder: Path) -> Model:
@@ -40,12 +41,12 @@ def untrained_writer(name: str, encoder: str, max_tokens: int, runtime: str) -> 
     return base(name, load_encoder(encoder, max_tokens, runtime))
 
 
-def written_elsewhere(model: Model, engine: Callable[[str], RemoteEngine]) -> Model:
-    """The same model, its answers written by the `engine` that has weights of this SHA-256. One that
-    does not write stays as it is."""
+def written_elsewhere(model: Model, engine: Callable[[Weights], RemoteEngine]) -> Model:
+    """The same model, its answers written by the `engine` that has these weights. One that does not
+    write stays as it is."""
     from core.models.causal.model import CausalModel
 
-    return replace(model, engine=engine(model.lm.sha256)) if isinstance(model, CausalModel) else model
+    return replace(model, engine=engine(model.deployable)) if isinstance(model, CausalModel) else model
 
 
 def labels_of(folder: Path) -> list[str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from core.errors import ParamsError
 from core.models.base import Model
 from core.models.families import written_elsewhere
+from core.records.weights import Weights
 from core.tasks import Task
 from serving.engine import Concurrency
-from serving.engines.replicas import Replicas
+from serving.engines.deployments import Deployment
+from serving.engines.replicas import KEPT, Replicas
 from serving.engines.url import UrlEngine
 from serving.settings import Serving
 
-DIGITS = 12  # of the SHA-256 of weights, in the name that servers have for them
 AT_ONCE = 64  # answers that are waited for at once, each by a thread
 WAITING = 256  # requests that may wait for one of these; more get 503
 
@@ -26,15 +28,6 @@ class Chosen:
     load: Callable[[str], Model]
     concurrency: Concurrency | None
     replicas: Replicas | None = None
-
-
-def weights_name(sha256: str) -> str:
-    """What a server has to call these weights.
-
-    >>> weights_name("b179c9523d0e6a0f98a330c7562b6827")
-    'everloop-b179c9523d0e'
-    """
-    return f"everloop-{sha256[:DIGITS]}"
 
 
 def choose(settings: Serving, task: Task, load: Callable[[str], Model]) -> Chosen:
@@ -51,9 +44,10 @@ def choose(settings: Serving, task: Task, load: Callable[[str], Model]) -> Chose
         )
     replicas = Replicas(settings.engine, settings.timeout_ms / 1000)
 
-    def engine(sha256: str) -> UrlEngine:
-        return UrlEngine(replicas, weights_name(sha256))
+    def engine(weights: Weights) -> UrlEngine:
+        return UrlEngine(replicas, Deployment(weights))
 
+    @lru_cache(KEPT)  # it is asked for again and again until an engine has the weights
     def loaded(version: str) -> Model:
         return written_elsewhere(load(version), engine)
 

@@ -1,8 +1,7 @@
-"""Servers that write for models: which of them are well, what they serve, who has least to do.
+"""Servers that write for models: which of them are well, which weights they have, who has least to do.
 
-A server has the weights of a version when GET /v1/models names them: `everloop-` and the first twelve
-digits of their SHA-256. So no answer is taken for that of another version. A server that is gone, or
-has other weights, gets nothing new until it is well again; what it is writing it ends.
+A server that is gone, or lacks the weights of a version, gets no request for it until it is well and
+brought up to date; what it is writing it ends.
 """
 
 from __future__ import annotations
@@ -10,16 +9,39 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import httpx
 
-from core.errors import EngineError
+from core.errors import BusyError, EngineError, EverloopError
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 2.0
 LOOK_SECONDS = 1.0  # between two looks at a server
+PATIENCE = 10.0  # seconds that a busy server has to say what it has
+AGAIN = 30  # looks until what a server did not take is tried again
+KEPT = 3  # versions: champion, candidate, and the champion before, so that a rollback is routing only
+
+
+class WantedWeights(Protocol):
+    """Weights that servers are to have."""
+
+    @property
+    def model(self) -> str:
+        """What servers call them."""
+        ...
+
+    def possible(self, replica: Replica) -> bool:
+        """Whether a server has them, or can get them."""
+        ...
+
+    def bring(self, replica: Replica) -> None:
+        """Load and check them. Raises EverloopError: why this server is not fit to use them."""
+        ...
 
 
 class Replica:
@@ -33,32 +55,67 @@ class Replica:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
             trust_env=False,
         )
-        self.busy = 0  # answers that it is writing for us
+        self.busy = Counter[str]()  # answers that it is writing for us, by model
         self.models: frozenset[str] = frozenset()  # that it has
+        self.fit: frozenset[str] = frozenset()  # those that were checked
+        self.loaded: frozenset[str] = frozenset()  # adapters that we made it load
         self.fault = ""  # why it has none
+        self._unfit: dict[str, tuple[str, float]] = {}  # by model: why, and until when
 
     def look(self) -> None:
         """Ask what it has."""
         before = self.fault
         try:
-            answer = self.http.get("/models", timeout=CONNECT_SECONDS).raise_for_status()
+            answer = self.http.get("/models", timeout=PATIENCE).raise_for_status()
             self.models = frozenset(str(one["id"]) for one in answer.json()["data"])
             self.fault = "" if self.models else "serves no model"
+            self.fit, self.loaded = self.fit & self.models, self.loaded & self.models
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as fault:
             self.down(f"{type(fault).__name__}: {fault}")
         if self.fault != before:
-            log.warning("engine %s: %s", self.url, self.fault or f"serves {self._names}")
+            log.warning("engine %s", self)
 
     def down(self, why: str) -> None:
-        """Nothing more for it, until a look finds it well."""
-        self.models, self.fault = frozenset(), why
+        """Nothing more for it, until a look finds it well. Then it is checked again: it may have been
+        started with other weights."""
+        self.models = self.fit = self.loaded = frozenset()
+        self.fault, self._unfit = why, {}
+
+    def lost(self, model: str) -> None:
+        """It says that it does not have this one any more."""
+        self.models, self.fit = self.models - {model}, self.fit - {model}
+
+    def bring(self, wanted: WantedWeights, wait: float) -> None:
+        """Up to date, where it is not and can be. What fails is tried again in `wait` seconds."""
+        _, until = self._unfit.get(wanted.model, ("", 0.0))
+        if wanted.model in self.fit or time.monotonic() < until or not wanted.possible(self):
+            return
+        try:
+            wanted.bring(self)
+            self.fit |= {wanted.model}
+            self._unfit.pop(wanted.model, None)
+            log.info("engine %s is fit for %s", self.url, wanted.model)
+        except EverloopError as fault:
+            wait = 0 if isinstance(fault, BusyError) else wait
+            self._unfit[wanted.model] = str(fault), time.monotonic() + wait
+            log.warning("engine %s is not fit for %s: %s", self.url, wanted.model, fault)
+
+    def unload(self, model: str) -> None:
+        """Let it forget an adapter that we made it load."""
+        self.fit -= {model}
+        self.loaded -= {model}
+        try:
+            self.http.post("/unload_lora_adapter", json={"lora_name": model}).raise_for_status()
+        except httpx.HTTPError as fault:
+            log.warning("engine %s does not unload %s: %s", self.url, model, fault)
 
     def __str__(self) -> str:
-        return f"{self.url}: {self.fault or f'serves {self._names}'}"
+        names = ", ".join(sorted(self.models))
+        return "; ".join([f"{self.url}: {self.fault or f'serves {names}'}", *self.unfit()])
 
-    @property
-    def _names(self) -> str:
-        return ", ".join(sorted(self.models))
+    def unfit(self) -> list[str]:
+        """Why it is not used for models that it could have."""
+        return [" ".join(why.split()) for why, _ in self._unfit.values()]
 
 
 class Replicas:
@@ -66,7 +123,8 @@ class Replicas:
 
     def __init__(self, urls: Sequence[str], seconds: float, look: float = LOOK_SECONDS) -> None:
         self._all = [Replica(url, seconds) for url in urls]
-        self._turn, self._closing, self._seconds = threading.Lock(), threading.Event(), look
+        self._wanted: OrderedDict[str, WantedWeights] = OrderedDict()  # what was asked last is last
+        self._turn, self._open, self._seconds = threading.Condition(), True, look
         self._threads = [
             threading.Thread(target=self._watch, args=(one,), name=f"engine {one.url}", daemon=True)
             for one in self._all
@@ -75,24 +133,45 @@ class Replicas:
             thread.start()
 
     def _watch(self, one: Replica) -> None:
-        while not self._closing.is_set():
+        while self._open:
             one.look()
-            self._closing.wait(self._seconds)
+            with self._turn:
+                wanted = dict(self._wanted)
+                over = [m for m in one.loaded if m not in wanted and not one.busy[m]]
+            for each in wanted.values():
+                one.bring(each, AGAIN * self._seconds)
+            for model in over:
+                one.unload(model)
+            with self._turn:
+                if self._open and wanted.keys() == self._wanted.keys():
+                    self._turn.wait(self._seconds)
 
     @contextmanager
-    def least_busy(self, model: str, tried: Collection[Replica] = ()) -> Iterator[Replica | None]:
-        """The one with the weights and the least to do; None where all that have them were tried."""
+    def least_busy(
+        self, wanted: WantedWeights, tried: Collection[Replica] = ()
+    ) -> Iterator[Replica | None]:
+        """The one that is fit and has least to do; None where all that are fit were tried."""
+        model = wanted.model
         with self._turn:
-            able = [one for one in self._all if model in one.models and one not in tried]
-            chosen = min(able, key=lambda one: (one.busy, random.random()), default=None)
+            self._want(wanted)
+            able = [one for one in self._all if model in one.fit and one not in tried]
+            chosen = min(able, key=lambda one: (one.busy.total(), random.random()), default=None)
             if chosen:
-                chosen.busy += 1
+                chosen.busy[model] += 1
         try:
             yield chosen
         finally:
             if chosen:
                 with self._turn:
-                    chosen.busy -= 1
+                    chosen.busy[model] -= 1
+
+    def _want(self, wanted: WantedWeights) -> None:
+        if wanted.model not in self._wanted:
+            self._turn.notify_all()  # the servers need not wait for their next look
+        self._wanted[wanted.model] = wanted
+        self._wanted.move_to_end(wanted.model)
+        while len(self._wanted) > KEPT:
+            self._wanted.popitem(last=False)
 
     def missing(self, model: str) -> EngineError:
         return EngineError(
@@ -104,7 +183,9 @@ class Replicas:
         )
 
     def close(self) -> None:
-        self._closing.set()
+        with self._turn:
+            self._open = False
+            self._turn.notify_all()
         for thread in self._threads:
             thread.join()
         for one in self._all:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from core.models.causal import offline
+from core.models.causal import offline, probes
 from core.models.causal.decoding import Written, decode
 from core.models.causal.pen import Pen
 from core.models.causal.prompts import Prompts
@@ -25,6 +25,7 @@ from core.models.files import (
     readable,
 )
 from core.progress import doing
+from core.records.weights import ReferenceAnswer
 
 ADAPTER = "adapter"  # in a model's folder: what was added to its base weights
 
@@ -57,6 +58,20 @@ class LanguageModel:
         with self._loading:
             network, stops = self._network, self._stops
         return decode(network, prompts, room, stops, pens)
+
+    @cached_property
+    def probes(self) -> tuple[ReferenceAnswer, ...]:
+        """As they lie beside the weights, or made now."""
+        return probes.read(self.folder, self.sha256) or self._made_probes()
+
+    def _made_probes(self) -> tuple[ReferenceAnswer, ...]:
+        asked = probes.asked()
+        pens = [Pen(one, self.prompts.text) for one, _ in asked]
+        most = [one.how.max_tokens or 0 for one, _ in asked]
+        self.write([self.prompts.prompt(one.input) for one, _ in asked], most, pens)
+        for pen in pens:
+            pen.close()
+        return tuple(probes.probe(self.prompts.messages(one.input), heard) for one, heard in asked)
 
     def copy_files(self, to: Path) -> None:
         """Everything `load_language_model` needs, into the folder `to`."""

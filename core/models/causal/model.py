@@ -16,13 +16,16 @@ from core.errors import ModelError
 from core.files import write_whole
 from core.label_set import LabelSet
 from core.models.base import Answer, Input
+from core.models.causal import probes
+from core.models.causal.adapters import base_of
 from core.models.causal.decoding import Written
 from core.models.causal.examples import NONE, Examples
-from core.models.causal.language_model import LanguageModel, load_language_model
+from core.models.causal.language_model import ADAPTER, LanguageModel, load_language_model
 from core.models.causal.messages import spoken
 from core.models.causal.pen import Pen, check
 from core.models.classifier.encoder import Encoder, keep, kept, load_encoder
 from core.records.answers import GenerationDetail, Message
+from core.records.weights import Adapter, Weights
 from core.records.writing import Completion, Prompted
 
 CONFIG = "generator.json"
@@ -59,6 +62,13 @@ class CausalModel:
     def identity(self) -> str:
         """Of its encoder."""
         return self.encoder.identity
+
+    @property
+    def deployable(self) -> Weights:
+        """The weights, as an engine elsewhere has to have them."""
+        base = base_of(self.lm.folder)
+        adapter = Adapter(self.lm.folder / ADAPTER, base.sha256) if base else None
+        return Weights(self.lm.sha256, self.lm.probes, adapter)
 
     @property
     def labels(self) -> list[str]:
@@ -156,9 +166,10 @@ class CausalModel:
         return replace(self, encoder=on)
 
     def save(self, folder: Path) -> None:
-        """The weights, the examples, the encoder where it has no public name, and last generator.json:
-        a folder with it is whole."""
+        """The weights and their probes, the examples, the encoder where it has no public name, and last
+        generator.json: a folder with it is whole."""
         self.lm.copy_files(folder / FOLDER)
+        probes.save(self.lm.probes, folder / FOLDER, self.lm.sha256)
         if self.encoder.local:
             self.encoder.copy_files(folder / ENCODER)
         if self.shots:

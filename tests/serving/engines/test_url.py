@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
 import openai
 import pytest
 
@@ -24,11 +21,12 @@ from core.records.writing import Prompted
 from core.state import Champion
 from core.store import Store
 from core.tasks import Classification, Generation
-from serving.engines.chosen import Chosen, choose, weights_name
+from serving.engines.chosen import choose
+from serving.engines.deployments import weights_name
 from serving.service import Service
 from serving.settings import Serving
 from tests.core.models.tiny import save_tiny_encoder
-from tests.core.models.tiny_causal import tiny_causal
+from tests.serving.engines.stubs import chosen, mode, seen, served_model, stub
 from tests.serving.real_server import running, wait_until
 
 ASK: Any = [{"role": "user", "content": "pay my card"}]
@@ -38,18 +36,7 @@ SAID = "turn the lights off"
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> CausalModel:
     encoder = load_encoder(save_tiny_encoder(tmp_path_factory.mktemp("encoder")), 64)
-    return replace(tiny_causal(tmp_path_factory.mktemp("tiny"), encoder), max_new_tokens=12)
-
-
-@contextmanager
-def stub(name: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.serving.engines.stub_engine", name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.kill()
+    return served_model(tmp_path_factory.mktemp("tiny"), encoder)
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +52,6 @@ def stubs(started: list[str], model: CausalModel) -> list[str]:
     return started
 
 
-def mode(url: str, name: str, **more: str) -> None:
-    httpx.put(f"{url}/mode", json={"mode": name} | more).raise_for_status()
-
-
-def seen(url: str) -> list[Any]:
-    return cast(list[Any], httpx.get(f"{url}/seen").json())
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(f"sqlite:///{tmp_path / 'store.db'}", task=Generation())
@@ -81,21 +60,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-@contextmanager
-def chosen(urls: list[str], model: CausalModel, timeout_ms: float = 20_000) -> Iterator[Chosen]:
-    settings = Serving(engine=urls, timeout_ms=timeout_ms)
-    made = choose(settings, Generation(), lambda _: model)
-    assert made.replicas is not None
-    wait_until(lambda: bool(made.replicas and all(one.models for one in made.replicas._all)))
-    try:
-        yield made
-    finally:
-        made.replicas.close()
-
-
 @pytest.fixture
 def client(stubs: list[str], model: CausalModel, store: Store) -> Iterator[openai.OpenAI]:
-    with chosen(stubs, model) as made:
+    with chosen(stubs, {"1": model}) as made:
         service = Service(store, made.load, max_text=1000)
         with (
             running(service, store, concurrency=made.concurrency) as address,
@@ -142,7 +109,7 @@ def test_examples_stand_before_a_request(stubs: list[str], model: CausalModel) -
     with_examples = replace(
         model, examples=Examples(list(asked), ["paid", "wet"], model.embed(asked)), shots=1
     )
-    with chosen(stubs[:1], with_examples) as made:
+    with chosen(stubs[:1], {"1": with_examples}) as made:
         answer = made.load("1").answer(["rain"])[0]
     assert answer.output == SAID
     turns = [{"role": "user", "content": "rain"}, {"role": "assistant", "content": "wet"}]
@@ -239,7 +206,7 @@ def test_a_stream_that_its_caller_cuts_is_stored(
 def test_load_is_spread_and_an_engine_with_other_weights_gets_nothing(
     stubs: list[str], model: CausalModel
 ) -> None:
-    with chosen(stubs, model) as made:
+    with chosen(stubs, {"1": model}) as made:
         for url in stubs:
             mode(url, "slow")
         before = [len(seen(url)) for url in stubs]
