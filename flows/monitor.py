@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -17,6 +18,7 @@ from core.progress import doing
 from core.records.answers import Quarantined
 from core.records.decisions import Decision
 from core.records.signals import Signal
+from core.records.windows import Window
 from core.rowwise import one_thread
 from flows.alerts import alert, alerts_a_week, deliver, open_alerts
 from flows.collections import collected
@@ -129,7 +131,22 @@ def _model(session: Session, champion: base.Model, labels: LabelSet) -> ServedMo
     def embed(outputs: list[str]) -> Array:
         return embeddings.of(outputs, model.identity, model.embed, "outputs")
 
-    return ServedModel(version, model.labels, known, model.identity, classify, model.unknown, embed)
+    reader = _surprise(session, model) if isinstance(model, base.AnswerReader) else None
+    return ServedModel(
+        version, model.labels, known, model.identity, classify, model.unknown, embed, reader
+    )
+
+
+def _surprise(session: Session, model: base.AnswerReader) -> Callable[[Window], Array]:
+    """How much a model is surprised by the right answers of rows."""
+
+    def surprise(rows: Window) -> Array:
+        requests = rows.rows["request_id"].tolist()
+        known = session.store.answers.known(requests)
+        inputs = [known[r].input for r in requests]
+        return model.surprise(inputs, rows.rows["truth"].tolist(), rows.embeddings)
+
+    return surprise
 
 
 def _known(session: Session, champion: base.Model, labels: LabelSet) -> frozenset[str]:

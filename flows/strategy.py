@@ -89,6 +89,7 @@ class Strategy(Section):
         named = {
             "logging.redact_with": getattr(self.logging, "redact_with", ""),
             "monitoring.hook": self.monitoring.hook,
+            "monitoring.toxicity": self.monitoring.toxicity,
         }
         code = getattr(self.task, "code", {})  # it has none before its own class is trusted
         return {key: path for key, path in named.items() if path} | code | self.classes

@@ -87,6 +87,12 @@ class Monitoring(Section):
         description="your own signals: package.module:function, called with the window's rows (a "
         "pandas frame), returns {name: number}; they are stored as custom.NAME",
     )
+    toxicity: str = Field(
+        "",
+        pattern=PATTERN,
+        description="your own measure of toxic answers: package.module:function, called with a list of "
+        "answers, returns a score from 0 to 1 of each; the signal output.toxicity is their mean",
+    )
     signals: list[MeasurementPolicy] = Field(
         [], description="signals of other packages: policy: package.module:Class, and its settings"
     )

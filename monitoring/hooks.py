@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any
 
-from core.arrays import Frame
+import numpy as np
+
+from core.arrays import Array, Frame
 from core.params import Section
 from core.plugins import of
 from core.returned import shown
@@ -57,6 +59,33 @@ def told(name: str, measure: Callable[[], Any]) -> tuple[dict[str, float | None]
         return numbers, f"{name} gave {shown(found[odd[0]])} for {odd[0]}, expected a number or None"
     more = f"{name} gave {len(found)} numbers, {MOST} are kept" if len(found) > MOST else ""
     return numbers, more
+
+
+def scores(hook: str, *texts: list[str]) -> tuple[Array, Array, str]:
+    """What `package.module:function` says of each list of texts, a score of 0..1 each; and, in words,
+    what went wrong. It is not ours, and whatever it raises must not end a run."""
+    module, _, name = hook.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+        ours, theirs = (_scores(function(list(some)), len(some)) for some in texts)
+    except Exception as fault:
+        unknown = [np.full(len(some), np.nan) for some in texts]
+        return unknown[0], unknown[1], f"{hook} raised {type(fault).__name__}: {_line(fault)}"
+    return ours, theirs, ""
+
+
+def _scores(found: Any, count: int) -> Array:
+    numbers = np.array([_score(x) for x in found])
+    if len(numbers) != count:
+        raise ValueError(f"{len(numbers)} scores for {count} texts")
+    return numbers
+
+
+def _score(value: Any) -> float:
+    number = _number(value)
+    if number is None or not 0 <= number <= 1:
+        raise ValueError(f"{shown(value)} is no score from 0 to 1")
+    return number
 
 
 def _number(value: Any) -> float | None:

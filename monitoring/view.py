@@ -20,6 +20,7 @@ from monitoring.drift.embeddings import EmbeddingDrift, History, embedding_drift
 from monitoring.drift.features import IncomparableError
 from monitoring.drift.threshold import Threshold
 from monitoring.drift.types import DriftSettings
+from monitoring.hooks import scores
 from monitoring.limits import EMBEDDING_SHIFT, MAX_CHARACTERS, MIN_ROWS
 from monitoring.quality.checks import Check, check
 from monitoring.quality.outputs import written
@@ -58,6 +59,7 @@ class ServedModel:
     classify: Callable[[Array], Array] | None = None  # (n, dim) embeddings -> (n, n_labels) shares
     unknown: Callable[[Sequence[str]], Array] | None = None  # texts -> (n,) shares of their tokens
     embed: Callable[[list[str]], Array] | None = None  # texts -> (n, dim)
+    surprise: Callable[[Window], Array] | None = None  # rows -> (n,) nats a token of the right answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +127,15 @@ class View:
             return ours, theirs
         ours, theirs = (_only_where(sample, *self.where) for sample in self.parent.outputs)
         return ours, theirs
+
+    @cached_property
+    def toxicity(self) -> tuple[Array, Array, str]:
+        """How toxic each row of `outputs` is, and why that is not known; see hooks.scores."""
+        if self.parent is None:
+            return scores(self.settings.toxicity, *(w.rows["output"].tolist() for w in self.outputs))
+        ours, theirs, fault = self.parent.toxicity
+        mine = [having(w, *self.where) for w in self.parent.outputs]
+        return ours[mine[0]], theirs[mine[1]], fault
 
     @cached_property
     def checks(self) -> list[Check]:

@@ -90,6 +90,16 @@ class Writer(Protocol):
 
 
 @runtime_checkable
+class AnswerReader(Protocol):
+    """A model that can read an answer that it did not write."""
+
+    def surprise(self, inputs: Sequence[Input], targets: Sequence[str], embeddings: Array) -> Array:
+        """(n,) mean negative log-probability of a token of each right answer, in nats; NaN where there
+        is none. `embeddings` (n, dim) are its own of the inputs' texts."""
+        ...
+
+
+@runtime_checkable
 class Classifier(Protocol):
     """What gives every label its probability: a head, or a model that has one."""
 

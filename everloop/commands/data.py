@@ -135,11 +135,14 @@ def export(
         list[str] | None, typer.Option("--set", help="Only this set: train, eval or audit.")
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="An exporter of another package: MODULE:CLASS.")
+        str | None,
+        typer.Option("--format", help="chat, or an exporter of another package: MODULE:CLASS."),
     ] = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Write the rows of a version into a file, without embeddings.
+
+    The format chat is JSONL for fine-tuning: {"messages": [...]}, the right answer last.
 
     Example: everloop data export v0003 rows.csv --set train
     """

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.arrays import Array
 from core.records.windows import Window
+from monitoring.quality.languages import strange
 from monitoring.quality.neighbours import duplicated
 from monitoring.quality.sample import SAMPLE_ROWS, drawn
 from monitoring.quality.texts import describe
@@ -20,6 +21,7 @@ REFUSAL = re.compile(
     r"i['’]?m (?:unable|not able)|i (?:must|have to) decline)",
     re.IGNORECASE,
 )
+LANGUAGE_ROWS = 2000  # whose languages are looked at
 CUT = "length"  # how OpenAI's protocol calls an answer that ran out of tokens
 
 Embed = Callable[[list[str]], Array]
@@ -29,8 +31,8 @@ def written(
     window: Window, reference: Window, fault: Callable[[str], str], embed: Embed | None
 ) -> tuple[Window, Window]:
     """Rows of both, their embeddings those of the outputs (none without `embed`), with the columns of
-    `texts.describe` of the outputs and `empty`, `cut`, `broken` (`fault` says why), `refused` and
-    `duplicate`: 0 or 1, NaN where it is not known."""
+    `texts.describe` of the outputs and `empty`, `cut`, `broken` (`fault` says why), `refused`,
+    `strange` (in another language than the request), `duplicate`: 0 or 1, NaN where it is not known."""
     ours, theirs = drawn(window, SAMPLE_ROWS), drawn(reference, SAMPLE_ROWS)
     said = [w.rows["output"].tolist() for w in (ours, theirs)]
     for sample, words in zip((ours, theirs), describe(*said), strict=True):
@@ -48,9 +50,18 @@ def _told(
         cut=_cut(window),
         broken=[faults[o] for o in outputs],
         refused=[float(bool(REFUSAL.match(o))) for o in outputs],
+        strange=_strange(window, outputs),
         duplicate=duplicated(vectors) if vectors.shape[1] else np.nan,
     )
     return replace(window, rows=rows, embeddings=np.asarray(vectors, dtype=np.float32))
+
+
+def _strange(window: Window, outputs: Sequence[str]) -> Array:
+    """Of so many rows as are enough for a share."""
+    found = np.full(len(window), np.nan)
+    texts = window.rows["text"].tolist()[:LANGUAGE_ROWS]
+    found[: len(texts)] = strange(outputs[:LANGUAGE_ROWS], texts)
+    return found
 
 
 def _cut(window: Window) -> Array:

@@ -354,9 +354,9 @@ def test_an_exporter_is_named_on_the_command_line(shop: Path, tmp_path: Path) ->
     exporter("doors:Chat").write(pd.DataFrame({"input": ["hi"], "target": ["a"]}), tmp_path / "out")
     assert (tmp_path / "out").read_text() == "hi -> a\n"
     with pytest.raises(
-        DataError, match=r"no exporter of this name[\s\S]*got: +chat[\s\S]*MODULE:CLASS"
+        DataError, match=r"no exporter of this name[\s\S]*got: +sheet[\s\S]*MODULE:CLASS"
     ):
-        exporter("chat")
+        exporter("sheet")
     with pytest.raises(DataError, match=r"cannot be used[\s\S]*did you mean 'Chat'\?"):
         exporter("doors:Chatt")
 

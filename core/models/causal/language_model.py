@@ -15,6 +15,7 @@ from core.models.causal import offline, probes
 from core.models.causal.decoding import Written, decode
 from core.models.causal.pen import Pen
 from core.models.causal.prompts import Prompts
+from core.models.causal.surprise import surprise
 from core.models.classifier.runtimes import packed
 from core.models.files import (
     copy_files,
@@ -72,6 +73,12 @@ class LanguageModel:
         for pen in pens:
             pen.close()
         return tuple(probes.probe(self.prompts.messages(one.input), heard) for one, heard in asked)
+
+    def surprise(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> list[float]:
+        """How unlikely each answer is after its prompt, see `surprise`."""
+        with self._loading:
+            network = self._network
+        return surprise(network, prompts, answers, self.prompts.context)
 
     def copy_files(self, to: Path) -> None:
         """Everything `load_language_model` needs, into the folder `to`."""

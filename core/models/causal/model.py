@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from core.arrays import Array
 from core.errors import ModelError
 from core.files import write_whole
@@ -107,6 +109,11 @@ class CausalModel:
             "" if one.how.temperature else _digest(tokens, self._most(one), one.how)
             for one, (_, tokens) in zip(asked, prompts, strict=True)
         ]
+
+    def surprise(self, inputs: Sequence[Input], targets: Sequence[str], embeddings: Array) -> Array:
+        prompts = [tokens for _, tokens in self._prompts([Prompted.of(i) for i in inputs], embeddings)]
+        answers = [self.lm.prompts.answer(target) for target in targets]
+        return np.array(self.lm.surprise(prompts, answers), dtype=float)
 
     def _prompts(
         self, asked: Sequence[Prompted], embeddings: Array

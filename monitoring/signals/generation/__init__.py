@@ -5,9 +5,23 @@ from monitoring.signals.generation import (
     duplicates,
     empty,
     faults,
+    language,
     length,
+    perplexity,
     refusals,
     repetition,
+    toxicity,
 )
 
-PARTS = (length, empty, faults, refusals, repetition, duplicates, drift)
+PARTS = (
+    length,
+    empty,
+    faults,
+    refusals,
+    repetition,
+    duplicates,
+    language,
+    toxicity,
+    perplexity,
+    drift,
+)

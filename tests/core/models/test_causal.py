@@ -100,6 +100,23 @@ def test_an_answer_says_how_it_came_about(model: CausalModel) -> None:
     np.testing.assert_array_equal(plain.embedding, chat.embedding)  # a system prompt is not embedded
 
 
+def test_it_says_how_much_a_right_answer_surprises_it(model: CausalModel) -> None:
+    """As transformers' own loss does, of the answer's tokens alone; nothing of one that is too long."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    texts, answers = ["one", "a longer question"], ["yes", "x" * 200]
+    found = model.surprise(texts, answers, model.embed(texts))
+    prompts = model.lm.prompts
+    prompt, answer = prompts.prompt(texts[0]), prompts.answer(answers[0])
+    ids = torch.tensor([prompt + answer])
+    learnt = torch.tensor([[-100] * len(prompt) + answer])
+    network = AutoModelForCausalLM.from_pretrained(model.lm.folder, dtype=torch.float32)
+    expected = float(network(input_ids=ids, labels=learnt).loss.detach())
+    assert found[0] == pytest.approx(expected, rel=0.02)  # it computes in bfloat16
+    assert np.isnan(found[1])
+
+
 def test_a_text_is_embedded_once(model: CausalModel) -> None:
     embeddings = model.embed(INPUTS)
     before = model.encoder.reads
