@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -46,6 +47,13 @@ class Episodes(Remembered):
         if self.at == now:
             return self.before or Episodes()
         return self
+
+    def more(self, opened: Sequence[Episode]) -> Episodes:
+        """With alerts that something else than a window opened: the turn at `at` keeps them, done
+        again."""
+        before = self.before and replace(self.before, episodes=[*self.before.episodes, *opened])
+        episodes, count = [*self.episodes, *opened], self.opened + len(opened)
+        return replace(self, episodes=episodes, opened=count, before=before)
 
     @property
     def open(self) -> list[Episode]:

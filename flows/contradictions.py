@@ -1,19 +1,24 @@
-"""Truth that changes: found among all labels there are, told, and old rows that differ retired."""
+"""Truth that changes: found among all labels there are, told, and old rows that differ are changed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from core import rewrites
+from core.arrays import stacked
+from core.episodes import Episode, Episodes
 from core.errors import DataError
 from core.evidence import AlertEvidence
 from core.records.decisions import Decision
 from core.rewrites import Rewrite
 from core.texts import counted
+from flows.alerts import deliver
 from flows.session import Session
-from pipelines.datasets.contradictions import Contradiction, changes
+from flows.suspicions import check_suspicions, known_rows
+from pipelines.datasets.contradictions import Contradiction, Findings, Suspicion, look
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.partitions import read
 
@@ -21,7 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RULE = "datasets.supersede"
+SIGNAL = "truth"
 COMMAND = "everloop data contradictions"
+REWRITES = "everloop data rewrite"
 
 
 @dataclass(frozen=True)
@@ -45,63 +52,102 @@ def check_written(session: Session) -> None:
         )
 
 
-def contradictions(session: Session, now: datetime) -> tuple[pd.DataFrame, list[Contradiction]]:
-    """What changed; and the rows it was found in: every label there is, as rewrites make it, that the
-    commonest encoder read."""
-    from core.arrays import stacked
-    from flows.labels import labelled
-
-    rows = labelled(session, now, session.store.at(now).label_set)
+def contradictions(session: Session, now: datetime) -> tuple[pd.DataFrame, Findings]:
+    """What changed, and what may have; and the rows that it was found in."""
+    rows = known_rows(session, now)
     if not len(rows):
-        return rows, []
-    rows = rows[rows["encoder"] == rows["encoder"].mode()[0]].reset_index(drop=True)
-    rules = rewrites.in_force(rewrites.load(session.workspace.root), now)
-    if rules:
-        rows["target"] = rewrites.rewritten(rules, rows["text"], rows["target"], rows["timestamp"])
-        rows = rows[rows["target"].notna()].reset_index(drop=True)
+        return rows, Findings()
     times = [t.to_pydatetime() for t in rows["timestamp"]]
-    found = changes(rows["text"].tolist(), rows["target"].tolist(), stacked(rows["embedding"]), times)
-    return rows, found
+    return rows, look(rows["text"].tolist(), rows["target"].tolist(), stacked(rows["embedding"]), times)
 
 
 def notice(session: Session, now: datetime) -> list[Decision]:
-    """Look for truth that has changed; tell of each change once, and retire old rows where that is the
-    rule."""
+    """Look for truth that has changed; tell of each change once, as an alert, and do to old rows what
+    is the rule. What is only suspected is asked about."""
     if session.task.labelled:
         return []
     with session.timed("datasets"):
         rows, found = contradictions(session, now)
-        known = session.store.decisions
-        told = [_decision(session, c, rows, now) for c in found]
-        new = [d for d in told if known.get(d.key) is None]
-        session.record(*new)  # first: once its rows are retired, a change is not found again
-        if session.strategy.datasets.supersede == "retire":
-            for change in found:
-                add(session, Rewrite(change.where, "", now.isoformat(), RULE, change.title))
-    return new
+        asked = check_suspicions(session, rows, found.suspicions, now)
+        told = [_suspected(s, rows, asked, now) for s in found.suspicions]
+        told += [_decision(session, c, rows, now) for c in found.changes]
+        new = [d for d in told if session.store.decisions.get(d.key) is None]
+        _store(session, new, now)  # first: once its rows are changed, a change is not found again
+        for change in found.changes:
+            if rule := _rule(session, change, now):
+                add(session, rule)
+    return [d for d in new if d.verdict == "alert"]
+
+
+def _store(session: Session, new: Sequence[Decision], now: datetime) -> None:
+    """Decisions, and alerts among them as open until a model that learnt of the change serves."""
+    alerts = [d for d in new if d.verdict == "alert"]
+    champion = session.store.state.champion()
+    opened = [
+        Episode(d.key, SIGNAL, d.read(AlertEvidence).segment, "warning", now, now, model=champion)
+        for d in alerts
+    ]
+    known = session.store.state.read(Episodes)
+    session.store.decisions.put(new, [known.more(opened)] if opened else [])
+    for decision in new:
+        session.listen(decision)
+    if opened:
+        deliver(session, now)
+
+
+def _rule(session: Session, change: Contradiction, now: datetime) -> Rewrite | None:
+    """What becomes of the older rows."""
+    supersede = session.strategy.datasets.supersede
+    if supersede == "ask":
+        return None
+    jq = change.jq if supersede == "rewrite" and change.renames else ""
+    return Rewrite(change.where, jq, now.isoformat(), RULE, change.title)
+
+
+def _suspected(found: Suspicion, rows: pd.DataFrame, asked: int, now: datetime) -> Decision:
+    text, target = (str(rows[column][found.row]) for column in ("text", "target"))
+    return Decision(
+        key=f"suspicion/{rows['row_id'][found.row]}",
+        stage="datasets",
+        timestamp=now,
+        verdict="suspected",
+        reason=f'the truth may have changed: "{text}" has "{found.new}", which no row had before, and '
+        f'{len(found.near)} rows near it have "{found.old}"; '
+        + (f"{counted(asked, 'request')} like it will tell" if asked else "no request like it is new"),
+        evidence=AlertEvidence(
+            signal=SIGNAL,
+            kind="concept",
+            window_end=now,
+            command=COMMAND,
+            others={"old": found.old, "new": found.new, "request": text, "since": target},
+        ),
+    )
 
 
 def _decision(session: Session, change: Contradiction, rows: pd.DataFrame, now: datetime) -> Decision:
-    retires = session.strategy.datasets.supersede == "retire"
     asked, said = rows["text"], rows["target"]
     pairs = [
         {"request": asked[row], "before": said[near], "since": said[row]}
         for near, row in change.pairs[:3]
     ]
-    old = counted(len(change.outdated), "older row")
-    ends = f"{old} are retired from the next version on" if retires else f"{old} say otherwise"
+    rule = _rule(session, change, now)
+    ends = "say otherwise" if rule is None else _ends(rule, len(change.outdated))
     return Decision(
         key=f"concept/{change.title}",
         stage="datasets",
         timestamp=now,
         verdict="alert",
-        reason=f"{in_words(change)}; {ends}",
+        reason=f"{in_words(change)}; {counted(len(change.outdated), 'older row')} {ends}",
         evidence=AlertEvidence(
-            signal="truth",
+            signal=SIGNAL,
+            segment=change.title,
             kind="concept",
             window_start=change.since,
             window_end=now,
-            command=COMMAND,
+            last=now,
+            command=COMMAND
+            if rule is None
+            else f"{REWRITES}  # lists what was done, --undo takes it back",
             others={
                 "old": change.old.text,
                 "new": change.new.text,
@@ -115,6 +161,11 @@ def _decision(session: Session, change: Contradiction, rows: pd.DataFrame, now: 
         ),
         severity="warning",
     )
+
+
+def _ends(rule: Rewrite, rows: int) -> str:
+    are = "is" if rows == 1 else "are"
+    return f"{are} {'given the new name' if rule.jq else 'left out'} from the next version on"
 
 
 def in_words(change: Contradiction) -> str:

@@ -153,25 +153,26 @@ def review(session: Session, now: datetime) -> tuple[int, int]:
 
 
 def labelled(session: Session, now: datetime, labels: LabelSet) -> pd.DataFrame:
-    """row_id, timestamp, text, target, encoder and embedding (float16 bytes) of every label that there
-    is under a label set: as the reservoir has it, or as it is by now."""
+    """row_id, timestamp, input, text, target, encoder and embedding (float16 bytes) of every label that
+    there is under a label set: as the reservoir has it, or as it is by now."""
     store = session.store.under(labels)
-    columns = ["row_id", "timestamp", "text", "target", "encoder", "embedding"]
     stored = ["row_id", "timestamp", "input", "target", "encoder", "embedding"]
+    columns = [*stored, "text"]
     known = read(session.workspace.reservoir, sets=GIVEN, columns=stored)
     known["text"] = session.texts(known)
     log = store.answers.labelled(EPOCH, now)
     fresh = log.rows.rename(columns={"prediction_id": "row_id", "truth": "target"})
     fresh["embedding"] = [e.astype(np.float16).tobytes() for e in log.embeddings]
-    fresh = fresh[fresh["target"].notna()]
+    fresh = fresh[fresh["target"].notna() & ~fresh["row_id"].isin(known["row_id"])]
+    fresh["input"] = fresh["row_id"].map(store.answers.chats(fresh["row_id"].tolist()))
+    fresh["input"] = fresh["input"].fillna(fresh["text"])
     corrected = session.store.labels.of(known["row_id"].tolist())
     known["target"] = [
         labels.now(corrected.get(i, label))
         for i, label in zip(known["row_id"], known["target"], strict=True)
     ]
     known = known.loc[known["target"].notna(), columns].reset_index(drop=True)
-    new = fresh.loc[~fresh["row_id"].isin(known["row_id"]), columns]
-    return pd.concat([known, new], ignore_index=True) if len(new) else known
+    return pd.concat([known, fresh[columns]], ignore_index=True) if len(fresh) else known
 
 
 def project(session: Session, now: datetime) -> str:

@@ -10,7 +10,8 @@ Kind = Literal["label", "demonstration"]  # of a truth: a name, or the answer as
 TaskState = Literal["open", "leased", "waiting", "disputed", "done", "skipped"]
 TOPIC = "topic"  # policy of tasks drawn from a group of rows
 VERIFY = "verify"  # policy of tasks that check what a user said
-BY_HAND = (TOPIC, VERIFY)  # tasks whose chance is none over all traffic
+CHECK = "check"  # policy of tasks that look into a suspicion that what is right has changed
+BY_HAND = (TOPIC, VERIFY, CHECK)  # tasks whose chance is none over all traffic
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,6 +80,14 @@ class AnswerRepository:
         key, query = schema.predictions.c.prediction_id, whole_answers(self._detail)
         rows = self.database.among(query, key, [prediction_id])
         return as_prediction(rows[0], self._detail) if rows else None
+
+    def chats(self, prediction_ids: Sequence[str]) -> dict[str, str]:
+        """What was asked, as JSON, where it is more than a text: prediction id -> messages."""
+        if (column := table_of(self._detail).c.get("messages")) is None:
+            return {}
+        key = column.table.c.prediction_id
+        found = self.database.among(select(key, column), key, prediction_ids)
+        return {i: json.dumps(said, ensure_ascii=False) for i, said in found if said}
 
     def beside(self, answer: Prediction) -> list[Prediction]:
         """The other answers to its request, shadow ones too."""

@@ -23,8 +23,8 @@ WIDTH = 96  # characters of a request or an answer
 def contradictions(workspace: WorkspaceOption = Path(), now: NowOption = None) -> None:
     """Old labelled rows that newer ones contradict: a name that was replaced, since when, and examples.
 
-    Requests near each other are compared. The loop looks with every turn, and leaves the old rows out
-    of the next versions (datasets.supersede: retire).
+    Requests near each other are compared. The loop looks with every turn, and gives old rows the new
+    name in the next versions (datasets.supersede: rewrite).
 
     Example: everloop data contradictions
     """
@@ -35,7 +35,12 @@ def contradictions(workspace: WorkspaceOption = Path(), now: NowOption = None) -
     session = open_session(workspace)
     check_written(session)
     rows, found = look(session, acting(session, now))
-    told = [_told(change, rows) for change in found]
+    told = [_told(change, rows) for change in found.changes]
+    told += [
+        f'suspected: "{_short(rows["text"][s.row])}" has "{s.new}", which no row had before; '
+        f'{len(s.near)} rows near it have "{s.old}"'
+        for s in found.suspicions
+    ]
     typer.echo("\n\n".join(told) or f"no contradiction in {len(rows)} labelled rows")
 
 
@@ -47,9 +52,14 @@ def _told(change: Contradiction, rows: pd.DataFrame) -> str:
     for near, row in change.pairs[:PAIRS]:
         for side, at in (("before", near), ("since", row)):
             lines.append(f"  {side:<8}{_short(rows['text'][at])}: {_short(rows['target'][at])}")
-    quoted = change.where.replace("'", "'\\''")
-    lines.append(f"{counted(len(change.outdated), 'older row')} say otherwise; leave them out:")
-    return "\n".join([*lines, f"  everloop data rewrite --retire --where '{quoted}'"])
+    does = f"--jq {_quoted(change.jq)}" if change.renames else "--retire"
+    ends = "give them the new name" if change.renames else "leave them out"
+    lines.append(f"{counted(len(change.outdated), 'older row')} say otherwise; {ends}:")
+    return "\n".join([*lines, f"  everloop data rewrite {does} --where {_quoted(change.where)}"])
+
+
+def _quoted(program: str) -> str:
+    return "'" + program.replace("'", "'\\''") + "'"
 
 
 def rewrite(

@@ -1,20 +1,19 @@
 """What a target takes from a closed set: its names, as opposed to what it copies from its request.
 
-Of a target that is JSON these are its keys, but for those that nearly every target has, and its strings
-that the request does not hold (a function's name, a unit). Of any other target it is the target itself.
+Of a target that is JSON these are its keys, but for those that nearly every target has, and the strings
+on its paths of names (`core.json_form`). Of any other target it is the target itself.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-from core.json_form import form_of
+import numpy as np
 
-PLAIN = re.compile(r"[A-Za-z_]\w*")  # a key that jq reads without quotes
+from core.arrays import Array
+from core.json_form import JsonForm, object_of
 
 
 @dataclass(frozen=True, order=True)
@@ -41,46 +40,37 @@ class Name:
 
 
 def names_of(texts: Sequence[str], targets: Sequence[str]) -> list[frozenset[Name]]:
-    """The names of each target, given the text of its request.
+    """The names of each target, given the texts of their requests.
 
     >>> calls = ['{"name": "alarm", "arguments": {"time": "six"}}', '{"name": "stop", "arguments": {}}']
-    >>> for name in sorted(names_of(["wake me at six", "be quiet"], calls)[0]):
+    >>> for name in sorted(names_of(["wake me at six", "be quiet"] * 2, calls * 2)[0]):
     ...     print(name.place.kind, name.place.path, name.place.within, name.text)
     key .arguments (('.name', 'alarm'),) time
     value .name () alarm
     >>> names_of(["hello"], ["greeting"])[0] == {Name(Place("answer"), "greeting")}
     True
     """
-    form = form_of(targets)
-    return [frozenset(_names(t, x.lower(), form)) for x, t in zip(texts, targets, strict=True)]
+    form = JsonForm.of(texts, targets)
+    return [frozenset(_names(target, form)) for target in targets]
 
 
-def _names(target: str, text: str, form: frozenset[str]) -> Iterator[Name]:
-    try:
-        value = json.loads(target)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
+def _names(target: str, form: JsonForm) -> Iterator[Name]:
+    value = object_of(target)
+    if value is None:
         yield Name(Place("answer"), target.strip())
         return
-    found = list(_inside(value, "", text, form))
-    within = tuple(sorted((path, name) for _, path, name, formal in found if formal))
-    for kind, path, name, _ in found:
-        yield Name(Place(kind, path, within if kind == "key" else ()), name)
+    found = list(form.names(value))
+    within = tuple(sorted((n.path, n.text) for n in found if n.formal))
+    for name in found:
+        yield Name(Place(name.kind, name.path, within if name.kind == "key" else ()), name.text)
 
 
-def _inside(
-    value: Any, path: str, text: str, form: frozenset[str], formal: bool = True
-) -> Iterator[tuple[Literal["key", "value"], str, str, bool]]:
-    """Kind, path and text of each name; and whether it is a value that keys of the form lead to."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            if key not in form:
-                yield "key", path, key, False
-            step = f".{key}" if PLAIN.fullmatch(key) else f"[{json.dumps(key)}]"
-            yield from _inside(part, path + step, text, form, formal and key in form)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _inside(part, f"{path}[]", text, form, formal)
-    elif isinstance(value, str) and value.lower() not in text:
-        yield "value", path, value, formal
+def agreed(texts: Sequence[str], targets: Sequence[str], near: Array, outputs: Sequence[str]) -> Array:
+    """(k,) whether each output has the names that all targets near it (k, m) have, one or more."""
+    form = JsonForm.of(texts, targets)
+    held = [frozenset(_names(target, form)) for target in targets]
+    found = []
+    for places, output in zip(near.tolist(), outputs, strict=True):
+        names = frozenset.intersection(*(held[place] for place in places))
+        found.append(any(n.place.kind != "key" for n in names) and names <= {*_names(output, form)})
+    return np.array(found, bool)

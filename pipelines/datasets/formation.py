@@ -34,10 +34,11 @@ class Formation(Section):
         "and beyond it no version is made",
     )
 
-    supersede: Literal["retire", "ask"] = Field(
-        "retire",
+    supersede: Literal["rewrite", "retire", "ask"] = Field(
+        "rewrite",
         description="what becomes of old rows that contradict new ones, where answers are no labels: "
-        "retire leaves them out of the next versions, ask only tells of them",
+        "rewrite gives them the new name in the next versions, or leaves them out where the old name "
+        "became several; retire leaves them out, ask only tells of them",
     )
 
     @abstractmethod

@@ -1,4 +1,7 @@
-"""`drift`: retrain on a drift alert, once some labels of the new traffic are there to learn from."""
+"""`drift`: retrain on a drift alert, once some labels of the new traffic are there to learn from.
+
+A truth that changed is drift, too (concept drift). It needs no more labels: the old rows are changed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.episodes import words_now
+from core.evidence import AlertEvidence
 from core.records.decisions import Decision
 from pipelines.triggers.trigger import Situation, Trigger, alarms, in_days, last_seen
 
@@ -20,13 +24,14 @@ class Drift(Trigger):
     cooldown_days: float = Field(1, ge=0, description="days to leave between two retrains")
 
     def decide(self, situation: Situation) -> Decision:
-        alerts = alarms(situation, "drift")
+        alerts = alarms(situation, "drift", "concept")
         if not alerts:
             return self.answer(situation, False, "no drift alert since the last retrain")
         fresh = [a for a in alerts if a.timestamp > situation.last_retrain]
         last, new, age = (fresh or alerts)[-1], situation.new_labels, in_days(situation.age)
+        changed = any(a.read(AlertEvidence).kind == "concept" for a in fresh)  # old rows teach it anew
         fires = False
-        if new < self.min_labels:
+        if new < self.min_labels and not changed:
             reason = f"drift, but only {new} new labels of {self.min_labels} to learn it from"
         elif not fresh and age < GOES_ON_DAYS:
             reason = f"drift goes on that the last retrain, {age:.1f} days ago, has answered"
@@ -35,7 +40,8 @@ class Drift(Trigger):
             reason = f"drift, but the last retrain was {age:.1f} days ago {pause}"
         else:
             fires = True
-            reason = f"{_today(last, situation.now)}; {new} new labels to learn it from"
+            kind = "concept drift: " if changed else ""
+            reason = f"{kind}{_today(last, situation.now)}; {new} new labels to learn it from"
         return self.answer(situation, fires, reason, alert=last.key, new_labels=new, age_days=age)
 
 

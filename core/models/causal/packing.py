@@ -15,7 +15,7 @@ import numpy as np
 
 from core.arrays import Array
 from core.errors import InputError
-from core.json_form import form_of
+from core.json_form import JsonForm
 from core.models.base import Input
 from core.models.causal.examples import unit
 from core.models.causal.messages import SYSTEM, as_messages, spoken
@@ -55,13 +55,13 @@ def sequences(
     InputError: a row that is longer than the context by itself.
     """
     rng = random.Random(seed)
-    words, form = words_of([spoken(each) for each in rows.inputs]), form_of(rows.targets)
+    texts = [spoken(each) for each in rows.inputs]
+    words, form = words_of(texts), JsonForm.of(texts, rows.targets)
     made = []
     for group in near_groups(rows.embeddings, examples + 1, rng):
         turns = [(rows.inputs[i], rows.targets[i], True) for i in group]
         if words and rng.random() < rename:
-            texts, targets = [spoken(t[0]) for t in turns], [t[1] for t in turns]
-            others = renamed(texts, targets, form, words, rng)
+            others = renamed([t[1] for t in turns], form, words, rng)
             turns = [(t[0], *other) for t, other in zip(turns, others, strict=True)]
         made += _fitting(prompts, turns)
     return [each for each in made if any(each.learnt)]

@@ -11,10 +11,10 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.json_form import object_of
+from core.json_form import JsonForm, object_of, step
 
 WORD = re.compile(r"[^\W\d_]{3,12}")
 
@@ -29,48 +29,37 @@ def words_of(texts: Sequence[str]) -> list[str]:
 
 
 def renamed(
-    texts: Sequence[str],
-    targets: Sequence[str],
-    form: frozenset[str],
-    words: Sequence[str],
-    rng: random.Random,
+    targets: Sequence[str], form: JsonForm, words: Sequence[str], rng: random.Random
 ) -> list[tuple[str, bool]]:
     """Each target under other names, and whether every new name in it came before, so that it can be
     known.
 
-    A name is a key outside the `form`, or a string that its text does not hold: it was chosen from a
-    set. One that a single target has keeps its own. What is no JSON object stays as it is.
+    Names are what the `form` says they are. One that a single target has keeps its own. What is no JSON
+    object stays as it is.
     """
     values = [object_of(target) for target in targets]
-    found = [set(_names(v, t.lower(), form)) for v, t in zip(values, texts, strict=True)]
+    found = [{n.text for n in form.names(value)} for value in values]
     times = Counter(name for names in found for name in names)
     new = {name: _new_name(name, words, rng) for name in sorted(times) if times[name] > 1}
     made, known = [], set[str]()
     for target, value, names in zip(targets, values, found, strict=True):
         replaced = names & set(new)
-        text = json.dumps(_with(value, new), ensure_ascii=False) if replaced else target
+        text = json.dumps(_with(value, new, form), ensure_ascii=False) if replaced else target
         made.append((text, replaced <= known))
         known |= replaced
     return made
 
 
-def _names(value: Any, text: str, form: frozenset[str]) -> Iterator[str]:
-    if isinstance(value, dict):
-        yield from (key for key in value if key not in form)
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for part in parts:
-        yield from _names(part, text, form)
-    if isinstance(value, str) and value.lower() not in text:
-        yield value
-
-
-def _with(value: Any, new: Mapping[str, str]) -> Any:
+def _with(value: Any, new: Mapping[str, str], form: JsonForm, path: str = "") -> Any:
     """A value under new names."""
     if isinstance(value, dict):
-        return {new.get(key, key): _with(part, new) for key, part in value.items()}
+        return {
+            key if key in form.keys else new.get(key, key): _with(part, new, form, step(path, key))
+            for key, part in value.items()
+        }
     if isinstance(value, list):
-        return [_with(part, new) for part in value]
-    return new.get(value, value) if isinstance(value, str) else value
+        return [_with(part, new, form, f"{path}[]") for part in value]
+    return new.get(value, value) if path in form.paths and isinstance(value, str) else value
 
 
 def _new_name(name: str, words: Sequence[str], rng: random.Random) -> str:

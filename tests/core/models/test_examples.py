@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError, ModelError
-from core.json_form import form_of
+from core.json_form import JsonForm
 from core.models.causal.examples import FILE, Examples
 from core.models.causal.model import CausalModel
 from core.models.causal.packing import Demonstrations, near_groups, sequences
@@ -125,8 +125,8 @@ def test_rows_too_long_for_one_sequence_are_one_each_and_a_longer_one_is_an_erro
 
 
 def test_new_names_are_the_same_in_a_group_and_learnt_only_where_they_can_be_known() -> None:
-    form = form_of(CALLS)
-    made = renamed(TEXTS, CALLS, form, ["moon", "tree", "lake"], random.Random(3))
+    form = JsonForm.of(TEXTS, CALLS)
+    made = renamed(CALLS, form, ["moon", "tree", "lake"], random.Random(3))
     one, two, three = (json.loads(text) for text, _ in made)
     assert [known for _, known in made] == [False, True, True]
     assert one["name"] == two["name"] != "alarm_set"
@@ -137,6 +137,4 @@ def test_new_names_are_the_same_in_a_group_and_learnt_only_where_they_can_be_kno
 
 def test_what_is_no_json_object_keeps_its_words() -> None:
     said = ["fine", "[1]", "fine"]
-    assert renamed(["a", "b", "c"], said, frozenset(), ["moon"], random.Random(0)) == [
-        (text, True) for text in said
-    ]
+    assert renamed(said, JsonForm(), ["moon"], random.Random(0)) == [(text, True) for text in said]

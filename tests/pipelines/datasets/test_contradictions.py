@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.datasets.contradictions import changes
+from pipelines.datasets.contradictions import Findings, look
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 Rows = tuple[list[str], list[str], Any, list[datetime]]
@@ -35,19 +35,19 @@ def rows(days: int, seed: int = 0, changed: int | None = None, each_day: int = 6
 
 
 def titles(given: Rows) -> list[str]:
-    return [c.title for c in changes(*given)]
+    return [c.title for c in look(*given).changes]
 
 
 def test_a_function_and_its_argument_that_are_renamed_are_found_with_when_and_where() -> None:
     texts, targets, places, times = rows(12, changed=8)
-    found = {c.title: c for c in changes(texts, targets, places, times)}
+    found = {c.title: c for c in look(texts, targets, places, times).changes}
     name = found['"alarm_set" has become "alarm_create"']
     assert set(found) == {
         name.title,
         '"time" of "alarm_create" or "alarm_set" has become "at"',
     }
     assert name.since == START + timedelta(days=8)
-    assert name.before == (23, 0)
+    assert name.before == (19, 0)  # of 24 rows, those whose five nearest earlier ones agree
     assert name.after == (0, 12)
     assert [targets[i] for i in name.outdated] == [t for t in targets if "alarm_set" in t]
     assert all("alarm_set" in targets[a] and "alarm_create" in targets[b] for a, b in name.pairs)
@@ -62,7 +62,7 @@ def test_another_order_in_time_is_no_change(seed: int) -> None:
 
 def test_nothing_changed_or_a_value_that_the_request_holds() -> None:
     assert titles(rows(12)) == []
-    assert changes([], [], np.zeros((0, 3)), []) == []
+    assert look([], [], np.zeros((0, 3)), []) == Findings()
 
 
 def test_one_slip_that_came_in_many_times_is_no_change() -> None:
@@ -89,6 +89,6 @@ def test_answers_that_are_no_json_are_names_as_a_whole() -> None:
     texts, _, places, times = rows(12)
     says = ["alarm" if i % 2 == 0 else "song" for i in range(len(texts))]
     says = [s if i < 48 or s == "song" else "wake-up" for i, s in enumerate(says)]
-    (found,) = changes(texts, says, places, times)
+    (found,) = look(texts, says, places, times).changes
     assert found.title == '"alarm" has become "wake-up"'
     assert found.where == '.target == "alarm" and .time < "2026-01-13T00:00:00Z"'
