@@ -85,6 +85,28 @@ def test_a_batch_writes_what_transformers_writes_one_at_a_time(
         np.testing.assert_allclose(one.logprobs, logprobs, atol=1e-4)
 
 
+def test_guesses_save_steps_and_change_nothing(
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda: False)
+    lm = load_language_model(str(model.lm.folder))
+    asked = [lm.prompts.prompt(text) for text in INPUTS[:3]]
+    known = [*generated(lm.folder, asked[0], 12)[0], *asked[0]]  # what it writes, and to what
+    prompts = [known, asked[1], [*known[:9], *known], asked[2], known[3:], asked[0]]
+    steps: list[tuple[int, ...]] = []
+    network = lm._network
+    network.register_forward_pre_hook(
+        lambda _, __, given: steps.append(tuple(given["input_ids"].shape)), with_kwargs=True
+    )
+    written = lm.write(prompts, 30)
+    for one, prompt in zip(written, prompts, strict=True):
+        tokens, logprobs = generated(lm.folder, prompt, 30)
+        assert [*one.tokens, *([0] if one.stopped else [])] == tokens
+        np.testing.assert_allclose(one.logprobs, logprobs, atol=1e-4)
+    assert max(width for _, width in steps[2:]) > 1
+    assert len(steps) < 2 * max(len(one.logprobs) for one in written)
+
+
 def test_an_answer_says_how_it_came_about(model: CausalModel) -> None:
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "pay"}]
     plain, chat = model.answer(["pay", messages])
