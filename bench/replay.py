@@ -104,14 +104,22 @@ def replay_real(name: str, data: Path, *flags: str) -> dict[str, Any]:
 
 
 def replay(
-    name: str, stream: Path, train: Path, evaluation: Path, *flags: str, params: str | None = None
+    name: str,
+    stream: Path,
+    train: Path,
+    evaluation: Path,
+    *flags: str,
+    params: str | None = None,
+    first: Path | None = None,
 ) -> dict[str, Any]:
     """One replay as a user runs it, in a process of its own; leaves a picture in bench/out. `params` is
-    a params.yaml in place of the default one."""
+    a params.yaml in place of the default one, `first` a workspace to go on from a copy of."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / name
+        if first:
+            shutil.copytree(first, place, symlinks=True)
         if params:
-            place.mkdir()
+            place.mkdir(exist_ok=True)
             (place / "params.yaml").write_text(params, encoding="utf-8")
         result, wall = _command(place, stream, train, evaluation, *flags)
         session = open_session(place)

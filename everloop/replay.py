@@ -44,6 +44,12 @@ class Replay:
     people: People = field(default_factory=People)
     frozen: bool = False  # never retrain
 
+    @property
+    def start(self) -> datetime:
+        """The day of the first request begins."""
+        first: datetime = self.stream["timestamp"].min().to_pydatetime()
+        return first.replace(hour=0, minute=0, second=0, microsecond=0)
+
     def name(self) -> str:
         """The same inputs have the same name: what a workspace remembers it is replaying."""
         digest = hashlib.blake2b(digest_size=8)
@@ -79,8 +85,7 @@ def run(
     began = time.perf_counter()
     claim(session, job)
     step = timedelta(hours=session.strategy.schedule.rollout_hours)
-    day_start = job.stream["timestamp"].min().to_pydatetime().replace(hour=0, minute=0, second=0)
-    start = day_start.replace(microsecond=0)
+    start = job.start
     first_model(session, job.train, job.evaluation, start)
     logging = session.strategy.logging
     service = Service(

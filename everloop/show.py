@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core import workspace as places
 from core.errors import EverloopError, WorkspaceError
@@ -20,6 +20,9 @@ from everloop.inputs import pair, rows
 from everloop.people import People
 from flows.session import Session, open_session
 from flows.strategy import Strategy, load
+
+if TYPE_CHECKING:
+    from everloop.replay import Replay
 
 TOLD = ("training", "testing", "rollout", "monitoring", "serving")
 COLOUR = {"critical": "red", "warning": "yellow", "info": "default"}
@@ -47,12 +50,33 @@ def show_replay(
 ) -> tuple[Session, dict[str, Any]]:
     """Replay files in a workspace, made if it is not there, and say what happens."""
     from everloop import progress
+
+    if json_file:
+        _check_file(json_file)
+    session, job = prepared(files, place, task=task, frozen=frozen, oracle=oracle, people=people)
+    console = progress.console()
+    result = _run(session, job, console)
+    if json_file:
+        write_whole(json_file, json.dumps(result, indent=2) + "\n")
+    _summary(console, session, result)
+    return session, result
+
+
+def prepared(
+    files: Files,
+    place: Path,
+    *,
+    task: str = CLASSIFICATION,
+    frozen: bool = False,
+    oracle: bool = False,
+    people: People | None = None,
+) -> tuple[Session, Replay]:
+    """A workspace, made if it is not there, and what is to be replayed in it. Raises EverloopError
+    before there is any progress to show."""
     from everloop.replay import Replay, claim, label_everything
 
     if frozen and oracle:
         raise EverloopError("--frozen and --oracle exclude each other", do="choose one")
-    if json_file:
-        _check_file(json_file)
     strategy = _strategy(place, task)
     quarantine = places.Workspace(place).quarantine
     labelled = Columns(text=files.text, label=files.target or strategy.task.column)
@@ -66,13 +90,8 @@ def show_replay(
     if _fresh(place):
         init(place, task=task)
     session = open_session(place, label_everything(strategy) if oracle else strategy)
-    claim(session, job)  # before there is any progress to show
-    console = progress.console()
-    result = _run(session, job, console)
-    if json_file:
-        write_whole(json_file, json.dumps(result, indent=2) + "\n")
-    _summary(console, session, result)
-    return session, result
+    claim(session, job)
+    return session, job
 
 
 def _fresh(place: Path) -> bool:

@@ -71,10 +71,9 @@ def _workers() -> ThreadPoolExecutor:
 
 
 def _batches(lengths: Sequence[int]) -> list[Array]:
-    """Positions of the prompts, shortest first. A few of them are two batches, for two cores; so they
-    are on one core too, since a batch of another size may round another way."""
+    """Positions of the prompts, shortest first. Where two cores may compute, a few are two batches."""
     batches = list(by_length(lengths))
-    if len(batches) == 1 and len(lengths) >= FEW:
+    if len(batches) == 1 and len(lengths) >= FEW and threads() > 1:
         return [batches[0][::2], batches[0][1::2]]
     return batches
 
