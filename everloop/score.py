@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.arrays import Array
-from core.models.base import Model, Writer
+from core.models.base import Model, WritingModel
 from core.records.windows import Window
 from core.tasks import Task
 from flows.answers import outputs
@@ -59,13 +59,17 @@ def _scored_days(
 def _frozen(session: Session, first: Model, load: Callable[[str], Model], window: Window) -> list[str]:
     """What the first model says to each request."""
     said = window.rows["output"].to_numpy(dtype=object).copy()
-    known = _written(first, load, window) if isinstance(first, Writer) else np.zeros(len(window), bool)
+    known = (
+        _written(first, load, window)
+        if isinstance(first, WritingModel)
+        else np.zeros(len(window), bool)
+    )
     rest = window.take(~known)
     said[~known] = outputs(session, first, rest.rows["text"].tolist(), rest.embeddings)
     return list(said)
 
 
-def _written(first: Writer, load: Callable[[str], Model], window: Window) -> Array:
+def _written(first: WritingModel, load: Callable[[str], Model], window: Window) -> Array:
     """(n,) requests whose answer is what the first model writes: it, or a version of its weights that
     was given the same prompt, served them."""
     texts = window.rows["text"].to_numpy(dtype=object)
@@ -73,7 +77,7 @@ def _written(first: Writer, load: Callable[[str], Model], window: Window) -> Arr
     same = np.zeros(len(window), bool)
     for version, rows in window.rows.groupby("model_version").indices.items():
         served = load(str(version))
-        if isinstance(served, Writer) and served.weights == first.weights:
+        if isinstance(served, WritingModel) and served.weights == first.weights:
             given = served.prompt_ids(texts[rows].tolist(), window.embeddings[rows])
             same[rows] = asked[rows] == np.array(given)
     return same

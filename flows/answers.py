@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.arrays import Array
-from core.models.base import Model, Writer
+from core.models.base import Model, WritingModel
 from core.tasks import RIGHT
 from flows.session import Session
 
@@ -20,7 +20,7 @@ def outputs(session: Session, model: Model, inputs: Sequence[Any], embeddings: A
         answers = model.answer([inputs[i] for i in places], embeddings[list(places)])
         return [answer.output for answer in answers]
 
-    if not isinstance(model, Writer):
+    if not isinstance(model, WritingModel):
         return ask(range(len(inputs)))
     texts = [session.task.render(each) for each in inputs]
     prompts = model.prompt_ids(inputs, embeddings)

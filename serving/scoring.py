@@ -13,7 +13,7 @@ from core.arrays import Array
 from core.errors import ModelError
 from core.ids import uuid7
 from core.label_set import LabelSet
-from core.models.base import Answer, Model, Writer
+from core.models.base import Answer, Model, WritingModel
 from core.records.answers import GenerationDetail, Prediction, Request, Variant
 from core.records.writing import BROKEN, CUT
 from serving.cache import Cache
@@ -81,7 +81,7 @@ def _written(model: Model, asked: Sequence[Request], shared: Scores) -> dict[int
     """By place, answers for `shared` that this model would write again. One whose caller hears it
     being written is written again, and so is one that ended early."""
     before = shared.by.model
-    if not isinstance(model, Writer) or not isinstance(before, Writer):
+    if not isinstance(model, WritingModel) or not isinstance(before, WritingModel):
         return {}
     if model.weights != before.weights or model.identity != before.identity:
         return {}

@@ -74,7 +74,7 @@ class Model(Protocol):
 
 
 @runtime_checkable
-class Writer(Protocol):
+class WritingModel(Protocol):
     """A model that writes its answers. Two versions of the same weights that are given the same prompt
     write the same, so it is written once."""
 
