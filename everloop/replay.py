@@ -164,6 +164,7 @@ def result(session: Session, job: Replay, start: datetime) -> dict[str, Any]:
         **accuracies(daily_scores(session, truth, start, days)),
         "labels": session.store.labels.count(),
         "feedback": session.store.feedback.count(),
+        "truth": session.task.truth,
         "most_labels_in_a_day": max(picked),
         "retrains": session.store.state.read(Retrains).done - 1,
         "promotions": stages.count("promoted"),

@@ -74,7 +74,7 @@ def _numbers(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if result.get("frozen_accuracy") is not None:
         yield f"{result['frozen_accuracy']:.3f}", "the first model, frozen"
     share = result["labels"] / max(result["requests"], 1)
-    yield f"{result['labels']:,}", f"labels, {share:.1%} of the requests"
+    yield f"{result['labels']:,}", f"{result.get('truth', 'label')}s, {share:.1%} of the requests"
     yield str(result["retrains"]), "retrains"
     yield str(result["promotions"]), f"promotions, {result['rollbacks']} rolled back"
     yield str(result["drift_alerts"]), "drift alerts"

@@ -164,8 +164,8 @@ def _summary(console: Any, session: Session, result: dict[str, Any]) -> None:
     console.print(
         f"\n{r['requests']} requests in {r['days']} days, {r['seconds']:.0f} s: prequential accuracy "
         f"{r['prequential_accuracy']:.3f}{frozen}\n"
-        f"{r['labels']} labels, {feedback}{r['retrains']} retrains, {r['promotions']} promotions, "
-        f"{r['rollbacks']} rollbacks, {r['drift_alerts']} drift alerts, "
+        f"{r['labels']} {session.task.truth}s, {feedback}{r['retrains']} retrains, "
+        f"{r['promotions']} promotions, {r['rollbacks']} rollbacks, {r['drift_alerts']} drift alerts, "
         f"{r['encoder_passes_per_text']:.2f} encoder passes per text\n"
         f"workspace: {session.workspace.root}",
         soft_wrap=True,

@@ -135,7 +135,9 @@ def gather(session: Session, start: datetime, end: datetime) -> Pool:
 
 
 def _sound(session: Session, window: Window) -> Window:
-    """Without the rows that failed a data quality check: they are not worth a label."""
+    """Without the rows that failed a data quality check, and answers that nobody finished: they are
+    not worth a label."""
+    window = window.take(session.task.finished(window.rows))
     ids = window.rows["request_id"]
     failed = session.store.signals.quarantined(ids.tolist())
     return window.take(~ids.isin(failed).to_numpy(dtype=bool)) if failed else window

@@ -15,7 +15,7 @@ from core.texts import first_few
 from flows.label_set import declared
 from flows.model_stages import train_candidate
 from flows.regression import regression_rows, with_collections
-from flows.retrain import refused
+from flows.retrain import labels_in, refused
 from flows.runtimes import check_runtime
 from flows.session import Session
 from flows.state import set_champion
@@ -41,7 +41,8 @@ def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame,
                     stage="training",
                     timestamp=version.as_of,
                     verdict=f"first model {candidate.version}",
-                    reason=f"{candidate.recipe} on v0001: {version.trains()}, {version.labels} labels, "
+                    reason=f"{candidate.recipe} on v0001: {version.trains()}"
+                    f"{labels_in(session, version)}, "
                     f"evaluation accuracy {candidate.metrics['evaluation_accuracy']:.3f}"
                     f"{refused(session, version)}{_little(session, version)}",
                     evidence=TrainingEvidence(metrics=dict(candidate.metrics)),

@@ -76,7 +76,8 @@ def train_candidate(session: Session) -> Trained:
 def _start(session: Session) -> Model:
     """What the next model starts from: the champion, and before there is one the base model."""
     before = champion(session) or session.base
-    return before.start(_labels(session), session.strategy.model.runtime)
+    started = before.start(_labels(session), session.strategy.model.runtime)
+    return families.held(started, session.task.answer_schema)
 
 
 def _labels(session: Session) -> LabelSet:

@@ -102,8 +102,8 @@ def _train(session: Session, version: DatasetVersion, plan: RetrainPlan) -> Cand
                 stage="training",
                 timestamp=plan.as_of,
                 verdict=f"candidate {candidate.version}",
-                reason=f"{candidate.recipe} on {version.id}: {version.trains()}, "
-                f"{version.labels} labels{notes}{refused(session, version)}",
+                reason=f"{candidate.recipe} on {version.id}: {version.trains()}"
+                f"{labels_in(session, version)}{notes}{refused(session, version)}",
                 evidence=TrainingEvidence(candidate.run_id, seconds, trained.metrics),
             )
         )
@@ -111,6 +111,11 @@ def _train(session: Session, version: DatasetVersion, plan: RetrainPlan) -> Cand
 
     with session.timed("training"):
         return session.store.state.made(Candidate, f"training/{version.id}", make)
+
+
+def labels_in(session: Session, version: DatasetVersion) -> str:
+    """How many labels a version knows; nothing where answers are no labels."""
+    return f", {version.labels} labels" if session.task.labelled else ""
 
 
 def refused(session: Session, version: DatasetVersion) -> str:

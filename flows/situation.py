@@ -35,6 +35,7 @@ def situation(session: Session, now: datetime) -> Situation:
         asked=asked if asked and asked.verdict == "retrain" else None,
         retrains=_retrains(session),
         requests_per_day=store.answers.count(since, now) / _days_with_requests(session, since, now),
+        truth=session.task.truth,
     )
 
 

@@ -120,10 +120,12 @@ class View:
 
     @cached_property
     def outputs(self) -> tuple[Window, Window]:
-        """Window and reference with what is known of each output; see quality/outputs.py."""
+        """Finished answers of both, with what is known of each; see quality/outputs.py."""
         if self.parent is None:
-            both = (self.window, self.reference)
-            ours, theirs = written(*both, self.task.fault, self.model.embed)
+            window, reference = (
+                each.take(self.task.finished(each.rows)) for each in (self.window, self.reference)
+            )
+            ours, theirs = written(window, reference, self.task.fault, self.model.embed)
             return ours, theirs
         ours, theirs = (_only_where(sample, *self.where) for sample in self.parent.outputs)
         return ours, theirs

@@ -36,8 +36,9 @@ from serving.messages.own import told
 from serving.service import Service
 
 CHUNK = 512  # rows answered together, in one transaction
+ANSWER = "label"  # in parts; in OUT it is called as the task calls it
 ADDED: dict[str, type] = {
-    "label": str,
+    ANSWER: str,
     "score": float,
     "model_version": str,
     "variant": str,
@@ -129,8 +130,22 @@ class FileClassifier:
     def _check(self, job: Job) -> Columns:
         check_writable(job.out)
         found = read_table(job.source).columns
-        _added(job.source, found)
+        self._added(job.source, found)
         return resolve(job.source, found, Columns(text=job.text))
+
+    def _added(self, source: Path, found: Sequence[str]) -> dict[str, str]:
+        """What the added columns are called beside those the file has."""
+        called = {c: self._store.task.column if c == ANSWER else c for c in ADDED}
+        names = {c: f"predicted_{name}" if name in found else name for c, name in called.items()}
+        taken = [n for n in names.values() if n in found]
+        if taken:
+            raise DataError(
+                "the input has columns of the names its answers would get",
+                where=str(source),
+                got=", ".join(taken),
+                do="rename them in the file",
+            )
+        return names
 
     def _known(self, job: Job, digest: str) -> BatchBegun | None:
         """The batch that was begun here and is to go on, or is done; None when this is a new one."""
@@ -191,7 +206,7 @@ class FileClassifier:
 
     def _join(self, job: Job, total: int) -> Done:
         columns = read_table(job.source).columns
-        names = _added(job.source, columns)
+        names = self._added(job.source, columns)
 
         def answered() -> Iterator[dict[str, Any]]:
             for record, outcome in _outcomes(job):
@@ -237,20 +252,6 @@ def _outcomes(job: Job) -> Iterator[tuple[Record, dict[str, Any]]]:
         with job.part(number).open(encoding="utf-8") as lines:
             rest = islice(records, CHUNK - 1)
             yield from zip(chain([first], rest), map(json.loads, lines), strict=True)
-
-
-def _added(path: Path, found: Sequence[str]) -> dict[str, str]:
-    """What the added columns are called beside those the file has."""
-    names = {c: f"predicted_{c}" if c in found else c for c in ADDED}
-    taken = [n for n in names.values() if n in found]
-    if taken:
-        raise DataError(
-            "the input has columns of the names its answers would get",
-            where=str(path),
-            got=", ".join(taken),
-            do="rename them in the file",
-        )
-    return names
 
 
 def _changed(job: Job) -> DataError:

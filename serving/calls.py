@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.errors import EverloopError, LateError
-from core.records.answers import Prediction
+from core.records.answers import Clean, Prediction
 from serving.batcher import Text
+from serving.gen_ai import span_of
 from serving.tracing import record
 
 if TYPE_CHECKING:
@@ -57,6 +58,22 @@ def late(seconds: float) -> LateError:
         got=f"{seconds * 1000:.0f} ms are over",
         do="give it more time, or ask again when the server has less to do",
     )
+
+
+def trace_answers(
+    texts: Iterable[Waiting],
+    rows: Iterable[Prediction],
+    span: tuple[int, int],
+    clean: Clean | None,
+) -> None:
+    """A span for each answer that was written, inside the call that brought its text; with `clean`
+    what was asked and said, too."""
+    given = {r.request_id: r for r in rows if r.variant != "shadow"}
+    for text in texts:
+        answer = given[text.request.request_id]
+        told = span_of(text.request, answer, clean) if text.trace is not None else None
+        if told is not None:
+            record(told[0], text.trace, *span, told[1])
 
 
 def trace(texts: Iterable[Waiting], name: str, start: int, end: int) -> None:

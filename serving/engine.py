@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from core.errors import EverloopError, InputError, ModelError, StoreError
 from core.records.answers import Prediction, Request
 from serving.batcher import Batcher
-from serving.calls import Call, Outcome, Waiting, late, trace
+from serving.calls import Call, Outcome, Waiting, late, trace, trace_answers
+from serving.gen_ai import wants_content
 from serving.log import Log
 from serving.metrics import Metrics
 from serving.scoring import LoadedModel
@@ -45,14 +46,27 @@ class State:
     faults: tuple[str, ...] = ()
 
 
+class Elsewhere(Protocol):
+    """Servers that write for the models here."""
+
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with each that cannot write now."""
+        ...
+
+    def able(self) -> bool:
+        """Whether one of them can."""
+        ...
+
+
 @dataclass(frozen=True)
 class Concurrency:
-    """How many batches are read at once, of how many texts at most, and how many texts may wait for
-    them (None: those of a few calls)."""
+    """How many batches are read at once, of how many texts at most, how many texts may wait for them
+    (None: those of a few calls), and the servers that answer them, where that is done elsewhere."""
 
     workers: int
     most: int = MAX_BATCH
     waiting: int | None = None
+    elsewhere: Elsewhere | None = None
 
 
 class Engine:
@@ -81,6 +95,7 @@ class Engine:
         self._watcher: Watcher | None = None
         self._stopping = False
         concurrency = concurrency or Concurrency(os.cpu_count() or 1)
+        self._elsewhere = concurrency.elsewhere
         waiting = concurrency.waiting or WAITING_CALLS * self._settings.max_inputs
         self._batcher = Batcher(self._read, concurrency.workers, concurrency.most, MAX_WAIT, waiting)
         metrics.queue.set_function(lambda: self._batcher.waiting)
@@ -196,6 +211,9 @@ class Engine:
         ended = time.time_ns()
         self._count(rows, passes, len(new), (ended - begun) / 1e9)
         trace(new, "model", begun, ended)
+        policy = self._service.policy
+        clean = policy.clean if policy.texts and wants_content() else None
+        trace_answers(new, rows, (begun, ended), clean)
         put = self._log.put(rows, passes)
         put.add_done_callback(lambda f: self._stored(new, rows, f))
         put.add_done_callback(lambda _: trace(new, "commit", ended, time.time_ns()))
@@ -264,8 +282,10 @@ class Engine:
             "the server is stopping" if self._stopping else "",
             self._watcher.fault,
             *self._log.faults(),
+            *(self._elsewhere.faults() if self._elsewhere else ()),
         )
-        ready = traffic is not None and self._log.able() and not self._stopping
+        able = self._log.able() and (self._elsewhere is None or self._elsewhere.able())
+        ready = traffic is not None and able and not self._stopping
         return State(ready, traffic, tuple(f for f in faults if f))
 
     def start(self) -> None:

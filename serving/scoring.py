@@ -15,7 +15,7 @@ from core.ids import uuid7
 from core.label_set import LabelSet
 from core.models.base import Answer, Model, WritingModel
 from core.records.answers import GenerationDetail, Prediction, Request, Variant
-from core.records.writing import BROKEN, CUT
+from core.records.writing import UNFINISHED
 from serving.cache import Cache
 
 
@@ -100,7 +100,7 @@ def _written(model: Model, asked: Sequence[Request], shared: Scores) -> dict[int
 
 def _whole(answer: Answer) -> bool:
     detail = answer.detail
-    return isinstance(detail, GenerationDetail) and detail.finish_reason not in (CUT, BROKEN)
+    return isinstance(detail, GenerationDetail) and detail.finish_reason not in UNFINISHED
 
 
 def _embed(model: Model, texts: Sequence[str], cache: Cache | None) -> tuple[Array, int]:

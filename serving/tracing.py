@@ -11,7 +11,7 @@ fact: queue, model, commit.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +65,16 @@ def here() -> Context | None:
     return get_current()
 
 
-def record(name: str, parent: Context | None, start: int, end: int) -> None:
+def record(
+    name: str,
+    parent: Context | None,
+    start: int,
+    end: int,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
     """A span that is over, of `time.time_ns()` to `time.time_ns()`, inside the one of `here()`."""
     if _tracer is not None and parent is not None:
-        _tracer.start_span(name, parent, start_time=start).end(end)
+        _tracer.start_span(name, parent, start_time=start, attributes=attributes).end(end)
 
 
 class Tracing:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.models.base import Model
 
@@ -39,6 +39,13 @@ def untrained_writer(name: str, encoder: str, max_tokens: int, runtime: str) -> 
     from core.models.classifier.encoder import load_encoder
 
     return base(name, load_encoder(encoder, max_tokens, runtime))
+
+
+def held(model: Model, schema: Mapping[str, Any] | None) -> Model:
+    """The same model, its answers held to a JSON Schema. One that does not write stays as it is."""
+    from core.models.causal.model import CausalModel
+
+    return replace(model, schema=schema) if isinstance(model, CausalModel) else model
 
 
 def written_elsewhere(model: Model, engine: Callable[[Weights], RemoteEngine]) -> Model:

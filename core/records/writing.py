@@ -8,6 +8,7 @@ from typing import Any
 
 CUT = "cancelled"  # why an answer ends that nobody waits for any more
 BROKEN = "error"  # ... whose engine died while it wrote
+UNFINISHED = (CUT, BROKEN)  # counted and shown, but nothing is judged by them, or learnt
 
 
 @dataclass(frozen=True)

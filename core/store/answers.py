@@ -151,10 +151,11 @@ class AnswerRepository:
         confidence, latency_ms, user_key; truth of the request, whoever answered it, and score (None and
         NaN where nobody knows); complained (the user did, of this answer, before `end`: thumbs down, or
         a correction to another label). Where the log keeps some requests more often than others, those
-        that were drawn evenly."""
+        that were drawn evenly; without those of which an answer is not finished."""
         import pandas as pd
 
-        p, a = schema.predictions, schema.annotations
+        task, p, a = self.naming.task, schema.predictions, schema.annotations
+        d, more = table_of(self._detail), frames.said(task)
         answered = p.alias("answered")
         truth = (
             select(answered.c.request_id, self.naming.held(a.c.value).label("truth"))
@@ -175,9 +176,13 @@ class AnswerRepository:
                 schema.scores.c.value.label("score"),
                 truth.c.truth,
                 complained(self.naming, end).label("complained"),
+                *(d.c[name] for name in more),
             )
             .select_from(
-                with_scores(p.outerjoin(truth, truth.c.request_id == p.c.request_id), self.naming)
+                with_scores(
+                    p.outerjoin(truth, truth.c.request_id == p.c.request_id).outerjoin(d, same(d, p)),
+                    self.naming,
+                )
             )
             .where(p.c.timestamp >= start, p.c.timestamp < end)
             .order_by(p.c.timestamp, p.c.prediction_id)
@@ -185,9 +190,10 @@ class AnswerRepository:
         with self.database.read() as db:
             result = db.execute(query)
             rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
-        rows["score"] = all_scores(self.naming.task, rows["score"], rows["output"], rows["truth"])
+        rows = rows[~rows["request_id"].isin(rows["request_id"][~task.finished(rows)])]
+        rows["score"] = all_scores(task, rows["score"], rows["output"], rows["truth"])
         even = evenly(rows["request_id"], rows["kept"].to_numpy(dtype=float))
-        return rows[even].drop(columns="kept").reset_index(drop=True)
+        return rows[even].drop(columns=["kept", *more]).reset_index(drop=True)
 
     def count(self, start: datetime | None = None, end: datetime | None = None) -> int:
         """How many requests of [start, end) were kept."""

@@ -139,7 +139,9 @@ def _frame(given: dict[str, list[Any]], task: Task) -> pd.DataFrame:
         "propensity": np.array(given["picked"], dtype=float) * kept,
         **{name: given[name] for name in said(task)},
     }
-    return pd.DataFrame(made | _segments(given["segments"]))
+    rows = pd.DataFrame(made | _segments(given["segments"]))
+    rows["score"] = rows["score"].where(task.finished(rows))  # how right is half an answer?
+    return rows
 
 
 def _segments(texts: list[str]) -> dict[str, list[str]]:

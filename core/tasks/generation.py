@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from core.arrays import Array
+from core.arrays import Array, Frame
 from core.cells import unstorable
 from core.label_set import FreeText
 from core.models.causal.messages import as_messages, spoken
 from core.records.answers import GenerationDetail
 from core.records.windows import Window
+from core.records.writing import UNFINISHED
 from core.tasks.judges import NAMES, Judge, judge_of, parsed, same_json, schema_break, schema_fault
 from core.tasks.task import Task
 
@@ -36,6 +38,7 @@ class Generation(Task):
     protocols: ClassVar = ("own", "openai")
     detail: ClassVar = GenerationDetail
     kind: ClassVar = "demonstration"
+    truth: ClassVar = "right answer"
     column: ClassVar = "answer"
     labelled: ClassVar = False
     costly: ClassVar = True
@@ -50,6 +53,11 @@ class Generation(Task):
     )
     json_schema: dict[str, Any] | None = Field(
         None, description="the JSON Schema that an answer keeps to; with judge: json, {} is any JSON"
+    )
+
+    constrain: bool = Field(
+        False,
+        description="the model can only write JSON that keeps to json_schema, from the next version on",
     )
 
     @field_validator("judge")
@@ -70,7 +78,13 @@ class Generation(Task):
     def _has_schema(self) -> Generation:
         if self.judge == "schema" and self.json_schema is None:
             raise ValueError("a json_schema beside judge: schema")
+        if self.constrain and self.json_schema is None:
+            raise ValueError("a json_schema beside constrain: true; {type: object} is any JSON object")
         return self
+
+    @property
+    def answer_schema(self) -> Mapping[str, Any] | None:
+        return self.json_schema if self.constrain else None
 
     @property
     def code(self) -> dict[str, str]:
@@ -106,6 +120,12 @@ class Generation(Task):
 
     def agree(self, one: str, other: str, /) -> bool:
         return one.strip() == other.strip() or same_json(one, other) == 1
+
+    def finished(self, rows: Frame, /) -> Array:
+        """All but those that their caller left, or whose engine broke off."""
+        if "finish_reason" not in rows:
+            return np.ones(len(rows), dtype=bool)
+        return ~rows["finish_reason"].isin(UNFINISHED).to_numpy(dtype=bool)
 
     def fault(self, output: str, /) -> str:
         """Why a text is not the JSON that an answer is; "" where it is, or need not be."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.arrays import Array
+import numpy as np
+
+from core.arrays import Array, Frame
 from core.label_set import LabelSet, Names
 from core.params import Section
 from core.records.answers import TRUTHS, Detail, Said
@@ -23,6 +26,7 @@ class Task(Section):
     ]  # the languages its servers speak: modules of serving/protocols
     detail: ClassVar[type[Detail]]  # what only this task says of an answer
     kind: ClassVar[Kind]  # of what people say the answer should have been
+    truth: ClassVar[str] = "label"  # what people say an answer should have been, in messages
     column: ClassVar[str]  # with the truth, in a user's file, unless another is named
     labelled: ClassVar[bool]  # an output is one of a set of labels, which can be renamed, new or scarce
     costly: ClassVar[bool]  # an answer takes seconds: one that was given is not asked for again
@@ -59,6 +63,10 @@ class Task(Section):
     def agree(self, one: str, other: str, /) -> bool:
         """Whether two people say the same."""
 
+    def finished(self, rows: Frame, /) -> Array:
+        """(n,) which of these rows of the log are answers, and not the beginning of one."""
+        return np.ones(len(rows), dtype=bool)
+
     def said(self, kind: Said, value: Any, /) -> str:
         """What a user says of an answer, as it is stored. Raises ValueError that says why not."""
         return self.target(value) if kind in TRUTHS else word(kind, value)
@@ -70,6 +78,11 @@ class Task(Section):
     def names_of(self, root: Path, /) -> Names:  # noqa: ARG002  only labels are renamed
         """What its outputs are called at a time, in the workspace at `root`."""
         return lambda _now: self.names
+
+    @property
+    def answer_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema that a model is held to while it writes; None: to none."""
+        return None
 
     @property
     def code(self) -> dict[str, str]:

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 def predict(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Texts to classify: CSV, JSONL or Parquet.")
+        Path, typer.Argument(metavar="IN", help="Texts to answer: CSV, JSONL or Parquet.")
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The same rows with answers.")],
     workspace: WorkspaceOption = Path(),
     text_column: TextColumn = "text",
     now: NowOption = None,
 ) -> None:
-    """Classify every row of a file.
+    """Answer every row of a file.
 
-    OUT has the columns of IN and label, score, model_version, variant and prediction_id
-    (predicted_label where IN has a label already); its suffix says the format. In CSV and JSONL, bytes
-    of other columns are base64. The answers are logged as those of the server are. Killed and run
-    again, it goes on where it stopped.
+    OUT has the columns of IN and label (answer, of a model that writes), score, model_version,
+    variant and prediction_id (predicted_label where IN has a label already); its suffix says the
+    format. In CSV and JSONL, bytes of other columns are base64. The answers are logged as those of the
+    server are. Killed and run again, it goes on where it stopped.
 
     Example: everloop predict tickets.csv answers.parquet -w shop
     """

@@ -82,14 +82,14 @@ def _accuracy(view: View, known: ScoredAnswers) -> Iterator[Signal]:
 
 
 def _signal(view: View, stretch: Stretch) -> Signal:
-    picked, few = stretch.picked, MIN_LABELS
+    picked, few, truth = stretch.picked, MIN_LABELS, f"{view.task.truth}s"
     labels = DrawnLabels(picked.right, stretch.said[0], picked.chance, picked.audit)
     if len(labels) < few:
-        note = f"not enough labels: {len(labels)} that were drawn, {few} needed"
+        note = f"not enough {truth}: {len(labels)} that were drawn, {few} needed"
         return view.signal(ACCURACY, None, note)
-    about = f"{len(labels)} labels of {ACCURACY_DAYS} days"
+    about = f"{len(labels)} {truth} of {ACCURACY_DAYS} days"
     if lack := _lack(labels.worth, float((1 / picked.chance).sum()), stretch.requests):
-        return view.signal(ACCURACY, None, f"not enough labels: {about} {lack}")
+        return view.signal(ACCURACY, None, f"not enough {truth}: {about} {lack}")
     found = prediction_powered(labels, stretch.said[1], stretch.requests)
     note = f"{about}, worth {labels.worth:.0f} drawn evenly; {stretch.requests:,.0f} answers"
     return view.signal(
@@ -117,7 +117,7 @@ def _estimated(view: View, known: ScoredAnswers) -> Signal:
     if not len(answers):
         return view.signal(ESTIMATED, None, "not enough rows: 0 with a score")
     chances = fit(known).chances(answers)
-    note = f"mean chance of {len(answers):,} answers, calibrated on {len(known)} labels"
+    note = f"mean chance of {len(answers):,} answers, calibrated on {len(known)} {view.task.truth}s"
     return view.signal(ESTIMATED, float(chances.mean()), note)
 
 

@@ -62,7 +62,7 @@ class CostAware(Trigger):
         reason = (
             f"waiting {self.horizon_days:g} days costs {waiting:,.2f} ({requests:,.0f} requests x "
             f"{missing:.3f} accuracy missing x {share:.2f} won back x {self.price_per_error:g}), "
-            f"a retrain {retrain:,.2f} ({labels:.0f} labels x {self.price_per_label:g} + "
+            f"a retrain {retrain:,.2f} ({labels:.0f} {situation.truth}s x {self.price_per_label:g} + "
             f"{machine}{self.price_per_retrain:g})"
         )
         return self.answer(

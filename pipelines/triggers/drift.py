@@ -32,7 +32,9 @@ class Drift(Trigger):
         changed = any(a.read(AlertEvidence).kind == "concept" for a in fresh)  # old rows teach it anew
         fires = False
         if new < self.min_labels and not changed:
-            reason = f"drift, but only {new} new labels of {self.min_labels} to learn it from"
+            reason = (
+                f"drift, but only {new} new {situation.truth}s of {self.min_labels} to learn it from"
+            )
         elif not fresh and age < GOES_ON_DAYS:
             reason = f"drift goes on that the last retrain, {age:.1f} days ago, has answered"
         elif age < self.cooldown_days:
@@ -41,7 +43,9 @@ class Drift(Trigger):
         else:
             fires = True
             kind = "concept drift: " if changed else ""
-            reason = f"{kind}{_today(last, situation.now)}; {new} new labels to learn it from"
+            reason = (
+                f"{kind}{_today(last, situation.now)}; {new} new {situation.truth}s to learn it from"
+            )
         return self.answer(situation, fires, reason, alert=last.key, new_labels=new, age_days=age)
 
 

@@ -72,7 +72,7 @@ class ErrorBudget(Trigger):
             "false_retrain_rate": None if proven else self.alpha,  # what is only counted has no bound
             "alarms": [a.key for a in called],
         }
-        so_far = f"{labels} labels, e-value {wealth:.3g}, {2 / self.alpha:g} needed"
+        so_far = f"{labels} {situation.truth}s, e-value {wealth:.3g}, {2 / self.alpha:g} needed"
         allowed = f"{bound:.3f} (promised {usual:.3f}, {limit:.3f} at most, budget {self.budget:g})"
         if wealth >= 2 / self.alpha:
             rate = f"false retrains <= {self.alpha:g}"
@@ -80,7 +80,8 @@ class ErrorBudget(Trigger):
             return self.answer(situation, True, reason, **known)
         if proven:
             what = f"following up: error {error:.3f}, promised {usual:.3f}, {limit:.3f} at most"
-            reason = f"{what}: {spent:.0%} of a week's budget spent since the retrain, {labels} labels"
+            told = f"{spent:.0%} of a week's budget spent since the retrain"
+            reason = f"{what}: {told}, {labels} {situation.truth}s"
             return self.answer(situation, spent >= 1, reason, **known)
         why = "testing" if self._fresh(situation) else "no alarm"
         reason = f"{why}: {so_far} to prove an error beyond {allowed}"

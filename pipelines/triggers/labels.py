@@ -16,5 +16,5 @@ class Labels(Trigger):
 
     def decide(self, situation: Situation) -> Decision:
         new = situation.new_labels
-        reason = f"{new} new labels, {self.at_least} needed"
+        reason = f"{new} new {situation.truth}s, {self.at_least} needed"
         return self.answer(situation, new >= self.at_least, reason, new_labels=new)

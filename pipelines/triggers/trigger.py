@@ -72,6 +72,7 @@ class Situation:
     asked: Decision | None = None  # what a trigger said that the last retrain followed
     retrains: list[Retrain] = field(default_factory=list)  # oldest first
     requests_per_day: float = 0.0
+    truth: str = "label"  # what people say, in the task's words
 
     @property
     def age(self) -> timedelta:

@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 
 from core.errors import BusyError, EngineError, EverloopError, InputError
+from core.models.causal.tool_calls import as_text, joined
 from core.records.answers import Message
 from core.records.writing import BROKEN, CUT, Completion, Piece, Prompted
 from serving.engines.replicas import Replica
-from serving.engines.tool_calls import as_text, joined
 
 BUSY = (429, 503)
 REFUSED = (400, 413, 422)  # the caller's fault
@@ -178,7 +178,7 @@ class _Reading:
     def done(self, why: str) -> Completion:
         counted = len(self.logprobs) or self.pieces
         return Completion(
-            text=self.text or as_text(joined(self.calls)),
+            text=as_text(self.text, joined(self.calls)),
             finish_reason=why,
             prompt_tokens=int(self.usage.get("prompt_tokens") or 0),
             completion_tokens=int(self.usage.get("completion_tokens") or counted),

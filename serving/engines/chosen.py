@@ -51,4 +51,4 @@ def choose(settings: Serving, task: Task, load: Callable[[str], Model]) -> Chose
     def loaded(version: str) -> Model:
         return written_elsewhere(load(version), engine)
 
-    return Chosen(loaded, Concurrency(AT_ONCE, most=1, waiting=WAITING), replicas)
+    return Chosen(loaded, Concurrency(AT_ONCE, 1, WAITING, replicas), replicas)

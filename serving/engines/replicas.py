@@ -182,6 +182,14 @@ class Replicas:
             do=f"vllm serve FOLDER --served-model-name {model}, FOLDER being generator/ of the version",
         )
 
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with each that cannot write now."""
+        return tuple(f"engine {one}" for one in self._all if one.fault)
+
+    def able(self) -> bool:
+        """Whether one of them can."""
+        return len(self.faults()) < len(self._all)
+
     def close(self) -> None:
         with self._turn:
             self._open = False

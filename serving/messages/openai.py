@@ -37,6 +37,29 @@ def _known(form: dict[str, Any] | None) -> dict[str, Any] | None:
     return form
 
 
+def _functions(tools: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """Tools that are functions with a name, and parameters that are a JSON Schema."""
+    for at, tool in enumerate(tools or ()):
+        function = tool.get("function")
+        if tool.get("type") != "function" or not isinstance(function, dict):
+            raise ValueError(f'{{"type": "function", "function": {{"name": ...}}}} at {at}')
+        if not isinstance(function.get("name"), str):
+            raise ValueError(f"a function with a name at {at}")
+        parameters = function.get("parameters") or {}
+        if not isinstance(parameters, dict):
+            raise ValueError(f"parameters as a JSON Schema at {at}")
+        if fault := schema_fault(parameters):
+            raise ValueError(f"parameters as a valid JSON Schema at {at}; {fault}")
+    return tools
+
+
+def _chosen(choice: Any) -> Any:
+    named = choice.get("function") if isinstance(choice, dict) else None
+    if choice in (None, "none", "auto", "required") or (isinstance(named, dict) and "name" in named):
+        return choice
+    raise ValueError('none, auto, required, or {"type": "function", "function": {"name": ...}}')
+
+
 class StreamOptions(Section):
     include_usage: bool = False
 
@@ -78,8 +101,8 @@ class ChatBody(_Writing):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: Annotated[dict[str, Any] | None, AfterValidator(_known)] = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tools: Annotated[list[dict[str, Any]] | None, AfterValidator(_functions)] = None
+    tool_choice: Annotated[str | dict[str, Any] | None, AfterValidator(_chosen)] = None
     parallel_tool_calls: bool | None = None
 
 

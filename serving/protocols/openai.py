@@ -151,6 +151,7 @@ def _how_of_chat(body: ChatBody) -> Decoding:
         raise InputError("top_logprobs needs logprobs", where="top_logprobs", do="send logprobs: true")
     if body.tools is None and (body.tool_choice or body.parallel_tool_calls is not None):
         raise InputError("tool_choice needs tools", where="tool_choice", do="send tools, too")
+    _check_choice(body)
     how = _how(
         body,
         (body.top_logprobs or 0) if body.logprobs else None,
@@ -158,6 +159,19 @@ def _how_of_chat(body: ChatBody) -> Decoding:
         body.response_format,
     )
     return how.with_tools(body.model_dump(include=set(TOOLS), exclude_none=True))
+
+
+def _check_choice(body: ChatBody) -> None:
+    """Raises InputError: a function that has to be called, and is not among the tools."""
+    names = [tool["function"]["name"] for tool in body.tools or ()]
+    wanted = body.tool_choice["function"]["name"] if isinstance(body.tool_choice, dict) else None
+    if wanted is not None and wanted not in names:
+        raise InputError(
+            "tool_choice names no tool",
+            where="tool_choice",
+            got=ascii(wanted),
+            expected=", ".join(map(ascii, names)),
+        )
 
 
 def _how(

@@ -12,10 +12,10 @@ from fastapi import Request as Call
 from fastapi.responses import StreamingResponse
 
 from core.errors import EngineError, EverloopError
+from core.models.causal.tool_calls import joined
 from core.records.answers import GenerationDetail, Prediction, Request
 from core.records.writing import BROKEN, Listener, Piece
 from serving.calls import late
-from serving.engines.tool_calls import joined
 from serving.messages.openai import NAME
 from serving.protocols.engine_client import EngineClient
 from serving.refusals import refusal
@@ -37,7 +37,7 @@ class AnswerForm:
 
 def _message(text: str, calls: list[Any]) -> dict[str, Any]:
     said: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
-    return {"message": said | ({"content": None, "tool_calls": calls} if calls else {})}
+    return {"message": said | ({"content": text or None, "tool_calls": calls} if calls else {})}
 
 
 def _delta(piece: Piece) -> dict[str, Any]:
@@ -85,6 +85,10 @@ class _Choice:
     @property
     def calls(self) -> list[dict[str, Any]]:
         return joined([call for piece in self.pieces for call in piece.tool_calls])
+
+    @property
+    def text(self) -> str:
+        return "".join(piece.text for piece in self.pieces)
 
     @property
     def tokens(self) -> Entries:
@@ -206,7 +210,8 @@ class Writers:
     def _choice(self, at: int, one: Prediction) -> dict[str, Any]:
         choice = self._choices[at]
         tokens = choice.tokens if self._logprobs else ()
-        return self._form.message(one.output, choice.calls) | {
+        text = choice.text if choice.calls else one.output
+        return self._form.message(text, choice.calls) | {
             "index": at,
             "finish_reason": _detail(one).finish_reason,
             "logprobs": self._form.logprobs(tokens) if self._logprobs else None,

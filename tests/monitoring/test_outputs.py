@@ -87,9 +87,13 @@ def some(value: str, share: int = 4) -> list[str]:
         ({"output": some(CALL.format("noon")[:-1])}, {"output.schema"}),
         ({"output": some("I'm sorry, I can't help with that.")}, {"output.refusals", "output.schema"}),
         ({"finish_reason": ["length" if i % 4 == 0 else "stop" for i in range(400)]}, {"output.cut"}),
+        (
+            {"finish_reason": some("cancelled"), "output": some('{"name": "al')},
+            {"output.unfinished"},
+        ),
         ({"output": ['["another", "form", "of all answers"]'] * 400}, {"drift.outputs"}),
     ],
-    ids=["empty", "no JSON", "refusals", "cut", "other answers"],
+    ids=["empty", "no JSON", "refusals", "cut", "unfinished", "other answers"],
 )
 def test_answers_that_changed_are(changed: dict[str, Any], names: set[str]) -> None:
     assert names <= bad(found(**changed))
@@ -106,6 +110,12 @@ def test_answers_of_another_version_are_no_reference_of_drift() -> None:
         None,
         "not comparable: model_version 2 is behind 400 rows of the window and 0 of the reference",
     )
+
+
+def test_the_beginning_of_an_answer_is_no_answer() -> None:
+    cut = {"finish_reason": some("error", 5), "output": some("", 5)}
+    assert bad(found(**cut)) == {"output.unfinished"}
+    assert found(**cut)["output.unfinished"].note == "80 of 400; 0.0% of 2,800 in the reference"
 
 
 ASKED = "Could you tell me when my parcel will arrive at the shop?"

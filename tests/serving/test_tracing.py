@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from core.errors import EverloopError
+from core.records.answers import ClassificationDetail, GenerationDetail, Prediction, Request
+from core.records.writing import Decoding
 from core.store import Store
 from serving.app import create_app
 from serving.engine import Engine
+from serving.gen_ai import span_of
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
@@ -75,6 +81,48 @@ def test_a_request_and_its_parts_are_one_trace(client: TestClient) -> None:
     assert {s.parent.span_id for s in spans.values()} == {request.context.span_id}
     assert spans["commit"].end_time - spans["commit"].start_time == 5_000_000
     assert request.resource.attributes["service.name"] == "everloop"
+
+
+ASKED = Request(
+    "r1", NOW, "pay 4", version="3", messages=({"role": "user", "content": "pay 4"},),
+    how=Decoding(max_tokens=9, seed=7, stop=("x",), response_format={"type": "json_object"}),
+)  # fmt: skip
+WRITTEN = Prediction(
+    "p1", "r1", NOW, "3", "champion", "pay 4", '{"n": 4}', 0.9,
+    GenerationDetail((), 12, 5, "stop", -0.1, -0.2, 250.0), None, "minilm", {}, "", 300.0,
+)  # fmt: skip
+
+
+def test_an_answer_that_was_written_has_the_names_of_gen_ai() -> None:
+    name, told = span_of(ASKED, WRITTEN) or ("", {})
+    assert name == "chat everloop-3"
+    assert told == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "everloop",
+        "gen_ai.request.model": "everloop-3",
+        "gen_ai.request.max_tokens": 9,
+        "gen_ai.request.temperature": 0.0,
+        "gen_ai.request.top_p": 1.0,
+        "gen_ai.request.seed": 7,
+        "gen_ai.request.stop_sequences": ["x"],
+        "gen_ai.output.type": "json",
+        "gen_ai.response.id": "p1",
+        "gen_ai.response.model": "everloop-3",
+        "gen_ai.response.finish_reasons": ["stop"],
+        "gen_ai.response.time_to_first_chunk": 0.25,
+        "gen_ai.usage.input_tokens": 12,
+        "gen_ai.usage.output_tokens": 5,
+    }
+
+
+def test_content_is_told_where_it_is_asked_for_and_redacted() -> None:
+    _, told = span_of(ASKED, WRITTEN, lambda text: text.replace("4", "#")) or ("", {})
+    asked, said = (json.loads(told[f"gen_ai.{side}.messages"]) for side in ("input", "output"))
+    assert asked == [{"role": "user", "parts": [{"type": "text", "content": "pay #"}]}]
+    assert said[0]["parts"] == [{"type": "text", "content": '{"n": #}'}]
+    assert said[0]["finish_reason"] == "stop"
+    label = replace(WRITTEN, detail=ClassificationDetail(np.zeros(2, np.float16)))
+    assert span_of(ASKED, label) is None
 
 
 class Collector(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The next token, again and again, for many prompts at once: the likeliest, unless a pen draws it.
+"""The next token, again and again, for many prompts at once: the likeliest, unless a pen chooses.
 
 Prompts of similar length share a batch; shorter ones are padded on the left. Rows that are done leave
 the batch. With the last token a few are read that may follow it: see `lookup`.
@@ -40,7 +40,7 @@ def decode(
     prompts: Sequence[list[int]],
     room: Sequence[int],
     stops: Collection[int],
-    pens: Sequence[Pen] = (),
+    pens: Sequence[Pen | None] = (),
 ) -> list[Written]:
     """`room` is how many tokens each may get, `stops` the tokens that end an answer. Without `pens` it
     is greedy, and nobody listens.
@@ -95,16 +95,18 @@ class _Row:
 
     def take(self, best: list[int], logprobs: list[float], logits: Any, stops: Collection[int]) -> None:
         """What the model says after the last token and after each guess, as long as they are right."""
-        taken = []
+        taken, pen = [], self.out.pen
         for at, guess in enumerate([*self.guessed, None]):
-            token = best[at]
-            self.out.logprobs.append(logprobs[at])
+            token, logprob = best[at], logprobs[at]
+            if pen and pen.chooses:
+                token = pen.choose(logits[at])
+                logprob = float(logits[at].float().log_softmax(-1)[token])
+            self.out.logprobs.append(logprob)
             if token in stops:
                 self.out.stopped, self.going = True, False
                 return
             self.out.tokens.append(token)
             taken.append(token)
-            pen = self.out.pen
             if (pen and pen.ends(self.out.tokens, logits[at])) or len(self.out.tokens) >= self._room:
                 self.going = False
                 return
@@ -130,7 +132,7 @@ def _decode_batch(
         logits = reader.begin()
         rows = [_Row(*each) for each in zip(prompts, room, out, strict=True)]
         while True:
-            best, logprobs = _next(logits, [row.out.pen for row in rows])
+            best, logprobs = _likeliest(logits)
             for at, row in enumerate(rows):
                 if not row.out.logprobs:
                     row.out.first_ms = (time.perf_counter() - begin) * 1000
@@ -146,15 +148,10 @@ def _decode_batch(
             logits = reader.step([[row.out.tokens[-1], *row.guessed] for row in rows])
 
 
-def _next(logits: Any, pens: Sequence[Pen | None]) -> tuple[list[list[int]], list[list[float]]]:
+def _likeliest(logits: Any) -> tuple[list[list[int]], list[list[float]]]:
     """(n, places, vocabulary) -> the next token of each row at each place, and its log-probability."""
-    chosen = logits.float().log_softmax(-1).max(-1)
-    best, logprobs = chosen.indices.tolist(), chosen.values.tolist()
-    for at, pen in enumerate(pens):
-        if pen and pen.draws:
-            token = best[at][0] = pen.draw(logits[at, 0])
-            logprobs[at][0] = float(logits[at, 0].float().log_softmax(-1)[token])
-    return best, logprobs
+    best = logits.float().log_softmax(-1).max(-1)
+    return best.indices.tolist(), best.values.tolist()
 
 
 class _Reader:

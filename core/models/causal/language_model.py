@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from core.models.causal import offline, probes
+from core.models.causal.constraint import Constraint, vocabulary
 from core.models.causal.decoding import Written, decode
 from core.models.causal.pen import Pen
 from core.models.causal.prompts import Prompts
@@ -49,7 +50,7 @@ class LanguageModel:
         return Prompts(read_tokenizer(self.folder), context, self.name)
 
     def write(
-        self, prompts: Sequence[list[int]], most: int | Sequence[int], pens: Sequence[Pen] = ()
+        self, prompts: Sequence[list[int]], most: int | Sequence[int], pens: Sequence[Pen | None] = ()
     ) -> list[Written]:
         """At most `most` tokens to each prompt. Any number of threads may ask at once."""
         mosts = [most] * len(prompts) if isinstance(most, int) else most
@@ -80,6 +81,11 @@ class LanguageModel:
             network = self._network
         return surprise(network, prompts, answers, self.prompts.context)
 
+    def constraint(self, schema: Mapping[str, Any]) -> Constraint:
+        """What holds one answer to a JSON Schema. Raises InputError."""
+        with self._loading:
+            return Constraint(self._vocabulary, schema)
+
     def copy_files(self, to: Path) -> None:
         """Everything `load_language_model` needs, into the folder `to`."""
         copy_files(self.folder, to, self.sha256, "model")
@@ -99,6 +105,10 @@ class LanguageModel:
         ends = self._network.generation_config.eos_token_id
         named = ends if isinstance(ends, list) else [ends]
         return frozenset({self.prompts.tokenizer.eos_token_id, *named} - {None})
+
+    @cached_property
+    def _vocabulary(self) -> Any:
+        return vocabulary(self.prompts.tokenizer, self._stops)
 
     @cached_property
     def _network(self) -> Any:

@@ -6,25 +6,27 @@ import hashlib
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from core.arrays import Array
-from core.errors import ModelError
+from core.errors import InputError, ModelError
 from core.files import write_whole
 from core.label_set import LabelSet
 from core.models.base import Answer, Input
 from core.models.causal import probes
 from core.models.causal.adapters import base_of
+from core.models.causal.constraint import as_format, schema_of
 from core.models.causal.decoding import Written
 from core.models.causal.examples import NONE, Examples
 from core.models.causal.language_model import ADAPTER, LanguageModel, load_language_model
 from core.models.causal.messages import spoken
-from core.models.causal.pen import Pen, check
+from core.models.causal.pen import Pen
+from core.models.causal.tool_calls import Tools
 from core.models.classifier.encoder import Encoder, keep, kept, load_encoder
 from core.records.answers import GenerationDetail, Message
 from core.records.weights import Adapter, Weights
@@ -50,7 +52,8 @@ class RemoteEngine(Protocol):
 @dataclass(frozen=True, eq=False)
 class CausalModel:
     """`max_new_tokens` is how long an answer may get. It reads the `shots` nearest of its examples
-    before each request. `learnt` are digests of the rows that its weights were trained on."""
+    before each request. `learnt` are digests of the rows that its weights were trained on. `schema` is
+    the JSON Schema that its answers are held to, unless a caller wants another form."""
 
     encoder: Encoder
     lm: LanguageModel
@@ -58,6 +61,7 @@ class CausalModel:
     examples: Examples = NONE
     shots: int = 0
     learnt: frozenset[str] = frozenset()
+    schema: Mapping[str, Any] | None = None
     engine: RemoteEngine | None = None  # writes in the place of `lm`
 
     @property
@@ -87,10 +91,10 @@ class CausalModel:
 
     def answer(self, inputs: Sequence[Input], embeddings: Array | None = None) -> list[Answer]:
         """What it writes to each. Raises InputError where one cannot be answered, before any is."""
-        asked = [Prompted.of(each) for each in inputs]
+        asked = [self._held(Prompted.of(each)) for each in inputs]
         read = self.embed([spoken(one.input) for one in asked]) if embeddings is None else embeddings
         prompts = self._prompts(asked, read)
-        written = self._write(asked, prompts, inputs)
+        written = self._write(asked, prompts, [isinstance(each, Prompted) for each in inputs])
         return [
             _answer(one.input, said, row) for one, said, row in zip(asked, written, read, strict=True)
         ]
@@ -103,7 +107,7 @@ class CausalModel:
     def prompt_ids(self, inputs: Sequence[Input], embeddings: Array) -> list[str]:
         """Of each input a hash of its prompt, and of how its answer is to be written; "" where tokens
         are drawn by chance."""
-        asked = [Prompted.of(each) for each in inputs]
+        asked = [self._held(Prompted.of(each)) for each in inputs]
         prompts = self._prompts(asked, embeddings)
         return [
             "" if one.how.temperature else _digest(tokens, self._most(one), one.how)
@@ -121,16 +125,25 @@ class CausalModel:
         near = self.examples.near(embeddings, self.shots)
         return [self.prompt(one, rows) for one, rows in zip(asked, near, strict=True)]
 
+    def _held(self, asked: Prompted) -> Prompted:
+        """What a caller wants, and the schema of this version where it wants no form of its own."""
+        how = asked.how
+        if self.schema is None or how.response_format or how.tools:
+            return asked
+        return replace(asked, how=replace(how, response_format=as_format(self.schema)))
+
     def prompt(self, asked: Prompted, near: Sequence[int]) -> tuple[list[Message], list[int]]:
         """Messages and their tokens: the input, after as many of these examples as leave room for the
         longest answer."""
-        prompts = self.lm.prompts
+        prompts, functions = self.lm.prompts, Tools.of(asked.how.tools).functions
+        if self.engine is None:
+            prompts.check_tools(asked.input, functions)
         for count in range(len(near), 0, -1):
             shown = self.examples.shown(asked.input, near[:count])
-            tokens = prompts.read(shown)
+            tokens = prompts.read(shown, functions)
             if len(tokens) + self._most(asked) <= prompts.context:
                 return prompts.messages(shown), tokens
-        return prompts.messages(asked.input), prompts.prompt(asked.input)
+        return prompts.messages(asked.input), prompts.prompt(asked.input, functions)
 
     def _most(self, asked: Prompted) -> int:
         return asked.how.max_tokens or self.max_new_tokens
@@ -139,19 +152,30 @@ class CausalModel:
         self,
         asked: list[Prompted],
         prompts: list[tuple[list[Message], list[int]]],
-        inputs: Sequence[Input],
+        heard: list[bool],
     ) -> list[Completion]:
         if self.engine:
             return self.engine.write(
                 [(one, shown, self._most(one)) for one, (shown, _) in zip(asked, prompts, strict=True)]
             )
         tokens, most = [each for _, each in prompts], [self._most(one) for one in asked]
-        for one in asked:
-            check(one)
-        heard = any(isinstance(each, Prompted) for each in inputs)
-        pens = [Pen(one, self.lm.prompts.text) for one in asked] if heard else []
+        pens = [self._pen(*each) for each in zip(asked, heard, strict=True)]
         written = self.lm.write(tokens, most, pens)
         return [self._completion(len(t), one) for t, one in zip(tokens, written, strict=True)]
+
+    def _pen(self, asked: Prompted, heard: bool) -> Pen | None:
+        """None for an answer that nobody hears being written, and that may be any text."""
+        tools, form = Tools.of(asked.how.tools), schema_of(asked.how.response_format)
+        if tools.functions and form is not None:
+            raise InputError(
+                "the local engine holds an answer to a form or lets it call tools, not both",
+                where="response_format",
+                do="leave out response_format, or tools",
+            )
+        schema = tools.schema if form is None else form
+        if schema is None:
+            return Pen(asked, self.lm.prompts.text) if heard else None
+        return Pen(asked, self.lm.prompts.text, self.lm.constraint(schema))
 
     def _completion(self, prompt_tokens: int, written: Written) -> Completion:
         pen = written.pen
@@ -185,6 +209,7 @@ class CausalModel:
             "sha256": self.lm.sha256,
             "max_new_tokens": self.max_new_tokens,
             "shots": self.shots,
+            "schema": self.schema,
             "learnt": sorted(self.learnt),
             "encoder": {
                 "name": "" if self.encoder.local else self.encoder.name,
@@ -217,7 +242,8 @@ class CausalModel:
         lm.folder = found.folder  # where it was read from before may hold other weights by now
         shots = about["shots"]
         examples = Examples.load(folder) if shots else NONE
-        return CausalModel(keep(read), _keep(lm), most, examples, shots, learnt)
+        schema = about.get("schema")  # a version made before there was one has none
+        return CausalModel(keep(read), _keep(lm), most, examples, shots, learnt, schema=schema)
 
 
 def base(name: str, encoder: Encoder) -> CausalModel:

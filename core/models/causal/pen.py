@@ -6,18 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from core.errors import InputError
-from core.records.writing import CUT, Piece, Prompted
+from core.models.causal.constraint import Constraint
+from core.models.causal.tool_calls import CALLED, Tools, as_text
+from core.records.writing import BROKEN, CUT, Piece, Prompted
 
 HALF = "\ufffd"  # a letter of which some bytes are not written yet
 
 
 class Pen:
     """`text` reads tokens. Tokens are drawn from the fewest that have `top_p` of the chance (nucleus
-    sampling, Holtzman et al. 2020)."""
+    sampling, Holtzman et al. 2020). Log-probabilities are those of the model, whatever a constraint
+    leaves of its choice: a token that it was forced to is doubtful."""
 
-    def __init__(self, asked: Prompted, text: Callable[[Sequence[int]], str]) -> None:
+    def __init__(
+        self,
+        asked: Prompted,
+        text: Callable[[Sequence[int]], str],
+        constraint: Constraint | None = None,
+    ) -> None:
         self._how, self._listener, self._read = asked.how, asked.listener, text
+        self._constraint, self._tools = constraint, Tools.of(asked.how.tools)
         self._told = ""
         self._entries: list[Mapping[str, Any]] = []
         self.text = ""  # so far
@@ -27,10 +35,27 @@ class Pen:
     def draws(self) -> bool:
         return self._how.temperature > 0
 
-    def draw(self, logits: Any) -> int:
+    @property
+    def chooses(self) -> bool:
+        """Whether the next token may be another than the likeliest."""
+        return self.draws or self._constraint is not None
+
+    def choose(self, logits: Any) -> int:
         """(vocabulary,) -> the next token."""
+        if self._constraint is None:
+            return self._draw(logits)
+        allowed = self._constraint.allowed(len(logits))
+        token = int(allowed[self._draw(logits[allowed])])
+        self._constraint.take(token)
+        if self._constraint.failed:
+            self.finish = BROKEN
+        return token
+
+    def _draw(self, logits: Any) -> int:
         import torch
 
+        if not self._how.temperature:
+            return int(logits.argmax())
         chances, tokens = (logits.float() / self._how.temperature).softmax(-1).sort(descending=True)
         chances[chances.cumsum(-1) - chances > self._how.top_p] = 0
         return int(tokens[torch.multinomial(chances, 1, generator=self._random)])
@@ -43,6 +68,8 @@ class Pen:
         found = [at for stop in self._how.stop if (at := self.text.find(stop)) >= 0]
         if found:
             self.text, self.finish = self.text[: min(found)], "stop"
+        elif self._constraint and self._constraint.whole:
+            self.finish = "stop"
         elif self._listener.gone:
             self.finish = CUT
         elif said := self.text[len(self._told) : self._sure()]:
@@ -51,18 +78,21 @@ class Pen:
 
     def close(self) -> str:
         """Tell what is left. The whole answer."""
-        if len(self.text) > len(self._told) or self._entries:
-            self._say(self.text[len(self._told) :])
-        return self.text
+        text, calls = self._tools.calls(self.text)
+        if calls:
+            self.finish = CALLED
+        if len(text) > len(self._told) or calls or self._entries:
+            self._say(text[len(self._told) :], calls)
+        return as_text(text, calls)
 
-    def _say(self, text: str) -> None:
-        self._listener.say(Piece(text, tuple(self._entries)))
+    def _say(self, text: str, calls: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._listener.say(Piece(text, tuple(self._entries), tuple(calls)))
         self._told += text
         self._entries = []
 
     def _sure(self) -> int:
         """How much of the text will stay, whatever follows: a stop may have begun at its end."""
-        text = self.text.rstrip(HALF)
+        text = self.text[: self._tools.begins(self.text)].rstrip(HALF)
         begun = (n for stop in self._how.stop for n in range(1, len(stop)) if text.endswith(stop[:n]))
         return len(text) - max(begun, default=0)
 
@@ -88,22 +118,3 @@ class Pen:
         else:
             made.manual_seed(self._how.seed % 2**63)
         return made
-
-
-def check(asked: Prompted) -> None:
-    """Raises InputError for what a caller wants that no pen does."""
-    kind = (asked.how.response_format or {}).get("type", "text")
-    if kind != "text":
-        raise _cannot("response_format", str(kind), "text")
-    if asked.how.tools:
-        raise _cannot(next(iter(asked.how.tools)), "tools", "a call without tools")
-
-
-def _cannot(field: str, got: str, expected: str) -> InputError:
-    return InputError(
-        "the local engine cannot do this",
-        where=field,
-        got=got,
-        expected=expected,
-        do="leave it out, or set serving.engine to the URL of an engine that can",
-    )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from core.errors import ContextError, InputError, ModelError
 from core.models.causal.messages import SYSTEM, as_messages
+from core.models.causal.tool_calls import for_template
 from core.records.answers import Message
 
 SILENT: Message = {"role": "system", "content": ""}
+NO_FUNCTIONS: Sequence[Mapping[str, Any]] = ()
+A_FUNCTION = {"type": "function", "function": {"name": "probe_of_tools", "parameters": {}}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +36,9 @@ class Prompts:
         if self.tokenizer.eos_token_id is None:
             raise ModelError("the tokenizer names no token that ends an answer", where=self.where)
 
-    def prompt(self, input: Any) -> list[int]:
+    def prompt(self, input: Any, functions: Sequence[Mapping[str, Any]] = NO_FUNCTIONS) -> list[int]:
         """What the model goes on from. Raises ContextError: too long; InputError: no messages."""
-        tokens = self.read(input)
+        tokens = self.read(input, functions)
         if len(tokens) >= self.context:
             raise ContextError(
                 "the prompt is longer than the model's context",
@@ -46,11 +49,12 @@ class Prompts:
             )
         return tokens
 
-    def read(self, input: Any) -> list[int]:
-        """The tokens of an input, however many. Raises InputError: no messages."""
-        messages = self.messages(input)
+    def read(self, input: Any, functions: Sequence[Mapping[str, Any]] = NO_FUNCTIONS) -> list[int]:
+        """The tokens of an input, however many, and of the functions that the answer may call. Raises
+        InputError: no messages."""
+        messages = for_template(self.messages(input))
         try:
-            return self._tokens(self._rendered(messages))
+            return self._tokens(self._rendered(messages, functions))
         except Exception as fault:  # each template raises what it likes
             raise InputError(
                 "the model's chat template refuses these messages", where=self.where, got=str(fault)
@@ -62,6 +66,24 @@ class Prompts:
         if self._wordy and not any(m["role"] in SYSTEM for m in messages):
             return [SILENT, *messages]
         return messages
+
+    def check_tools(self, input: Any, functions: Sequence[Mapping[str, Any]]) -> None:
+        """Raises InputError: functions, or earlier calls of some, and a template that drops them."""
+        called = any(m.get("tool_calls") for m in as_messages(input))
+        if (functions or called) and not self._knows_tools:
+            raise InputError(
+                "the model's chat template knows no tools",
+                where="tools" if functions else "messages",
+                expected="a model that was trained to call tools",
+                do="leave them out, name the functions in a message, or take such a model",
+            )
+
+    @cached_property
+    def _knows_tools(self) -> bool:
+        try:
+            return "probe_of_tools" in self._rendered(as_messages("x"), [A_FUNCTION])
+        except Exception:  # each template raises what it likes
+            return False
 
     def answer(self, text: str) -> list[int]:
         """A right answer as the model is to write it, with its end."""
@@ -81,9 +103,16 @@ class Prompts:
         except Exception:  # a template that knows no system prompt
             return False
 
-    def _rendered(self, messages: list[Message]) -> str:
+    def _rendered(
+        self, messages: list[Message], functions: Sequence[Mapping[str, Any]] = NO_FUNCTIONS
+    ) -> str:
         return str(
-            self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            self.tokenizer.apply_chat_template(
+                messages,
+                tools=list(functions) or None,
+                tokenize=False,
+                add_generation_prompt=True,
+            )
         )
 
     def _tokens(self, text: str) -> list[int]:

@@ -11,6 +11,7 @@ from monitoring.signals.generation import (
     refusals,
     repetition,
     toxicity,
+    unfinished,
 )
 
 PARTS = (
@@ -24,4 +25,5 @@ PARTS = (
     toxicity,
     perplexity,
     drift,
+    unfinished,
 )

@@ -11,9 +11,12 @@ TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}</s>{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+KNOWS_TOOLS = "{% for t in tools or [] %}[{{ t.function.name }}]{% endfor %}" + TEMPLATE
 
 
-def save_tiny_causal(folder: Path, seed: int = 0, *, template: str | None = TEMPLATE) -> str:
+def save_tiny_causal(
+    folder: Path, seed: int = 0, *, template: str | None = TEMPLATE, context: int = 128
+) -> str:
     """Writes config, tokenizer of bytes and safetensors weights; returns the folder's name."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -32,7 +35,7 @@ def save_tiny_causal(folder: Path, seed: int = 0, *, template: str | None = TEMP
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=128,
+        max_position_embeddings=context,
         eos_token_id=0,
         bos_token_id=None,
         tie_word_embeddings=True,
@@ -46,5 +49,7 @@ def save_tiny_causal(folder: Path, seed: int = 0, *, template: str | None = TEMP
     return str(folder)
 
 
-def tiny_causal(folder: Path, encoder: Encoder, seed: int = 0) -> CausalModel:
-    return base(save_tiny_causal(folder, seed), encoder)
+def tiny_causal(
+    folder: Path, encoder: Encoder, seed: int = 0, template: str = TEMPLATE, context: int = 128
+) -> CausalModel:
+    return base(save_tiny_causal(folder, seed, template=template, context=context), encoder)

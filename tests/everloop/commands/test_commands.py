@@ -76,7 +76,7 @@ Commands:
   check       Validate params.yaml and report all faults together.
   train       Train the first model of a workspace; it is the champion.
   serve       Serve the champion over HTTP.
-  predict     Classify every row of a file.
+  predict     Answer every row of a file.
   demo        The whole loop on a bundled sample stream.
   replay      Drive every stage over a stream of the past.
   monitor     Is all well? The newest window's signals and alerts.

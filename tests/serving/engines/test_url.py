@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,13 +22,15 @@ from core.records.writing import Prompted
 from core.state import Champion
 from core.store import Store
 from core.tasks import Classification, Generation
+from serving.engine import Engine
 from serving.engines.chosen import choose
 from serving.engines.deployments import weights_name
+from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from tests.core.models.tiny import save_tiny_encoder
 from tests.serving.engines.stubs import chosen, mode, seen, served_model, stub
-from tests.serving.real_server import running, wait_until
+from tests.serving.real_server import now, running, wait_until
 
 ASK: Any = [{"role": "user", "content": "pay my card"}]
 SAID = "turn the lights off"
@@ -243,3 +246,24 @@ def test_a_classifier_takes_no_engine() -> None:
 def test_an_engine_is_local_or_urls(wrong: list[str]) -> None:
     with pytest.raises(ValueError, match="local, or URLs such as"):
         Serving(engine=wrong)
+
+
+def test_an_engine_that_goes_down_later_is_named(
+    stubs: list[str], model: CausalModel, store: Store
+) -> None:
+    with chosen(stubs, model) as made:
+        service = Service(store, made.load, max_text=1000)
+        engine = Engine(service, now, Metrics(), concurrency=made.concurrency)
+        engine.start()
+        try:
+            wait_until(lambda: engine.state().ready)
+            assert engine.state().faults == ()
+            mode(stubs[0], "down")
+            wait_until(lambda: engine.state().faults != ())
+            assert re.search(f"engine {stubs[0]}: .*500", engine.state().faults[0])
+            assert engine.state().ready
+            mode(stubs[1], "down")
+            wait_until(lambda: not engine.state().ready)
+            assert len(engine.state().faults) == 2
+        finally:
+            engine.stop()

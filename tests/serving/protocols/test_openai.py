@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import httpx
 import openai
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
 
 from core.models.causal.model import CausalModel
 from core.models.causal.pen import Pen
@@ -22,23 +24,30 @@ from core.state import Champion
 from core.store import Store
 from core.tasks import Generation
 from serving.app import create_app
+from serving.batch import FileClassifier, Job
 from serving.engine import Engine
 from serving.keys import Guard, Keyring
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
 from tests.core.models.tiny import save_tiny_encoder
-from tests.core.models.tiny_causal import tiny_causal
+from tests.core.models.tiny_causal import KNOWS_TOOLS, TEMPLATE, tiny_causal
 from tests.fake_models import NOW, Shelf, roll_out
 from tests.serving.real_server import now, running, wait_until
 
+OFF: Any = [{"type": "function", "function": {"name": "off", "parameters": {
+    "properties": {"n": {"enum": [1, 2]}}, "required": ["n"], "additionalProperties": False}}}]  # fmt: skip
+BRIEF: Any = [{"role": "user", "content": "x"}]
 PAY: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "pay my card"}]
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[CausalModel]:
     encoder = load_encoder(save_tiny_encoder(tmp_path_factory.mktemp("encoder")), 64)
-    made = [tiny_causal(tmp_path_factory.mktemp(f"tiny{seed}"), encoder, seed) for seed in (0, 1)]
+    made = [
+        tiny_causal(tmp_path_factory.mktemp(f"tiny{seed}"), encoder, seed, template, context)
+        for seed, (template, context) in enumerate(((TEMPLATE, 128), (KNOWS_TOOLS, 512)))
+    ]
     return [replace(each, max_new_tokens=12) for each in made]
 
 
@@ -189,6 +198,90 @@ def test_log_probabilities(client: openai.OpenAI, store: Store) -> None:
     assert min(token.logprob for token in said.content) >= least - 1e-6
 
 
+class Room(BaseModel):
+    n: Literal[1, 2]
+
+
+def test_the_clients_own_helpers_read_an_answer(client: openai.OpenAI) -> None:
+    call: Any = {"model": "everloop", "messages": BRIEF, "max_tokens": 90, "response_format": Room}
+    parsed = client.chat.completions.parse(**call).choices[0].message.parsed
+    assert parsed is not None
+    with client.chat.completions.stream(**call) as stream:
+        assert stream.get_final_completion().choices[0].message.parsed == parsed
+
+
+def test_drawn_answers_stream_side_by_side(client: openai.OpenAI, store: Store) -> None:
+    call: Any = {"model": "everloop", "messages": PAY, "n": 2, "temperature": 1.5, "seed": 7}
+    whole = client.chat.completions.create(**call, logprobs=True)
+    chunks = list(client.chat.completions.create(**call, logprobs=True, stream=True))
+    for said in whole.choices:
+        mine = [c.choices[0] for c in chunks if c.choices[0].index == said.index]
+        assert "".join(c.delta.content or "" for c in mine) == said.message.content
+        assert {cast(Any, c).prediction_id for c in mine}.isdisjoint({whole.id})
+        assert stored(store, cast(Any, mine[0]).prediction_id)[0].output == said.message.content
+        tokens = [t.token for c in mine if c.logprobs for t in c.logprobs.content or ()]
+        assert said.logprobs is not None
+        assert tokens == [t.token for t in said.logprobs.content or ()]
+        assert mine[-1].finish_reason == said.finish_reason
+
+
+def serve_one_that_knows_tools(client: openai.OpenAI, store: Store) -> None:
+    store.state.write(Champion("2"))
+    wait_until(lambda: "everloop-2" in [m.id for m in client.models.list()])
+
+
+ROOM = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"], "additionalProperties": False}  # fmt: skip
+FORMS: Any = [
+    pytest.param({"type": "json_schema", "json_schema": {"name": "x", "schema": ROOM}}, id="schema"),
+    pytest.param({"type": "json_object"}, id="object"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_answer_is_held_to_its_form(client: openai.OpenAI, store: Store, form: Any) -> None:
+    call: Any = {"model": "everloop", "messages": BRIEF, "response_format": form, "max_tokens": 90}
+    answer = client.chat.completions.create(**call)
+    said = answer.choices[0]
+    stream = client.chat.completions.create(**call, stream=True)
+    assert "".join(c.choices[0].delta.content or "" for c in stream) == said.message.content
+    assert stored(store, answer.id)[0].output == said.message.content
+    if said.finish_reason == "stop":
+        assert json.loads(said.message.content or "").get("n", 1) in (1, 2)
+    assert (said.message.content or "").startswith("{")
+    assert said.finish_reason == "stop" or form["type"] == "json_object"
+
+
+@pytest.mark.parametrize(
+    "choice", [pytest.param("required", id="required"), pytest.param({"type": "function", "function": {"name": "off"}}, id="named")]
+)  # fmt: skip
+def test_a_tool_is_called(client: openai.OpenAI, store: Store, choice: Any) -> None:
+    serve_one_that_knows_tools(client, store)
+    call: Any = {"model": "everloop", "messages": BRIEF, "tools": OFF, "tool_choice": choice}
+    call |= {"max_tokens": 400}
+    answer = client.chat.completions.create(**call)
+    said = answer.choices[0]
+    assert (said.finish_reason, said.message.content) == ("tool_calls", None)
+    (one,) = cast(Any, said.message.tool_calls)
+    assert one.function.name == "off"
+    assert json.loads(one.function.arguments)["n"] in (1, 2)
+    found = json.loads(stored(store, answer.id)[0].output)
+    assert found == {"name": "off", "arguments": json.loads(one.function.arguments)}
+    chunks = list(client.chat.completions.create(**call, stream=True))
+    (streamed,) = [t for c in chunks for t in c.choices[0].delta.tool_calls or ()]
+    assert streamed.function.model_dump() == one.function.model_dump()
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    assert not any(c.choices[0].delta.content for c in chunks)
+
+
+def test_an_answer_need_not_call_a_tool(client: openai.OpenAI, store: Store) -> None:
+    serve_one_that_knows_tools(client, store)
+    for more in ({"tools": OFF}, {"tools": OFF, "tool_choice": "none"}):
+        answer = client.chat.completions.create(model="everloop", messages=BRIEF, **cast(Any, more))
+        said = answer.choices[0].message
+        assert said.tool_calls is None
+        assert said.content == stored(store, answer.id)[0].output != ""
+
+
 def test_who_can_be_asked(client: openai.OpenAI, store: Store) -> None:
     assert [m.id for m in client.models.list()] == ["everloop", "everloop-1"]
     roll_out(store, share=0.0)
@@ -224,8 +317,13 @@ WRONG: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("store", {"store": False}, "each answer is stored", "store"),
     ("schema", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "no"}}}},
      "a valid JSON Schema", "response_format"),
-    ("tools", {"tools": [{"type": "function", "function": {"name": "f"}}]}, "local engine cannot do this", "tools"),
-    ("form", {"response_format": {"type": "json_object"}}, "local engine cannot do this", "response_format"),
+    ("tools", {"tools": OFF}, "chat template knows no tools", "tools"),
+    ("choice", {"tools": OFF, "tool_choice": {"type": "function", "function": {"name": "on"}}},
+     "tool_choice names no tool", "tool_choice"),
+    ("parameters", {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "no"}}}]},
+     "parameters as a valid JSON Schema at 0", "tools"),
+    ("keyword", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}},
+     "cannot hold an answer to this JSON Schema.*Unimplemented keys", "response_format"),
     ("same", {"n": 2}, "are all the same", "n"),
     ("top", {"top_logprobs": 2}, "needs logprobs", "top_logprobs"),
     ("hot", {"temperature": 3}, "less than or equal to 2", "temperature"),
@@ -279,6 +377,17 @@ def test_a_stream_that_its_caller_cuts_is_stored_as_far_as_it_is(
     assert detail.finish_reason == "cancelled"
     assert 0 < detail.completion_tokens < 60
     assert found.output
+
+
+def test_a_file_gets_a_column_of_answers(service: Service, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,text\n1,pay\n2,my card\n")
+    job = Job(tmp_path / "in.csv", tmp_path / "out.jsonl")
+    FileClassifier(store, service, 100, tmp_path / "refused.csv").run(job, NOW)
+    rows = [json.loads(line) for line in job.out.read_text().splitlines()]
+    assert [list(row) for row in rows] == [
+        ["id", "text", "answer", "score", "model_version", "variant", "prediction_id"]
+    ] * 2
+    assert rows[0]["answer"] == stored(store, rows[0]["prediction_id"])[0].output
 
 
 def test_a_key_is_asked_for_in_openais_way(service: Service, store: Store) -> None:
