@@ -183,12 +183,12 @@ class Replicas:
         )
 
     def faults(self) -> tuple[str, ...]:
-        """What is wrong with each that cannot write now."""
-        return tuple(f"engine {one}" for one in self._all if one.fault)
+        """What is wrong with each that cannot write now, or not with all the weights it is to have."""
+        return tuple(f"engine {one}" for one in self._all if one.fault or one.unfit())
 
     def able(self) -> bool:
         """Whether one of them can."""
-        return len(self.faults()) < len(self._all)
+        return not all(one.fault for one in self._all)
 
     def close(self) -> None:
         with self._turn:

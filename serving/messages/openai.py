@@ -45,7 +45,7 @@ def _functions(tools: list[dict[str, Any]] | None) -> list[dict[str, Any]] | Non
             raise ValueError(f'{{"type": "function", "function": {{"name": ...}}}} at {at}')
         if not isinstance(function.get("name"), str):
             raise ValueError(f"a function with a name at {at}")
-        parameters = function.get("parameters") or {}
+        parameters = function.get("parameters", {})
         if not isinstance(parameters, dict):
             raise ValueError(f"parameters as a JSON Schema at {at}")
         if fault := schema_fault(parameters):

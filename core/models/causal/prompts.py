@@ -69,7 +69,7 @@ class Prompts:
 
     def check_tools(self, input: Any, functions: Sequence[Mapping[str, Any]]) -> None:
         """Raises InputError: functions, or earlier calls of some, and a template that drops them."""
-        called = any(m.get("tool_calls") for m in as_messages(input))
+        called = any(m.get("tool_calls") for m in for_template(as_messages(input)))
         if (functions or called) and not self._knows_tools:
             raise InputError(
                 "the model's chat template knows no tools",

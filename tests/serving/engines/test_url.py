@@ -251,7 +251,7 @@ def test_an_engine_is_local_or_urls(wrong: list[str]) -> None:
 def test_an_engine_that_goes_down_later_is_named(
     stubs: list[str], model: CausalModel, store: Store
 ) -> None:
-    with chosen(stubs, model) as made:
+    with chosen(stubs, {"1": model}) as made:
         service = Service(store, made.load, max_text=1000)
         engine = Engine(service, now, Metrics(), concurrency=made.concurrency)
         engine.start()
