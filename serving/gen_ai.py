@@ -13,7 +13,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.models.causal.messages import as_messages
 from core.records.answers import Clean, GenerationDetail, Prediction, Request
 from core.records.writing import BROKEN, Decoding
 
@@ -71,8 +70,8 @@ def _written(detail: GenerationDetail) -> dict[str, Any]:
 
 
 def _content(request: Request, answer: Prediction, clean: Clean) -> dict[str, str]:
-    asked = as_messages(list(request.messages) or request.text)
-    asked = [{**m, "content": clean(m["content"])} for m in asked]
+    asked = request.messages or ({"role": "user", "content": request.text},)
+    asked = tuple({"role": m["role"], "content": clean(str(m.get("content") or ""))} for m in asked)
     said = {"role": "assistant", "content": clean(answer.output)}
     reason = getattr(answer.detail, "finish_reason", "")
     return {

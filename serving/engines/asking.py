@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 
 from core.errors import BusyError, EngineError, EverloopError, InputError
-from core.models.causal.tool_calls import as_text, joined
 from core.records.answers import Message
+from core.records.tool_calls import as_text, joined
 from core.records.writing import BROKEN, CUT, Completion, Piece, Prompted
 from serving.engines.replicas import Replica
 

@@ -12,8 +12,8 @@ from fastapi import Request as Call
 from fastapi.responses import StreamingResponse
 
 from core.errors import EngineError, EverloopError
-from core.models.causal.tool_calls import joined
 from core.records.answers import GenerationDetail, Prediction, Request
+from core.records.tool_calls import joined
 from core.records.writing import BROKEN, Listener, Piece
 from serving.calls import late
 from serving.messages.openai import NAME

@@ -26,9 +26,9 @@ from core.models.causal.examples import NONE, Examples
 from core.models.causal.language_model import ADAPTER, LanguageModel, load_language_model
 from core.models.causal.messages import spoken
 from core.models.causal.pen import Pen
-from core.models.causal.tool_calls import Tools
 from core.models.classifier.encoder import Encoder, keep, kept, load_encoder
 from core.records.answers import GenerationDetail, Message
+from core.records.tool_calls import Tools
 from core.records.weights import Adapter, Weights
 from core.records.writing import Completion, Prompted
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from core.models.causal.constraint import Constraint
-from core.models.causal.tool_calls import CALLED, Tools, as_text
+from core.records.tool_calls import CALLED, Tools, as_text
 from core.records.writing import BROKEN, CUT, Piece, Prompted
 
 HALF = "\ufffd"  # a letter of which some bytes are not written yet

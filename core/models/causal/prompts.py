@@ -9,8 +9,8 @@ from typing import Any
 
 from core.errors import ContextError, InputError, ModelError
 from core.models.causal.messages import SYSTEM, as_messages
-from core.models.causal.tool_calls import for_template
 from core.records.answers import Message
+from core.records.tool_calls import for_template
 
 SILENT: Message = {"role": "system", "content": ""}
 NO_FUNCTIONS: Sequence[Mapping[str, Any]] = ()

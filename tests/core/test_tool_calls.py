@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import InputError
-from core.models.causal.tool_calls import Tools, as_text, for_template
+from core.records.tool_calls import Tools, as_text, for_template
 
 TOOLS = Tools.of({"tools": [{"type": "function", "function": {"name": n}} for n in ("on", "off")]})
 ON = '{"name": "on", "arguments": {"room": "hall"}}'
