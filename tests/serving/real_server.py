@@ -39,10 +39,15 @@ def running(
     metrics: Metrics | None = None,
     labelling: Labelling = Labelling(),  # noqa: B008  # it is frozen
     concurrency: Concurrency | None = None,
+    poll: float | None = None,
 ) -> Iterator[str]:
-    """The address of a server that answers until the block ends."""
+    """The address of a server that answers until the block ends. Who serves is looked up with every
+    answer, or each `poll` seconds beside them."""
     settings = Serving(max_inputs=100)
     engine = Engine(service, now, metrics or Metrics(), settings, concurrency=concurrency)
+    if poll is not None:
+        engine.poll = poll
+        engine.start()
     app = create_app(engine, store, now, settings, labelling)
     with socket.create_server(("127.0.0.1", 0)) as door:
         server = uvicorn.Server(
