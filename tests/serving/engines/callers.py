@@ -1,4 +1,4 @@
-"""Callers who ask a server without pause, every second one for a stream, and keep all that they hear."""
+"""Callers who ask a server without pause, every second time for a stream, and keep all that they hear."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ class Callers:
     body: dict[str, Any]
     answers: list[HeardAnswer] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    rates: bool = False  # each answer gets a thumb
+    thumbs: list[str] = field(default_factory=list)  # the ids of answers whose thumb was taken
+    asked: int = 0
     over: bool = False
 
     @contextmanager
@@ -47,10 +50,17 @@ class Callers:
             turn = at
             while not self.over:
                 turn += 1
+                self.asked += 1
                 try:
-                    self.answers.append(self.stream(http) if turn % 2 else self.whole(http))
+                    self.answers.append(one := self.stream(http) if turn % 2 else self.whole(http))
+                    if self.rates and self.rate(http, one.answer_id):
+                        self.thumbs.append(one.answer_id)
                 except (httpx.HTTPError, ValueError, KeyError, IndexError) as fault:
                     self.failures.append(f"{type(fault).__name__}: {fault}")
+
+    def rate(self, http: httpx.Client, answer_id: str) -> bool:
+        body = {"prediction_id": answer_id, "kind": "thumbs", "value": "up"}
+        return http.post("/v1/feedback", json=body).status_code == 200
 
     def whole(self, http: httpx.Client) -> HeardAnswer:
         answer = http.post("/v1/chat/completions", json=self.body)

@@ -32,6 +32,7 @@ class Stub:
     def __init__(self, model: str) -> None:
         self.mode, self.model, self.signed = "ok", model, False
         self.first, self.each = 0.0, 0.0  # seconds until the first token, and until each other one
+        self.loading = 0.0  # seconds that an adapter takes
         self.words = 0  # tokens of an answer; 0: WORDS
         self.seen: list[Any] = []
         self.adapters: dict[str, str] = {}
@@ -54,6 +55,7 @@ class Stub:
 
     async def load(self, request: Request) -> Response:
         asked = await request.json()
+        await asyncio.sleep(self.loading)
         if self.mode == "refuses" or asked["lora_name"] in self.adapters:
             return JSONResponse({"error": {"message": "no such adapter here"}}, 400)
         self.adapters[asked["lora_name"]] = asked["lora_path"]
