@@ -90,9 +90,7 @@ tested_answers = Table(  # new in 7: what a model answered when it was tested; t
     "tested_answers",
     metadata,
     Column("model", String(64), primary_key=True),  # SHA-256 of its weights
-    Column(
-        "input_hash", String(32), primary_key=True
-    ),  # of what they are given: WritingModel.prompt_ids
+    Column("input_hash", String(32), primary_key=True),  # a WritingModel's prompt_ids
     Column("text_hash", String(32), nullable=False, index=True),  # of its text, to forget it by
     Column("output", Text, nullable=False),
     sqlite_with_rowid=False,

@@ -59,22 +59,20 @@ def _scored_days(
 def _frozen(session: Session, first: Model, load: Callable[[str], Model], window: Window) -> list[str]:
     """What the first model says to each request."""
     said = window.rows["output"].to_numpy(dtype=object).copy()
-    known = (
-        _written(first, load, window)
-        if isinstance(first, WritingModel)
-        else np.zeros(len(window), bool)
-    )
+    known = _written(first, load, window)
     rest = window.take(~known)
     said[~known] = outputs(session, first, rest.rows["text"].tolist(), rest.embeddings)
     return list(said)
 
 
-def _written(first: WritingModel, load: Callable[[str], Model], window: Window) -> Array:
+def _written(first: Model, load: Callable[[str], Model], window: Window) -> Array:
     """(n,) requests whose answer is what the first model writes: it, or a version of its weights that
     was given the same prompt, served them."""
+    same = np.zeros(len(window), bool)
+    if not isinstance(first, WritingModel):
+        return same
     texts = window.rows["text"].to_numpy(dtype=object)
     asked = np.array(first.prompt_ids(texts.tolist(), window.embeddings))
-    same = np.zeros(len(window), bool)
     for version, rows in window.rows.groupby("model_version").indices.items():
         served = load(str(version))
         if isinstance(served, WritingModel) and served.weights == first.weights:
