@@ -31,6 +31,7 @@ __all__ = [
     "Refused",
     "Rows",
     "as_string",
+    "as_time",
     "bounded",
     "missing_columns",
     "read_rows",
@@ -182,7 +183,7 @@ class _Gate:
                 return Refused(row, str(why), excerpt(given).strip() if as_string(given) else "")
             if fault := self._undeclared(label):
                 return Refused(row, *fault)
-        when = _time(values.get(c.time)) if c.time else None
+        when = as_time(values.get(c.time)) if c.time else None
         key = as_string(values.get(c.id)).strip() if c.id else f"{self._stem}-{row}"
         fault = self._time_fault(when, values.get(c.time) if c.time else None) or self._id_fault(key)
         if fault:
@@ -248,7 +249,8 @@ def as_string(value: Any) -> str:
     return json_text(value) if isinstance(value, (bool, list, dict)) else str(value)
 
 
-def _time(value: Any) -> datetime | None:
+def as_time(value: Any) -> datetime | None:
+    """A cell as a time in UTC; None where it is none, or lies before 1970."""
     try:
         when = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
         when = utc(when)

@@ -23,6 +23,7 @@ from core.records.labels import AnnotationTask
 from core.records.windows import Window
 from core.state import CuratedUntil
 from core.store import Store
+from flows.labels import waiting_words, words_due
 from flows.session import Session
 from flows.situation import situation
 from flows.suspicions import check_complaints
@@ -59,7 +60,7 @@ def _pick(session: Session, now: datetime) -> dict[str, Any]:
     pool = gather(session, max(last, now - 7 * DAY), now)
     account, looks = _paced(session, now)
     looks.append(RoundNeed(now, len(pool), float(wants(pool).sum())))
-    asked = store.queue.picked(last + timedelta(microseconds=1), now)  # by people
+    asked = _asked(session, last, now)
     days, left = _elapsed_days(pool, last, now), account.less(asked)
     budget, account = paced(policy.pacing, policy.labels_per_day, days, left, looks)
     wanted = labels_wanted(session.strategy.triggers, situation(session, now))
@@ -79,6 +80,15 @@ def _pick(session: Session, now: datetime) -> dict[str, Any]:
     )
     session.record(_decision(policy.policy, tasks, evidence, now))
     return {"picked": len(tasks)}
+
+
+def _asked(session: Session, last: datetime, now: datetime) -> int:
+    """Tasks since the last round that people asked for. Where an answer takes long to write, so do the
+    checks of what users wrote, which this turn will make."""
+    by_people = session.store.queue.picked(last + timedelta(microseconds=1), now)
+    if not session.task.costly or not words_due(session, now):
+        return by_people
+    return by_people + sum(r.fate == "asked" for r in waiting_words(session, now))
 
 
 def _elapsed_days(pool: Pool, last: datetime, now: datetime) -> float:

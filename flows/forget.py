@@ -11,7 +11,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from core import collections
 from core.errors import DatasetError
@@ -22,12 +24,12 @@ from core.store import old_spools
 from core.store.spool import Spool
 from core.texts import normal
 from flows.session import Session
-from pipelines.datasets import erase
+from pipelines.datasets import erase, opinions
+from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.holders import holders
+from pipelines.datasets.layout import order
+from pipelines.datasets.partitions import GONE
 from pipelines.datasets.versions import Plan, make_version
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Asked = Literal["user", "prediction", "text"]
 PAGES = (".html", ".json", ".jsonl", ".csv")
@@ -73,6 +75,7 @@ def look(session: Session, asked: Asked, value: str) -> Found:
         held = holders(session.workspace.root, zip(meant["partition"], meant["at"], strict=True))
         found.versions = {id: len(sets) for id, sets in held.sets.items()}
         found.not_here = held.not_here
+        _look_at_opinions(session, found)
     made = {str(r["dataset"]): str(r["version"]) for r in _trained(session)}
     found.models = [made[v] for v in sorted(found.versions) if v in made]
     found.collections = list(_collections(session, found.texts))
@@ -81,6 +84,18 @@ def look(session: Session, asked: Asked, value: str) -> Found:
         found.spooled |= ids
     found.pages = list(_pages(session, found.texts))
     return found
+
+
+def _look_at_opinions(session: Session, found: Found) -> None:
+    """Pairs and ratings: every version from that of their partition on has them."""
+    said = _opinions(session)
+    meant = erase.matching(said, found.asked, found.value, found.log)
+    found.reservoir = sorted({*found.reservoir, *meant["row_id"]})
+    found.texts |= set(meant["text"])
+    for id in Repository(session.workspace.root).tags() if len(meant) else ():
+        rows = sum(order(p) <= order(id) for p in meant["partition"])
+        if rows:
+            found.versions[id] = found.versions.get(id, 0) + rows
 
 
 def forget(session: Session, found: Found, now: datetime) -> str:
@@ -108,6 +123,7 @@ def finish(session: Session, now: datetime, texts: Collection[str] = ()) -> str:
     session.store.erasure.erase([], {*texts, *session.store.answers.texts(ids).values()})
     if ids and _has_versions(session):
         rows = _places(session)
+        rows = pd.concat([rows, _opinions(session)])
         mine = rows[rows["row_id"].isin(ids)]
         session.store.erasure.erase([], mine["text"])  # the reservoir may be the last to know them
         made = _rebuild(session, ids, bool(len(mine)), now)
@@ -120,6 +136,13 @@ def finish(session: Session, now: datetime, texts: Collection[str] = ()) -> str:
 def _places(session: Session) -> pd.DataFrame:
     """Every row of the reservoir and its place there, with its text."""
     rows = erase.places(session.workspace)
+    return rows.assign(text=session.texts(rows))
+
+
+def _opinions(session: Session) -> pd.DataFrame:
+    """Every pair and rating of the reservoir, with its text."""
+    rows = opinions.stored(session.workspace.reservoir, ["row_id", "input", "user_key", "set"])
+    rows = rows[rows["set"] != GONE]
     return rows.assign(text=session.texts(rows))
 
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -186,12 +185,11 @@ def claimed(session: Session, partition: str, as_of: datetime) -> pd.DataFrame:
     reservoir has. The same rows again whenever it is asked."""
     trusted, store = session.strategy.labeling.trusted, session.store.at(as_of)
     labels = known_labels(session, store.label_set)
-    heard: dict[str, Any] = {"trains": []}
     if session.task.labelled:
         second_opinions(session, as_of, partition)
-        heard = session.store.state.once(
-            f"words/{partition}", lambda: hear(session, as_of, labels, partition)
-        )
+    heard = session.store.state.once(
+        f"words/{partition}", lambda: hear(session, as_of, labels, partition)
+    )
     rows = from_claim(store.labels.claim(partition, as_of, trusted, labels, set(heard["trains"])))
     corrected, aside = session.store.labels.corrected(partition), session.store.reviews.set_aside()
     if not corrected and not aside:
@@ -206,13 +204,19 @@ def claimed(session: Session, partition: str, as_of: datetime) -> pd.DataFrame:
 
 def verify(session: Session, now: datetime) -> None:
     """Make tasks of users' words, where some are new or still to be asked."""
-    newest, heard = session.store.feedback.newest(now), session.store.state.read(FeedbackRead)
-    if not session.task.labelled or newest is None or (heard.until == newest and not heard.unasked):
+    if not words_due(session, now):
         return
+    newest = session.store.feedback.newest(now)
     with session.timed("labeling"):
         labels = known_labels(session, session.store.at(now).label_set)
         found = session.store.state.once(f"words/{now.isoformat()}", lambda: hear(session, now, labels))
         session.store.state.write(FeedbackRead(newest, found["unasked"]))
+
+
+def words_due(session: Session, now: datetime) -> bool:
+    """Whether users said something new, or said something that is still to be asked."""
+    newest, heard = session.store.feedback.newest(now), session.store.state.read(FeedbackRead)
+    return newest is not None and (heard.until != newest or heard.unasked > 0)
 
 
 def waiting_words(session: Session, now: datetime) -> list[Ruling]:

@@ -11,7 +11,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from flows.runtimes import torch_agreement
 from flows.session import Session
 from pipelines.datasets.contents import EVALUATION, TESTED, TRAIN, rows_here
 from pipelines.datasets.inputs import label_set, read_inputs
+from pipelines.datasets.opinions import Opinions, here
 from pipelines.testing import Contender, WritingContender, run_tests
 from pipelines.testing.labels import Scarce, scarce
 from pipelines.testing.memorization import memorizes
@@ -59,6 +60,7 @@ def train_candidate(session: Session) -> Trained:
         evaluation["target"].tolist(),
         embeddings(session, start, evaluation),
     )
+    data = replace(data, **_opinions(session))
     result = trained(session.strategy.training, data, start)
     if held := len(rows) - len(train):
         note = f"held back, as new labels with fewer than {needed} rows: {held}"
@@ -71,6 +73,29 @@ def train_candidate(session: Session) -> Trained:
         result = replace(result, metrics=metrics)
     _write(place.metrics / "training.json", result.metrics)
     return result
+
+
+def _opinions(session: Session) -> dict[str, Any]:
+    """The pairs and ratings of the version."""
+    from pipelines.training.data import Pair, Rating
+
+    if session.task.labelled:
+        return {}
+    found = opinions(session)
+    asked = [session.inputs(rows) for rows in (found.pairs, found.ratings)]
+    pairs = zip(asked[0], found.pairs["chosen"], found.pairs["rejected"], strict=True)
+    ratings = zip(asked[1], found.ratings["output"], found.ratings["score"], strict=True)
+    return {
+        "pairs": [Pair(*row) for row in pairs],
+        "ratings": [Rating(x, output, float(score)) for x, output, score in ratings],
+    }
+
+
+def opinions(session: Session) -> Opinions:
+    """What people think of answers, of the version in the folder."""
+    place, task = session.workspace, session.task
+    tested = rows_here(place, TESTED, ["input", "encoder", "embedding"])
+    return here(place, tested, lambda stored: task.render(task.asked(stored)))
 
 
 def _start(session: Session) -> Model:

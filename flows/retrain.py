@@ -24,6 +24,7 @@ from flows.guard import held
 from flows.label_set import declared
 from flows.labels import claimed
 from flows.model_stages import test_candidate, train_candidate
+from flows.opinions import opinions
 from flows.regression import regression_rows, with_collections
 from flows.session import Session
 from flows.state import waiting
@@ -75,7 +76,9 @@ def _dataset(session: Session, plan: RetrainPlan) -> DatasetVersion:
         labels, fault = declared(session, as_of), session.task.fault
         asked = Plan(plan.id, as_of, number, parent, plan.reason, labels, fault)
         champion = session.registry.path(plan.champion)
-        return make_version(session.workspace, rows, asked, session.strategy.datasets, champion)
+        said = opinions(session, plan.id, as_of, rows)
+        policy = session.strategy.datasets
+        return make_version(session.workspace, rows, asked, policy, champion, said=said)
 
     with session.timed("datasets"):
         return session.store.state.made(DatasetVersion, f"datasets/{plan.id}", make)

@@ -72,17 +72,20 @@ def known(session: Session, now: datetime, encoder: str) -> LabelKnowledge:
     store = session.store.at(now)
     rows = trained(session, store.label_set)
     users = rows["annotator"] == WEAK
-    fresh = [(label, found) for label, name, found in store.labels.untrained() if name == encoder]
+    category = session.task.category
+    people, theirs = (rows.loc[of, "target"].map(category) for of in (~users, users))
+    fresh = [(category(x), found) for x, name, found in store.labels.untrained() if name == encoder]
     mine = rows[~users & (rows["encoder"] == encoder)]
-    labels = [*mine["target"], *(label for label, _ in fresh)]
+    labels = [*people[mine.index], *(label for label, _ in fresh)]
     able = len(set(labels)) >= FEWEST_LABELS
     return LabelKnowledge(
         fit_head(stacked([*mine["embedding"], *(e for _, e in fresh)]), labels) if able else None,
         encoder,
-        Counter([*rows.loc[~users, "target"], *(label for label, _ in fresh)]),
-        Counter(rows.loc[users, "target"]),
+        Counter([*people, *(label for label, _ in fresh)]),
+        Counter(theirs),
         store.feedback.words_taken(),
         store.feedback.words_checked(),
+        category,
     )
 
 

@@ -13,6 +13,7 @@ from core.records.writing import Decoding, Listener, Prompted
 Said = Literal["label", "correction", "thumbs", "demonstration", "rating", "preference", "comment"]
 TRUTHS: tuple[Said, ...] = ("label", "correction", "demonstration")  # what it should have been
 WRITTEN: tuple[Said, ...] = ("demonstration", "comment")  # a text of the user's own
+OPINIONS: tuple[Said, ...] = ("thumbs", "rating", "preference")  # how good it is, or which is better
 Variant = Literal["champion", "canary", "challenger", "shadow"]
 ANSWERED: tuple[Variant, ...] = ("champion", "canary", "challenger")  # what a user got to see
 

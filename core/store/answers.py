@@ -106,6 +106,12 @@ class AnswerRepository:
         rows = self.database.among(select(p.prediction_id, p.text), p.prediction_id, row_ids)
         return {str(i): str(text) for i, text in rows}
 
+    def outputs(self, prediction_ids: Iterable[str]) -> dict[str, str]:
+        """What these answers say, as far as the log has them."""
+        p = schema.predictions.c
+        query = select(p.prediction_id, self.naming.called(p.output))
+        return {str(i): str(x) for i, x in self.database.among(query, p.prediction_id, prediction_ids)}
+
     def window(self, start: datetime, end: datetime, most: int | None = None) -> Window:
         """Every kept request of [start, end), in time order, with what is known of its truth.
 
@@ -149,9 +155,9 @@ class AnswerRepository:
     def side_by_side(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Answers and shadow answers of [start, end): request_id, model_version, variant, output,
         confidence, latency_ms, user_key; truth of the request, whoever answered it, and score (None and
-        NaN where nobody knows); complained (the user did, of this answer, before `end`: thumbs down, or
-        a correction to another label). Where the log keeps some requests more often than others, those
-        that were drawn evenly; without those of which an answer is not finished."""
+        NaN where nobody knows); complained (the user did, of this answer, before `end`: see
+        core/store/feedback.py). Where the log keeps some requests more often than others, those that
+        were drawn evenly; without those of which an answer is not finished."""
         import pandas as pd
 
         task, p, a = self.naming.task, schema.predictions, schema.annotations
@@ -165,6 +171,7 @@ class AnswerRepository:
         )
         query = (
             select(
+                p.c.prediction_id,
                 p.c.request_id,
                 p.c.model_version,
                 p.c.variant,
@@ -175,7 +182,6 @@ class AnswerRepository:
                 p.c.propensity.label("kept"),
                 schema.scores.c.value.label("score"),
                 truth.c.truth,
-                complained(self.naming, end).label("complained"),
                 *(d.c[name] for name in more),
             )
             .select_from(
@@ -190,6 +196,8 @@ class AnswerRepository:
         with self.database.read() as db:
             result = db.execute(query)
             rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+            unhappy = complained(db, self.naming, start, end)
+        rows["complained"] = rows.pop("prediction_id").isin(unhappy)
         rows = rows[~rows["request_id"].isin(rows["request_id"][~task.finished(rows)])]
         rows["score"] = all_scores(task, rows["score"], rows["output"], rows["truth"])
         even = evenly(rows["request_id"], rows["kept"].to_numpy(dtype=float))

@@ -21,20 +21,19 @@ from sqlalchemy import (
 
 from core import schema
 from core.database import insert_new
-from core.records.answers import Detail
 from core.records.labels import Kind
 from core.store.details import table_of
 from core.store.tasks import same
+from core.tasks import Task
 
-LABEL: Kind = "label"  # what users' words are taken for, whatever their own kind
 WEAK = "feedback"  # policy and annotator of labels that came of feedback
 _A, _P, _K = schema.annotations, schema.predictions, schema.tasks
 _H, _W = schema.relabelled, schema.weak_labels
 
 
-def partition_rows(partition: str, detail: type[Detail]) -> Select[Any]:
+def partition_rows(partition: str, task: Task) -> Select[Any]:
     """The rows of a partition, in order of time; `messages` are null where an input is its text."""
-    taken, d = took(partition), table_of(detail)
+    taken, d = took(partition, task.kind), table_of(task.detail)
     asked = and_(same(taken, _K), ~taken.c.weak)
     return (
         select(
@@ -66,8 +65,8 @@ def take_words(db: Connection, partition: str, words: Sequence[Mapping[str, Any]
     insert_new(db, _W, [{**{n: w[n] for n in names}, "partition": partition} for w in words])
 
 
-def took(partition: str) -> Subquery:
-    """The truths of a partition, as they were when it took them."""
+def took(partition: str, kind: Kind) -> Subquery:
+    """The truths of a partition, as they were when it took them. kind: of users' words."""
     asked = (
         select(
             t.c.prediction_id,
@@ -79,5 +78,5 @@ def took(partition: str) -> Subquery:
         ).where(t.c.partition == partition)
         for t in (_A, _H)
     )
-    weak = select(_W.c.prediction_id, _W.c.label, literal(LABEL), literal(WEAK), _W.c.trust, true())
+    weak = select(_W.c.prediction_id, _W.c.label, literal(kind), literal(WEAK), _W.c.trust, true())
     return union_all(*asked, weak.where(_W.c.partition == partition)).subquery()

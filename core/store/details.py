@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,11 @@ def take_detail(detail: type[Detail], values: dict[str, Any]) -> Detail:
     names = [c.name for c in table_of(detail).columns][1:]
     found = {name: _read(name, values.pop(name)) for name in names}
     return detail(**{name: value for name, value in found.items() if value is not None})
+
+
+def as_input(messages: Any, text: str) -> str:
+    """An input as the reservoir has it: its text, or the messages as JSON."""
+    return json.dumps(messages, ensure_ascii=False) if messages else text
 
 
 def as_bytes(array: Array) -> bytes:

@@ -9,13 +9,26 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Float, and_, case, cast, delete, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+)
 
 from core import schema
 from core.arrays import Array
 from core.database import Database, among, insert_new, upsert
-from core.records.answers import TRUTHS, Feedback
+from core.records.answers import OPINIONS, TRUTHS, Feedback
 from core.records.labels import VERIFY
+from core.store.details import as_input, table_of
 from core.store.naming import Naming
 from core.store.tasks import same
 from core.tasks import RIGHT
@@ -28,6 +41,7 @@ _A, _P, _K, _W, _F = (
     schema.weak_labels,
     schema.feedback,
 )
+INSTEAD = ("correction", "demonstration")  # what users say in place of an answer
 
 
 @dataclass(frozen=True)
@@ -84,9 +98,8 @@ class FeedbackRepository:
 
     def complained(self, start: datetime, end: datetime) -> set[str]:
         """The prediction ids of answers of [start, end) that their users complained of before `end`."""
-        p = schema.predictions
-        query = select(p.c.prediction_id).where(p.c.timestamp >= start, p.c.timestamp < end)
-        return set(self.database.column(query.where(complained(self.naming, end))))
+        with self.database.read() as db:
+            return complained(db, self.naming, start, end)
 
     def names(self) -> Counter[str]:
         """How often users gave each label in feedback, under its name in the label set."""
@@ -120,6 +133,34 @@ class FeedbackRepository:
 
     def count(self) -> int:
         return int(self.database.value(select(func.count()).select_from(_F)))
+
+    def opinions(self, until: datetime) -> list[dict[str, Any]]:
+        """Thumbs, ratings and preferences up to a time, in order of time, with the request and the
+        answer: id, row_id, timestamp, kind, value, source, caller, input, output, rejected (the output
+        that is worse), user_key, encoder, embedding."""
+        worse, d = _P.alias("worse"), table_of(self.naming.task.detail)
+        compared = and_(_F.c.kind == "preference", worse.c.prediction_id == _F.c.value)
+        query = (
+            select(
+                _F.c.feedback_id.label("id"),
+                _F.c.prediction_id.label("row_id"),
+                *(_F.c.timestamp, _F.c.kind, _F.c.value, _F.c.caller, source().label("source")),
+                _P.c.text.label("input"),
+                *(_P.c.output, _P.c.user_key),
+                worse.c.output.label("rejected"),
+                func.coalesce(_P.c.encoder, worse.c.encoder).label("encoder"),
+                func.coalesce(_P.c.embedding, worse.c.embedding).label("embedding"),
+                d.c.get("messages", null()).label("messages"),
+            )
+            .select_from(_F.join(_P, same(_F, _P)).outerjoin(worse, compared).outerjoin(d, same(d, _P)))
+            .where(_F.c.timestamp <= until, _F.c.kind.in_(OPINIONS))
+            .order_by(_F.c.timestamp, _F.c.feedback_id)
+        )
+        with self.database.read() as db:
+            rows = [dict(row) for row in db.execute(query).mappings()]
+        for row in rows:
+            row["input"] = as_input(row.pop("messages"), row["input"])
+        return rows
 
     def newest(self, until: datetime) -> datetime | None:
         """When something was said last, up to a time."""
@@ -166,16 +207,22 @@ class FeedbackRepository:
         return int(self.database.value(query))
 
 
-def complained(names: Naming, end: datetime) -> ColumnElement[bool]:
-    """Whether the user of an answer complained of it before a time."""
-    f, p = schema.feedback, schema.predictions
-    down = and_(f.c.kind == "thumbs", f.c.value == "down")
-    rated = case((f.c.kind == "rating", cast(f.c.value, Float)), else_=1.0)  # Postgres reads no other
-    another = names.called(f.c.value) != names.called(p.c.output)
-    corrected = and_(f.c.kind.in_(("correction", "demonstration")), another)
-    about = f.c.prediction_id == p.c.prediction_id
-    bad = or_(down, rated < RIGHT, corrected)
-    return select(f).where(about, f.c.timestamp < end, bad).exists()
+def complained(db: Connection, names: Naming, start: datetime, end: datetime) -> set[str]:
+    """The prediction ids of answers of [start, end) that their users complained of before `end`: thumbs
+    down, a low rating, or another answer in place of this one."""
+    down = and_(_F.c.kind == "thumbs", _F.c.value == "down")
+    rated = case((_F.c.kind == "rating", cast(_F.c.value, Float)), else_=1.0)  # Postgres reads no other
+    said, output = names.called(_F.c.value), names.called(_P.c.output)
+    corrected = and_(_F.c.kind.in_(INSTEAD), said != output)
+    query = (
+        select(_P.c.prediction_id, _F.c.kind, said.label("said"), output.label("output"))
+        .join(_F, same(_F, _P))
+        .where(_P.c.timestamp >= start, _P.c.timestamp < end, _F.c.timestamp < end)
+        .where(or_(down, rated < RIGHT, corrected))
+    )
+    agree = names.task.agree  # the same answer may be written otherwise
+    found = db.execute(query)
+    return {str(i) for i, kind, x, y in found if kind not in INSTEAD or not agree(x, y)}
 
 
 def best_words(
@@ -201,7 +248,8 @@ def best_words(
     for row in db.execute(query).mappings():
         found = {**row, "label": names.last(row["label"]), "trust": trust[row["kind"]]}
         known = best.get(row["prediction_id"], {"trust": 0.0})
-        if found["label"] in labels and found["trust"] >= known["trust"]:
+        able = not names.task.labelled or found["label"] in labels
+        if able and found["trust"] >= known["trust"]:
             best[row["prediction_id"]] = found
     return best
 

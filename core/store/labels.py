@@ -5,7 +5,6 @@ Each label goes into one partition of the reservoir; one that was corrected goes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from core.database import Database, among, insert_new
 from core.errors import LabelError
 from core.records.labels import Annotation
 from core.store.claims import partition_rows, take_words, took
+from core.store.details import as_input
 from core.store.feedback import best_words
 from core.store.naming import Naming
 from core.store.scores import write_scores
@@ -196,9 +196,9 @@ class LabelRepository:
         encoder, segments, user_key, policy, round, propensity, audit, annotator, trust.
 
         `trust`: the kinds of feedback that are labels too, where nobody was asked, with their trust in
-        0..1; those of `labels` only, and of the predictions in `only` where that is given. Claiming
-        again is harmless: a label that was corrected in between is in this partition as it was. An
-        annotation's label is as it was said, whatever it is called.
+        0..1; where answers are labels, those of `labels` only; and of the predictions in `only` where
+        that is given. Claiming again is harmless: a label that was corrected in between is in this
+        partition as it was. An annotation's label is as it was said, whatever it is called.
         """
         import pandas as pd
 
@@ -209,16 +209,16 @@ class LabelRepository:
             best = best_words(db, self.naming, as_of, trust or {}, labels)
             take_words(db, partition, [w for i, w in best.items() if only is None or i in only])
         with self.database.read() as db:
-            result = db.execute(partition_rows(partition, self.naming.task.detail))
+            result = db.execute(partition_rows(partition, self.naming.task))
             rows = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
         asked = zip(rows.pop("messages"), rows["input"], strict=True)
-        rows["input"] = [json.dumps(m, ensure_ascii=False) if m else text for m, text in asked]
+        rows["input"] = [as_input(messages, text) for messages, text in asked]
         return rows
 
     def corrected(self, partition: str) -> dict[str, tuple[str, str]]:
         """The labels of a partition, and who gave them, whose texts only the reservoir has: first rows,
         and those that the log has forgotten. Row id -> (label, annotator)."""
-        taken = took(partition)
+        taken = took(partition, self.naming.task.kind)
         query = select(taken.c.prediction_id, taken.c.target, taken.c.annotator)
         with self.database.read() as db:
             found = db.execute(query.where(~select(_P).where(same(_P, taken)).exists()))

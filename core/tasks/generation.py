@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from core.arrays import Array, Frame
 from core.cells import unstorable
+from core.json_form import object_of
 from core.label_set import FreeText
 from core.models.causal.messages import as_messages, spoken
 from core.records.answers import GenerationDetail
@@ -126,6 +127,15 @@ class Generation(Task):
         if "finish_reason" not in rows:
             return np.ones(len(rows), dtype=bool)
         return ~rows["finish_reason"].isin(UNFINISHED).to_numpy(dtype=bool)
+
+    def category(self, target: str, /) -> str:
+        """Of a JSON object the texts at its top, such as the function's name; "" of anything else.
+
+        >>> Generation().category('{"name": "alarm_set", "arguments": {"time": "six"}}')
+        'name=alarm_set'
+        """
+        top = (object_of(target) or {}).items()
+        return "\n".join(f"{key}={value}" for key, value in sorted(top) if isinstance(value, str))
 
     def fault(self, output: str, /) -> str:
         """Why a text is not the JSON that an answer is; "" where it is, or need not be."""

@@ -71,6 +71,10 @@ class Task(Section):
         """What a user says of an answer, as it is stored. Raises ValueError that says why not."""
         return self.target(value) if kind in TRUTHS else word(kind, value)
 
+    def category(self, target: str, /) -> str:
+        """What a right answer is counted under, where few rows are alike: a label is its own."""
+        return target
+
     def fault(self, output: str, /) -> str:  # noqa: ARG002  a label has none
         """Why an output cannot be used, whatever is right; "" where it can."""
         return ""

@@ -9,6 +9,7 @@ import typer
 from everloop.commands import (
     collection,
     data,
+    feedback,
     keys,
     label,
     monitor,
@@ -65,6 +66,7 @@ app.command(hidden=True)(workspace.stage)  # dvc.yaml calls it
 app.add_typer(data.app, name="data")
 app.add_typer(collection.app, name="collection")
 app.add_typer(label.app, name="label")
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
 app.add_typer(topics.app, name="topics")

@@ -2,7 +2,8 @@
 
 A row's chance is the sum of its chances under the parts, each times the part's share; so the draw is
 one, its chances are exact, and no row is picked twice. A pick stores the name of the part it is owed
-to, drawn in proportion to what each part added.
+to, drawn in proportion to what each part added. A part that finds fewer rows than the round has labels
+(`feedback`, where few complain) leaves the rest of its share to the others.
 """
 
 from __future__ import annotations
@@ -75,6 +76,16 @@ class Mix(Curation):
 
     def _by_part(self, pool: Pool, budget: float) -> Array:
         """(parts, n) what each part adds to the chance of each row."""
+        shares = self._shares(pool, budget)
         return np.stack(
-            [s * p.part.chances(pool, budget) for s, p in zip(self.shares, self.of, strict=True)]
+            [s * p.part.chances(pool, budget) for s, p in zip(shares, self.of, strict=True)]
         )
+
+    def _shares(self, pool: Pool, budget: float) -> Array:
+        """(parts,) summing to 1: what a part has no rows for is the others'."""
+        most = np.array([p.part.most(pool) for p in self.of])
+        wanted = self.shares * np.minimum(1, most / budget) if budget > 0 else self.shares
+        free = most >= budget
+        if not free.any() or free.all():
+            return self.shares
+        return np.where(free, wanted * (1 - wanted[~free].sum()) / wanted[free].sum(), wanted)

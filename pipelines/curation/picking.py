@@ -46,6 +46,10 @@ class Curation(Section):
     def worth(self, pool: Pool) -> Array:
         """How much a label of each row is worth: (n,) numbers >= 0, any scale."""
 
+    def most(self, pool: Pool) -> float:  # noqa: ARG002
+        """How many rows it can tell from the others; a mix asks for no more."""
+        return np.inf
+
     def chances(self, pool: Pool, budget: float) -> Array:
         """(n,) chances to be picked, all positive, that sum to min(budget, near-duplicates apart).
 

@@ -18,6 +18,7 @@ from core.errors import DatasetError
 from core.files import write_whole
 from core.texts import normal
 from core.workspace import Workspace
+from pipelines.datasets import opinions
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.forgotten import Rewritten, entries, rows_gone, to_json
 from pipelines.datasets.history import folders_of
@@ -81,6 +82,7 @@ def erase(place: Workspace, row_ids: Collection[str], now: datetime) -> list[str
         touched = sorted(set(rows["partition"][rows["row_id"].isin(list(row_ids))]), key=order)
         for name in touched:
             _blank(in_folder(place.reservoir)(name), row_ids)
+        opinions.blank(place.reservoir, row_ids)
         return _note(place, repository, now)
 
 

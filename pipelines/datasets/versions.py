@@ -24,7 +24,7 @@ from core.progress import doing
 from core.records.versions import DatasetVersion
 from core.times import utc
 from core.workspace import Workspace
-from pipelines.datasets import Datasets, fence
+from pipelines.datasets import Datasets, fence, opinions
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.expectations import Allowed, sound
 from pipelines.datasets.form import form
@@ -86,14 +86,15 @@ def make_version(
     policy: Formation,
     champion: Path | None,
     rewritten: Sequence[str] = (),
+    said: pd.DataFrame | None = None,
 ) -> DatasetVersion:
     """Add `rows` to the reservoir, form the dataset, and tag all of it as `dataset/<id>`.
 
     `champion` is a folder of model files, None before there is one. `rewritten`: partitions of which
-    rows were forgotten. The tag comes last and the data is at the remote before it: a version that
-    exists is whole. New rows that fail an expectation are left out and written to quarantine/, as long
-    as they are few. Killed anywhere and run again with the same arguments, it ends the same; a version
-    that exists is returned as it is.
+    rows were forgotten. `said`: pairs and ratings that come with new rows (opinions.py). The tag comes
+    last and the data is at the remote before it: a version that exists is whole. New rows that fail an
+    expectation are left out and written to quarantine/, as long as they are few. Killed anywhere and
+    run again with the same arguments, it ends the same; a version that exists is returned as it is.
     """
     repository = Repository(workspace.root)
     with repository.exclusive():
@@ -104,9 +105,10 @@ def make_version(
         rows = _sound(workspace, rows, plan, policy)
         partitions = partitions_here(repository, plan.parent)
         grown = blocks([*rewritten, *([plan.id] if rows is not None and len(rows) else [])])
-        new = in_folder(workspace.reservoir)(plan.id)
+        reservoir = workspace.reservoir
+        new = [in_folder(reservoir)(plan.id), opinions.place_of(reservoir, plan.id)]
         with _all_or_nothing(repository.root, [pointer(f) for f in (*grown, CHAMPION)], new):
-            partitions = _add(workspace, plan, partitions, rows)
+            partitions = _add(workspace, plan, partitions, rows, said)
             _place(champion, workspace.champion)
             _form(workspace, plan, policy, partitions)
             doing(f"keeping {plan.id}: cache, remote, git")
@@ -189,7 +191,7 @@ def _check(repository: Repository, workspace: Workspace, policy: Formation) -> N
 
 
 @contextmanager
-def _all_or_nothing(root: Path, pointers: Sequence[str], partition: Path) -> Iterator[None]:
+def _all_or_nothing(root: Path, pointers: Sequence[str], new: Sequence[Path]) -> Iterator[None]:
     """A version that cannot be made leaves no partition, and pointers and manifest as they were.
 
     (One that is killed leaves them half way; it is run again.)
@@ -199,7 +201,8 @@ def _all_or_nothing(root: Path, pointers: Sequence[str], partition: Path) -> Ite
     try:
         yield
     except DatasetError:
-        partition.unlink(missing_ok=True)
+        for path in new:
+            path.unlink(missing_ok=True)
         for path, content in zip(paths, before, strict=True):
             if content is None:
                 path.unlink(missing_ok=True)
@@ -209,11 +212,16 @@ def _all_or_nothing(root: Path, pointers: Sequence[str], partition: Path) -> Ite
 
 
 def _add(
-    workspace: Workspace, plan: Plan, partitions: tuple[str, ...], rows: pd.DataFrame | None
+    workspace: Workspace,
+    plan: Plan,
+    partitions: tuple[str, ...],
+    rows: pd.DataFrame | None,
+    said: pd.DataFrame | None,
 ) -> tuple[str, ...]:
     """Write the partition of this version; the names of all it reads."""
     path = in_folder(workspace.reservoir)(plan.id)
-    path.unlink(missing_ok=True)  # of a run that was killed: in no version yet
+    for left in (path, opinions.place_of(workspace.reservoir, plan.id)):
+        left.unlink(missing_ok=True)  # of a run that was killed: in no version yet
     strange = sorted({p.stem for p in path.parent.glob("*.parquet")} - set(partitions))
     if strange:
         raise DatasetError(
@@ -227,6 +235,8 @@ def _add(
     if rows is None or not len(rows):
         return partitions
     add_partition(workspace.reservoir, plan.id, rows)
+    if said is not None and len(said):
+        opinions.add(workspace.reservoir, plan.id, said)
     return (*partitions, plan.id)
 
 

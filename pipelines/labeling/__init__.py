@@ -12,6 +12,7 @@ from core.params import Section
 TRUST = {  # how far what users say of an answer is believed, in 0..1
     "label": 1.0,  # from somebody who knows it
     "correction": 0.8,  # a user put another label instead
+    "demonstration": 0.8,  # or what a model should have written
     "thumbs": 0.3,  # thumbs up: the answer was its own label
 }
 
@@ -22,7 +23,10 @@ class Users(Section):
     per_source: int = Field(10, ge=0, description="labels of one source and day that may train unasked")
     per_day: int = Field(50, ge=0, description="labels of one day that may train unasked")
     asked_per_day: int = Field(
-        10, ge=0, description="words a day that become tasks, beside those that curation picks"
+        10,
+        ge=0,
+        description="words a day that become tasks, beside those that curation picks; where a model "
+        "writes its answers, they count among labels_per_day",
     )
 
 
@@ -45,7 +49,8 @@ class Labeling(Section):
         0.8,
         ge=0,
         le=1,
-        description="feedback that trains: 1 takes labels, 0.8 corrections, too, 0.3 thumbs up, too",
+        description="feedback that trains: 1 takes labels, 0.8 corrections and demonstrations, too, "
+        "0.3 thumbs up, too",
     )
     users: Users = Field(default_factory=Users, description="how far users' words go without a person")
 

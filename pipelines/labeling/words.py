@@ -4,7 +4,8 @@ Anybody who may give feedback may lie. What lies can do is bounded here, whoever
 
 1. A word trains unasked only where people's own labels bear it out: a head that learnt from them alone
    must find the label at least ODDS as likely as its best. Any other word is asked of a person.
-   So is one beyond the caps below, unless it only says what that head says anyway.
+   So is one beyond the caps below, unless it only says what that head says anyway. Of an answer that
+   a model wrote, the head judges its category (`Task.category`), such as the function that is called.
 2. One source gives so many labels a day at most, and all sources together so many.
 3. Of a label's training rows only SHARE may rest on users' words. Rows weigh the same in total for
    every label (see `fit_head`), so this bounds what k sources can move, whatever k is: against poison
@@ -18,7 +19,7 @@ Nothing is dropped: what waits is judged again with every retrain, by what peopl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,10 +53,11 @@ class LabelKnowledge:
 
     head: Head | None  # that learnt from people's labels alone; None while there are too few
     encoder: str  # of its embeddings
-    people: Mapping[str, int]  # training rows of each label that people labelled
+    people: Mapping[str, int]  # training rows of each label (category) that people labelled
     users: Mapping[str, int]  # and those that rest on users' words
     taken: Mapping[tuple[str, str], int]  # words that datasets took, by source and day
     checked: Mapping[str, Record]  # what people found of each source
+    category: Callable[[str], str] = str  # what is judged and counted of a word: see Task.category
 
 
 def fates(words: Sequence[Word], known: LabelKnowledge, settings: Users, room: int) -> list[Fate]:
@@ -66,7 +68,8 @@ def fates(words: Sequence[Word], known: LabelKnowledge, settings: Users, room: i
     for (_, day), n in known.taken.items():
         by_day[day] += n
     found: list[Fate] = []
-    for word, likely in zip(words, odds, strict=True):
+    categories = [known.category(w.label) for w in words]
+    for word, category, likely in zip(words, categories, odds, strict=True):
         day = f"{word.timestamp:%Y-%m-%d}"
         if distrusted(known.checked.get(word.source)):
             found.append("distrusted")
@@ -76,15 +79,16 @@ def fates(words: Sequence[Word], known: LabelKnowledge, settings: Users, room: i
             found.append("source")
         elif by_day[day] >= settings.per_day:
             found.append("day")
-        elif not _has_room(users[word.label], known.people.get(word.label, 0)):
+        elif not _has_room(users[category], known.people.get(category, 0)):
             found.append("share")
         else:
             found.append("trains")
             by_source[word.source, day] += 1
             by_day[day] += 1
-            users[word.label] += 1
-    news = [i for i, fate in enumerate(found) if (fate in CAPPED and odds[i] < 1) or fate == "unlikely"]
-    for i in _fairly(words, news)[: max(0, room)]:
+            users[category] += 1
+    new = [likely < 1 or c != w.label for w, c, likely in zip(words, categories, odds, strict=True)]
+    news = [i for i, fate in enumerate(found) if (fate in CAPPED and new[i]) or fate == "unlikely"]
+    for i in _fairly(words, categories, news)[: max(0, room)]:
         found[i] = "asked"
     return found
 
@@ -96,14 +100,15 @@ def odds_of(words: Sequence[Word], known: LabelKnowledge) -> Array:
         return found
     place = {label: i for i, label in enumerate(known.head.labels)}
     width = known.head.weight.shape[1]
+    said_of = [known.category(w.label) for w in words]
     judged = [
         i
         for i, w in enumerate(words)
-        if w.encoder == known.encoder and w.label in place and w.embedding.shape == (width,)
+        if w.encoder == known.encoder and said_of[i] in place and w.embedding.shape == (width,)
     ]
     if judged:
         shares = known.head.probabilities(np.stack([words[i].embedding for i in judged]))
-        said = shares[np.arange(len(judged)), [place[words[i].label] for i in judged]]
+        said = shares[np.arange(len(judged)), [place[said_of[i]] for i in judged]]
         found[judged] = said / shares.max(axis=1)
     return found
 
@@ -117,12 +122,12 @@ def _has_room(users: int, people: int) -> bool:
     return users + 1 <= SHARE * (users + 1 + people)
 
 
-def _fairly(words: Sequence[Word], rows: Sequence[int]) -> list[int]:
+def _fairly(words: Sequence[Word], categories: Sequence[str], rows: Sequence[int]) -> list[int]:
     """In turn by source and label, so that many words of one do not keep the others waiting."""
     seen: Counter[tuple[str, str]] = Counter()
     turns = []
     for i in rows:
-        mine, same = ("source", words[i].source), ("label", words[i].label)
+        mine, same = ("source", words[i].source), ("label", categories[i])
         turns.append((max(seen[mine], seen[same]), i))
         seen.update((mine, same))
     return [i for _, i in sorted(turns)]

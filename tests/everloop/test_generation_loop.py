@@ -21,6 +21,7 @@ from everloop.show import Files, show_replay
 from flows.answers import outputs
 from flows.label_set import change
 from flows.labels import review
+from flows.model_stages import opinions
 from flows.session import Session
 from pipelines.datasets.contents import TESTED, rows_here, show
 from pipelines.datasets.partitions import read
@@ -73,6 +74,36 @@ def test_some_users_say_what_they_think(whole: Whole) -> None:
         wrong = session.task.score(answer["output"], right) == 0
         assert word.value == (("down" if wrong else "up") if word.kind == "thumbs" else right)
         assert word.source == answer["user_key"]
+
+
+def test_corrections_of_users_are_checked_by_people_and_train(whole: Whole) -> None:
+    session, _ = whole
+    said = {f.prediction_id: f.value for f in session.store.feedback.within(*EVER)}
+    rows = read(session.workspace.reservoir)
+    checked = rows[rows["policy"] == "verify"].set_index("row_id")["target"]
+    assert len(checked)
+    assert dict(checked) == {i: said[i] for i in checked.index}
+    assert set(rows_here(session.workspace)["row_id"]) & set(checked.index)  # some are fenced
+    verdicts = [d.verdict for d in session.store.decisions.read("labeling")]
+    assert any("asked" in v and not v.startswith("0 train, 0 asked") for v in verdicts)
+
+
+def test_pairs_and_ratings_are_part_of_a_version(whole: Whole) -> None:
+    session, _ = whole
+    found = opinions(session)
+    answers = session.store.answers.window(*EVER).rows.set_index("prediction_id")
+    trained = rows_here(session.workspace).set_index("row_id")
+    served = trained[trained["annotator"] == "oracle"]
+    wrong = {i: t for i, t in served["target"].items() if answers.loc[i, "output"] != t}
+    assert dict(zip(found.pairs["id"], found.pairs["chosen"], strict=True)) == wrong
+    assert list(found.pairs["rejected"]) == [answers.loc[i, "output"] for i in found.pairs["id"]]
+    words = {f.feedback_id: f for f in session.store.feedback.within(*EVER)}
+    assert len(found.ratings) > 0
+    for rating in found.ratings.itertuples():
+        said = words[rating.id]
+        assert (said.kind, said.value) == ("thumbs", "up" if rating.score == 1 else "down")
+        assert rating.output == answers.loc[said.prediction_id, "output"]
+        assert rating.source == said.source
 
 
 def test_answers_carry_what_only_a_writer_says(whole: Whole) -> None:

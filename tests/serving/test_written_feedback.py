@@ -164,3 +164,5 @@ def test_the_same_json_is_no_correction(writer: Store) -> None:
     found = feedback_by_answer(window, told, np.full(3, np.datetime64("2026-01-06")), TASK)
     assert not found["corrected"].any()
     assert found["score"].max() == 1.0
+    assert writer.feedback.complained(NOW, NOW + timedelta(days=1)) == set()
+    assert not writer.answers.side_by_side(NOW, NOW + timedelta(days=1))["complained"].any()

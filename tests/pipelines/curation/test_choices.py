@@ -94,6 +94,24 @@ def test_feedback_takes_complaints_first() -> None:
     assert share_of(one("feedback"), Pool(window(200)), complaints) == pytest.approx(0.05)
 
 
+def test_feedback_takes_the_surest_answers_first() -> None:
+    complaints = np.arange(200) % 4 == 0
+    pool = Pool(window(200), complaints=complaints)
+    sure = complaints & (pool.doubt < np.median(pool.doubt[complaints]))
+    alike, surest = (share_of(one("feedback", sureness=s), pool, sure) for s in (0.0, 8.0))
+    assert surest > 1.3 * alike
+
+
+@pytest.mark.parametrize("complain", [0, 3, 150])
+def test_in_a_mix_feedback_takes_no_more_than_there_is(complain: int) -> None:
+    parts = [{"share": 0.5, "part": {"policy": p}} for p in ("novelty", "feedback")]
+    pool, budget = Pool(window(200), complaints=np.arange(200) < complain), 20.0
+    mixed = one("mix", of=parts)
+    assert mixed.chances(pool, budget).sum() == pytest.approx(budget)
+    shares = mixed._shares(pool, budget)
+    assert shares == pytest.approx([1 - 0.5 * min(1, complain / 20), 0.5 * min(1, complain / 20)])
+
+
 @pytest.mark.parametrize("by", ["nearest", "classifier"])
 def test_like_these_finds_what_is_like_a_collection(by: str) -> None:
     pool, new = in_two_places()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from core.records.answers import Feedback
 from core.records.labels import VERIFY, Annotation, AnnotationTask
 from core.store import Store
 from core.store.feedback import Record, Word
+from core.tasks import Generation
 from pipelines.labeling import Labeling, Users
 from pipelines.labeling.words import LabelKnowledge, fates
 from tests.core.store.test_queue import DAY, IDS, NOW
@@ -100,6 +102,19 @@ def test_a_source_that_people_found_wrong_is_believed_no_more() -> None:
     known = replace(KNOWN, checked={"ann": Record(1, 2), "bob": Record(2, 2)})
     assert fates(words, known, Users(), 10) == ["distrusted", "distrusted", "trains"]
     assert counted(words[:1], replace(KNOWN, checked={"ann": Record(0, 1)})) == {"trains": 1}
+
+
+def test_of_what_a_model_should_have_written_the_category_is_judged_and_the_rest_is_news() -> None:
+    known = replace(MANY, head=replace(HEAD, labels=[f"name={x}" for x in LABELS]))
+    known = replace(known, people={f"name={x}": 19 for x in LABELS}, category=Generation().category)
+    words = [
+        replace(word(i, looks="a", label="a"), label=json.dumps({"name": name, "arguments": {"x": i}}))
+        for i, name in enumerate(["a", "a", "b", "strange"])
+    ]
+    words.append(replace(word(4, "a"), label="no JSON"))
+    found = fates(words, known, Users(), room=0)
+    assert found == ["trains", "share", "unlikely", "unlikely", "unlikely"]
+    assert fates(words, known, Users(), room=9) == ["trains", *["asked"] * 4]
 
 
 @pytest.fixture
