@@ -132,7 +132,8 @@ def _unconfirmed(store: Store, known: Collection[str]) -> dict[str, Any]:
     """Names that nobody has used: how many, and the commonest. Votes of files wait for them, and users'
     words."""
     votes = Counter(str(v.label) for v in store.queue.waiting())
-    words = Counter({x: n for x, n in store.feedback.names().items() if x not in known})
+    given = store.feedback.names() if store.task.labelled else {}
+    words = Counter({x: n for x, n in given.items() if x not in known})
     names = sorted({*votes, *words}, key=lambda x: (-votes[x] - words[x], x))
     shown = [
         {"label": x, "votes": votes[x], "feedback": words[x], "nearest": nearest(x, known)}

@@ -19,6 +19,8 @@ from pipelines.datasets.history import find, folders_of, version
 from pipelines.datasets.layout import CHAMPION, DATASET, MANIFEST, RESERVOIR, block
 from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.objects import Objects, files_of
+from pipelines.datasets.opinions import in_words
+from pipelines.datasets.opinions import place_of as feedback_of
 from pipelines.datasets.partitions import LABEL, WITHOUT_EMBEDDING, Locate, in_folder
 
 IN_FILES = {"input": "text", "target": "label"}  # as in the files that people bring; all are labels
@@ -33,6 +35,7 @@ class Contents:
 
     version: DatasetVersion
     counts: Frame
+    feedback: str = ""  # pairs and ratings that came with its partitions, in words
 
     def to_text(self) -> str:
         v = self.version
@@ -47,6 +50,8 @@ class Contents:
             "schema": v.schema_hash,
             "rows": ", ".join(f"{n} {name}" for name, n in v.rows.items()),
         }
+        if self.feedback:
+            facts["feedback"] = self.feedback
         if v.left_out:
             facts["left out"] = ", ".join(f"{n} {why}" for why, n in v.left_out.items())
         width = max((len(x) for x in self.counts.index), default=0) + 2
@@ -62,10 +67,12 @@ def show(root: Path, id: str) -> Contents:
     import pandas as pd
 
     found = version(root, id)
-    rows = rows_of(root, id, columns=["target", "kind", "set"])
+    with opened(root, id) as (held,):
+        rows = held.manifest.rows(held.bring(), SETS, ["target", "kind", "set"])
+        said = in_words(held.bring_feedback())
     names = rows["target"].where(rows["kind"] == LABEL, rows["kind"])
     counts = pd.crosstab(names, rows["set"]).reindex(columns=list(found.rows), fill_value=0)
-    return Contents(found, counts)
+    return Contents(found, counts, said)
 
 
 def rows_here(
@@ -102,6 +109,13 @@ class StoredVersion:
         """Fetch what partitions the cache lacks; where they are."""
         self._objects.bring(map(self.oid, self.manifest.partitions))
         return lambda name: self._objects.path(self.oid(name))
+
+    def bring_feedback(self) -> dict[str, Path]:
+        """Fetch what users said, as far as the cache lacks it: partition -> its file."""
+        named = {p: feedback_of(Path(RESERVOIR), p).as_posix() for p in self.manifest.partitions}
+        oids = {p: self._files[file] for p, file in named.items() if file in self._files}
+        self._objects.bring(oids.values())
+        return {p: self._objects.path(oid) for p, oid in oids.items()}
 
     def path(self, oid: str) -> Path:
         return self._objects.path(oid)

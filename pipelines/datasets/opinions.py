@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from core.arrays import Array, Frame, stacked
 from core.errors import DatasetError
 from core.rewrites import Rewrite, rewritten
-from core.texts import normal
+from core.texts import counted, normal
 from core.workspace import Workspace
 from pipelines.datasets.fence import cosines, least
 from pipelines.datasets.layout import MANIFEST, block, order
@@ -86,6 +86,15 @@ def here(workspace: Workspace, tested: Frame, text: Text) -> Opinions:
     paths = {p: place_of(workspace.reservoir, p) for p in manifest.partitions}
     rows = _read({p: path for p, path in paths.items() if path.is_file()})
     return _of(rows, manifest.rewrites, tested, text)
+
+
+def in_words(files: dict[str, Path]) -> str:
+    """How many pairs and ratings there are in files by partition, in words; "" for none."""
+    rows = _read(files, ["id", "set", "rejected"])
+    rows = rows[rows["set"] != GONE].drop_duplicates("id", keep="last")
+    pairs = int(rows["rejected"].notna().sum())
+    ratings = len(rows) - pairs
+    return f"{counted(pairs, 'pair')}, {counted(ratings, 'rating')}" if len(rows) else ""
 
 
 def blank(reservoir: Path, row_ids: Collection[str]) -> list[str]:

@@ -15,7 +15,7 @@ from core.records.versions import DatasetVersion
 from core.rewrites import Rewrite
 from core.workspace import Workspace
 from pipelines.datasets import opinions
-from pipelines.datasets.contents import TESTED, rows_here
+from pipelines.datasets.contents import TESTED, rows_here, show
 from pipelines.datasets.erase import erase
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import checkout, make_version
@@ -66,6 +66,8 @@ def test_a_version_has_what_came_with_its_partitions(one: Workspace) -> None:
     }
     assert here(one).ratings["output"].tolist() == ["end"]
     assert not any(found.faults for found in verify(one.root))
+    assert "\n  feedback  2 pairs, 1 rating\n" in show(one.root, "v0003").to_text()
+    assert "feedback" not in show(one.root, "v0001").to_text()
     checkout(one.root, "v0002")
     assert here(one).pairs["chosen"].tolist() == ["card"]
     checkout(one.root, "v0001")
