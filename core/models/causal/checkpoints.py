@@ -50,7 +50,8 @@ class Checkpoint:
             for name, weight in self._moved.items():
                 weight.copy_(kept[f"weight.{name}"])
                 moments = {moment: kept[f"{moment}.{name}"] for moment in MOMENTS}
-                self._optimizer.state[weight] = {"step": steps.clone(), **moments}
+                state = {"step": steps.clone(), **moments}
+                self._optimizer.state[weight] = {k: v.to(weight.device) for k, v in state.items()}
         return curves
 
     def written(self, curves: Curves) -> None:
@@ -68,7 +69,8 @@ class Checkpoint:
         from safetensors.torch import save_file
 
         kept = {
-            CURVE + name: torch.tensor(values, dtype=torch.float64) for name, values in curves.items()
+            CURVE + name: torch.tensor([float(x) for x in values], dtype=torch.float64)
+            for name, values in curves.items()
         }
         for name, weight in self._moved.items():
             kept[f"weight.{name}"] = weight.detach()

@@ -136,7 +136,8 @@ def _decode_batch(
             for at, row in enumerate(rows):
                 if not row.out.logprobs:
                     row.out.first_ms = (time.perf_counter() - begin) * 1000
-                row.take(best[at], logprobs[at], logits[at], stops)
+                heard = logits[at].cpu() if row.out.pen else None  # pens draw on the processor
+                row.take(best[at], logprobs[at], heard, stops)
             going = [at for at, row in enumerate(rows) if row.going]
             if not going:
                 return
@@ -161,14 +162,14 @@ class _Reader:
     """
 
     def __init__(self, network: Any, prompts: list[list[int]]) -> None:
-        import torch
         from transformers import DynamicCache
 
         self._network = network
         self._cache = DynamicCache(config=network.config)
         width = max(len(p) for p in prompts)
-        self._ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
-        self._mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+        self._on = next(network.parameters()).device
+        self._ids = self._tensor([[0] * (width - len(p)) + p for p in prompts])
+        self._mask = self._tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
         self._width = 1  # tokens of the last step whose logits count
 
     @property
@@ -189,25 +190,29 @@ class _Reader:
         import torch
 
         self._width = width = max(len(each) for each in tokens)
-        ids = torch.tensor([each + [0] * (width - len(each)) for each in tokens])
+        ids = self._tensor([each + [0] * (width - len(each)) for each in tokens])
         places = [[min(at, len(each) - 1) for at in range(width)] for each in tokens]
-        positions = self._mask.sum(1, keepdim=True) + torch.tensor(places)
+        positions = self._mask.sum(1, keepdim=True) + self._tensor(places)
         self._mask = torch.nn.functional.pad(self._mask, (0, width), value=1)
         return self._read(ids, positions)
 
     def keep(self, rows: list[int], right: list[int]) -> None:
         """Go on with these rows alone. Of the guesses of the last step so many were right."""
-        import torch
 
         if len(rows) < len(self._mask):
-            index = torch.tensor(rows)
+            index = self._tensor(rows)
             self._mask = self._mask[index]
             self._cache.batch_select_indices(index)
         most = max(right)
         if spare := self._width - 1 - most:
             self._cache.crop(-spare)
             self._mask = self._mask[:, :-spare]
-        self._mask[:, -1 - most :] = torch.arange(1 + most) <= torch.tensor(right)[:, None]
+        self._mask[:, -1 - most :] = self._tensor(range(1 + most)) <= self._tensor(right)[:, None]
+
+    def _tensor(self, numbers: Sequence[Any]) -> Any:
+        import torch
+
+        return torch.tensor(numbers, device=self._on)
 
     def _read(self, ids: Any, positions: Any) -> Any:
         read = self._network(

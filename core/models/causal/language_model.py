@@ -14,6 +14,7 @@ from typing import Any
 from core.models.causal import offline, probes
 from core.models.causal.constraint import Constraint, vocabulary
 from core.models.causal.decoding import Written, decode
+from core.models.causal.device import device
 from core.models.causal.pen import Pen
 from core.models.causal.prompts import Prompts
 from core.models.causal.surprise import surprise
@@ -112,18 +113,10 @@ class LanguageModel:
 
     @cached_property
     def _network(self) -> Any:
-        import torch
-
-        dtype = torch.bfloat16 if has_halves() else torch.float32
-        log.info("%s answers in %s: bfloat16 where the processor has it", self.name, dtype)
-        return packed(read_network(self.folder, dtype))
-
-
-def has_halves() -> bool:
-    """Whether the processor multiplies bfloat16: two to three times as quick as fp32."""
-    import torch
-
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        on = device()
+        log.info("%s answers in %s (%s)", self.name, on.dtype, on.why)
+        network = read_network(self.folder, on.dtype)
+        return packed(network) if on.name == "cpu" else network.to(on.name)
 
 
 def read_network(folder: Path, dtype: Any) -> Any:

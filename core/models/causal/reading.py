@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from core.models.causal.language_model import has_halves, read_network
+from core.models.causal.device import device
+from core.models.causal.language_model import read_network
 from core.models.causal.packing import TokenSequence
 from core.progress import doing
 
+log = logging.getLogger(__name__)
 BATCH = 16  # sequences that are read at once
 SHORT = (
     512  # tokens of one: up to there plain products are quicker than torch's attention for long ones
@@ -48,23 +50,26 @@ Read = Callable[[Sequence[TokenSequence]], TokenLogits]
 def reader(network: Any) -> Read:
     """How the network reads a batch; the vocabulary is computed at learnt tokens only. Attention looks
     back only: padding behind a row needs no mask."""
-    import torch
 
-    decoder, head = network.get_decoder(), network.get_output_embeddings()
-    halves: AbstractContextManager[Any] = (
-        torch.autocast("cpu", torch.bfloat16) if has_halves() else nullcontext()
-    )
+    decoder, head, on = network.get_decoder(), network.get_output_embeddings(), device()
     whole = not _is_product(network, decoder, head)
 
     def read(rows: Sequence[TokenSequence]) -> TokenLogits:
         ids, targets = _padded(rows)
         asked = targets >= 0
-        with halves:
+        # what is asked is found here: a GPU that is asked for it would be waited for
+        places, tokens, sequence = (
+            each.to(on.name, non_blocking=True)
+            for each in (asked.flatten().nonzero()[:, 0], targets[asked], asked.nonzero()[:, 0])
+        )
+        ids = ids.to(on.name, non_blocking=True)
+        with on.products():
             if whole:
-                logits = network(input_ids=ids, use_cache=False).logits[asked]
+                logits = network(input_ids=ids, use_cache=False).logits.flatten(0, 1)[places]
             else:
-                logits = head(decoder(input_ids=ids, use_cache=False).last_hidden_state[asked])
-        return TokenLogits(logits.float(), targets[asked], asked.nonzero()[:, 0])
+                states = decoder(input_ids=ids, use_cache=False).last_hidden_state
+                logits = head(states.flatten(0, 1)[places])
+        return TokenLogits(logits.float(), tokens, sequence)
 
     return read
 
@@ -73,10 +78,11 @@ def network_for(folder: Path, longest: int) -> Any:
     """The network in a folder, in fp32, for sequences of so many tokens at most. Raises ModelError."""
     import torch
 
-    network = read_network(folder, torch.float32)
-    if longest <= SHORT:
+    network, on = read_network(folder, torch.float32), device()
+    log.info("%s is trained in fp32 (%s)", folder, on.why)
+    if on.name == "cpu" and longest <= SHORT:
         network.set_attn_implementation("eager")
-    return network
+    return network.to(on.name)
 
 
 def log_probabilities(folder: Path, sequences: Sequence[TokenSequence]) -> list[float]:
@@ -90,7 +96,7 @@ def log_probabilities(folder: Path, sequences: Sequence[TokenSequence]) -> list[
         doing("reading the champion's answers", at, len(order), "answers")
         rows = order[at : at + BATCH]
         with torch.no_grad():
-            out[rows] = read([sequences[i] for i in rows]).sums(len(rows)).numpy()
+            out[rows] = read([sequences[i] for i in rows]).sums(len(rows)).cpu().numpy()
     return out.tolist()
 
 
@@ -98,7 +104,7 @@ def _is_product(network: Any, decoder: Any, head: Any) -> bool:
     """Whether the logits are the head's product with the last layer; some families scale them."""
     import torch
 
-    ids = torch.arange(4)[None]
+    ids = torch.arange(4, device=next(network.parameters()).device)[None]
     with torch.no_grad():
         logits = network(input_ids=ids, use_cache=False).logits
         product = head(decoder(input_ids=ids, use_cache=False).last_hidden_state)

@@ -16,13 +16,13 @@ def surprise(
     fit into the context. One row at a time: they are few, and rows of one length need no padding."""
     import torch
 
-    found = []
+    found, on = [], next(network.parameters()).device
     with torch.inference_mode(), one_thread():
         for prompt, answer in zip(prompts, answers, strict=True):
             if len(prompt) + len(answer) > context:
                 found.append(math.nan)
                 continue
-            ids = torch.tensor([prompt + answer])
+            ids = torch.tensor([prompt + answer], device=on)
             read = network(input_ids=ids, use_cache=False, logits_to_keep=len(answer) + 1)
             expected = read.logits[0, :-1].float()
             loss = torch.nn.functional.cross_entropy(expected, ids[0, -len(answer) :])

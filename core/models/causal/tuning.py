@@ -104,12 +104,12 @@ def _train(
             torch.nn.utils.clip_grad_norm_(learner.weights.values(), CLIP)
             optimizer.step()
             optimizer.zero_grad()
-            for name, value in {"loss": float(loss.detach()), **told}.items():
-                curves.setdefault(name, []).append(value)
+            for name, value in {"loss": loss.detach(), **told}.items():
+                curves.setdefault(name, []).append(value)  # read later: a GPU would be waited for
             checkpoint.written(curves)
         learner.save(lm, folder)
         checkpoint.remove()
-    return curves
+    return {name: [float(value) for value in values] for name, values in curves.items()}
 
 
 @dataclass(frozen=True, eq=False)
