@@ -178,3 +178,12 @@ def test_messages_are_shown_without_the_systems() -> None:
         Generation().render(
             image
         )  # left out without a word, it would be answered as if it were not there
+
+
+def test_a_model_is_held_to_a_schema_where_that_is_set() -> None:
+    with pytest.raises(ValueError, match="a json_schema beside constrain: true"):
+        Generation(constrain=True)
+    assert Generation(json_schema={"type": "object"}).answer_schema is None
+    held = Generation(json_schema={"type": "object"}, constrain=True)
+    assert held.answer_schema == {"type": "object"}
+    assert Classification().answer_schema is None

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from core.errors import InputError
+from core.models import families
 from core.models.causal.model import CausalModel
 from core.models.classifier.encoder import load_encoder
 from core.records.answers import GenerationDetail
@@ -63,7 +64,7 @@ def test_a_token_that_the_model_was_forced_to_is_doubtful(model: CausalModel) ->
 
 
 def test_a_version_holds_its_answers_to_its_schema(model: CausalModel, tmp_path: Path) -> None:
-    replace(model, schema=CALL).save(tmp_path)
+    families.held(model, CALL).save(tmp_path)
     kept = CausalModel.load(tmp_path)
     assert kept.schema == CALL
     text = Prompted("pay", Decoding(response_format={"type": "text"}))

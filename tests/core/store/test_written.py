@@ -85,6 +85,23 @@ def test_the_score_is_the_judges(store: Store) -> None:
     assert store.answers.window(NOW, NOW + timedelta(days=1)).rows["score"].tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize("why", ["cancelled", "error"])
+def test_half_an_answer_is_counted_and_judged_by_nothing(store: Store, why: str) -> None:
+    cut = replace(DETAIL, finish_reason=why)
+    shadow = replace(written(1), prediction_id=written(9).prediction_id, variant="shadow")
+    store.answers.log([written(1, cut), shadow, written(2)])
+    right = [Annotation(written(i).prediction_id, CALL, "ana", NOW, "demonstration") for i in (1, 2)]
+    store.labels.annotate(right)
+    span = (NOW, NOW + timedelta(days=1))
+    assert store.answers.count(*span) == 2
+    rows = store.answers.window(*span).rows
+    assert rows["finish_reason"].tolist() == [why, "stop"]
+    assert rows["score"].fillna(-1).tolist() == [-1, 1.0]
+    assert store.answers.side_by_side(*span)["request_id"].tolist() == [written(2).request_id]
+    task = Generation(judge="json")
+    assert task.finished(rows).tolist() == [False, True]
+
+
 def test_a_dataset_takes_messages_and_the_answer_as_it_was_written(store: Store) -> None:
     store.answers.log([written(1), written(2, GenerationDetail())])
     given = [Annotation(written(i).prediction_id, CALL, "ana", NOW, "demonstration") for i in (1, 2)]

@@ -90,7 +90,7 @@ class Stub:
         name = "somebody-else" if mode == "other" else body["model"]
         frame = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": name}
         words = self.answer(mode, body["model"])
-        calls = [{"tool_calls": [call]} for call in TOOL] if mode == "tools" else []
+        calls = [{"tool_calls": [call]} for call in TOOL] if mode in ("tools", "half a call") else []
         for at, delta in enumerate(calls or [{"content": word} for word in words]):
             await asyncio.sleep(0.3 if mode == "slow" else self.each if at else self.first)
             if mode == "dies" and at == 2:
@@ -98,7 +98,7 @@ class Stub:
             token = {"token": words[at], "logprob": -0.1 * (at + 1), "bytes": None, "top_logprobs": []}
             choice = {"index": 0, "delta": delta, "logprobs": {"content": [token]}}
             yield data(frame | {"choices": [choice | {"finish_reason": None}]})
-            if mode == "half":
+            if mode.startswith("half"):
                 return
         end = "tool_calls" if mode == "tools" else "stop"
         yield data(frame | {"choices": [{"index": 0, "delta": {}, "finish_reason": end}]})

@@ -191,6 +191,22 @@ def test_what_a_caller_got_of_an_answer_that_broke_off_is_stored(
     assert sum(len(seen(url)) for url in stubs) == before + 1
 
 
+def test_half_a_call_of_a_tool_is_an_error_and_stored(
+    client: openai.OpenAI, store: Store, stubs: list[str]
+) -> None:
+    for url in stubs:
+        mode(url, "half a call")
+    asked: Any = {"model": "everloop", "messages": ASK}
+    asked["tools"] = [{"type": "function", "function": {"name": "off", "parameters": {}}}]
+    chunks: list[Any] = []
+    with pytest.raises(openai.APIError, match="broke off in the middle of an answer"):
+        chunks.extend(client.chat.completions.create(**asked, stream=True))
+    assert [c.choices[0].delta.tool_calls[0].function.arguments for c in chunks] == ['{"room"']
+    found, said = detail(store, chunks[0].id)
+    assert found.output == '{"name": "off", "arguments": "{\\"room\\""}'
+    assert said.finish_reason == "error"
+
+
 def test_a_stream_that_its_caller_cuts_is_stored(
     client: openai.OpenAI, store: Store, stubs: list[str]
 ) -> None:

@@ -14,6 +14,7 @@ import httpx
 import openai
 import pytest
 from fastapi.testclient import TestClient
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 
 from core.models.causal.model import CausalModel
@@ -30,6 +31,7 @@ from serving.keys import Guard, Keyring
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.settings import Serving
+from serving.tracing import tracing
 from tests.core.models.tiny import save_tiny_encoder
 from tests.core.models.tiny_causal import KNOWS_TOOLS, TEMPLATE, tiny_causal
 from tests.fake_models import NOW, Shelf, roll_out
@@ -388,6 +390,23 @@ def test_a_file_gets_a_column_of_answers(service: Service, store: Store, tmp_pat
         ["id", "text", "answer", "score", "model_version", "variant", "prediction_id"]
     ] * 2
     assert rows[0]["answer"] == stored(store, rows[0]["prediction_id"])[0].output
+
+
+def test_a_trace_names_the_answer_and_not_what_was_said(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    for content in ("", "true"):
+        monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", content)
+        kept = InMemorySpanExporter()
+        with tracing(kept):
+            answer = client.chat.completions.create(model="everloop", messages=PAY)
+        spans = {span.name: span for span in kept.get_finished_spans()}
+        span, call = spans["chat everloop"], spans["POST /v1/chat/completions"]
+        assert span.attributes["gen_ai.response.id"] == answer.id
+        assert span.parent.span_id == call.context.span_id
+        said.append("pay my card" in str(span.attributes))
+    assert said == [False, True]
 
 
 def test_a_key_is_asked_for_in_openais_way(service: Service, store: Store) -> None:

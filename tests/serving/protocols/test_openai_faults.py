@@ -67,7 +67,7 @@ FAULTS: list[tuple[str, dict[str, Any], str | None, str]] = [
      "tool_choice", "tool_choice names no tool; at tool_choice; got 'on'; expected 'off'"),
     ("half a call", {"messages": [*PAY["messages"], {"role": "assistant", "tool_calls": [CALLED]}]},
      "messages[1].tool_calls", "a call of a tool that cannot be read; at messages[1].tool_calls; got "
-     "{'id': 'c', 'type': 'function', 'function': {'name': 'off', 'arguments': '{\"roo...; expected "
+     "{'id': 'c', 'type': 'function', 'function': {'name': 'off', 'arguments': '{\"r...; expected "
      '{"type": "function", "function": {"name": ..., "arguments": a text of JSON}}'),
 ]  # fmt: skip
 
