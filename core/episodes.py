@@ -48,12 +48,16 @@ class Episodes(Remembered):
             return self.before or Episodes()
         return self
 
-    def more(self, opened: Sequence[Episode]) -> Episodes:
-        """With alerts that something else than a window opened: the turn at `at` keeps them, done
-        again."""
-        before = self.before and replace(self.before, episodes=[*self.before.episodes, *opened])
-        episodes, count = [*self.episodes, *opened], self.opened + len(opened)
-        return replace(self, episodes=episodes, opened=count, before=before)
+    def but(self, changed: Sequence[Episode], opened: int) -> Episodes:
+        """With what something else than a window opened or ended: the turn at `at`, done again, keeps
+        it."""
+        keys = {e.key for e in changed}
+
+        def whole(of: Episodes) -> list[Episode]:
+            return [*(e for e in of.episodes if e.key not in keys), *changed]
+
+        before = self.before and replace(self.before, episodes=whole(self.before))
+        return replace(self, episodes=whole(self), opened=self.opened + opened, before=before)
 
     @property
     def open(self) -> list[Episode]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,11 @@ from core.evidence import AlertEvidence
 from core.records.decisions import Decision
 from core.rewrites import Rewrite
 from core.texts import counted
-from flows.alerts import deliver
+from flows.alerts import decisions, deliver
 from flows.session import Session
 from flows.suspicions import check_suspicions, known_rows
+from monitoring.alerts.episodes import Change
+from monitoring.alerts.findings import SUSPECTED, TRUTH
 from pipelines.datasets.contradictions import Contradiction, Findings, Suspicion, look
 from pipelines.datasets.dvc_git import Repository
 from pipelines.datasets.partitions import read
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RULE = "datasets.supersede"
-SIGNAL = "truth"
 COMMAND = "everloop data contradictions"
 REWRITES = "everloop data rewrite"
 
@@ -63,7 +64,7 @@ def contradictions(session: Session, now: datetime) -> tuple[pd.DataFrame, Findi
 
 def notice(session: Session, now: datetime) -> list[Decision]:
     """Look for truth that has changed; tell of each change once, as an alert, and do to old rows what
-    is the rule. What is only suspected is asked about."""
+    is the rule. What is only suspected is told, too, and asked about. Returns the new alerts."""
     if session.task.labelled:
         return []
     with session.timed("datasets"):
@@ -71,28 +72,36 @@ def notice(session: Session, now: datetime) -> list[Decision]:
         asked = check_suspicions(session, rows, found.suspicions, now)
         told = [_suspected(s, rows, asked, now) for s in found.suspicions]
         told += [_decision(session, c, rows, now) for c in found.changes]
-        new = [d for d in told if session.store.decisions.get(d.key) is None]
-        _store(session, new, now)  # first: once its rows are changed, a change is not found again
+        new = _store(
+            session, told, now
+        )  # first: once its rows are changed, a change is not found again
         for change in found.changes:
             if rule := _rule(session, change, now):
                 add(session, rule)
-    return [d for d in new if d.verdict == "alert"]
+    return new
 
 
-def _store(session: Session, new: Sequence[Decision], now: datetime) -> None:
-    """Decisions, and alerts among them as open until a model that learnt of the change serves."""
-    alerts = [d for d in new if d.verdict == "alert"]
-    champion = session.store.state.champion()
-    opened = [
-        Episode(d.key, SIGNAL, d.read(AlertEvidence).segment, "warning", now, now, model=champion)
-        for d in alerts
-    ]
-    known = session.store.state.read(Episodes)
-    session.store.decisions.put(new, [known.more(opened)] if opened else [])
-    for decision in new:
-        session.listen(decision)
-    if opened:
+def _store(session: Session, told: Sequence[Decision], now: datetime) -> list[Decision]:
+    """Open an alert for each that is new. A suspicion is over once it is none any more, a change once a
+    model serves that learnt of it. All of it is stored, or nothing."""
+    new = [d for d in told if session.store.decisions.get(d.key) is None]
+    known, keys = session.store.state.read(Episodes), {d.key for d in told}
+    ended = [e for e in known.open if e.signal == SUSPECTED and e.key not in keys]
+    ended = [replace(e, over=now) for e in ended]
+    ends = [decisions(session, Change("over", e, why="labels have settled it"), now) for e in ended]
+    if new or ended:
+        after = known.but([*ended, *(_episode(session, d, now) for d in new)], len(new))
+        session.store.decisions.put([*new, *(d for end in ends for d in end)], [after])
+        for decision in (*new, *(end[-1] for end in ends)):
+            session.listen(decision)
         deliver(session, now)
+    return new
+
+
+def _episode(session: Session, alert: Decision, now: datetime) -> Episode:
+    seen = alert.read(AlertEvidence)
+    model = session.store.state.champion() if seen.signal == TRUTH else ""
+    return Episode(alert.key, seen.signal, seen.segment, alert.severity, now, now, model=model)
 
 
 def _rule(session: Session, change: Contradiction, now: datetime) -> Rewrite | None:
@@ -110,17 +119,20 @@ def _suspected(found: Suspicion, rows: pd.DataFrame, asked: int, now: datetime) 
         key=f"suspicion/{rows['row_id'][found.row]}",
         stage="datasets",
         timestamp=now,
-        verdict="suspected",
+        verdict="alert",
         reason=f'the truth may have changed: "{text}" has "{found.new}", which no row had before, and '
         f'{len(found.near)} rows near it have "{found.old}"; '
         + (f"{counted(asked, 'request')} like it will tell" if asked else "no request like it is new"),
         evidence=AlertEvidence(
-            signal=SIGNAL,
+            signal=SUSPECTED,
+            segment=f'"{found.new}" for "{found.old}"',
             kind="concept",
             window_end=now,
+            last=now,
             command=COMMAND,
             others={"old": found.old, "new": found.new, "request": text, "since": target},
         ),
+        severity="info",
     )
 
 
@@ -139,7 +151,7 @@ def _decision(session: Session, change: Contradiction, rows: pd.DataFrame, now: 
         verdict="alert",
         reason=f"{in_words(change)}; {counted(len(change.outdated), 'older row')} {ends}",
         evidence=AlertEvidence(
-            signal=SIGNAL,
+            signal=TRUTH,
             segment=change.title,
             kind="concept",
             window_start=change.since,

@@ -28,7 +28,7 @@ from monitoring.quality.sample import described
 
 MIN_DAYS = 2  # of a reference
 MAX_SEGMENTS = 10  # of each segment column, the largest first
-Kind = Literal["quality", "drift", "confidence", "accuracy", "feedback", "proxy", "system"]
+Kind = Literal["quality", "drift", "confidence", "accuracy", "feedback", "proxy", "system", "concept"]
 
 
 @dataclass(frozen=True)

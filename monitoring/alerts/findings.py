@@ -11,10 +11,11 @@ from core.records.signals import Signal
 from monitoring.alerts.rules.base import Rule, Verdict, judged
 from monitoring.alerts.rules.range import RangeRule
 from monitoring.signals import SPECS
-from monitoring.view import Spec
+from monitoring.view import Kind, Spec
 
 FATIGUE = Spec("alerts.week", "alerts", "system")
 SIGNALS = {**SPECS, FATIGUE.name: FATIGUE}  # every one, by name
+TRUTH, SUSPECTED = "truth", "truth.suspected"  # alerts that labels open, and no signal of a window
 Past = Callable[[Rule, Signal], Sequence[Signal]]
 
 
@@ -34,7 +35,8 @@ class Finding:
 
 def spec_of(name: str) -> Spec:
     """What is known of a signal; one that nobody described is somebody's own."""
-    return SIGNALS.get(name) or Spec(name, "", "proxy")
+    kind: Kind = "concept" if name in (TRUTH, SUSPECTED) else "proxy"
+    return SIGNALS.get(name) or Spec(name, "", kind)
 
 
 def findings(signals: Sequence[Signal], rules: Sequence[Rule], past: Past) -> list[Finding]:

@@ -15,10 +15,11 @@ import pandas as pd
 
 from core.arrays import Array
 from core.records.versions import DatasetVersion
+from core.rewrites import Rewrite
 from pipelines.datasets.contents import StoredVersion, opened
 from pipelines.datasets.history import version
 from pipelines.datasets.layout import order
-from pipelines.datasets.manifest import TRAIN, Manifest, set_names
+from pipelines.datasets.manifest import TRAIN, Manifest, set_names, through
 from pipelines.datasets.partitions import LABEL, Locate
 
 SHOWN = 10
@@ -72,6 +73,7 @@ class _Pair:
     both: Manifest  # .partitions: their oids; .sets: of the later version
     old: Array
     locate: Locate
+    rewrites: tuple[Sequence[Rewrite], Sequence[Rewrite]]  # that either reads its targets through
 
     @property
     def new(self) -> Array:
@@ -89,7 +91,8 @@ def _align(old: StoredVersion, new: StoredVersion) -> _Pair:
     before, after = (_spread(held, oids, counts) for held in (old, new))
     # names are never used again, so the longer list of renamings is the later one's, and tells of both
     renamed = max((old.manifest.renamed, new.manifest.renamed), key=len)
-    return _Pair(Manifest(tuple(oids), counts, after, renamed), before, new.path)
+    rewrites = (old.manifest.rewrites, new.manifest.rewrites)
+    return _Pair(Manifest(tuple(oids), counts, after, renamed), before, new.path, rewrites)
 
 
 def _spread(held: StoredVersion, oids: Sequence[str], counts: Array) -> Array:
@@ -104,12 +107,15 @@ def _spread(held: StoredVersion, oids: Sequence[str], counts: Array) -> Array:
 def _changed_rows(pair: _Pair) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Rows added, removed, relabelled, moved."""
     changed = pair.old != pair.new
-    rows = pair.both.read(pair.locate, changed, ["row_id", "target", "input"]).to_pandas()
+    before, after = pair.rewrites
+    if before != after:  # any row may say something else by now
+        changed = (pair.old > 0) | (pair.new > 0)
+    rows = pair.both.read(pair.locate, changed, ["row_id", "target", "input", "timestamp"]).to_pandas()
     rows["target"] = pair.both.called(rows["target"])
     rows["old"], rows["new"] = pair.old[changed], pair.new[changed]
     gone, come = rows[rows["old"] > 0], rows[rows["new"] > 0]
-    gone = gone.assign(set=set_names(gone["old"]))
-    come = come.assign(set=set_names(come["new"]))
+    gone = gone.assign(set=set_names(gone["old"]), target=through(before, gone))
+    come = come.assign(set=set_names(come["new"]), target=through(after, come))
     both = come.merge(gone[["row_id", "target", "set"]], on="row_id", suffixes=("", "_before"))
     return (
         _shown(come, ~come["row_id"].isin(gone["row_id"])),

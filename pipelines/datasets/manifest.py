@@ -69,11 +69,7 @@ class Manifest:
         if "target" in wanted:
             frame["target"] = self.called(frame["target"])
         if more:
-            said = rewritten(self.rewrites, *(frame[c].tolist() for c in OF_REWRITES))
-            frame["target"] = [
-                before if after is None else after
-                for before, after in zip(frame["target"], said, strict=True)
-            ]
+            frame["target"] = through(self.rewrites, frame)
         return frame[wanted]
 
     def read(self, locate: Locate, chosen: Array, columns: Sequence[str]) -> pa.Table:
@@ -159,6 +155,12 @@ class Manifest:
                 got=str(fault).splitlines()[0],
                 do="everloop data verify, then: everloop data checkout VERSION",
             ) from None
+
+
+def through(rewrites: Sequence[Rewrite], rows: Frame) -> list[str]:
+    """The targets of rows as rewrites make them; as they are where they leave a row out."""
+    said = rewritten(rewrites, *(rows[c].tolist() for c in OF_REWRITES))
+    return [before if now is None else now for before, now in zip(rows["target"], said, strict=True)]
 
 
 def set_names(codes: Array) -> pa.Array:

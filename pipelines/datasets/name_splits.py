@@ -80,7 +80,7 @@ def births(rows: NearRows) -> list[NameSplit]:
     found = list(_new_names(rows))
     splits = []
     for first, old, new in found:
-        trials = rows.trials(old, new, ALIKE)
+        trials = rows.trials(old, new)
         at = next((i for i, t in enumerate(trials) if t.row == first), None)
         if at:  # some rows before it kept the old name
             chance = _daily(rows.times) * len(found) / len(rows.names) * _again(trials, at)

@@ -62,13 +62,13 @@ class NearRows:
         names = [frozenset(n.called(old, new) for n in row) for row in self.names]
         return replace(self, names=names)
 
-    def trials(self, old: Name, new: Name, alike: int = 1) -> list[Trial]:
-        """In time order, those whose `alike` nearest rows use the old name. The same words with the
-        same name again say nothing new: whoever erred may have erred twice."""
+    def trials(self, old: Name, new: Name) -> list[Trial]:
+        """In time order. The same words with the same name again say nothing new: whoever erred may
+        have erred twice."""
         found: dict[tuple[str, bool], Trial] = {}
         for row in sorted(self.having[old] ^ self.having[new]):
             uses = row in self.having[new]
-            if nearest := self.nearest(row, old, new, alike):
+            if nearest := self.nearest(row, old, new):
                 found.setdefault((self.same[row], uses), Trial(row, *nearest, uses))
         return list(found.values())
 

@@ -24,12 +24,12 @@ class Drift(Trigger):
     cooldown_days: float = Field(1, ge=0, description="days to leave between two retrains")
 
     def decide(self, situation: Situation) -> Decision:
-        alerts = alarms(situation, "drift", "concept")
+        alerts = [a for a in alarms(situation, "drift", "concept") if not _suspicion(a)]
         if not alerts:
             return self.answer(situation, False, "no drift alert since the last retrain")
         fresh = [a for a in alerts if a.timestamp > situation.last_retrain]
         last, new, age = (fresh or alerts)[-1], situation.new_labels, in_days(situation.age)
-        changed = any(a.read(AlertEvidence).kind == "concept" for a in fresh)  # old rows teach it anew
+        changed = any(map(_concept, fresh))  # the old rows teach it by now
         fires = False
         if new < self.min_labels and not changed:
             reason = (
@@ -47,6 +47,15 @@ class Drift(Trigger):
                 f"{kind}{_today(last, situation.now)}; {new} new {situation.truth}s to learn it from"
             )
         return self.answer(situation, fires, reason, alert=last.key, new_labels=new, age_days=age)
+
+
+def _concept(alert: Decision) -> bool:
+    return alert.read(AlertEvidence).kind == "concept"
+
+
+def _suspicion(alert: Decision) -> bool:
+    """Of a truth that may have changed; nothing was done about it yet."""
+    return _concept(alert) and alert.severity == "info"
 
 
 def _today(alert: Decision, now: datetime) -> str:

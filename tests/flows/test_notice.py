@@ -14,7 +14,7 @@ from core import rewrites
 from core.arrays import Array
 from core.episodes import Episodes
 from core.records.answers import Feedback, GenerationDetail, Prediction
-from core.records.labels import CHECK
+from core.records.labels import CHECK, Annotation
 from core.state import Champion
 from everloop.init import init
 from everloop.laws.rows import row
@@ -50,7 +50,7 @@ def asked(i: int, where: Array, output: str) -> Prediction:
         text=f"please do {i}",
         output=output,
         detail=GenerationDetail(),
-        embedding=np.float16(where),
+        embedding=np.asarray(where, np.float16),
         encoder="tiny",
     )
 
@@ -90,9 +90,8 @@ def test_requests_near_a_suspicious_label_are_asked_about(tmp_path: Path) -> Non
     said = call("alarm_set", "time", "1")
     answers = [asked(i, ALARM if i < 3 else SONG, said) for i in range(6)]
     opened.store.answers.log(answers)
-    assert flow.notice(opened, NOW) == []
-    (told,) = opened.store.decisions.read("datasets")
-    assert told.verdict == "suspected"
+    (told,) = flow.notice(opened, NOW)
+    assert told.severity == "info"
     assert told.reason == (
         'the truth may have changed: "wake me at 48" has "alarm_create", which no row had before, and '
         '5 rows near it have "alarm_set"; 3 requests like it will tell'
@@ -101,6 +100,14 @@ def test_requests_near_a_suspicious_label_are_asked_about(tmp_path: Path) -> Non
     tasks = opened.store.queue.open()
     assert {t.prediction_id for t in tasks} == {a.prediction_id for a in answers[:3]}
     assert {t.policy for t in tasks} == {CHECK}
+    assert open_alerts(opened.store) == [told]
+    wrong = [Annotation(a.prediction_id, said, "ann", NOW, "demonstration") for a in answers[:3]]
+    opened.store.labels.annotate(wrong)
+    assert flow.notice(opened, NOW + timedelta(days=1)) == []
+    assert open_alerts(opened.store) == []
+    ended = opened.store.decisions.get(f"{told.key}/over")
+    assert ended is not None
+    assert ended.reason.startswith("truth.suspected")
 
 
 def test_a_complaint_of_what_all_labels_say_is_asked_about(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def test_a_function_that_is_renamed_is_noticed_and_its_old_rows_get_the_new_name
     )
     run(session, replace(asked, stream=stream))
 
-    (told,) = [d for d in session.store.decisions.read("datasets") if d.verdict == "alert"]
+    told = session.store.decisions.get('concept/"weather" has become "forecast"')
+    assert told is not None
     assert told.read(AlertEvidence).kind == "concept"
     assert '"weather" has become "forecast" since 2026-01-07' in told.reason
     (rule,) = rewrites.load(session.workspace.root)

@@ -47,7 +47,7 @@ def test_a_function_and_its_argument_that_are_renamed_are_found_with_when_and_wh
         '"time" of "alarm_create" or "alarm_set" has become "at"',
     }
     assert name.since == START + timedelta(days=8)
-    assert name.before == (19, 0)  # of 24 rows, those whose five nearest earlier ones agree
+    assert name.before == (23, 0)
     assert name.after == (0, 12)
     assert [targets[i] for i in name.outdated] == [t for t in targets if "alarm_set" in t]
     assert all("alarm_set" in targets[a] and "alarm_create" in targets[b] for a, b in name.pairs)

@@ -11,6 +11,7 @@ from core.errors import DataError
 from core.rewrites import Rewrite
 from core.workspace import Workspace
 from pipelines.datasets.contents import rows_of
+from pipelines.datasets.diff import diff
 from pipelines.datasets.form import form_dataset
 from pipelines.datasets.history import version
 from pipelines.datasets.verify import verify
@@ -36,6 +37,10 @@ def test_a_version_reads_its_rows_through_them_and_the_one_before_stays(one: Wor
     assert "cards" in targets(one, "v0002")
     assert not {"card", "top_up"} & targets(one, "v0002")
     assert made.left_out["retired, as their truth has changed"] == 1
+    changed = diff(one.root, "v0001", "v0002")
+    assert set(changed.relabelled["target_before"]) == {"card"}
+    assert set(changed.relabelled["target"]) == {"cards", "lost_card"}  # the second by a person
+    assert set(changed.removed["target"]) == {"top_up"}
     assert not any(found.faults for found in verify(one.root))
     assert form_dataset(one, ALL)["rows_hash"]
 
