@@ -147,6 +147,7 @@ def _params(arm: str) -> str:
     chosen = yaml.safe_load(template(GENERATION).read_text(encoding="utf-8"))
     if arm == "random":
         chosen["curation"]["policy"] = "random"
+        del chosen["curation"]["of"]  # the parts of a mix
     if arm == "all":
         chosen["training"]["retune_after"] = 10**9
     return yaml.safe_dump(chosen, sort_keys=False)

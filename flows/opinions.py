@@ -32,16 +32,21 @@ def opinions(session: Session, partition: str, as_of: datetime, rows: pd.DataFra
     left aside and why."""
     if session.task.labelled:
         return pd.DataFrame(columns=SCHEMA.names)
-    known = set(
-        stored(session.workspace.reservoir, ["id", "set"]).query("partition != @partition")["id"]
-    )
+    known = _taken(session, partition)
     said = session.store.feedback.opinions(as_of)
     believed, aside = _believed(session, said)
-    new = [_row(s) for s in believed if s["id"] not in known]
+    new = [_row(s) for s in believed if known.get(s["id"]) != (s["output"], s["rejected"])]
     found = pd.DataFrame([*_corrections(session, rows), *new], columns=SCHEMA.names)
     if len(found) or aside.total():
         session.record(_decision(partition, as_of, found, aside))
     return found
+
+
+def _taken(session: Session, partition: str) -> dict[str, tuple[str, str | None]]:
+    """What other partitions took: id -> output, and the worse one. Who ranks again is taken again."""
+    rows = stored(session.workspace.reservoir, ["id", "output", "rejected"])
+    rows = rows[rows["partition"] != partition].replace({np.nan: None})
+    return dict(zip(rows["id"], zip(rows["output"], rows["rejected"], strict=True), strict=True))
 
 
 def _corrections(session: Session, rows: pd.DataFrame) -> Iterator[Said]:
