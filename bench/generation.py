@@ -31,6 +31,7 @@ import yaml
 from bench.form import Row, report
 from bench.replay import beside_frozen, replay
 from core.tasks import GENERATION
+from everloop.__main__ import QUIET
 from everloop.init import template
 from everloop.people import People
 from everloop.sample import bundled
@@ -53,6 +54,7 @@ def main() -> None:
         "--data", type=Path, default=Path("../shared/data"), help="folder with the stream"
     )
     args = parser.parse_args()
+    os.environ |= QUIET  # the first model is trained here
     rows = quick() if args.quick else full(args.data, args.arms.split(","))
     report("generation", rows, args.json)
     sys.exit(any(r.holds is False for r in rows))
