@@ -26,7 +26,6 @@ from core.store import Store
 from flows.labels import waiting_words, words_due
 from flows.session import Session
 from flows.situation import situation
-from flows.suspicions import check_complaints
 from flows.topics import candidates
 from pipelines.curation.cover import wants
 from pipelines.curation.pacing.need import USUAL
@@ -50,7 +49,6 @@ def curate(session: Session, now: datetime) -> None:
     with session.timed("curation"):
         session.store.state.once(f"curation/{now.isoformat()}", lambda: _pick(session, now))
         session.store.state.write(CuratedUntil(now))
-        check_complaints(session, now)
 
 
 def _pick(session: Session, now: datetime) -> dict[str, Any]:

@@ -10,9 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
-from core.arrays import Array
 from core.json_form import JsonForm, object_of
 
 
@@ -63,14 +60,3 @@ def _names(target: str, form: JsonForm) -> Iterator[Name]:
     within = tuple(sorted((n.path, n.text) for n in found if n.formal))
     for name in found:
         yield Name(Place(name.kind, name.path, within if name.kind == "key" else ()), name.text)
-
-
-def agreed(texts: Sequence[str], targets: Sequence[str], near: Array, outputs: Sequence[str]) -> Array:
-    """(k,) whether each output has the names that all targets near it (k, m) have, one or more."""
-    form = JsonForm.of(texts, targets)
-    held = [frozenset(_names(target, form)) for target in targets]
-    found = []
-    for places, output in zip(near.tolist(), outputs, strict=True):
-        names = frozenset.intersection(*(held[place] for place in places))
-        found.append(any(n.place.kind != "key" for n in names) and names <= {*_names(output, form)})
-    return np.array(found, bool)

@@ -26,7 +26,7 @@ SURE = 0.01  # the chance of a finding where nothing changed, at one look
 LEFT = 0.2  # share of newer rows that may still use the old name
 BEFORE = 0.1  # share of older rows that may use the new name already
 FARTHEST = 0.1  # share of old rows that may lie farther from each other than new ones from them
-ALIKE = 5  # earlier rows near a new name that agree on the old one
+ALIKE = 4  # earlier rows near a new name that agree on the old one: fewer are misled in 1 of 60 looks
 WEEK = timedelta(days=7)  # in which a suspicion is looked into, and whose labels say how many a day are
 
 

@@ -13,7 +13,7 @@ import pytest
 from core import rewrites
 from core.arrays import Array
 from core.episodes import Episodes
-from core.records.answers import Feedback, GenerationDetail, Prediction
+from core.records.answers import GenerationDetail, Prediction
 from core.records.labels import CHECK, Annotation
 from core.state import Champion
 from everloop.init import init
@@ -21,7 +21,6 @@ from everloop.laws.rows import row
 from flows import contradictions as flow
 from flows.alerts import alerts_since, open_alerts
 from flows.session import Session, open_session
-from flows.suspicions import check_complaints
 from pipelines.datasets.partitions import add_partition
 from pipelines.datasets.reservoir import first_rows
 from tests.pipelines.datasets.test_contradictions import START, Rows, call, rows
@@ -94,7 +93,7 @@ def test_requests_near_a_suspicious_label_are_asked_about(tmp_path: Path) -> Non
     assert told.severity == "info"
     assert told.reason == (
         'the truth may have changed: "wake me at 48" has "alarm_create", which no row had before, and '
-        '5 rows near it have "alarm_set"; 3 requests like it will tell'
+        '4 rows near it have "alarm_set"; 3 requests like it will tell'
     )
     flow.notice(opened, NOW)
     tasks = opened.store.queue.open()
@@ -108,18 +107,3 @@ def test_requests_near_a_suspicious_label_are_asked_about(tmp_path: Path) -> Non
     ended = opened.store.decisions.get(f"{told.key}/over")
     assert ended is not None
     assert ended.reason.startswith("truth.suspected")
-
-
-def test_a_complaint_of_what_all_labels_say_is_asked_about(tmp_path: Path) -> None:
-    opened = session(tmp_path, rows(8))
-    usual, new = call("alarm_set", "time", "1"), call("alarm_create", "time", "1")
-    answers = [asked(0, ALARM, usual), asked(1, ALARM, new), asked(2, ALARM, usual)]
-    opened.store.answers.log(answers)
-    opened.store.feedback.add(
-        [
-            Feedback(f"f{i}", answers[i].prediction_id, NOW - timedelta(hours=1), "thumbs", "down")
-            for i in (0, 1)
-        ]
-    )
-    assert check_complaints(opened, NOW) == 1
-    assert [t.prediction_id for t in opened.store.queue.open()] == [answers[0].prediction_id]

@@ -70,5 +70,5 @@ def test_in_another_order_the_same_labels_show_nothing(calls: Calls, seed: int) 
 
 def test_one_row_with_a_new_name_is_a_suspicion(calls: Calls) -> None:
     found = calls.seen(CHANGED, seed=2)
-    assert [(s.old, s.new, len(s.near)) for s in found.suspicions] == [("alarm_set", "alarm_create", 5)]
+    assert [(s.old, s.new, len(s.near)) for s in found.suspicions] == [("alarm_set", "alarm_create", 4)]
     assert found.changes == []
