@@ -45,8 +45,9 @@ def opinions(session: Session, partition: str, as_of: datetime, rows: pd.DataFra
 def _taken(session: Session, partition: str) -> dict[str, tuple[str, str | None]]:
     """What other partitions took: id -> output, and the worse one. Who ranks again is taken again."""
     rows = stored(session.workspace.reservoir, ["id", "output", "rejected"])
-    rows = rows[rows["partition"] != partition].replace({np.nan: None})
-    return dict(zip(rows["id"], zip(rows["output"], rows["rejected"], strict=True), strict=True))
+    rows = rows[rows["partition"] != partition]
+    worse = [x if isinstance(x, str) else None for x in rows["rejected"]]
+    return dict(zip(rows["id"], zip(rows["output"], worse, strict=True), strict=True))
 
 
 def _corrections(session: Session, rows: pd.DataFrame) -> Iterator[Said]:

@@ -20,9 +20,9 @@ from tests.serving.test_written_feedback import OTHER, A, B, C
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    made = make_session(tmp_path / "shop")
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    made = make_session(tmp_path_factory.mktemp("made") / "shop")
     made.store.answers.log([A, B, C])
     return made
 
@@ -72,7 +72,9 @@ def test_each_row_is_stored_once(session: Session, tmp_path: Path) -> None:
 def test_a_bad_row_is_refused_with_its_reason(
     session: Session, tmp_path: Path, row: dict[str, object], why: str
 ) -> None:
-    done = import_feedback(session, write(tmp_path / "x.jsonl", row, say("comment", "well")), NOW + DAY)
+    done = import_feedback(
+        session, write(tmp_path / "x.jsonl", row, say("comment", str(row))), NOW + DAY
+    )
     assert (done.new, len(done.refused)) == (1, 1)
     assert why in done.refused[0].reason
 
@@ -85,7 +87,6 @@ def test_a_file_without_its_columns_is_refused(session: Session, tmp_path: Path)
 
 def test_the_command_says_what_it_took_and_where_the_rest_is(session: Session, tmp_path: Path) -> None:
     root = session.workspace.root
-    session.store.close()
     file = tmp_path / "said.csv"
     file.write_text(
         "prediction_id,kind,value,user,time\n"
