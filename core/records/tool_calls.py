@@ -21,17 +21,21 @@ CALLED = "tool_calls"  # why an answer ends that calls tools
 
 @dataclass(frozen=True)
 class Tools:
-    """What a caller offers: functions, as the chat template is given them, and whether one has to be
-    called."""
+    """What a caller offers: functions, as the chat template is given them, whether one has to be
+    called, and whether several may be."""
 
     functions: tuple[Mapping[str, Any], ...] = ()
     choice: Any = "auto"
+    most: int | None = None  # calls that are taken of an answer
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Tools:
         """Of the fields of a call that are about tools."""
         choice = fields.get("tool_choice") or "auto"
-        return cls() if choice == "none" else cls(tuple(fields.get("tools") or ()), choice)
+        if choice == "none":
+            return cls()
+        most = 1 if fields.get("parallel_tool_calls") is False else None
+        return cls(tuple(fields.get("tools") or ()), choice, most)
 
     @property
     def schema(self) -> Mapping[str, Any] | None:
@@ -60,7 +64,7 @@ class Tools:
         said = _values(text[begun:].replace(BEGIN, " ").replace(END, " "))
         if not said or not all(isinstance(each, dict) and each.get("name") in names for each in said):
             return text, []
-        return text[:begun].strip(), [_streamed(at, each) for at, each in enumerate(said)]
+        return text[:begun].strip(), [_streamed(*each) for each in enumerate(said[: self.most])]
 
     @property
     def _described(self) -> list[Mapping[str, Any]]:

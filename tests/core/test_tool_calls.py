@@ -40,6 +40,12 @@ def test_calls_of_an_answer(written: str, text: str, names: list[str]) -> None:
         assert as_text(said, calls).startswith(text)
 
 
+def test_one_call_is_taken_where_several_may_not_be() -> None:
+    one = Tools.of({"tools": list(TOOLS.functions), "parallel_tool_calls": False})
+    text, calls = one.calls(f"[{ON}, {OFF}]")
+    assert (text, [call["function"]["name"] for call in calls]) == ("", ["on"])
+
+
 @pytest.mark.parametrize(
     ("written", "sure"), [("Well <tool", 5), ("Well <tool_call>{", 5), ("  {", 0), ("a < b", 5)]
 )
