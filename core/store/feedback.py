@@ -101,6 +101,12 @@ class FeedbackRepository:
         with self.database.read() as db:
             return complained(db, self.naming, start, end)
 
+    def comments(self, prediction_id: str) -> list[str]:
+        """What users wrote of an answer for people to read, in order of time."""
+        mine = _F.c.prediction_id == prediction_id, _F.c.kind == "comment"
+        query = select(_F.c.value).where(*mine).order_by(_F.c.timestamp, _F.c.feedback_id)
+        return [str(text) for text in self.database.column(query)]
+
     def names(self) -> Counter[str]:
         """How often users gave each label in feedback, under its name in the label set."""
         said = self.naming.called(_F.c.value).label(

@@ -35,6 +35,7 @@ from serving.labelling.messages import (
     Rival,
     Setup,
     TaskMessage,
+    Turn,
     VoteBody,
     WrittenVoteBody,
 )
@@ -278,8 +279,15 @@ class AnnotationQueue:
             blind=blind,
             guess=choices[0] if choices else None,
             choices=choices,
+            turns=self._turns(prediction),
+            comments=[] if blind else self._store.feedback.comments(task.prediction_id),
             rival=self._rival(prediction),
         )
+
+    def _turns(self, prediction: Prediction) -> list[Turn]:
+        """The messages that were asked, where a text does not say it all."""
+        turns = self.task.turns(prediction.input)
+        return [Turn(**turn) for turn in turns] if len(turns) > 1 else []
 
     def _choices(self, prediction: Prediction, labels: LabelSet) -> list[Choice]:
         """The likeliest labels that may be given, likeliest first."""

@@ -127,6 +127,13 @@ class Rival(BaseModel):
     left: bool = Field(description="it stands on the left: neither side says which model it is")
 
 
+class Turn(BaseModel):
+    """A message of a chat."""
+
+    role: str
+    content: str
+
+
 class TaskMessage(BaseModel):
     """A text to label."""
 
@@ -138,6 +145,8 @@ class TaskMessage(BaseModel):
     blind: bool = Field(description="ask the person before you show guess, choices and similar texts")
     guess: Choice | None
     choices: list[Choice] = Field(description="the likeliest labels, likeliest first")
+    turns: list[Turn] = Field([], description="the messages of a chat, where it has more than one")
+    comments: list[str] = Field([], description="of users on the answer; none on a blind task")
     rival: Rival | None = Field(None, description="of a model that writes, where two answered")
 
 

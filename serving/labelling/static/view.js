@@ -47,11 +47,31 @@ export function draw(session) {
   session.editor?.show(task, session.open);
   if (at("text").dataset.id === shown) return; // nothing moves under a finger
   at("text").dataset.id = shown;
-  at("text").textContent = task.text;
-  at("text").classList.toggle("long", task.text.length > 400);
+  drawText(task);
+  drawComments(task, session.open);
   drawFacts(task, session.open);
   drawChoices(session);
   drawNeighbours(session);
+}
+
+/** A text, or the messages of a chat one after the other, the last one large: it is what is answered. */
+function drawText({ text, turns }) {
+  const length = turns.length ? turns.at(-1).content.length : text.length;
+  at("text").classList.toggle("long", length > 400);
+  at("text").classList.toggle("chat", turns.length > 0);
+  if (turns.length) at("text").replaceChildren(...turns.map(turn));
+  else at("text").textContent = text;
+  at("text").scrollTop = at("text").scrollHeight;
+}
+
+function turn({ role, content }) {
+  return make("span", { class: `turn ${role}` }, make("small", {}, role), make("span", { dir: "auto" }, content));
+}
+
+/** What users wrote of the answer: with it, and not before. */
+function drawComments({ comments }, open) {
+  at("comments").hidden = !open || !comments.length;
+  at("comments").replaceChildren(...comments.map((said) => make("li", {}, make("small", {}, "A user on the answer: "), make("q", { dir: "auto" }, said))));
 }
 
 function drawHead(session) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import numpy as np
 import pytest
 
 from core.ids import bucket, uuid7
-from core.records.answers import GenerationDetail, Prediction, Variant
+from core.records.answers import Feedback, GenerationDetail, Prediction, Variant
 from core.records.labels import AnnotationTask, Vote
 from core.state import Champion
 from core.store import Store
 from core.tasks import Generation
-from serving.labelling.annotation_queue import BLIND
+from serving.labelling.annotation_queue import BLIND, AnnotationQueue, Labelling
 from serving.service import Service
 from tests.fake_models import NOW, Shelf
 from tests.serving.labelling.label_reader import Reader, in_a_browser, reading, said
@@ -148,3 +149,54 @@ def test_two_people_agree_on_the_same_json(writer: Store) -> None:
     assert writer.queue.vote(Vote(ROWS[1].prediction_id, "bob", WRONG, NOW), 2) == "disputed"
     rows = writer.labels.claim("p", NOW)
     assert rows[["target", "kind"]].values.tolist() == [[RIGHT, "demonstration"]]
+
+
+CHAT = (
+    {"role": "system", "content": "You answer with one function call."},
+    {"role": "user", "content": "pay my card"},
+    {"role": "assistant", "content": "Which one?"},
+    {"role": "user", "content": "the gold one, please\nthank you"},
+)
+
+
+@pytest.fixture
+def chat(writer: Store, browser: Any) -> Iterator[Reader]:
+    """A chat of four messages, whose user wrote a comment on the answer; then a plain text."""
+    asked = replace(ROWS[0], text=TASK.render(list(CHAT)), detail=GenerationDetail(messages=CHAT))
+    given(writer, [asked, ROWS[1]])
+    said = "It paid with <b>silver</b>."
+    writer.feedback.add([Feedback("f1", asked.prediction_id, NOW, "comment", said, "u1")])
+    service = Service(writer, Shelf().load, max_text=10_000)
+    with running(service, writer) as url, reading(browser, url) as reader:
+        yield reader
+
+
+@in_a_browser
+def test_a_chat_is_shown_turn_by_turn_with_what_its_user_says(chat: Reader) -> None:
+    chat.says("pay my card")
+    turns = chat.page.locator("#text .turn")
+    assert turns.locator("small").all_text_contents() == ["system", "user", "assistant", "user"]
+    assert turns.locator("span").all_text_contents() == [m["content"] for m in CHAT]
+    comments = chat.page.locator("#comments li")
+    assert comments.all_text_contents() == ["A user on the answer: It paid with <b>silver</b>."]
+    chat.press("Enter")
+    chat.shows(ROWS[1].text)
+    assert chat.page.locator("#comments").is_hidden()
+    assert chat.page.locator("#text .turn").count() == 0
+    assert chat.complaints == []
+
+
+def test_a_blind_task_shows_no_comment(writer: Store) -> None:
+    given(writer, [ROWS[0]])
+    audited = AnnotationTask(ROWS[1].prediction_id, NOW, "2026-01-05", "audit", 0.5, True)
+    writer.answers.log([ROWS[1]])
+    writer.queue.add([audited])
+    rows = ROWS[:2]
+    writer.feedback.add(
+        [Feedback(f"f{i}", p.prediction_id, NOW, "comment", "No.", "u1") for i, p in enumerate(rows)]
+    )
+    shown = AnnotationQueue(writer, Labelling()).next("ann", 2, NOW)
+    assert {t.prediction_id: t.comments for t in shown} == {
+        rows[0].prediction_id: ["No."],
+        rows[1].prediction_id: [],
+    }
