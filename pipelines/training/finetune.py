@@ -31,6 +31,12 @@ class FinetuneRecipe(Recipe):
     epochs: int = Field(2, ge=1, description="passes over the training rows")
     learning_rate: float = Field(2e-5, gt=0, description="AdamW's first step size, falling to zero")
     batch_size: int = Field(16, ge=1, description="rows a step")
+    lora_rank: int | None = Field(
+        None,
+        ge=1,
+        description="adapters of this rank are trained (LoRA) and added to the weights; they want a "
+        "learning_rate about ten times as large",
+    )
 
     def train(self, data: TrainingData, start: Model) -> Trained:
         """The tuned model, or the `head` model with a note where tuning made it worse."""
@@ -45,7 +51,7 @@ class FinetuneRecipe(Recipe):
 
     def _tuned(self, data: TrainingData, plain: TextClassifier) -> Trained | None:
         """None where training diverged."""
-        tuning = Tuning(self.epochs, self.learning_rate, self.batch_size)
+        tuning = Tuning(self.epochs, self.learning_rate, self.batch_size, self.lora_rank)
         encoder = finetune(plain.encoder, plain.trained, data.inputs, data.targets, tuning)
         fresh = replace(
             data,

@@ -26,11 +26,12 @@ from core.models.classifier.runtimes import pooled
 
 @dataclass(frozen=True)
 class Tuning:
-    """How far and how fast the weights may move."""
+    """How far and how fast the weights may move; with a rank, adapters (LoRA) in their place."""
 
     epochs: int
     learning_rate: float
     batch_size: int
+    rank: int | None = None
     seed: int = 0
 
 
@@ -42,12 +43,12 @@ def finetune(
     `encoder` and `head` are left as they were. The new weights lie in a temporary folder that goes
     when the encoder goes; `TextClassifier.save` takes them along. CPU, fp32, same seed same weights.
     """
-    network = _network(encoder, head)
+    network = _network(encoder, head, tuning)
     rows = _rows(encoder, head, texts, labels)
     folder = Path(tempfile.mkdtemp(prefix="everloop-finetune-"))
     try:
         _train(network, rows, encoder, tuning, folder)
-        network.body.save_pretrained(folder)
+        (network.body.merge_and_unload() if tuning.rank else network.body).save_pretrained(folder)
         encoder.tokenizer.save_pretrained(folder)
         tuned = load_encoder(str(folder), encoder.max_tokens, encoder.runtime)
     except BaseException:  # Ctrl-C too: nobody else knows of the folder
@@ -57,14 +58,16 @@ def finetune(
     return tuned
 
 
-def _network(encoder: Encoder, head: Head) -> Any:
+def _network(encoder: Encoder, head: Head, tuning: Tuning) -> Any:
     """The classifier as one torch module that gives the loss, every label weighing the same."""
     import torch
+
+    body = copy.deepcopy(encoder.model)
 
     class Network(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.body = copy.deepcopy(encoder.model)
+            self.body = _adapted(body, tuning.rank, tuning.seed) if tuning.rank else body
             self.top = torch.nn.Linear(encoder.dim, len(head.labels))
             with torch.no_grad():
                 self.top.weight.copy_(torch.from_numpy(head.weight))
@@ -76,6 +79,18 @@ def _network(encoder: Encoder, head: Head) -> Any:
             return {"loss": (losses * weight).mean()}
 
     return Network()
+
+
+def _adapted(body: Any, rank: int, seed: int) -> Any:
+    """With a low-rank adapter beside every linear layer (Hu et al. 2021), which alone is trained."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # PEFT asks transformers what that deprecates
+        torch.manual_seed(seed)
+        return get_peft_model(body, config)
 
 
 def _rows(

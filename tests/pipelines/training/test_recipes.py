@@ -3,8 +3,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
+from safetensors.numpy import load_file
 
 from core.errors import ModelError
 from core.models.classifier.encoder import Encoder, load_encoder
@@ -99,6 +101,27 @@ def test_finetune_moves_the_encoder_repeats_itself_and_leaves_nothing_behind(
     saved = {p.name for p in (tmp_path / "one" / "encoder").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= saved
     assert capfd.readouterr() == ("", "")
+
+
+def test_finetune_with_adapters_moves_linear_layers_alone(
+    encoder: Encoder, data: TrainingData, tmp_path: Path
+) -> None:
+    recipe = FinetuneRecipe(policy="finetune", epochs=6, learning_rate=1e-2, batch_size=4, lora_rank=4)
+    rows = TrainingData(*(data.inputs, data.targets, data.embeddings) * 2)
+    tuned = recipe._tuned(rows, HeadRecipe(policy="head").train(rows, TextClassifier(encoder)).model)
+    assert tuned is not None
+    again = recipe._tuned(rows, HeadRecipe(policy="head").train(rows, TextClassifier(encoder)).model)
+    assert again is not None
+    assert again.model.identity == tuned.model.identity
+    tuned.model.save(tmp_path)
+    before, after = (
+        load_file(next(f.glob("*.safetensors"))) for f in (encoder.folder, tmp_path / "encoder")
+    )
+    assert set(after) == set(before)
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed
+    assert all(name.endswith("dense.weight") or ".self." in name for name in changed)
+    assert load_encoder(str(tmp_path / "encoder"), 64).sha256 != encoder.sha256
 
 
 def test_finetune_says_so_when_it_is_worse(
