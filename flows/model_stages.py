@@ -2,7 +2,7 @@
 
 They read data/champion and the rows of data/reservoir that the manifest in data/dataset names, write
 data/candidate, metrics/*.json and a report, and depend on nothing else, so a tagged dataset version
-always gives the same numbers.
+always gives the same numbers. (Recipes that read requests without an answer read them in the log.)
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from core.ids import bucket
 from core.models import families
 from core.models.base import Classifier, Model
 from core.records.versions import TestReport
+from flows import teachers
 from flows.answers import outputs, rights
 from flows.runtimes import torch_agreement
 from flows.session import Session
@@ -59,6 +61,8 @@ def train_candidate(session: Session) -> Trained:
         session.inputs(evaluation),
         evaluation["target"].tolist(),
         embeddings(session, start, evaluation),
+        requests=teachers.requests(session, start.identity, session.strategy.training.reads),
+        teacher=partial(teachers.teacher, session),
     )
     data = replace(data, **_opinions(session))
     result = trained(session.strategy.training, data, start)

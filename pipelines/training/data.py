@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -35,6 +35,11 @@ class Recipe(Section):
         "once, only those wait whose name looks like another",
     )
 
+    @property
+    def reads(self) -> int:
+        """Requests without a right answer that it trains on, at most."""
+        return 0
+
     @abstractmethod
     def train(self, data: TrainingData, start: Model) -> Trained:
         """A new model, from the rows and from where the champion stands."""
@@ -59,6 +64,18 @@ class Rating:
 
 
 @dataclass(frozen=True, eq=False)
+class Teacher:
+    """A model that others learn from."""
+
+    write: Callable[[Sequence[Any]], list[str]]  # its answers; "" where it gave no whole one
+    model: Model | None = None  # where it lies on this machine
+
+
+def _no_teacher(name: str) -> Teacher:
+    raise ModelError("there is no teacher here", got=name, do="train in a workspace: everloop retrain")
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingData:
     """The rows of one dataset version. Embeddings are of the encoder the training starts from."""
 
@@ -70,6 +87,8 @@ class TrainingData:
     eval_embeddings: Array  # (m, dim)
     pairs: Sequence[Pair] = ()
     ratings: Sequence[Rating] = ()
+    requests: Sequence[Any] = ()  # without a right answer: as many as the recipe reads
+    teacher: Callable[[str], Teacher] = _no_teacher  # by the name in params.yaml
 
     def __post_init__(self) -> None:
         train = {len(self.inputs), len(self.targets), len(self.embeddings)}

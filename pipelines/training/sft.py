@@ -8,15 +8,18 @@ that it reads before a request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 
 from core.models.base import Model
+from core.models.causal.model import CausalModel
+from core.models.causal.objectives import Likelihood, Taught
 from core.models.causal.packing import Demonstrations, TokenSequence, sequences
 from core.models.causal.prompts import Prompts
+from core.models.causal.reading import network_for, reader
 from core.models.causal.tuning import tune
 from pipelines.training.data import Trained, TrainingData
 from pipelines.training.weights import WeightsRecipe, demonstrated, readable, writing
@@ -34,9 +37,28 @@ class SftRecipe(WeightsRecipe):
         "learns to read names in its examples",
     )
 
+    language_loss: float = Field(
+        0.0,
+        ge=0,
+        description="what the loss of all tokens, those of the request too, weighs beside that of the "
+        "answer (the auxiliary loss of GPT-1)",
+    )
+    keep: float = Field(
+        0.0,
+        ge=0,
+        description="what nearness to the champion's probabilities weighs, against forgetting "
+        "(distillation from the champion); a step costs a third more",
+    )
+
     def train(self, data: TrainingData, start: Model) -> Trained:
         """The tuned model, or the champion where there is no new row."""
-        champion, said = writing(start), demonstrated(data)
+        return self._learned(data, writing(start), {})
+
+    def _learned(
+        self, data: TrainingData, champion: CausalModel, teachers: Mapping[CausalModel, float]
+    ) -> Trained:
+        """The same. Each teacher's probabilities are learnt beside, so much."""
+        said = demonstrated(data)
         rows, notes = readable(champion.lm.prompts, said)
         digests = [said[i].digest for i in rows]
         new, old = self._chosen(champion, digests)
@@ -45,7 +67,9 @@ class SftRecipe(WeightsRecipe):
             kept = [] if new else ["no new row: the champion's weights are kept"]
             return Trained(self._reading(champion, data, rows), metrics, [*notes, *kept])
         passes = self._passes(champion.lm.prompts, data, [rows[i] for i in (*new, *old)])
-        tuned = tune(champion.lm, passes, self._plan(self.examples + 1))
+        taught = _taught({**teachers, champion: self.keep}, passes)
+        objective = Likelihood(self.language_loss, taught)
+        tuned = tune(champion.lm, passes, self._plan(self.examples + 1), objective)
         metrics |= {
             "replayed_rows": float(len(old)),
             "steps": float(len(tuned.losses)),
@@ -68,3 +92,15 @@ class SftRecipe(WeightsRecipe):
         return [
             sequences(prompts, chosen, self.examples, self.rename, seed) for seed in range(self.epochs)
         ]
+
+
+def _taught(
+    teachers: Mapping[CausalModel, float], passes: Sequence[Sequence[TokenSequence]]
+) -> tuple[Taught, ...]:
+    """The probabilities that weigh something."""
+    longest = max(len(row.tokens) for rows in passes for row in rows)
+    return tuple(
+        Taught(model.lm.sha256, weight, reader(network_for(model.lm.folder, longest)))
+        for model, weight in teachers.items()
+        if weight
+    )

@@ -44,6 +44,12 @@ class WeightsRecipe(Recipe):
     replay: float = Field(
         0.75, ge=0, lt=1, description="share of the rows that the champion has learnt already"
     )
+    anchor: float = Field(
+        0.0,
+        ge=0,
+        description="how strongly weights are pulled back to the champion's, against forgetting "
+        "(L2-SP); a step takes away the share anchor x learning rate of how far they went",
+    )
     examples: int = Field(
         3, ge=0, le=32, description="nearest rows that the model reads before a request; 0 for none"
     )
@@ -51,7 +57,7 @@ class WeightsRecipe(Recipe):
     def _plan(self, rows_a_sequence: int = 1) -> TuningPlan:
         """A step reads about `batch_size` rows, however many are in one sequence."""
         size = max(1, self.batch_size // rows_a_sequence)
-        return TuningPlan(self.learning_rate, size, self.layers, self.lora_rank)
+        return TuningPlan(self.learning_rate, size, self.layers, self.lora_rank, self.anchor)
 
     def _reading(self, model: CausalModel, data: TrainingData, rows: Sequence[int]) -> CausalModel:
         """The model with these rows as its examples."""
@@ -67,8 +73,12 @@ class WeightsRecipe(Recipe):
         replay: Rolnick et al. 2019)."""
         new = [i for i, each in enumerate(digests) if each not in champion.learnt]
         old = [i for i, each in enumerate(digests) if each in champion.learnt]
-        most = min(len(old), round(len(new) * self.replay / (1 - self.replay)))
-        return new, [old[i] for i in np.random.default_rng(0).permutation(len(old))[:most]]
+        return new, self._replayed(old, len(new))
+
+    def _replayed(self, old: Sequence[int], new: int) -> list[int]:
+        """Some of the old rows, so that they are the share `replay` of all."""
+        most = min(len(old), round(new * self.replay / (1 - self.replay)))
+        return [old[i] for i in np.random.default_rng(0).permutation(len(old))[:most]]
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def test_the_other_keys_of_an_unknown_policy_are_looked_at_too(faults: Any) -> N
         "triggers.of.0.policy: got 'dirft', expected one of accuracy, all, any, at-least, "
         "cost-aware, drift, error-budget, labels, periodic",
         "triggers.of.0.coldown: unknown key",
-        "training.policy: got 'haed', expected one of dpo, examples, finetune, head, kto, sft",
+        "training.policy: got 'haed', expected one of distill, dpo, examples, finetune, head, kto, pretrain, sft",
         "training.min_label_rows: got 'soon', expected a valid integer",
         "training.rte: unknown key",
     ]

@@ -23,6 +23,7 @@ from flows.label_set import change
 from flows.labels import review
 from flows.model_stages import opinions
 from flows.session import Session
+from flows.teachers import requests, teacher
 from pipelines.datasets.contents import TESTED, rows_here, show
 from pipelines.datasets.partitions import read
 from tests.flows.test_loop import die_and_go_on, outcome
@@ -191,3 +192,25 @@ def test_answers_that_are_no_json_are_refused_at_the_door(tmp_path: Path) -> Non
         show_replay(Files(stream, first, bad), tmp_path / "shop", task="generation")
     refused = (tmp_path / "shop/.everloop/quarantine/initial-train.csv").read_text()
     assert json.loads(json.dumps(refused)).count("the answer is no JSON") == 1
+
+
+def test_recipes_read_requests_that_do_not_evaluate(whole: Whole) -> None:
+    session, _ = whole
+    identity = session.base.identity
+    found = requests(session, identity, 20)
+    tested = set(session.texts(rows_here(session.workspace, TESTED)))
+    assert 0 < len(found) <= 20
+    assert len(set(found)) == len(found)
+    assert not tested & set(found)
+    assert found == requests(session, identity, 20)
+    assert requests(session, identity, 0) == requests(session, "another encoder", 20) == []
+
+
+def test_a_version_can_teach(whole: Whole) -> None:
+    session, _ = whole
+    model = session.registry.load("1")
+    asked = ["pay my card", "is it cold"]
+    said = [a.output if a.detail.finish_reason == "stop" else "" for a in model.answer(asked)]
+    older = teacher(session, "1")
+    assert older.write(asked) == said
+    assert older.model is not None

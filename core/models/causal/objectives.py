@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core.models.causal.packing import TokenSequence
@@ -27,8 +27,46 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class Likelihood:
-    """The learnt tokens get likelier: the mean of their losses."""
+class Taught:
+    """The probabilities of a teacher, and what nearness to them weighs (Hinton et al. 2015). With the
+    model that the training starts from as the teacher, less is forgotten (Li & Hoiem 2016)."""
 
-    def loss(self, read: Read, rows: Sequence[TrainingRow]) -> tuple[Any, dict[str, float]]:
-        return read([each for row in rows for each in row.sequences]).losses.mean(), {}
+    sha256: str  # of the teacher's weights
+    weight: float
+    read: Read = field(repr=False)
+
+    def loss(self, rows: Sequence[TokenSequence], logits: Any) -> Any:
+        """By token, the divergence of the model's probabilities from the teacher's."""
+        import torch
+
+        with torch.no_grad():
+            taught = self.read(rows).logits.log_softmax(-1)
+        apart = torch.nn.functional.kl_div(
+            logits.log_softmax(-1), taught, log_target=True, reduction="batchmean"
+        )
+        return self.weight * apart
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The learnt tokens get likelier: the mean of their losses. With `language` the loss of all tokens,
+    those of the request too, is added so many times (Radford et al. 2018, equation 5)."""
+
+    language: float = 0.0
+    taught: tuple[Taught, ...] = ()
+
+    def loss(self, read: Read, rows: Sequence[TokenSequence]) -> tuple[Any, dict[str, float]]:
+        if not self.language:
+            said = read(rows)
+            return self._with_teachers(said.losses.mean(), rows, said.logits), {}
+        import torch
+
+        said = read([TokenSequence(row.tokens, [True] * len(row.tokens)) for row in rows])
+        learnt = torch.tensor([on for row in rows for on in row.learnt[1:]])
+        language = said.losses.mean()
+        loss = said.losses[learnt].mean() + self.language * language
+        told = {"language_loss": float(language.detach())}
+        return self._with_teachers(loss, rows, said.logits[learnt]), told
+
+    def _with_teachers(self, loss: Any, rows: Sequence[TokenSequence], logits: Any) -> Any:
+        return loss + sum(each.loss(rows, logits) for each in self.taught)

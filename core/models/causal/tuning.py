@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,12 +34,14 @@ CLIP = 1.0  # the largest norm of a gradient
 
 @dataclass(frozen=True)
 class TuningPlan:
-    """How fast the weights may move, and which: `layers` last ones alone, or a LoRA of `rank`."""
+    """How fast the weights may move, and which: `layers` last ones alone, or a LoRA of `rank`. How
+    strongly each step pulls them back to where they began is `anchor` (L2-SP: Li et al. 2018)."""
 
     learning_rate: float
     batch_size: int
     layers: int | None = None
     rank: int | None = None
+    anchor: float = 0.0
     seed: int = 0
 
 
@@ -93,6 +95,7 @@ def _train(
             learner.weights.values(), lr=plan.learning_rate, weight_decay=0.0, fused=True
         )
         steps = _steps(passes, plan)
+        began = [p.detach().clone() for p in learner.weights.values()] if plan.anchor else []
         checkpoint = Checkpoint((lm.sha256, plan, objective, *passes), learner.weights, optimizer)
         curves = checkpoint.read()
         learner.network.train()
@@ -103,6 +106,7 @@ def _train(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(learner.weights.values(), CLIP)
             optimizer.step()
+            _pull(learner.weights.values(), began, plan.anchor * optimizer.param_groups[0]["lr"])
             optimizer.zero_grad()
             for name, value in {"loss": loss.detach(), **told}.items():
                 curves.setdefault(name, []).append(value)  # read later: a GPU would be waited for
@@ -170,6 +174,15 @@ def _steps(passes: Sequence[Sequence[R]], plan: TuningPlan) -> list[list[R]]:
             batches += [pool[at : at + size] for at in range(0, len(pool), size)]
         steps += [batches[i] for i in random.permutation(len(batches))]
     return steps
+
+
+def _pull(weights: Iterable[Any], began: Sequence[Any], share: float) -> None:
+    """Apart from the gradient, as AdamW's decay is (Loshchilov & Hutter 2019)."""
+    import torch
+
+    with torch.no_grad():
+        for weight, start in zip(weights, began, strict=False):
+            weight.lerp_(start, share)
 
 
 def _length(row: TrainingRow) -> int:

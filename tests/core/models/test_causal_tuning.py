@@ -14,8 +14,10 @@ import pytest
 from core.models.causal import checkpoints, tuning
 from core.models.causal.adapters import AdapterBase, base_of
 from core.models.causal.language_model import LanguageModel, load_language_model, read_network
+from core.models.causal.objectives import Likelihood, Objective
 from core.models.causal.packing import Demonstrations, TokenSequence, sequences
-from core.models.causal.reading import reader
+from core.models.causal.preferences import Preference, PreferenceRow, RatedAnswers, RatedRow
+from core.models.causal.reading import log_probabilities, reader
 from core.models.causal.tuning import Tuned, TuningPlan, tune
 from tests.core.models.tiny_causal import save_tiny_causal
 
@@ -188,32 +190,68 @@ KILLED = """
 import os, signal, sys
 from core.models.causal import checkpoints, tuning
 from core.models.causal.language_model import load_language_model
-from tests.core.models.test_causal_tuning import PLAN, passes
+from tests.core.models.test_causal_tuning import JOBS, PLAN
 
 checkpoints.EVERY = 0.0
-def killed(what, at=0, total=None, unit=""):
-    if (what, at) == ("training", int(sys.argv[2])):
-        os.kill(os.getpid(), signal.SIGKILL)
-tuning.doing = killed
 lm = load_language_model(sys.argv[1])
-tuning.tune(lm, passes(lm), PLAN)
+for point in map(int, sys.argv[3:]):
+    def killed(what, at=0, total=None, unit=""):
+        if (what, at) == ("training", point):
+            os.kill(os.getpid(), signal.SIGKILL)
+    tuning.doing = killed
+    if child := os.fork():
+        if os.waitpid(child, 0)[1] != signal.SIGKILL:
+            sys.exit("a child lived")
+    else:
+        rows, objective = JOBS[sys.argv[2]](lm)
+        tuning.tune(lm, rows, PLAN, objective)
+        os._exit(0)
 """
 
 
+def supervised(lm: LanguageModel) -> tuple[list[list[Any]], Objective]:
+    return passes(lm), Likelihood(0.1)
+
+
+def preferred(lm: LanguageModel) -> tuple[list[list[Any]], Objective]:
+    """Each answer is better than the next one's."""
+    rows = [sequences(lm.prompts, Demonstrations([a], [b], np.eye(1)), 0, 0.0, 0)[0] for a, b in PAIRS]
+    flat = log_probabilities(lm.folder, rows)
+    both = zip(rows, [*rows[1:], rows[0]], flat, [*flat[1:], flat[0]], strict=True)
+    pairs = [PreferenceRow(one, two, (p, q)) for one, two, p, q in both]
+    return [pairs] * 3, Preference(0.1)
+
+
+def rated(lm: LanguageModel) -> tuple[list[list[Any]], Objective]:
+    pairs, _ = preferred(lm)
+    rows = [
+        RatedRow(row.chosen, row.rejected, at % 2 > 0, row.reference) for at, row in enumerate(pairs[0])
+    ]
+    return [rows] * 3, RatedAnswers(0.1, bad=2.0)
+
+
+JOBS = {"sft": supervised, "dpo": preferred, "kto": rated}
+
+
 @pytest.mark.slow
-def test_a_killed_training_goes_on_and_ends_the_same(
-    lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("job", list(JOBS))
+def test_a_training_that_is_killed_again_and_again_ends_the_same(
+    job: str, lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = tune(lm, passes(lm), PLAN)
+    """At steps of the first pass, of the second and of the last."""
+    rows, objective = JOBS[job](lm)
+    whole = tune(lm, rows, PLAN, objective)
     monkeypatch.setenv("EVERLOOP_CACHE", str(tmp_path))
-    asked = [sys.executable, "-c", KILLED, str(lm.folder), "7"]
-    assert subprocess.run(asked, timeout=600, check=False).returncode == -9
+    points = ["1", "2", "5", "7", "8", "11"]
+    asked = [sys.executable, "-c", KILLED, str(lm.folder), job, *points]
+    said = subprocess.run(asked, timeout=900, check=False, capture_output=True, text=True)
+    assert (said.returncode, said.stderr) == (0, "")
     assert len(list((tmp_path / "training").glob("*.safetensors"))) == 1
     steps: list[int] = []
     monkeypatch.setattr(tuning, "doing", lambda _what, at, *_: steps.append(at))
-    tuned: Tuned = tune(lm, passes(lm), PLAN)
-    assert steps == list(range(7, 12))
-    assert (tuned.losses, tuned.lm.sha256) == (whole.losses, whole.lm.sha256)
+    tuned: Tuned = tune(lm, rows, PLAN, objective)
+    assert steps == [11]
+    assert (tuned.curves, tuned.lm.sha256) == (whole.curves, whole.lm.sha256)
     assert not list((tmp_path / "training").glob("*"))
 
 
