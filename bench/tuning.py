@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -168,8 +169,8 @@ def main() -> None:
     rows = measured(lm, learnable(lm, options.data, options.rows)) if options.rows else []
     with tempfile.TemporaryDirectory() as folder:
         tiny = small(lm, Path(folder))
-        reading.has_halves = lambda: False  # fp32, as TRL there
-        rows += [opinions(tiny, options.data, recipe) for recipe in ("dpo", "kto")]
+        with patch.object(reading, "has_halves", lambda: False):  # fp32, as TRL there
+            rows += [opinions(tiny, options.data, recipe) for recipe in ("dpo", "kto")]
     report("tuning", rows, options.json)
     sys.exit(any(row.holds is False for row in rows))
 
