@@ -28,6 +28,7 @@ import numpy as np
 
 from bench.form import Row, report
 from core.models.causal import reading, tuning
+from core.models.causal.device import Device
 from core.models.causal.language_model import LanguageModel, load_language_model
 from core.models.causal.offline import NAME
 from core.models.causal.packing import Demonstrations, TokenSequence, sequences
@@ -169,7 +170,7 @@ def main() -> None:
     rows = measured(lm, learnable(lm, options.data, options.rows)) if options.rows else []
     with tempfile.TemporaryDirectory() as folder:
         tiny = small(lm, Path(folder))
-        with patch.object(reading, "has_halves", lambda: False):  # fp32, as TRL there
+        with patch.object(reading, "device", lambda: Device("cpu", halves=False, why="as TRL there")):
             rows += [opinions(tiny, options.data, recipe) for recipe in ("dpo", "kto")]
     report("tuning", rows, options.json)
     sys.exit(any(row.holds is False for row in rows))

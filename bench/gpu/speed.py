@@ -24,7 +24,7 @@ from bench.gpu.shapes import LARGE, SMALL, TINY, Shape, save
 from core.models.causal.decoding import decode
 from core.models.causal.device import Device, device
 from core.models.causal.language_model import LanguageModel, load_language_model
-from core.models.causal.objectives import Likelihood, TrainingRow
+from core.models.causal.objectives import Likelihood
 from core.models.causal.packing import TokenSequence
 from core.models.causal.reading import Read
 from core.models.causal.tuning import TuningPlan, tune
@@ -35,7 +35,7 @@ CALLERS = 32
 ALONE = 2  # prompts that are answered one at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Clock(Likelihood):
     """The objective of sft, and the time between its first steps and its last one."""
 
@@ -46,14 +46,13 @@ class Clock(Likelihood):
     learnt: list[int] = field(default_factory=list, repr=False)
     lengths: list[int] = field(default_factory=list, repr=False)
 
-    def loss(self, read: Read, rows: Sequence[TrainingRow]) -> tuple[Any, dict[str, float]]:
+    def loss(self, read: Read, rows: Sequence[TokenSequence]) -> tuple[Any, dict[str, float]]:
         if len(self.starts) in (WARM, self.last):
             settle(self.on)
         self.starts.append(time.perf_counter())
-        every = [each for row in rows for each in row.sequences]
-        self.tokens.append(sum(len(each.tokens) for each in every))
-        self.learnt.append(sum(sum(each.learnt) for each in every))
-        self.lengths.append(sum(len(each.tokens) ** 2 for each in every))
+        self.tokens.append(sum(len(each.tokens) for each in rows))
+        self.learnt.append(sum(sum(each.learnt) for each in rows))
+        self.lengths.append(sum(len(each.tokens) ** 2 for each in rows))
         return super().loss(read, rows)
 
     @property
@@ -104,7 +103,7 @@ def peak(on: Device) -> tuple[float, str]:
 
 def learning(lm: LanguageModel, shape: Shape, rows: list[TokenSequence], on: Device) -> dict[str, Any]:
     """Our loop; operations are those that the model needs: the head at learnt tokens only."""
-    clock = Clock(on.name, shape.steps - 1)
+    clock = Clock(on=on.name, last=shape.steps - 1)
     tuned = tune(lm, [rows], TuningPlan(2e-4, shape.batch), clock)
     counted = slice(WARM, -1)
     tokens, learnt = sum(clock.tokens[counted]), sum(clock.learnt[counted])

@@ -62,7 +62,7 @@ class Likelihood:
         import torch
 
         said = read([TokenSequence(row.tokens, [True] * len(row.tokens)) for row in rows])
-        learnt = torch.tensor([on for row in rows for on in row.learnt[1:]])
+        learnt = torch.tensor([on for row in rows for on in row.learnt[1:]], device=said.losses.device)
         language = said.losses.mean()
         loss = said.losses[learnt].mean() + self.language * language
         told = {"language_loss": float(language.detach())}

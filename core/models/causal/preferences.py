@@ -40,7 +40,8 @@ class Preference:
         import torch
 
         said = read([each for row in rows for each in row.sequences])
-        gains = said.sums(2 * len(rows)).view(-1, 2) - torch.tensor([row.reference for row in rows])
+        sums = said.sums(2 * len(rows)).view(-1, 2)
+        gains = sums - sums.new_tensor([row.reference for row in rows])
         margins = self.beta * (gains[:, 0] - gains[:, 1])
         loss = -torch.nn.functional.logsigmoid(margins).mean()
         if self.likelihood:
@@ -76,12 +77,13 @@ class RatedAnswers:
     def loss(self, read: Read, rows: Sequence[RatedRow]) -> tuple[Any, dict[str, float]]:
         import torch
 
-        before = torch.tensor([row.reference for row in rows])
+        sums = read([row.answer for row in rows]).sums(len(rows))
+        before = sums.new_tensor([row.reference for row in rows])
         with torch.no_grad():
             apart = read([row.mismatched for row in rows]).sums(len(rows)) - before[:, 1]
         drift = apart.mean().clamp(min=0)
-        gains = read([row.answer for row in rows]).sums(len(rows)) - before[:, 0]
-        good = torch.tensor([row.good for row in rows])
+        gains = sums - before[:, 0]
+        good = torch.tensor([row.good for row in rows], device=sums.device)
         sign = torch.where(good, 1.0, -1.0)
         worth = torch.sigmoid(self.beta * sign * (gains - drift))
         loss = (torch.where(good, self.good, self.bad) * (1 - worth)).mean()
