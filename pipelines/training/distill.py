@@ -27,8 +27,9 @@ class DistillRecipe(SftRecipe):
 
     policy: Literal["distill"]  # type: ignore[assignment]
     teacher: str = Field(
+        examples=["http://127.0.0.1:8001"],
         description="who answers: the URL of a server with OpenAI's protocol, #MODEL behind it where "
-        "it has several; a version of this workspace; or a model by folder or Hub name"
+        "it has several; a version of this workspace; or a model by folder or Hub name",
     )
     requests: int = Field(
         500, ge=1, description="requests of the last 28 days that it is asked, at most"
