@@ -136,13 +136,14 @@ def export(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="chat, or an exporter of another package: MODULE:CLASS."),
+        typer.Option("--format", help="chat, preferences, or another package's: MODULE:CLASS."),
     ] = None,
     workspace: WorkspaceOption = Path(),
 ) -> None:
     """Write the rows of a version into a file, without embeddings.
 
-    The format chat is JSONL for fine-tuning: {"messages": [...]}, the right answer last.
+    The format chat is JSONL for fine-tuning: {"messages": [...]}, the right answer last. The format
+    preferences is JSONL for DPO: the pairs of the version as prompt, chosen and rejected.
 
     Example: everloop data export v0003 rows.csv --set train
     """

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from core.arrays import Frame
+from core.errors import DataError
 from core.files import whole_file
 from core.records.versions import DatasetVersion
+from core.tasks import Generation
 from core.workspace import Workspace
 from core.writers import check_writable, write_table
 from pipelines.datasets.dvc_git import Repository
@@ -19,7 +21,7 @@ from pipelines.datasets.history import find, folders_of, version
 from pipelines.datasets.layout import CHAMPION, DATASET, MANIFEST, RESERVOIR, block
 from pipelines.datasets.manifest import SETS, Manifest
 from pipelines.datasets.objects import Objects, files_of
-from pipelines.datasets.opinions import in_words
+from pipelines.datasets.opinions import in_words, of_files
 from pipelines.datasets.opinions import place_of as feedback_of
 from pipelines.datasets.partitions import LABEL, WITHOUT_EMBEDDING, Locate, in_folder
 
@@ -139,15 +141,34 @@ def rows_of(
         return held.manifest.rows(held.bring(), sets, columns)
 
 
+def pairs_of(root: Path, id: str) -> Frame:
+    """The pairs of a version, as those that train: see opinions.py. The folder is left alone."""
+    task = Generation(policy="generation")
+    with opened(root, id) as (held,):
+        tested = held.manifest.rows(held.bring(), TESTED, ["input", "encoder", "embedding"])
+        files, rewrites = held.bring_feedback(), held.manifest.rewrites
+        return of_files(files, rewrites, tested, lambda x: task.render(task.asked(x))).pairs
+
+
 def export(
     root: Path, id: str, out: Path, sets: Sequence[str] = SETS, form: Exporter | None = None
 ) -> int:
-    """Write the rows of a version in time order, the whole file or nothing; how many they were.
+    """Write the rows of a version in time order, or its pairs, the whole file or nothing; how many they
+    were.
 
-    Raises DataError for a suffix that nobody can write.
+    Raises DataError for a suffix that nobody can write, and for a set of pairs.
     """
     if form is None:
         check_writable(out)
+    elif form.takes == "pairs":
+        if tuple(sets) != SETS:
+            raise DataError(
+                "pairs are of no set", where="--set", got=", ".join(sets), do="leave it out"
+            )
+        pairs = pairs_of(root, id)
+        with whole_file(out) as half:
+            written(form, pairs, half)
+        return len(pairs)
     rows = rows_of(root, id, sets, EXPORTED)
     rows["timestamp"] = [t.isoformat() for t in rows["timestamp"]]
     rows["propensity"] = rows["propensity"].astype(object).where(rows["propensity"].notna(), None)

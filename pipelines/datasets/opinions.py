@@ -84,8 +84,15 @@ def here(workspace: Workspace, tested: Frame, text: Text) -> Opinions:
     """Those of the version in the folder. tested: its rows that evaluate: input, encoder, embedding."""
     manifest = Manifest.load(workspace.dataset / MANIFEST)
     paths = {p: place_of(workspace.reservoir, p) for p in manifest.partitions}
-    rows = _read({p: path for p, path in paths.items() if path.is_file()})
-    return _of(rows, manifest.rewrites, tested, text)
+    files = {p: path for p, path in paths.items() if path.is_file()}
+    return of_files(files, manifest.rewrites, tested, text)
+
+
+def of_files(
+    files: dict[str, Path], rewrites: Sequence[Rewrite], tested: Frame, text: Text
+) -> Opinions:
+    """Those of a version whose files, by partition, lie elsewhere. tested: as in `here`."""
+    return _of(_read(files), rewrites, tested, text)
 
 
 def in_words(files: dict[str, Path]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from core.arrays import Frame
 from core.errors import DataError
@@ -15,13 +15,16 @@ from core.returned import wrong
 
 
 class Exporter(Section):
-    """Writes the rows of a dataset version."""
+    """Writes the rows of a dataset version, or its pairs."""
+
+    takes: ClassVar[Literal["rows", "pairs"]] = "rows"
 
     policy: str
 
     @abstractmethod
     def write(self, rows: Frame, file: Path) -> None:
-        """Rows in time order, without embeddings, into a file that is put in place once it is whole."""
+        """Rows in time order, without embeddings, or pairs with `input`, `chosen` and `rejected`. The
+        file is put in place once it is whole."""
 
 
 ExporterPolicy = Annotated[Exporter, of(Exporter)]

@@ -52,3 +52,19 @@ def test_chats_end_with_the_right_answer(chats: Path) -> None:
             "set": "train",
         },
     ]
+
+
+def test_pairs_are_prompt_chosen_and_rejected(tmp_path: Path) -> None:
+    pairs = pd.DataFrame(
+        [("f1", json.dumps(CHAT), "Here.", "I'm sorry."), ("f2", "pay", "{}", "no")],
+        columns=["id", "input", "chosen", "rejected"],
+    )
+    exporter("preferences").write(pairs, tmp_path / "pairs.jsonl")
+    first, second = map(json.loads, (tmp_path / "pairs.jsonl").read_text().splitlines())
+    assert first == {
+        "prompt": CHAT,
+        "chosen": [{"role": "assistant", "content": "Here."}],
+        "rejected": [{"role": "assistant", "content": "I'm sorry."}],
+        "id": "f1",
+    }
+    assert second["prompt"] == [{"role": "user", "content": "pay"}]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from core import rewrites
-from core.errors import DatasetError
+from core.errors import DataError, DatasetError
 from core.records.versions import DatasetVersion
 from core.rewrites import Rewrite
 from core.workspace import Workspace
 from pipelines.datasets import opinions
-from pipelines.datasets.contents import TESTED, rows_here, show
+from pipelines.datasets.contents import TESTED, export, rows_here, show
 from pipelines.datasets.erase import erase
+from pipelines.datasets.exporters.exporter import exporter
 from pipelines.datasets.verify import verify
 from pipelines.datasets.versions import checkout, make_version
 from tests.pipelines.datasets.small_versions import ALL, START, plan, rows
@@ -72,6 +74,19 @@ def test_a_version_has_what_came_with_its_partitions(one: Workspace) -> None:
     assert here(one).pairs["chosen"].tolist() == ["card"]
     checkout(one.root, "v0001")
     assert here(one).pairs.empty
+
+
+def test_the_pairs_of_any_version_go_out_as_preferences(one: Workspace, tmp_path: Path) -> None:
+    grown(one, 2, said("a", "pay", "card", "cash"), said("b", "stop", "end"))
+    grown(one, 3, said("c", "hi", "ho", "hu"))
+    checkout(one.root, "v0001")
+    file, form = tmp_path / "pairs.jsonl", exporter("preferences")
+    for version, chosen in (("v0001", []), ("v0002", ["card"]), ("v0003", ["card", "ho"])):
+        assert export(one.root, version, file, form=form) == len(chosen)
+        found = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [row["chosen"][0]["content"] for row in found] == chosen
+    with pytest.raises(DataError, match="pairs are of no set"):
+        export(one.root, "v0003", file, ["train"], form)
 
 
 def test_what_is_near_a_row_that_evaluates_is_left_out(one: Workspace) -> None:
