@@ -114,15 +114,15 @@ def _rule(session: Session, change: Contradiction, now: datetime) -> Rewrite | N
 
 
 def _suspected(found: Suspicion, rows: pd.DataFrame, asked: int, now: datetime) -> Decision:
-    text, target = (str(rows[column][found.row]) for column in ("text", "target"))
+    row = str(rows["row_id"][found.row])
+    tell = f"{counted(asked, 'request')} like it will tell" if asked else "no request like it is new"
     return Decision(
-        key=f"suspicion/{rows['row_id'][found.row]}",
+        key=f"suspicion/{row}",
         stage="datasets",
         timestamp=now,
         verdict="alert",
-        reason=f'the truth may have changed: "{text}" has "{found.new}", which no row had before, and '
-        f'{len(found.near)} rows near it have "{found.old}"; '
-        + (f"{counted(asked, 'request')} like it will tell" if asked else "no request like it is new"),
+        reason=f'the truth may have changed: a row has "{found.new}", which no row had before, though '
+        f'{len(found.near)} rows near it have "{found.old}"; {tell}',
         evidence=AlertEvidence(
             signal=SUSPECTED,
             segment=f'"{found.new}" for "{found.old}"',
@@ -130,18 +130,15 @@ def _suspected(found: Suspicion, rows: pd.DataFrame, asked: int, now: datetime) 
             window_end=now,
             last=now,
             command=COMMAND,
-            others={"old": found.old, "new": found.new, "request": text, "since": target},
+            others={"old": found.old, "new": found.new, "row": row},
         ),
         severity="info",
     )
 
 
 def _decision(session: Session, change: Contradiction, rows: pd.DataFrame, now: datetime) -> Decision:
-    asked, said = rows["text"], rows["target"]
-    pairs = [
-        {"request": asked[row], "before": said[near], "since": said[row]}
-        for near, row in change.pairs[:3]
-    ]
+    ids = rows["row_id"]
+    pairs = [{"before": str(ids[near]), "since": str(ids[row])} for near, row in change.pairs[:3]]
     rule = _rule(session, change, now)
     ends = "say otherwise" if rule is None else _ends(rule, len(change.outdated))
     return Decision(
@@ -157,9 +154,7 @@ def _decision(session: Session, change: Contradiction, rows: pd.DataFrame, now: 
             window_start=change.since,
             window_end=now,
             last=now,
-            command=COMMAND
-            if rule is None
-            else f"{REWRITES}  # lists what was done, --undo takes it back",
+            command=COMMAND if rule is None else REWRITES,
             others={
                 "old": change.old.text,
                 "new": change.new.text,

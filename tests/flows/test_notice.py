@@ -92,7 +92,7 @@ def test_requests_near_a_suspicious_label_are_asked_about(tmp_path: Path) -> Non
     (told,) = flow.notice(opened, NOW)
     assert told.severity == "info"
     assert told.reason == (
-        'the truth may have changed: "wake me at 48" has "alarm_create", which no row had before, and '
+        'the truth may have changed: a row has "alarm_create", which no row had before, though '
         '4 rows near it have "alarm_set"; 3 requests like it will tell'
     )
     flow.notice(opened, NOW)
