@@ -142,7 +142,7 @@ def export(
 ) -> None:
     """Write the rows of a version into a file, without embeddings.
 
-    The format chat is JSONL for fine-tuning: {"messages": [...]}, the right answer last. The format
+    The format chat is JSONL for fine-tuning: the messages of a row, the right answer last. The format
     preferences is JSONL for DPO: the pairs of the version as prompt, chosen and rejected.
 
     Example: everloop data export v0003 rows.csv --set train

@@ -47,8 +47,8 @@ def export(
     with the model's answer as a suggestion; Label Studio's labelling config lies beside them, as .xml.
 
     Where the model writes its answers, CSV has an empty answer to fill in, and JSONL has chats as files
-    for fine-tuning have them: {"id": ..., "messages": [...]}. The last message is the assistant's, and
-    is to be filled in.
+    for fine-tuning have them: an id and messages. The last message is the assistant's, and is to be
+    filled in.
 
     Example: everloop label export tasks.json --format label-studio
     """

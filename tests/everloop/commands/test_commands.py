@@ -89,6 +89,7 @@ Commands:
   data        Dataset versions: list, compare, check, keep and bring back.
   collection  Make and list collections of hard examples.
   label       Send tasks out for labels and take annotations in.
+  feedback    Take in what users say of answers.
   rollout     Look at a rollout, promote it, or undo it.
   keys        Make, list and revoke API keys.
   topics      List new topics, and send their rows for labels.
