@@ -21,7 +21,7 @@ import numpy as np
 from bench.form import Row
 from bench.systems import Running, everloop, load_command, running
 from core.arrays import Array
-from core.models.classifier.head import fit_head
+from core.models.classifier.head import Fitting, fit_head
 from core.models.classifier.model import TextClassifier
 from core.records.versions import DatasetVersion
 from core.tables import Columns, read_rows
@@ -106,7 +106,8 @@ def _versions(session: Session, count: int) -> dict[str, Head]:
     about = DatasetVersion("v0001", datetime.now(UTC), "all", 1, "", "bench", "", {}, 0, "")
     for i in range(1, count):
         some = np.random.default_rng(i).random(len(rows)) < 0.5
-        head = fit_head(embeddings[some], list(labels[some]), regularization=(1 / 30, 1 / 3)[i % 2])
+        fitting = Fitting(penalty=(1 / 30, 1 / 3)[i % 2])
+        head = fit_head(embeddings[some], list(labels[some]), fitting=fitting)
         folder = session.workspace.root / "bench" / str(i)
         replace(base, head=head).save(folder)
         candidate = session.registry.log_candidate(

@@ -21,6 +21,14 @@ class Champion(Remembered):
 
 
 @dataclass(frozen=True)
+class BaseEncoder(Remembered):
+    KEY = "base_encoder"
+
+    name: str = ""  # that `model.encoder: auto` took, and why
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class RetrainPlan:
     """A retrain under way: stored before its first step, so that a killed one goes on."""
 

@@ -10,8 +10,9 @@ import pandas as pd
 from core.evidence import TrainingEvidence
 from core.records.decisions import Decision
 from core.records.versions import Candidate, DatasetVersion
-from core.state import Champion, RetrainResult, Retrains
+from core.state import BaseEncoder, Champion, RetrainResult, Retrains
 from core.texts import first_few
+from flows.encoders import choose_encoder
 from flows.label_set import declared
 from flows.model_stages import train_candidate
 from flows.regression import regression_rows, with_collections
@@ -22,6 +23,7 @@ from flows.state import set_champion
 from pipelines.datasets.contents import EVALUATION, TRAIN, rows_here
 from pipelines.datasets.reservoir import first_rows
 from pipelines.datasets.versions import Plan, make_version
+from pipelines.training.baseline import beside, cut
 
 
 def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame, now: datetime) -> str:
@@ -29,6 +31,7 @@ def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame,
     with session.timed("first model"):
         if session.store.state.read(Champion).version is None:
             session.check()
+        choose_encoder(session, train)
         made = session.store.state.made
         version = made(
             DatasetVersion, "datasets/v0001", lambda: _dataset(session, train, evaluation, now)
@@ -44,7 +47,8 @@ def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame,
                     reason=f"{candidate.recipe} on v0001: {version.trains()}"
                     f"{labels_in(session, version)}, "
                     f"evaluation accuracy {candidate.metrics['evaluation_accuracy']:.3f}"
-                    f"{refused(session, version)}{_little(session, version)}",
+                    f"{refused(session, version)}{_little(session, version)}"
+                    f"{_read(session, candidate)}",
                     evidence=TrainingEvidence(metrics=dict(candidate.metrics)),
                 )
             )
@@ -52,6 +56,16 @@ def first_model(session: Session, train: pd.DataFrame, evaluation: pd.DataFrame,
             session.store.state.write(Retrains(1, version.as_of, None, result))
             set_champion(session, candidate.version)
     return candidate.version
+
+
+def _read(session: Session, candidate: Candidate) -> str:
+    """How its texts are read, where that is to be said."""
+    words = (
+        session.store.state.read(BaseEncoder).why,
+        cut(candidate.metrics),
+        beside(candidate.metrics),
+    )
+    return "".join(f"; {said}" for said in words if said)
 
 
 def _little(session: Session, version: DatasetVersion) -> str:

@@ -23,6 +23,7 @@ from core.ids import bucket
 from core.models import families
 from core.models.base import Classifier, Model
 from core.records.versions import TestReport
+from core.texts import words
 from flows import teachers
 from flows.answers import outputs, rights
 from flows.runtimes import torch_agreement
@@ -63,6 +64,7 @@ def train_candidate(session: Session) -> Trained:
         embeddings(session, start, evaluation),
         requests=teachers.requests(session, start.identity, session.strategy.training.reads),
         teacher=partial(teachers.teacher, session),
+        names=_names(session, start, train["target"]),
     )
     data = replace(data, **_opinions(session))
     result = trained(session.strategy.training, data, start)
@@ -100,6 +102,17 @@ def opinions(session: Session) -> Opinions:
     place, task = session.workspace, session.task
     tested = rows_here(place, TESTED, ["input", "encoder", "embedding"])
     return here(place, tested, lambda stored: task.render(task.asked(stored)))
+
+
+def _names(session: Session, model: Model, labels: pd.Series[str]) -> dict[str, Array]:
+    """Embeddings of the labels' names, read as words: `card_lost` says what its rows are about."""
+    if not session.task.labelled:
+        return {}
+    known = sorted(set(labels))
+    read = session.store.embeddings.of(
+        [words(x) for x in known], model.identity, model.embed, "label_names"
+    )
+    return dict(zip(known, read, strict=True))
 
 
 def _start(session: Session) -> Model:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from core import trust, workspace
 from core.imported import importable
+from core.models.files import DEFAULT
 from core.progress import doing
 from core.records.decisions import Decision
 from core.records.rollouts import Rollout
+from core.state import BaseEncoder
 from core.store import Store
 from core.tasks import Classification, Task
 from core.workspace import Workspace
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from core.registry import Registry
     from flows.strategy import Strategy
     from monitoring.alerts.delivery import Channel
+
+
+AUTO = "auto"  # the encoder that the first rows ask for
 
 
 @dataclass
@@ -80,7 +85,10 @@ class Session:
         from core.models import families
 
         model = self.strategy.model
-        encoder = (model.encoder, model.max_tokens, model.runtime)
+        name = model.encoder
+        if name == AUTO:
+            name = self.store.state.read(BaseEncoder).name or DEFAULT
+        encoder = (name, model.max_tokens, model.runtime)
         if self.task.labelled:
             return families.untrained(*encoder)
         return families.untrained_writer(model.generator, *encoder)

@@ -30,9 +30,11 @@ class ModelSection(Section):
     """The base model."""
 
     encoder: str = Field(
-        "sentence-transformers/all-MiniLM-L6-v2",
+        "auto",
         min_length=1,
-        description="a Hugging Face name, or a local folder",
+        description="a Hugging Face name, a local folder, `ngrams` (character n-grams: any language, "
+        "no download), `both` (those beside all-MiniLM-L6-v2), or `auto`: all-MiniLM-L6-v2 unless the "
+        "first rows show that one of those is better",
     )
     generator: str = Field(
         "HuggingFaceTB/SmolLM2-135M-Instruct",

@@ -77,7 +77,8 @@ def _no_teacher(name: str) -> Teacher:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The rows of one dataset version. Embeddings are of the encoder the training starts from."""
+    """The rows of one dataset version, in time order. Embeddings are of the encoder that the training
+    starts from."""
 
     inputs: list[Any]  # texts; to a model that writes, messages too
     targets: list[str]  # what it should say
@@ -89,6 +90,7 @@ class TrainingData:
     ratings: Sequence[Rating] = ()
     requests: Sequence[Any] = ()  # without a right answer: as many as the recipe reads
     teacher: Callable[[str], Teacher] = _no_teacher  # by the name in params.yaml
+    names: dict[str, Array] = field(default_factory=dict)  # embeddings (dim,) of the labels' names
 
     def __post_init__(self) -> None:
         train = {len(self.inputs), len(self.targets), len(self.embeddings)}

@@ -14,11 +14,12 @@ from pydantic import Field
 
 from core.models.base import Model
 from core.models.classifier.finetune import Tuning, finetune
-from core.models.classifier.head import fit_head
 from core.models.classifier.model import TextClassifier
 from core.tasks import CLASSIFICATION
+from pipelines.training.baseline import with_baseline
 from pipelines.training.data import Recipe, Trained, TrainingData, measured
-from pipelines.training.head import HeadRecipe, classifier
+from pipelines.training.fitting import METRIC, Metric
+from pipelines.training.head import HeadRecipe, classifier, fitted
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class FinetuneRecipe(Recipe):
 
     tasks: ClassVar = (CLASSIFICATION,)
     policy: Literal["finetune"]
+    metric: Metric = METRIC
     epochs: int = Field(2, ge=1, description="passes over the training rows")
     learning_rate: float = Field(2e-5, gt=0, description="AdamW's first step size, falling to zero")
     batch_size: int = Field(16, ge=1, description="rows a step")
@@ -40,14 +42,15 @@ class FinetuneRecipe(Recipe):
 
     def train(self, data: TrainingData, start: Model) -> Trained:
         """The tuned model, or the `head` model with a note where tuning made it worse."""
-        recipe = HeadRecipe(policy="head")
+        recipe = HeadRecipe(policy="head", metric=self.metric)
         plain = recipe.train(data, start)
         tuned = self._tuned(data, classifier(plain.model))
         better = _better(plain, tuned)
         read = (self.epochs + 1) * len(data.inputs) + len(
             data.eval_inputs
         )  # once more for the new head
-        return replace(better, metrics={**better.metrics, "texts_read": float(read)})
+        told = replace(better, metrics={**better.metrics, "texts_read": float(read)})
+        return with_baseline(told, data, classifier(plain.model).encoder)
 
     def _tuned(self, data: TrainingData, plain: TextClassifier) -> Trained | None:
         """None where training diverged."""
@@ -57,15 +60,12 @@ class FinetuneRecipe(Recipe):
             data,
             embeddings=encoder.encode(data.inputs),
             eval_embeddings=encoder.encode(data.eval_inputs),
+            names={},  # they were read by the encoder before
         )
         if not (np.isfinite(fresh.embeddings).all() and np.isfinite(fresh.eval_embeddings).all()):
             return None
-        head = fit_head(
-            fresh.embeddings,
-            fresh.targets,
-            start=plain.trained,
-        )
-        return Trained(TextClassifier(encoder, head), measured(head, fresh))
+        head, choice = fitted(fresh, plain.trained, self.metric)
+        return Trained(TextClassifier(encoder, head), {**measured(head, fresh), **choice.metrics})
 
 
 def _better(plain: Trained, tuned: Trained | None) -> Trained:

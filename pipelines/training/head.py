@@ -6,10 +6,12 @@ from typing import ClassVar, Literal
 
 from core.errors import ModelError
 from core.models.base import Model
-from core.models.classifier.head import fit_head
+from core.models.classifier.head import Head, fit_head
 from core.models.classifier.model import TextClassifier
 from core.tasks import CLASSIFICATION
+from pipelines.training.baseline import with_baseline
 from pipelines.training.data import Recipe, Trained, TrainingData, measured
+from pipelines.training.fitting import METRIC, HeadChoice, Metric, choose
 
 
 class HeadRecipe(Recipe):
@@ -17,16 +19,22 @@ class HeadRecipe(Recipe):
 
     tasks: ClassVar = (CLASSIFICATION,)
     policy: Literal["head"]
+    metric: Metric = METRIC
 
     def train(self, data: TrainingData, start: Model) -> Trained:
         """The encoder of `start` under a new head. Labels of `start` are never forgotten."""
         start = classifier(start)
-        head = fit_head(
-            data.embeddings,
-            data.targets,
-            start=start.head,
-        )
-        return Trained(TextClassifier(start.encoder, head), measured(head, data))
+        head, choice = fitted(data, start.head, self.metric)
+        metrics = {**measured(head, data), **choice.metrics}
+        plain = Trained(TextClassifier(start.encoder, head), metrics, choice.notes)
+        return with_baseline(plain, data, start.encoder)
+
+
+def fitted(data: TrainingData, start: Head | None, metric: Metric) -> tuple[Head, HeadChoice]:
+    """The head for the rows, fitted as the latest of them say."""
+    x, y, names = data.embeddings, data.targets, data.names
+    choice = choose(x, y, names, metric)
+    return fit_head(x, y, start=start, fitting=choice.fitting, names=names), choice
 
 
 def classifier(start: Model) -> TextClassifier:

@@ -12,6 +12,7 @@ from core.models.files import Vocabulary
 
 MOST = 32  # rows of a batch: more are no faster, and a larger one leaves the processor's cache
 FEW = 8  # rows below which a batch is not split for the sake of padding
+POOR_TOKENS, POOR_UNKNOWN = 0.8, 0.2
 WASTE = 1.5  # a batch's longest text over its shortest, at most
 
 
@@ -22,6 +23,20 @@ class PaddedTexts:
     rows: Array  # (n,)
     ids: Array  # (n, tokens) int64
     mask: Array  # (n, tokens) int64: 1 where there is a token
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How well a tokenizer reads some texts. Of English, MiniLM's makes 0.25 tokens of a character."""
+
+    cut: int  # texts longer than `max_tokens`
+    tokens: float  # of a character
+    unknown: float  # share of tokens that the vocabulary lacks
+
+    @property
+    def poor(self) -> bool:
+        """Whether it makes single letters of the texts, or knows them not."""
+        return self.tokens > POOR_TOKENS or self.unknown > POOR_UNKNOWN
 
 
 class Tokens:
@@ -47,6 +62,17 @@ class Tokens:
         read = self._raw.encode_batch_fast(list(texts), add_special_tokens=False)
         shares = [e.ids.count(self._unknown) / len(e.ids) if e.ids else np.nan for e in read]
         return np.array(shares, dtype=float)
+
+    def reading(self, texts: Sequence[str]) -> Reading:
+        """How it reads the texts."""
+        read = self._raw.encode_batch(list(texts))
+        whole = [
+            (len(e.ids) - 2, len(t)) for e, t in zip(read, texts, strict=True) if not e.overflowing
+        ]
+        tokens, letters = (sum(part) for part in zip(*whole, strict=True)) if whole else (0, 0)
+        shares = self.unknown(texts)
+        unknown = float(np.nanmean(shares)) if np.isfinite(shares).any() else 0.0
+        return Reading(len(texts) - len(whole), tokens / max(letters, 1), unknown)
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [e.ids for e in self._raw.encode_batch_fast(list(texts))]

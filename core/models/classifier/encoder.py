@@ -44,9 +44,10 @@ from core.models.files import (
 )
 from core.progress import doing
 
-__all__ = ["DEFAULT", "PACKAGE", "Encoder", "load_encoder"]
+__all__ = ["BOTH", "DEFAULT", "NGRAMS", "PACKAGE", "Encoder", "load_encoder"]
 log = logging.getLogger(__name__)
 
+NGRAMS, BOTH = "ngrams", "both"  # encoders of ours: character n-grams, and those beside DEFAULT
 KEPT = 3  # encoders a process keeps: champion, candidate, and one more
 _kept: OrderedDict[str, Encoder] = OrderedDict()  # by identity, latest last
 
@@ -166,7 +167,7 @@ class Encoder:
 
 
 def load_encoder(name: str, max_tokens: int = 128, runtime: str = "torch") -> Encoder:
-    """The encoder `name`: a local folder, or a model as the Hub names it.
+    """The encoder `name`: a local folder, a model as the Hub names it, or `ngrams` or `both`.
 
     A Hub name is looked for in the Hugging Face cache, then in the `offline` extra, then on the Hub
     (not under HF_HUB_OFFLINE). The cache and the extra come before the network because they are the
@@ -175,6 +176,10 @@ def load_encoder(name: str, max_tokens: int = 128, runtime: str = "torch") -> En
     Raises ModelError: nothing found, pickled weights only, altered weights, `max_tokens` too large, a
     runtime that is not installed or whose export is not the same encoder.
     """
+    if name in (NGRAMS, BOTH):
+        from core.models.classifier.ngrams import ngrams
+
+        return ngrams(load_encoder(DEFAULT, max_tokens, runtime) if name == BOTH else None)
     doing(f"loading the encoder {name}")
     known = next((r for r in RUNTIMES if r == runtime), None)
     if known is None:

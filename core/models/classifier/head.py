@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,20 +81,33 @@ class Head:
         return Head(labels, weight, bias)
 
 
+@dataclass(frozen=True)
+class Fitting:
+    """How a head is fitted; the default suits labels that are equally common."""
+
+    balance: float = 1.0  # a row weighs 1 / (rows of its label) to this power
+    penalty: float = 1 / 30  # of large weights (L2)
+    names: float = 0.0  # rows that the name of a label counts for
+
+
+BALANCED = Fitting()
+
+
 def fit_head(
     embeddings: Array,
     labels: Sequence[str],
     *,
     start: Head | None = None,
-    regularization: float = 1 / 30,
+    fitting: Fitting = BALANCED,
+    names: Mapping[str, Array] | None = None,
     seed: int = 0,
 ) -> Head:
     """The head for these rows: (n, dim) of any float, n labels.
 
-    L2-penalised maximum likelihood, every label weighing the same however few rows it has (a row weighs
-    n / (k * count), after King and Zeng 2001), so that a new intent with three rows is heard. The
-    labels are those of the rows and of `start`; the fit begins at `start`, and a label of `start`
-    without rows here keeps what it knew.
+    L2-penalised maximum likelihood. With `balance` 1 every label weighs the same however few rows it
+    has (King and Zeng 2001), with 0 every row. `names` are embeddings of the labels' names: the name
+    of a label is a first row of it. The labels are those of the rows and of `start`; the fit begins at
+    `start`, and a label of `start` without rows here keeps what it knew.
 
     >>> start = fit_head(np.eye(3), ["a", "b", "c"])
     >>> head = fit_head(np.eye(3)[:2], ["a", "d"], start=start)
@@ -107,9 +120,24 @@ def fit_head(
     here = np.flatnonzero(np.isin(head.labels, sorted(set(labels))))
     if len(here) == 1:  # nothing to tell apart
         return head
-    fitted = _fit(embeddings, labels, head.weight[here], head.bias[here], (regularization, seed))
+    rows = _rows(embeddings, labels, fitting, names or {})
+    fitted = _fit(rows, head.weight[here], head.bias[here], fitting.penalty, seed)
     head.weight[here], head.bias[here] = fitted
     return head
+
+
+def _rows(
+    embeddings: Array, labels: Sequence[str], fitting: Fitting, names: Mapping[str, Array]
+) -> tuple[Array, Array, Array]:
+    """Embeddings, codes of their labels and weights: the rows, then the names of their labels."""
+    known, codes, counts = np.unique(np.asarray(labels, str), return_inverse=True, return_counts=True)
+    weights = counts ** -float(fitting.balance)
+    weights *= len(codes) / (weights @ counts)
+    named = [i for i, label in enumerate(known) if fitting.names and label in names]
+    added = np.array([names[known[i]] for i in named], np.float32).reshape(-1, embeddings.shape[1])
+    weight = np.append(weights[codes], weights[named] * fitting.names)
+    rows = np.vstack([embeddings.astype(np.float32), added])
+    return rows, np.append(codes, named).astype(int), weight
 
 
 def _grown(start: Head | None, labels: Sequence[str], dim: int) -> Head:
@@ -130,7 +158,7 @@ def _grown(start: Head | None, labels: Sequence[str], dim: int) -> Head:
 
 
 def _fit(
-    embeddings: Array, labels: Sequence[str], weight: Array, bias: Array, settings: tuple[float, int]
+    rows: tuple[Array, Array, Array], weight: Array, bias: Array, penalty: float, seed: int
 ) -> tuple[Array, Array]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -138,15 +166,11 @@ def _fit(
     # tol is on the mean gradient of one label: with 150 labels 1e-3 stops after 5 steps and costs a
     # point of accuracy, 1e-5 doubles the time for nothing
     model = LogisticRegression(
-        C=1 / settings[0],
-        class_weight="balanced",
-        max_iter=300,
-        tol=1e-4,
-        warm_start=True,
-        random_state=settings[1],
+        C=1 / penalty, max_iter=300, tol=1e-4, warm_start=True, random_state=seed
     )
     two = len(weight) == 2  # sklearn keeps one row for two labels: their difference
-    model.classes_ = np.unique(labels)
+    embeddings, codes, weights = rows
+    model.classes_ = np.arange(len(weight))
     model.coef_ = weight[1:] - weight[:1] if two else weight
     model.intercept_ = bias[1:] - bias[:1] if two else bias
     with warnings.catch_warnings():
@@ -154,7 +178,7 @@ def _fit(
         warnings.simplefilter("ignore", ConvergenceWarning)
         # few rows a label is how a new intent begins, not a regression problem
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        model.fit(embeddings.astype(np.float32), np.asarray(labels))
+        model.fit(embeddings, codes, sample_weight=weights)
     coef, intercept = model.coef_.astype(np.float32), model.intercept_.astype(np.float32)
     if two:
         return np.vstack([-coef / 2, coef / 2]), np.concatenate([-intercept / 2, intercept / 2])

@@ -13,7 +13,7 @@ from core.label_set import LabelSet, Operation
 from core.models.base import Classifier, Model
 from core.models.classifier import encoder
 from core.models.classifier.encoder import DEFAULT, PACKAGE, Encoder, load_encoder
-from core.models.classifier.head import Head, fit_head
+from core.models.classifier.head import Fitting, Head, fit_head
 from core.models.classifier.model import TextClassifier
 from tests.core.models.tiny import said, save_tiny_encoder
 
@@ -188,7 +188,7 @@ def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_fit_that_does_not_converge_is_quiet() -> None:
     embeddings, names = clusters("abcdef", rows=2)
-    fit_head(embeddings * 1e4, names, regularization=1e-12)
+    fit_head(embeddings * 1e4, names, fitting=Fitting(penalty=1e-12))
 
 
 def test_a_head_of_another_encoder_is_refused() -> None:
