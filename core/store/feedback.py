@@ -26,7 +26,7 @@ from sqlalchemy import (
 from core import schema
 from core.arrays import Array
 from core.database import Database, among, insert_new, upsert
-from core.records.answers import OPINIONS, TRUTHS, Feedback
+from core.records.answers import OPINIONS, TRUTHS, WRITTEN, Feedback
 from core.records.labels import VERIFY
 from core.store.details import as_input, table_of
 from core.store.naming import Naming
@@ -102,10 +102,11 @@ class FeedbackRepository:
             return complained(db, self.naming, start, end)
 
     def comments(self, prediction_id: str) -> list[str]:
-        """What users wrote of an answer for people to read, in order of time."""
-        mine = _F.c.prediction_id == prediction_id, _F.c.kind == "comment"
-        query = select(_F.c.value).where(*mine).order_by(_F.c.timestamp, _F.c.feedback_id)
-        return [str(text) for text in self.database.column(query)]
+        """What users wrote of an answer, and what they say it should be, in order of time."""
+        mine = _F.c.prediction_id == prediction_id, _F.c.kind.in_(WRITTEN)
+        query = select(_F.c.kind, _F.c.value).where(*mine).order_by(_F.c.timestamp, _F.c.feedback_id)
+        before = {"comment": "", "demonstration": "It should be: "}
+        return [before[kind] + text for kind, text in self.database.rows(query)]
 
     def names(self) -> Counter[str]:
         """How often users gave each label in feedback, under its name in the label set."""

@@ -195,8 +195,10 @@ def test_a_blind_task_shows_no_comment(writer: Store) -> None:
     writer.feedback.add(
         [Feedback(f"f{i}", p.prediction_id, NOW, "comment", "No.", "u1") for i, p in enumerate(rows)]
     )
+    key, right = rows[0].prediction_id, '{"name": "pay"}'
+    writer.feedback.add([Feedback("g", key, NOW, "demonstration", right, "u1")])
     shown = AnnotationQueue(writer, Labelling()).next("ann", 2, NOW)
     assert {t.prediction_id: t.comments for t in shown} == {
-        rows[0].prediction_id: ["No."],
+        key: ["No.", f"It should be: {right}"],
         rows[1].prediction_id: [],
     }
