@@ -9,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 TWO := -n 2 --dist worksteal  # processes; who is done takes tests of the other
 
-.PHONY: demo demo-generation test quick test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets bench-tuning docs label-tools lock
+.PHONY: demo demo-generation test quick test-all check lint format bench bench-serving bench-monitoring bench-curation bench-datasets bench-tuning bench-gateway docs label-tools lock test-vllm
 
 demo: $(INSTALLED)
 	$(BIN)/everloop demo
@@ -63,6 +63,10 @@ bench/.venv-monitoring/installed: bench/peers-monitoring.txt
 bench-tuning: $(INSTALLED) bench/.venv-tuning/installed
 	$(BIN)/python -m bench.tuning --json bench/out/tuning.json
 
+# Five minutes; with vLLM ten more, where `make .vllm/installed` was run.
+bench-gateway: $(INSTALLED)
+	$(BIN)/python -m bench.gateway --json bench/out/gateway.json
+
 bench/.venv-tuning/installed: bench/peers-tuning.txt
 	$(PYTHON) -m venv bench/.venv-tuning
 	bench/.venv-tuning/bin/pip install --quiet -r bench/peers-tuning.txt
@@ -74,6 +78,19 @@ label-tools: tests/.venv-label-studio/installed
 tests/.venv-label-studio/installed: tests/pipelines/labeling/label-tools.txt
 	$(PYTHON) -m venv tests/.venv-label-studio
 	tests/.venv-label-studio/bin/pip install --quiet -r tests/pipelines/labeling/label-tools.txt
+	touch $@
+
+# Redeploying on a real vLLM, which wants other versions of torch and transformers: ten minutes and 3 GB
+# to install, three minutes to run. Its x86-64 wheel runs on processors.
+test-vllm: $(INSTALLED) .vllm/installed
+	$(BIN)/python -m pytest -m vllm tests/serving/engines
+
+.vllm/installed: tests/serving/engines/vllm.txt tests/serving/engines/vllm_version.py
+	$(PYTHON) -m venv .vllm
+	.vllm/bin/pip install --quiet --no-cache-dir -r tests/serving/engines/vllm.txt
+	.vllm/bin/pip uninstall --quiet -y torchvision torchaudio torchcodec  # built for CUDA, they fail here
+	cp tests/serving/engines/vllm_version.py \
+	  "$$(.vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/sitecustomize.py"
 	touch $@
 
 # Twenty minutes, and 5 GB of disk where temporary files go.

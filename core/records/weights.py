@@ -38,5 +38,6 @@ class Weights:
     """`adapter`: another way to the same weights, where they were trained as one."""
 
     sha256: str
+    folder: Path
     probes: tuple[ReferenceAnswer, ...]
     adapter: Adapter | None = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import orjson
 
 from core.errors import BusyError, EngineError, EverloopError, InputError
 from core.records.answers import Message
@@ -84,7 +85,7 @@ def _events(answer: httpx.Response) -> Iterator[dict[str, Any]]:
         data = line.removeprefix("data:").strip()
         if data == END:
             return
-        yield json.loads(data)
+        yield orjson.loads(data)
 
 
 def _refused(replica: Replica, model: str, answer: httpx.Response) -> EverloopError:

@@ -47,6 +47,11 @@ class Deployment:
     def model(self) -> str:
         return weights_name(self.weights.sha256)
 
+    @property
+    def command(self) -> str:
+        """That starts a server with them."""
+        return f"vllm serve {self.weights.folder} --served-model-name {self.model}"
+
     def possible(self, replica: Replica) -> bool:
         """Whether a server has the weights, or can get them."""
         adapter = self.weights.adapter

@@ -35,6 +35,11 @@ class WantedWeights(Protocol):
         """What servers call them."""
         ...
 
+    @property
+    def command(self) -> str:
+        """That starts a server with them."""
+        ...
+
     def possible(self, replica: Replica) -> bool:
         """Whether a server has them, or can get them."""
         ...
@@ -173,13 +178,13 @@ class Replicas:
         while len(self._wanted) > KEPT:
             self._wanted.popitem(last=False)
 
-    def missing(self, model: str) -> EngineError:
+    def missing(self, wanted: WantedWeights) -> EngineError:
         return EngineError(
             "no engine has the weights of this version",
             where="serving.engine",
             got="; ".join(map(str, self._all)),
-            expected=f"one that serves {model}",
-            do=f"vllm serve FOLDER --served-model-name {model}, FOLDER being generator/ of the version",
+            expected=f"one that serves {wanted.model}",
+            do=wanted.command,
         )
 
     def faults(self) -> tuple[str, ...]:

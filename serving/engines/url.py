@@ -42,6 +42,6 @@ class UrlEngine:
     def _none(self, faults: list[EverloopError]) -> EverloopError:
         """What to say when each that has the weights was asked."""
         if not faults:
-            return self.replicas.missing(self.deployment.model)
+            return self.replicas.missing(self.deployment)
         busy = [fault for fault in faults if isinstance(fault, BusyError)]
         return min(busy, key=lambda fault: fault.retry_seconds) if busy else faults[-1]

@@ -74,7 +74,7 @@ class CausalModel:
         """The weights, as an engine elsewhere has to have them."""
         base = base_of(self.lm.folder)
         adapter = Adapter(self.lm.folder / ADAPTER, base.sha256) if base else None
-        return Weights(self.lm.sha256, self.lm.probes, adapter)
+        return Weights(self.lm.sha256, self.lm.folder, self.lm.probes, adapter)
 
     @property
     def labels(self) -> list[str]:

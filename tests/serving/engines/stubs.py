@@ -74,7 +74,7 @@ def served(url: str) -> set[str]:
 
 @contextmanager
 def chosen(
-    urls: list[str], models: dict[str, CausalModel], timeout_ms: float = 20_000
+    urls: list[str], models: dict[str, CausalModel], timeout_ms: float = 20_000, seconds: float = 10
 ) -> Iterator[Chosen]:
     """What is chosen for these URLs, once each server is fit for the first version."""
     made = choose(Serving(engine=urls, timeout_ms=timeout_ms), Generation(), models.__getitem__)
@@ -83,7 +83,7 @@ def chosen(
     try:
         with replicas.least_busy(made.load(next(iter(models))).engine.deployment):  # type: ignore[attr-defined]
             pass
-        wait_until(lambda: all(name in one.fit for one in replicas._all))
+        wait_until(lambda: all(name in one.fit for one in replicas._all), seconds)
         yield made
     finally:
         replicas.close()

@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import islice, pairwise
 from pathlib import Path
 
-import httpx
 import pytest
 
 from core.models.causal.examples import Examples
 from core.models.causal.model import CausalModel
 from core.models.classifier.encoder import load_encoder
-from core.state import Champion
 from core.store import Store
 from core.tasks import Generation
 from serving.engines.deployments import weights_name
-from serving.service import Service
 from tests.core.models.tiny import save_tiny_encoder
-from tests.fake_models import roll_out
-from tests.serving.engines.callers import Callers
 from tests.serving.engines.stubs import adapted_model, chosen, mode, served_model, stub
-from tests.serving.real_server import running, wait_until
-
-SWAPS = 20
-ASK = {"model": "everloop", "messages": [{"role": "user", "content": "pay my card"}]}
+from tests.serving.engines.swapping import check_swaps, swap_under_load
 
 
 @pytest.fixture(scope="module")
@@ -50,46 +41,9 @@ def urls(models: dict[str, CausalModel]) -> Iterator[list[str]]:
         yield found
 
 
-def serve_next(store: Store, address: str, version: str, before: str) -> None:
-    """In a canary first, then alone."""
-    rollout = roll_out(store, candidate=version)
-    wait_until(lambda: f"everloop-{version}" in names(address), 60)
-    store.state.write(Champion(version))
-    store.decisions.put_rollout(replace(rollout, stage="promoted"))
-    wait_until(lambda: f"everloop-{before}" not in names(address), 60)
-
-
-def names(address: str) -> set[str]:
-    return {one["id"] for one in httpx.get(f"{address}/v1/models", timeout=60).json()["data"]}
-
-
 def test_swaps_under_load(models: dict[str, CausalModel], urls: list[str], tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'store.db'}", task=Generation())
-    store.state.write(Champion("1"))
     with chosen(urls, models) as made:
-        service = Service(store, made.load, max_text=1000)
-        with running(service, store, concurrency=made.concurrency, poll=0.05) as address:
-            wait_until(lambda: httpx.get(f"{address}/ready").status_code == 200, 60)
-            with Callers(address, ASK).asking(4) as callers:
-                turns = list(islice(_turns(list(models)), SWAPS + 1))
-                for before, version in pairwise(turns):
-                    asked = len(callers.answers)
-                    serve_next(store, address, version, before)
-                    wait_until(lambda a=asked: len(callers.answers) > a + 4 or callers.failures, 60)  # type: ignore[misc]
-    assert callers.failures == []
-    assert {one.version for one in callers.answers} == set(models)
-    for one in callers.answers:
-        found = store.answers.get(one.answer_id)
-        assert found is not None
-        assert (found.model_version, found.output) == (one.version, one.text)
-        assert one.text.endswith(weights_name(models[one.version].lm.sha256))
-        assert one.finish == "stop"
-    assert (
-        store.answers.count() == len({one.answer_id for one in callers.answers}) == len(callers.answers)
-    )
+        callers = swap_under_load(store, made, models)
+    check_swaps(store, callers, {v: weights_name(m.lm.sha256) for v, m in models.items()})
     store.close()
-
-
-def _turns(versions: list[str]) -> Iterator[str]:
-    while True:
-        yield from versions
