@@ -3,7 +3,7 @@
     make bench-gateway                 a stub that takes as long as an engine; vLLM, where .vllm has one
     python -m bench.gateway --quick    two short rounds on the stub: two minutes
 
-32 callers ask for streams of 64 tokens. The server embeds each request, finds its three nearest
+32 callers ask for streams of 32 to 95 tokens. The server embeds each request, finds its three nearest
 examples, logs the answer with its tokens, and hands on every token. A round asks one after the other,
 in turn, so that a machine that slows down slows both; numbers are compared within a round.
 """
@@ -49,7 +49,7 @@ from everloop.sample import bundled
 from flows.session import open_session
 from serving.engines.deployments import weights_name
 
-CALLERS, TOKENS = 32, 64
+CALLERS, MOST = 32, 96
 ROOT = Path(__file__).parents[1]
 VLLM = ROOT / ".vllm" / "bin" / "vllm"
 BOOT = 600.0  # seconds; vLLM takes a minute where nothing else runs
@@ -132,7 +132,7 @@ def prepare(workspace: Path, *, stub: bool) -> CausalModel:
     texts = rows["text"].tolist()
     encoder, lm = load_encoder(DEFAULT), load_language_model(NAME)
     examples = Examples(texts, rows["label"].tolist(), encoder.encode(texts))
-    model = CausalModel(encoder, lm, TOKENS, examples, shots=3)
+    model = CausalModel(encoder, lm, MOST, examples, shots=3)
     folder = workspace / "bench"
     model.save(folder)
     if stub:
@@ -220,11 +220,11 @@ def answers(url: str) -> bool:
 
 def load(server: Started, model: str, length: Length) -> dict[str, Any]:
     """One run of the callers, and the processor time of the server."""
-    messages = [{"role": "user", "content": "turn off the light in the hall, please"}]
+    messages = [{"role": "user", "content": "turn off light NUMBER in the hall"}]
     body = {
         "model": model,
         "messages": messages,
-        "max_tokens": TOKENS,
+        "max_tokens": "TOKENS",
         "stream": True,
         "temperature": 0,
     }

@@ -3,7 +3,9 @@
     python -m bench.stream_load --port 8000 --body '{"model": ..., "stream": true}'
     {"answers": 212, "failed": 0, "tokens": 14502, "tokens_s": 1450.2, "first_ms": [51.2, ...]}
 
-Each of --concurrency callers asks again once its answer ended. A token is an event with content.
+Each of --concurrency callers asks again once its answer ended. In the body NUMBER stands for a number
+that never repeats, and "TOKENS" for the length of an answer: 32 to 95, so that callers do not ask in
+step. A token is an event with content.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 import uvloop
 
@@ -39,10 +44,10 @@ class Heard:
         self.tokens += tokens if self.begin <= time.monotonic() < self.end else 0
 
 
-async def caller(port: int, body: bytes, heard: Heard) -> None:
+async def caller(port: int, bodies: Iterator[bytes], heard: Heard) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while (sent := time.monotonic()) < heard.end:
-        writer.write(body)
+        writer.write(next(bodies))
         try:
             async with asyncio.timeout(PATIENCE):
                 await answer(reader, sent, heard)
@@ -75,8 +80,17 @@ async def answer(reader: asyncio.StreamReader, sent: float, heard: Heard) -> Non
     heard.answers += 1
 
 
-async def load(port: int, body: bytes, callers: int, heard: Heard) -> None:
-    await asyncio.gather(*(caller(port, body, heard) for _ in range(callers)))
+def calls(body: str) -> Iterator[bytes]:
+    draw = random.Random(0)
+    for number in count():
+        tokens = str(draw.randrange(32, 96))
+        said = body.replace("NUMBER", str(number)).replace('"TOKENS"', tokens)
+        yield request("/v1/chat/completions", said)
+
+
+async def load(port: int, body: str, callers: int, heard: Heard) -> None:
+    bodies = calls(body)
+    await asyncio.gather(*(caller(port, bodies, heard) for _ in range(callers)))
 
 
 def main() -> None:
@@ -91,7 +105,7 @@ def main() -> None:
     args = parser.parse_args()
     begin = time.monotonic() + args.warm
     heard = Heard(begin, begin + args.seconds)
-    uvloop.run(load(args.port, request("/v1/chat/completions", args.body), args.concurrency, heard))
+    uvloop.run(load(args.port, args.body, args.concurrency, heard))
     print(
         json.dumps(
             {
