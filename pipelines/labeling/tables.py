@@ -64,7 +64,8 @@ def read(path: Path, annotator: str, question: str = LABEL) -> Iterator[Judgemen
 
 def _judgement(row: int, values: dict[str, Any], annotator: str, question: str) -> Judgement:
     key, who = (as_string(values.get(c)).strip() for c in ("prediction_id", "annotator"))
-    return Judgement(row, key, who or annotator, decoded(values.get(question)) or "")
+    said = decoded(values.get(question))
+    return Judgement(row, key, who or annotator, "" if said is None else said)
 
 
 def _cells(task: AnnotationTask) -> list[str]:

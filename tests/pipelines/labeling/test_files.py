@@ -210,3 +210,14 @@ def test_an_oracle_that_was_killed_goes_on(store: Store) -> None:
     store.labels.annotate(Oracle(truth).answer(store.queue.open(), NOW))
     assert Oracle(truth).answer(store.queue.open(), NOW) == []
     assert store.labels.count() == 3
+
+
+def test_a_label_that_is_the_number_zero_is_filled_in(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text(
+        '{"prediction_id": "p0", "label": 0}\n{"prediction_id": "p1", "label": false}\n'
+        '{"prediction_id": "p2", "label": null}\n'
+    )
+    done = import_annotations(path, store, OPEN, NOW, "ana")
+    assert (done.accepted, done.unlabelled, done.refused) == (2, 1, [])
+    assert store.labels.of(["p0", "p1", "p2"]) == {"p0": "0", "p1": "false"}
