@@ -26,6 +26,7 @@ SURE = 0.01  # the chance of a finding where nothing changed, at one look
 LEFT = 0.2  # share of newer rows that may still use the old name
 BEFORE = 0.1  # share of older rows that may use the new name already
 FARTHEST = 0.1  # share of old rows that may lie farther from each other than new ones from them
+FEWEST = 3  # rows of a new name: one may be a slip, two a name that stands beside the old one
 ALIKE = 4  # earlier rows near a new name that agree on the old one: fewer are misled in 1 of 60 looks
 WEEK = timedelta(days=7)  # in which a suspicion is looked into, and whose labels say how many a day are
 
@@ -70,7 +71,7 @@ def surest(rows: NearRows) -> NameSplit | None:
     splits = [s for pair in _pairs(rows) for s in _splits(rows, *pair)]
     tests = _tests([s.least for s in splits])
     found = [replace(s, chance=s.chance * tests) for s in splits]
-    found += [s for s in births(rows) if s.uses(newer=True)[1] > 1]  # one row may be a slip
+    found += [s for s in births(rows) if s.uses(newer=True)[1] >= FEWEST]
     sure = [s for s in found if s.chance < SURE and s.clear]
     return min(sure, key=lambda s: (s.old.place.kind == "key", s.chance), default=None)
 
