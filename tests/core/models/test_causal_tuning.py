@@ -188,6 +188,7 @@ def test_rows_of_like_length_share_a_batch() -> None:
 
 KILLED = """
 import os, signal, sys
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # once for all children
 from core.models.causal import checkpoints, tuning
 from core.models.causal.language_model import load_language_model
 from tests.core.models.test_causal_tuning import JOBS, PLAN
@@ -244,7 +245,7 @@ def test_a_training_that_is_killed_again_and_again_ends_the_same(
     monkeypatch.setenv("EVERLOOP_CACHE", str(tmp_path))
     points = ["1", "2", "5", "7", "8", "11"]
     asked = [sys.executable, "-c", KILLED, str(lm.folder), job, *points]
-    said = subprocess.run(asked, timeout=900, check=False, capture_output=True, text=True)
+    said = subprocess.run(asked, timeout=3600, check=False, capture_output=True, text=True)
     assert (said.returncode, said.stderr) == (0, "")
     assert len(list((tmp_path / "training").glob("*.safetensors"))) == 1
     steps: list[int] = []
