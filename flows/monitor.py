@@ -144,7 +144,7 @@ def _surprise(session: Session, model: base.AnswerReader) -> Callable[[Window], 
         requests = rows.rows["request_id"].tolist()
         known = session.store.answers.known(requests)
         inputs = [known[r].input for r in requests]
-        return model.surprise(inputs, rows.rows["truth"].tolist(), rows.embeddings)
+        return model.surprise(inputs, rows.rows["truth"].tolist())
 
     return surprise
 

@@ -93,9 +93,9 @@ class WritingModel(Protocol):
 class AnswerReader(Protocol):
     """A model that can read an answer that it did not write."""
 
-    def surprise(self, inputs: Sequence[Input], targets: Sequence[str], embeddings: Array) -> Array:
-        """(n,) mean negative log-probability of a token of each right answer, in nats; NaN where there
-        is none. `embeddings` (n, dim) are its own of the inputs' texts."""
+    def surprise(self, inputs: Sequence[Input], targets: Sequence[str]) -> Array:
+        """(n,) mean negative log-probability of a token of each right answer, in nats, read without
+        examples: they may hold it; NaN where one does not fit into the context."""
         ...
 
 

@@ -170,7 +170,7 @@ def test_a_measure_of_toxic_answers_that_cannot_be_used(hook: str, note: str) ->
 def test_how_much_right_answers_surprise_the_model() -> None:
     truth = [None if i % 20 else CALL.format("noon" if i % 40 else "ten") for i in range(400)]
     signal = found(truth=truth)["output.perplexity"]
-    assert signal.value == pytest.approx(1.05, abs=0.2)
-    assert signal.note.startswith("16 of 20 demonstrations, perplexity ")
+    assert signal.value == pytest.approx(1.05, abs=0.5)
+    assert signal.note.startswith("8 of 20 demonstrations, perplexity ")
     few = [None if i > 3 else CALL.format("noon") for i in range(400)]
     assert found(truth=few)["output.perplexity"].note == ("not enough rows: 4 demonstrations, 5 needed")

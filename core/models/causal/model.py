@@ -114,8 +114,8 @@ class CausalModel:
             for one, (_, tokens) in zip(asked, prompts, strict=True)
         ]
 
-    def surprise(self, inputs: Sequence[Input], targets: Sequence[str], embeddings: Array) -> Array:
-        prompts = [tokens for _, tokens in self._prompts([Prompted.of(i) for i in inputs], embeddings)]
+    def surprise(self, inputs: Sequence[Input], targets: Sequence[str]) -> Array:
+        prompts = [self.lm.prompts.read(Prompted.of(each).input) for each in inputs]
         answers = [self.lm.prompts.answer(target) for target in targets]
         return np.array(self.lm.surprise(prompts, answers), dtype=float)
 

@@ -1,8 +1,8 @@
 """How much the model is surprised by what people say is right: the mean negative log-probability of a
 token of the demonstrations, under the champion. It rises where the truth changes.
 
-A demonstration is read once, whole, beside the examples that its request was answered after; that is
-one pass of the network each, so a window reads a few.
+They are those of the window's requests and of the window's before, whose answers people write
+meanwhile. Each is one pass of the network, without examples, so a few are read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.records.signals import Signal
 from core.tasks import GENERATION
 from monitoring.view import Spec, View
 
-FEWEST, MOST = 5, 16  # demonstrations
+FEWEST, MOST = 5, 8  # demonstrations
 PERPLEXITY = Spec("output.perplexity", "nats a token", "accuracy", tasks=(GENERATION,), held=False)
 SPECS = (PERPLEXITY,)
 
@@ -24,7 +24,10 @@ def measure(view: View) -> Iterator[Signal]:
     """Of all traffic only."""
     if view.segment:
         return
-    known = np.flatnonzero(view.window.rows["truth"].notna().to_numpy())
+    labelled = view.window if view.labelled is None else view.labelled
+    since = view.window.start - (view.window.end - view.window.start)
+    late = (labelled.rows["timestamp"] >= since) & labelled.rows["truth"].notna()
+    known = np.flatnonzero(late.to_numpy())
     if view.model.surprise is None:
         yield view.signal(PERPLEXITY, None, "not comparable: the model cannot read right answers")
         return
@@ -32,7 +35,7 @@ def measure(view: View) -> Iterator[Signal]:
         note = f"not enough rows: {len(known)} demonstrations, {FEWEST} needed"
         yield view.signal(PERPLEXITY, None, note)
         return
-    few = view.window.take(known[np.linspace(0, len(known) - 1, min(MOST, len(known))).astype(int)])
+    few = labelled.take(known[np.linspace(0, len(known) - 1, min(MOST, len(known))).astype(int)])
     found = view.model.surprise(few)
     sound = found[np.isfinite(found)]
     if len(sound):

@@ -128,7 +128,7 @@ def test_it_says_how_much_a_right_answer_surprises_it(model: CausalModel) -> Non
     from transformers import AutoModelForCausalLM
 
     texts, answers = ["one", "a longer question"], ["yes", "x" * 200]
-    found = model.surprise(texts, answers, model.embed(texts))
+    found = model.surprise(texts, answers)
     prompts = model.lm.prompts
     prompt, answer = prompts.prompt(texts[0]), prompts.answer(answers[0])
     ids = torch.tensor([prompt + answer])
