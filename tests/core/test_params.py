@@ -272,7 +272,9 @@ def test_check_prints_the_strategy_with_its_defaults(tmp_path: Path) -> None:
         "task:",
         "  policy: classification",
         "model:",
-        "  encoder: sentence-transformers/all-MiniLM-L6-v2  # a Hugging Face name, or a local folder",
+        "  encoder: auto  # a Hugging Face name, a local folder, `ngrams` (character n-grams: any "
+        "language, no download), `both` (those beside all-MiniLM-L6-v2), or `auto`: all-MiniLM-L6-v2 "
+        "unless the first rows show that one of those is better",
         "  generator: HuggingFaceTB/SmolLM2-135M-Instruct  # what writes the answers of the task "
         "generation: a causal language model, by its Hugging Face name, or a local folder",
     ]
