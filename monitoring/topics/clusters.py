@@ -32,7 +32,7 @@ MIN_KNOWN = 50
 MIN_ROWS = 6  # of a group
 MIN_ROWS_GUESSED = 12  # where what is known is only guessed from the model's confidence
 EXAMPLES = 3
-LIKELY = 0.5  # mean confidence from which most of the answers are held to be right
+LIKELY = 0.6  # mean confidence from which most of the answers are held to be right
 NAMED = 3  # words in a name
 OUT_OF_SCOPE = "other"  # the name of what is like nothing, and not like each other
 

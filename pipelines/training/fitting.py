@@ -3,6 +3,9 @@ taught.
 
 One thing at a time, from the best so far: the penalty, the weight of rare labels, the names of labels
 as first rows. Another value is taken where it is better by more than one standard error.
+
+The penalty moves the confidence, too, which rollouts compare and limits are set on. So a temperature
+(Guo et al. 2017) makes the chosen head as sure of the latest rows as one under the usual penalty.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ Metric = Literal["accuracy", "macro-f1"]
 METRIC: Any = Field("accuracy", description="what the penalty and the weights of labels are chosen for")
 LATEST = 0.25  # of the rows, which test
 FEWEST = 40  # rows that test; with fewer nothing is chosen
+TINY = 1e-12
+TEMPERATURES = np.geomspace(1 / 8, 8, 61)
 FIRST = Fitting(balance=0.5, penalty=1 / 10, names=1.0)
 STEPS: tuple[dict[str, tuple[float, ...]], ...] = (
     {"penalty": (1 / 30, 1 / 3, 1.0)},
@@ -37,11 +42,17 @@ class HeadChoice:
     tried: dict[Fitting, float]
     rows: int  # that tested
     metric: Metric
+    temperature: float = 1.0  # what the scores are divided by
 
     @property
     def metrics(self) -> dict[str, float]:
         f = self.fitting
-        chosen = {"fit_balance": f.balance, "fit_penalty": f.penalty, "fit_names": f.names}
+        chosen = {
+            "fit_balance": f.balance,
+            "fit_penalty": f.penalty,
+            "fit_names": f.names,
+            "fit_temperature": self.temperature,
+        }
         return {**chosen, **({"cross_validated": self.tried[f]} if self.tried else {})}
 
     @property
@@ -69,17 +80,35 @@ def choose(
         return HeadChoice(BALANCED, {}, len(after), metric)
     tried: dict[Fitting, float] = {}
     right: dict[Fitting, Array] = {}
+    scores: dict[Fitting, Array] = {}
     best, start = FIRST, None
     for step in ({}, *STEPS) if names else ({}, *STEPS[:-1]):
         for fitting in _neighbours(best, step):
             start = fit_head(embeddings[:cut], list(before), start=start, fitting=fitting, names=names)
-            guess = np.asarray(start.labels)[start.probabilities(embeddings[cut:]).argmax(axis=1)]
+            shares = start.probabilities(embeddings[cut:])
+            guess = np.asarray(start.labels)[shares.argmax(axis=1)]
+            scores[fitting] = np.log(shares + TINY)
             tried[fitting], right[fitting] = _score(guess, after, metric), guess == after
         top = max(tried, key=lambda f: tried[f])
         changed = np.count_nonzero(right[top] != right[best])
         if tried[top] - tried[best] > np.sqrt(changed) / len(after):  # paired, as McNemar's test
             best = top
-    return HeadChoice(best, tried, len(after), metric)
+    usual = fit_head(embeddings[:cut], list(before), start=start).probabilities(embeddings[cut:])
+    return HeadChoice(best, tried, len(after), metric, _temperature(scores[best], _sureness(usual)))
+
+
+def _temperature(scores: Array, sureness: float) -> float:
+    """What (n, n_labels) scores are divided by to be as sure as that."""
+    found = [
+        _sureness(np.exp(s - s.max(axis=1, keepdims=True)))
+        for s in scores / TEMPERATURES[:, None, None]
+    ]
+    return float(TEMPERATURES[int(np.argmin(np.abs(np.array(found) - sureness)))])
+
+
+def _sureness(shares: Array) -> float:
+    """Mean share of the likeliest label, of (n, n_labels) shares that need not sum to 1."""
+    return float(np.mean(shares.max(axis=1) / shares.sum(axis=1)))
 
 
 def _neighbours(best: Fitting, step: Mapping[str, tuple[float, ...]]) -> list[Fitting]:

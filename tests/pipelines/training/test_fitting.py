@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from core.models.classifier.head import BALANCED, Fitting, Head, fit_head
+from pipelines.training.data import TrainingData
 from pipelines.training.fitting import FIRST, choose
+from pipelines.training.head import fitted
 
 DIM = 24
 CENTRES = np.random.default_rng(1).standard_normal((12, DIM)) * 0.5
@@ -61,6 +63,18 @@ def test_the_name_of_a_label_is_a_first_row_of_it() -> None:
     assert right(having, *asked) > right(without, *asked)
     same = fit_head(embeddings, labels, fitting=Fitting(0.5, 0.1, 1.0))
     np.testing.assert_array_equal(same.weight, without.weight)  # no names, nothing added
+
+
+def test_the_choice_of_a_penalty_does_not_move_the_confidence() -> None:
+    learnt, asked = rows(UNEVEN, 10), rows(UNEVEN, 11)
+    data = TrainingData(learnt[1], learnt[1], learnt[0], [], [], learnt[0][:0])
+    head, choice = fitted(data, None, "accuracy")
+    plain = fit_head(*learnt, fitting=choice.fitting)
+    usual, now, moved = (
+        h.probabilities(asked[0]).max(1).mean() for h in (fit_head(*learnt), head, plain)
+    )
+    assert choice.fitting.penalty > BALANCED.penalty
+    assert abs(now - usual) < 0.05 < abs(moved - usual)
 
 
 @pytest.mark.parametrize("counts", [[20, 20], [200]], ids=["few rows", "one label"])
