@@ -85,7 +85,7 @@ def demo(
     """The whole loop on a bundled sample stream.
 
     30 days of a text classifier in about two minutes; ten days of a model that writes function calls
-    in about eleven.
+    in about six.
 
     Example: everloop demo
     """
