@@ -32,6 +32,7 @@ import yaml
 
 from bench import stub_engine
 from bench.form import Row, report
+from bench.material import logged
 from bench.systems import SHARED
 from core.models.causal import probes
 from core.models.causal.examples import Examples
@@ -42,9 +43,7 @@ from core.models.classifier.encoder import DEFAULT, load_encoder
 from core.records.versions import DatasetVersion
 from core.records.weights import ReferenceAnswer, ReferenceToken
 from core.state import Champion
-from core.store import Store
 from core.tables import Columns, read_rows
-from core.workspace import find
 from everloop.sample import bundled
 from flows.session import open_session
 from serving.engines.deployments import weights_name
@@ -236,14 +235,6 @@ def load(server: Started, model: str, length: Length) -> dict[str, Any]:
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result | {"cpu_s": server.cpu_seconds() - before}
-
-
-def logged(workspace: Path) -> int:
-    store = Store(find(workspace).store_url)
-    try:
-        return store.answers.count()
-    finally:
-        store.close()
 
 
 def spread(values: list[float], digits: int) -> str:

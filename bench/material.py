@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from core.models.classifier.encoder import DEFAULT, load_encoder
+from core.store import Store
+from core.workspace import find
 from everloop.sample import bundled
 
 EVALUATION = 1000  # rows: enough to tell 99.5 % from 99 %
@@ -74,3 +76,12 @@ def _piece(requests: list[list[str]], rng: random.Random) -> list[str]:
     words = rng.choice(requests)
     start = rng.randrange(max(1, len(words) - 3))
     return words[start : start + 4]
+
+
+def logged(workspace: Path) -> int:
+    """Requests in the prediction log."""
+    store = Store(find(workspace).store_url)
+    try:
+        return store.answers.count()
+    finally:
+        store.close()

@@ -20,13 +20,11 @@ from typing import Any
 
 from bench.form import Row, report
 from bench.log import log_rows
-from bench.material import make_workspace, write_texts
+from bench.material import logged, make_workspace, write_texts
 from bench.picture import draw
 from bench.swaps import swaps
 from bench.sweep import best, sweep
 from bench.systems import System, everloop, running
-from core.store import Store
-from core.workspace import find
 from flows.runtimes import runtimes
 from flows.session import open_session
 
@@ -98,15 +96,6 @@ def bench(workspace: Path, texts: Path, length: Length) -> list[Row]:
         *log_rows(length.log_rows),
         *swaps(workspace, texts, *length.swaps),
     ]
-
-
-def logged(workspace: Path) -> int:
-    """Requests in the prediction log."""
-    store = Store(find(workspace).store_url)
-    try:
-        return store.answers.count()
-    finally:
-        store.close()
 
 
 def fastest(workspace: Path) -> tuple[list[System], list[Row]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,9 @@ import pandas as pd
 from core.errors import DataError
 from core.label_set import LabelSet
 from core.progress import doing
+from core.readers import Refused
 from core.tables import Columns, read_rows, write_quarantine
+from core.texts import counted
 from flows.first_labels import check_labels
 from flows.strategy import Strategy
 
@@ -49,7 +52,7 @@ def rows(path: Path, role: str, columns: Columns, strategy: Strategy, quarantine
     if not table.refused:
         return table.frame
     page = write_quarantine(table.refused, quarantine / f"{role}-{path.stem}.csv")
-    first, count = table.refused[0], len(table.refused)
+    first = table.refused[0]
     if table.frame.empty:
         raise DataError(
             "no row of this file can be used",
@@ -58,8 +61,14 @@ def rows(path: Path, role: str, columns: Columns, strategy: Strategy, quarantine
             expected="at least one good row",
             do=f"see the reasons in {page}",
         )
+    warn_refused(path, table.refused, page, f", {len(table.frame)} taken")
+    return table.frame
+
+
+def warn_refused(path: Path, refused: Sequence[Refused], page: Path, taken: str = "") -> None:
+    """Say that rows of a file could not be used, why the first one, and where all the reasons are."""
+    first = refused[0]
     sys.stderr.write(
-        f"warning: {path.name}: {count} row{'s' * (count > 1)} refused, {len(table.frame)} taken "
+        f"warning: {path.name}: {counted(len(refused), 'row')} refused{taken} "
         f"(row {first.row}: {first.reason}); the reasons are in {page}\n"
     )
-    return table.frame

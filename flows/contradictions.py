@@ -72,9 +72,7 @@ def notice(session: Session, now: datetime) -> list[Decision]:
         asked = check_suspicions(session, rows, found.suspicions, now)
         told = [_suspected(s, rows, asked, now) for s in found.suspicions]
         told += [_decision(session, c, rows, now) for c in found.changes]
-        new = _store(
-            session, told, now
-        )  # first: once its rows are changed, a change is not found again
+        new = _store(session, told, now)  # first: a change whose rows are changed is not found again
         for change in found.changes:
             if rule := _rule(session, change, now):
                 add(session, rule)

@@ -37,7 +37,7 @@ def _clock(last: int) -> Any:
     import torch
     from transformers import TrainerCallback
 
-    class Starts(TrainerCallback):  # type: ignore[misc]
+    class Starts(TrainerCallback):  # type: ignore[misc]  # transformers has no types
         """When each step began."""
 
         def __init__(self) -> None:

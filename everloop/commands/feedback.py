@@ -28,6 +28,7 @@ def import_(
     Example: everloop feedback import ratings.csv -w shop
     """
     from core.tables import write_quarantine
+    from everloop.inputs import warn_refused
     from flows.feedback import import_feedback
     from flows.session import open_session
 
@@ -36,11 +37,5 @@ def import_(
     typer.echo(f"{counted(done.new, 'new word')} of users, {done.known} known already")
     if done.refused:
         page = session.workspace.quarantine / f"feedback-{file.stem}.csv"
-        first = done.refused[0]
-        typer.echo(
-            f"warning: {file.name}: {counted(len(done.refused), 'row')} refused "
-            f"(row {first.row}: {first.reason}); the reasons are in "
-            f"{write_quarantine(done.refused, page)}",
-            err=True,
-        )
+        warn_refused(file, done.refused, write_quarantine(done.refused, page))
         raise typer.Exit(1)

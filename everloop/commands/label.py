@@ -99,6 +99,7 @@ def import_(
     """
     from core.label_names import in_words
     from core.tables import write_quarantine
+    from everloop.inputs import warn_refused
     from flows.labels import import_labels, labels_in_use
     from flows.session import open_session
 
@@ -118,13 +119,7 @@ def import_(
         )
     if done.refused:
         page = session.workspace.quarantine / f"annotations-{file.stem}.csv"
-        first = done.refused[0]
-        typer.echo(
-            f"warning: {file.name}: {counted(len(done.refused), 'row')} refused "
-            f"(row {first.row}: {first.reason}); the reasons are in "
-            f"{write_quarantine(done.refused, page)}",
-            err=True,
-        )
+        warn_refused(file, done.refused, write_quarantine(done.refused, page))
     if done.refused or done.waiting:
         raise typer.Exit(1)
 

@@ -46,7 +46,7 @@ class Curation(Section):
     def worth(self, pool: Pool) -> Array:
         """How much a label of each row is worth: (n,) numbers >= 0, any scale."""
 
-    def most(self, pool: Pool) -> float:  # noqa: ARG002
+    def most(self, pool: Pool) -> float:  # noqa: ARG002  `feedback` asks it
         """How many rows it can tell from the others; a mix asks for no more."""
         return np.inf
 

@@ -46,7 +46,7 @@ def ridge(kernel: Array, labels: Sequence[str], across: Array) -> Array:
 def with_baseline(trained: Trained, data: TrainingData, encoder: Encoder) -> Trained:
     """What was trained, with the baseline's number and how its texts are read."""
     metrics = dict(trained.metrics)
-    if long := encoder.tokens.reading(data.inputs).cut:
+    if long := encoder.tokens.cut(data.inputs):
         metrics["cut_texts"] = float(long)
     if data.eval_targets:
         known, asked = (data.inputs, data.targets), (data.eval_inputs, data.eval_targets)

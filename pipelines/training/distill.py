@@ -25,7 +25,7 @@ from pipelines.training.weights import demonstrated, readable, writing
 class DistillRecipe(SftRecipe):
     """A teacher's answers train beside the labelled rows."""
 
-    policy: Literal["distill"]  # type: ignore[assignment]
+    policy: Literal["distill"]  # type: ignore[assignment]  # its own name
     teacher: str = Field(
         examples=["http://127.0.0.1:8001"],
         description="who answers: the URL of a server with OpenAI's protocol, #MODEL behind it where "

@@ -16,7 +16,7 @@ from pipelines.training.sft import SftRecipe
 class ExamplesRecipe(SftRecipe):
     """A label counts with the next version, without training."""
 
-    policy: Literal["examples"]  # type: ignore[assignment]
+    policy: Literal["examples"]  # type: ignore[assignment]  # its own name
     retune_after: int = Field(
         200, ge=1, description="rows that the weights have not learnt, until they are trained again"
     )

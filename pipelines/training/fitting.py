@@ -18,13 +18,12 @@ import numpy as np
 from pydantic import Field
 
 from core.arrays import Array
-from core.models.classifier.head import BALANCED, Fitting, fit_head
+from core.models.classifier.head import BALANCED, Fitting, Head, fit_head, softmax
 
 Metric = Literal["accuracy", "macro-f1"]
 METRIC: Any = Field("accuracy", description="what the penalty and the weights of labels are chosen for")
 LATEST = 0.25  # of the rows, which test
 FEWEST = 40  # rows that test; with fewer nothing is chosen
-TINY = 1e-12
 TEMPERATURES = np.geomspace(1 / 8, 8, 61)
 FIRST = Fitting(balance=0.5, penalty=1 / 10, names=1.0)
 STEPS: tuple[dict[str, tuple[float, ...]], ...] = (
@@ -80,35 +79,33 @@ def choose(
         return HeadChoice(BALANCED, {}, len(after), metric)
     tried: dict[Fitting, float] = {}
     right: dict[Fitting, Array] = {}
-    scores: dict[Fitting, Array] = {}
+    heads: dict[Fitting, Head] = {}
     best, start = FIRST, None
     for step in ({}, *STEPS) if names else ({}, *STEPS[:-1]):
         for fitting in _neighbours(best, step):
             start = fit_head(embeddings[:cut], list(before), start=start, fitting=fitting, names=names)
-            shares = start.probabilities(embeddings[cut:])
-            guess = np.asarray(start.labels)[shares.argmax(axis=1)]
-            scores[fitting] = np.log(shares + TINY)
+            guess = np.asarray(start.labels)[start.probabilities(embeddings[cut:]).argmax(axis=1)]
+            heads[fitting] = start
             tried[fitting], right[fitting] = _score(guess, after, metric), guess == after
         top = max(tried, key=lambda f: tried[f])
         changed = np.count_nonzero(right[top] != right[best])
         if tried[top] - tried[best] > np.sqrt(changed) / len(after):  # paired, as McNemar's test
             best = top
-    usual = fit_head(embeddings[:cut], list(before), start=start).probabilities(embeddings[cut:])
-    return HeadChoice(best, tried, len(after), metric, _temperature(scores[best], _sureness(usual)))
+    usual = fit_head(embeddings[:cut], list(before), start=start)
+    temperature = _temperature(heads[best], usual, embeddings[cut:])
+    return HeadChoice(best, tried, len(after), metric, temperature)
 
 
-def _temperature(scores: Array, sureness: float) -> float:
-    """What (n, n_labels) scores are divided by to be as sure as that."""
-    found = [
-        _sureness(np.exp(s - s.max(axis=1, keepdims=True)))
-        for s in scores / TEMPERATURES[:, None, None]
-    ]
-    return float(TEMPERATURES[int(np.argmin(np.abs(np.array(found) - sureness)))])
+def _temperature(head: Head, usual: Head, embeddings: Array) -> float:
+    """What a head's scores are divided by to be as sure of these rows as the usual one."""
+    scores, wanted = head.scores(embeddings), _sureness(usual.scores(embeddings))
+    apart = [abs(_sureness(scores / np.float32(t)) - wanted) for t in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmin(apart))])
 
 
-def _sureness(shares: Array) -> float:
-    """Mean share of the likeliest label, of (n, n_labels) shares that need not sum to 1."""
-    return float(np.mean(shares.max(axis=1) / shares.sum(axis=1)))
+def _sureness(scores: Array) -> float:
+    """Mean share of the likeliest label."""
+    return float(softmax(scores).max(axis=1).mean())
 
 
 def _neighbours(best: Fitting, step: Mapping[str, tuple[float, ...]]) -> list[Fitting]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from core.errors import ModelError
 from core.models.base import Model
 from core.models.classifier.head import Head, fit_head
@@ -36,8 +34,8 @@ def fitted(data: TrainingData, start: Head | None, metric: Metric) -> tuple[Head
     """The head for the rows, fitted as the latest of them say."""
     x, y, names = data.embeddings, data.targets, data.names
     choice = choose(x, y, names, metric)
-    head, t = fit_head(x, y, start=start, fitting=choice.fitting, names=names), choice.temperature
-    return Head(head.labels, head.weight / np.float32(t), head.bias / np.float32(t)), choice
+    head = fit_head(x, y, start=start, fitting=choice.fitting, names=names)
+    return head.divided(choice.temperature), choice
 
 
 def classifier(start: Model) -> TextClassifier:

@@ -29,7 +29,6 @@ class PaddedTexts:
 class Reading:
     """How well a tokenizer reads some texts. Of English, MiniLM's makes 0.25 tokens of a character."""
 
-    cut: int  # texts longer than `max_tokens`
     tokens: float  # of a character
     unknown: float  # share of tokens that the vocabulary lacks
 
@@ -64,15 +63,17 @@ class Tokens:
         return np.array(shares, dtype=float)
 
     def reading(self, texts: Sequence[str]) -> Reading:
-        """How it reads the texts."""
-        read = self._raw.encode_batch(list(texts))
-        whole = [
-            (len(e.ids) - 2, len(t)) for e, t in zip(read, texts, strict=True) if not e.overflowing
-        ]
+        """How it reads the texts, those that are cut left out."""
+        read = zip(self._raw.encode_batch(list(texts)), texts, strict=True)
+        whole = [(len(e.ids) - 2, len(t)) for e, t in read if not e.overflowing]
         tokens, letters = (sum(part) for part in zip(*whole, strict=True)) if whole else (0, 0)
         shares = self.unknown(texts)
         unknown = float(np.nanmean(shares)) if np.isfinite(shares).any() else 0.0
-        return Reading(len(texts) - len(whole), tokens / max(letters, 1), unknown)
+        return Reading(tokens / max(letters, 1), unknown)
+
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than `max_tokens`."""
+        return sum(bool(e.overflowing) for e in self._raw.encode_batch_fast(list(texts)))
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [e.ids for e in self._raw.encode_batch_fast(list(texts))]

@@ -34,10 +34,17 @@ class Head:
 
     def probabilities(self, embeddings: Array) -> Array:
         """Softmax of the linear scores: (m, dim) of any float -> (m, n_labels) float32."""
-        scores = embeddings.astype(np.float32) @ self.weight.T + self.bias
-        raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares: Array = raised / raised.sum(axis=1, keepdims=True)
-        return shares
+        return softmax(self.scores(embeddings))
+
+    def scores(self, embeddings: Array) -> Array:
+        """(m, dim) of any float -> (m, n_labels) float32."""
+        scores: Array = embeddings.astype(np.float32) @ self.weight.T + self.bias
+        return scores
+
+    def divided(self, temperature: float) -> Head:
+        """With scores divided by a temperature: the same labels, surer below 1, less sure above."""
+        by = np.float32(temperature)
+        return Head(self.labels, self.weight / by, self.bias / by)
 
     def save(self, folder: Path) -> None:
         """head.safetensors and labels.json. The weights carry a digest of their labels."""
@@ -79,6 +86,13 @@ class Head:
                 do="take the model from the registry again",
             )
         return Head(labels, weight, bias)
+
+
+def softmax(scores: Array) -> Array:
+    """(m, n_labels) -> shares that sum to 1 in each row."""
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Array = raised / raised.sum(axis=1, keepdims=True)
+    return shares
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ ENDINGS = {
     "command": ["해줘", "하세요", "해라"],
     "fact": ["했다", "래", "어요"],
 }
-READS, DOES_NOT = Reading(0, 0.25, 0.0), Reading(0, 1.4, 0.09)
+READS, DOES_NOT = Reading(0.25, 0.0), Reading(1.4, 0.09)
 
 
 def rows(n: int, seed: int = 0) -> tuple[list[str], list[str]]:

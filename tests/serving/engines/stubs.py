@@ -15,12 +15,13 @@ import httpx
 
 from core.models.causal import probes
 from core.models.causal.model import CausalModel
-from core.models.classifier.encoder import Encoder
+from core.models.classifier.encoder import Encoder, load_encoder
 from core.records.weights import ReferenceAnswer, ReferenceToken
 from core.tasks import Generation
 from serving.engines.chosen import Chosen, choose
 from serving.engines.deployments import weights_name
 from serving.settings import Serving
+from tests.core.models.tiny import save_tiny_encoder
 from tests.core.models.tiny_causal import tiny_causal
 from tests.serving.engines.stub_engine import WORDS
 from tests.serving.real_server import wait_until
@@ -45,6 +46,14 @@ def adapted_model(folder: Path, base: CausalModel, seed: int, *, signed: bool = 
     about = {"name": "base", "sha256": base.lm.sha256}
     (folder / "generator" / "adapter" / "base.json").write_text(json.dumps(about))
     return CausalModel.load(folder)
+
+
+def adapted_versions(place: Path, last: int) -> dict[str, CausalModel]:
+    """Version 1, and the LoRAs on it up to the last version."""
+    encoder = load_encoder(save_tiny_encoder(place / "encoder"), 64)
+    first = served_model(place / "1", encoder, signed=True)
+    loras = (adapted_model(place / str(i), first, i, signed=True) for i in range(2, last + 1))
+    return {str(i): model for i, model in enumerate((first, *loras), 1)}
 
 
 @contextmanager

@@ -11,17 +11,15 @@ import pytest
 from core.errors import EngineError
 from core.models.causal.examples import Examples
 from core.models.causal.model import CausalModel
-from core.models.classifier.encoder import load_encoder
 from core.state import Champion
 from core.store import Store
 from core.tasks import Generation
 from serving.engines.chosen import Chosen
 from serving.engines.deployments import weights_name
 from serving.service import Service
-from tests.core.models.tiny import save_tiny_encoder
 from tests.fake_models import NOW, roll_out
 from tests.serving.engines.stub_engine import WORDS
-from tests.serving.engines.stubs import adapted_model, chosen, mode, seen, served, served_model, stub
+from tests.serving.engines.stubs import adapted_versions, chosen, mode, seen, served, served_model, stub
 from tests.serving.real_server import wait_until
 
 SAID = "".join(WORDS)
@@ -31,10 +29,8 @@ SAID = "".join(WORDS)
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CausalModel]:
     """Version 1, four LoRAs on it, and version 6, which was trained whole."""
     place = tmp_path_factory.mktemp("models")
-    encoder = load_encoder(save_tiny_encoder(place / "encoder"), 64)
-    first = served_model(place / "1", encoder, signed=True)
-    adapted = {str(i): adapted_model(place / str(i), first, i, signed=True) for i in range(2, 6)}
-    return {"1": first, **adapted, "6": served_model(place / "6", encoder, 6, signed=True)}
+    adapted = adapted_versions(place, 5)
+    return adapted | {"6": served_model(place / "6", adapted["1"].encoder, 6, signed=True)}
 
 
 def name(model: CausalModel) -> str:

@@ -11,12 +11,10 @@ import pytest
 
 from core.models.causal.examples import Examples
 from core.models.causal.model import CausalModel
-from core.models.classifier.encoder import load_encoder
 from core.store import Store
 from core.tasks import Generation
 from serving.engines.deployments import weights_name
-from tests.core.models.tiny import save_tiny_encoder
-from tests.serving.engines.stubs import adapted_model, chosen, mode, served_model, stub
+from tests.serving.engines.stubs import adapted_versions, chosen, mode, stub
 from tests.serving.engines.swapping import check_swaps, swap_under_load
 
 
@@ -24,12 +22,11 @@ from tests.serving.engines.swapping import check_swaps, swap_under_load
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CausalModel]:
     """Version 1, three LoRAs on it, and version 5 with the weights of 1 and examples."""
     place = tmp_path_factory.mktemp("models")
-    encoder = load_encoder(save_tiny_encoder(place / "encoder"), 64)
-    first = served_model(place / "1", encoder, signed=True)
-    adapted = {str(i): adapted_model(place / str(i), first, i, signed=True) for i in range(2, 5)}
+    adapted = adapted_versions(place, 4)
+    first = adapted["1"]
     texts = ["pay my card", "rain"]
     taught = replace(first, examples=Examples(texts, ["paid", "wet"], first.embed(texts)), shots=1)
-    return {"1": first, **adapted, "5": taught}
+    return adapted | {"5": taught}
 
 
 @pytest.fixture
