@@ -19,6 +19,7 @@ from pydantic import Field
 
 from core.arrays import Array
 from core.models.classifier.head import BALANCED, Fitting, Head, fit_head, softmax
+from core.texts import counted
 
 Metric = Literal["accuracy", "macro-f1"]
 METRIC: Any = Field("accuracy", description="what the penalty and the weights of labels are chosen for")
@@ -60,7 +61,7 @@ class HeadChoice:
         if not self.tried:
             return []
         f, reached = self.fitting, self.tried.values()
-        named = f", a label's name counts for {f.names:g} rows" if f.names else ""
+        named = f", a label's name counts for {counted(round(f.names), 'row')}" if f.names else ""
         return [
             f"C {1 / f.penalty:g}, a row weighs 1 / (rows of its label)^{f.balance:g}{named}: "
             f"{self.metric} {self.tried[f]:.3f} on the {self.rows} latest rows by a head of the ones "
